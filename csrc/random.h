@@ -1,0 +1,159 @@
+/*
+ * random.h: PyTorch's CPU random stream. The same seed gives the numbers that torch 2.13 gives.
+ *
+ * What it is: one generator (mt19937 and a spare normal) and the fills that PyTorch's functions
+ * make from it, on plain pointers. What it is not: it knows no tensors, shapes or dtypes beyond
+ * the type of the pointer, allocates nothing, and takes no lock: the caller has one.
+ *
+ *     rnn_rng rng;
+ *     rnn_rng_seed(&rng, 1337);                   torch.manual_seed(1337)
+ *     float x[20];
+ *     rnn_randn_f32(&rng, 20, x);                 torch.randn(20)
+ *     int64_t ix[4];
+ *     rnn_randint_i64(&rng, 0, 100, 4, ix);       torch.randint(0, 100, (4,))
+ *
+ * How exact, measured against torch 2.13 on x86-64 (AVX2 or AVX-512, which draw alike):
+ *   - integers (u32, u64, randint, randperm, random_, bernoulli, dropout, multinomial): equal;
+ *   - uniforms, and float32 normals: equal to the last bit;
+ *   - what goes through libm's log, log1p, sin, cos, tan in double (float64 normals, fewer than
+ *     16 normals, exponential, cauchy, log_normal, geometric): equal to the last bit where libm is
+ *     the same (glibc), else within an ulp or two.
+ * Every instruction set gives the same bits here. Torch itself differs in the last bit where the
+ * processor has no FMA, and in the last digits of float32 normals on arm64.
+ *
+ * Draws: "word" is one u32; a double takes two words (the first is the high half), keeps 53 bits
+ * of the 64; a float takes one word and keeps 24. No path goes through MKL's generators in 2.13
+ * (releases 1.13 to about 2.5 did so for bernoulli_(p), dropout, exponential_ and multinomial on some
+ * processors, so they differ from 2.13 and from each other).
+ *
+ * Tensors that are not contiguous are filled in the order of their memory (the smallest stride
+ * runs fastest; `torch.empty(3, 4).t().uniform_()` fills as `torch.rand(3, 4)` does), and their
+ * normals are serial whatever their number: rnn_normal_serial_*.
+ *
+ * What PyTorch's layers above draw, in these terms:
+ *   nn.init.uniform_(a, b), xavier_uniform_, kaiming_uniform_: one rnn_uniform(from, to), bound
+ *     gain * sqrt(6 / (fan_in + fan_out)) and gain * sqrt(3) / sqrt(fan), computed in Python
+ *     floats; normal_, xavier_normal_, kaiming_normal_: one rnn_normal(mean, std).
+ *   trunc_normal_(mean, std, a, b), where more than 0.3 of the normal's mass lies in [a, b]:
+ *     normal_ the whole tensor; while an element lies outside, normal_ a second whole tensor and
+ *     take from it the elements that lay outside. (Elsewhere: a rejection loop of two uniform_
+ *     fills a round. Before 2.13 it was one uniform_ and erfinv.)
+ *   orthogonal_: normal_(0, 1) of (rows, numel / rows), then QR with the signs of R's diagonal.
+ *   sparse_: normal_(0, std), then one randperm(rows) a column, from the default generator.
+ *   Linear: kaiming_uniform_(weight, a = sqrt 5), then uniform_(bias, -1/sqrt fan_in, 1/sqrt
+ *     fan_in); Conv the same; Embedding: normal_; RNN, LSTM, GRU: uniform_(-1/sqrt hidden, ...)
+ *     of each parameter in order.
+ *   DataLoader, each iterator: first the sampler of the first batch is not yet asked; a base seed
+ *     is drawn from the default generator (or loader.generator) by random_() of an int64; then,
+ *     when the first index is asked for, RandomSampler without a generator draws its own seed by
+ *     random_() of an int64 from the default generator, seeds a fresh generator with it and takes
+ *     randperm(n) from that. With a generator it takes randperm(n) from it directly. So an epoch of
+ *     shuffle=True takes four words of the default generator, and shuffle=False takes two.
+ *   RandomSampler(replacement=True): randint(0, n, (32,)) as often as it fits, then the rest.
+ *     Otherwise num_samples // n times randperm(n), and one more, cut off (drawn even if the
+ *     cut is empty). SubsetRandomSampler: randperm(len) from the default generator.
+ *   random_split: randperm(sum of lengths). WeightedRandomSampler: rnn_multinomial_f64.
+ */
+#ifndef RNN_RANDOM_H
+#define RNN_RANDOM_H
+
+#include <stdint.h>
+
+enum {
+    RNN_RNG_N = 624,
+    RNN_RNG_STATE_BYTES = 5056,
+    RNN_RNG_DEFAULT_SEED_HIGH = 0x3d30, /* torch.Generator() starts at 67280421310721 */
+};
+
+/* Codes of the functions that return int. */
+enum {
+    RNN_RNG_OK = 0,
+    RNN_RNG_EVALUE = -1,    /* a parameter out of its range; nothing was drawn */
+    RNN_RNG_ENEGATIVE = -2, /* multinomial: a weight below zero */
+    RNN_RNG_EINFINITE = -3, /* multinomial: a weight is infinite or NaN */
+    RNN_RNG_EZERO = -4,     /* multinomial: the weights add up to nothing */
+};
+
+/* torch.Generator. `next` is the place of the next word in `state`; 0 only between a seed and the
+ * first draw. The spare float is never drawn by the CPU: it is kept for get_state's sake. */
+typedef struct rnn_rng {
+    uint64_t seed;
+    uint32_t next;
+    uint32_t state[RNN_RNG_N];
+    uint8_t has_spare_double, has_spare_float;
+    double spare_double;
+    float spare_float;
+} rnn_rng;
+
+/* manual_seed (a negative Python seed is taken modulo 2^64). Drops the spare normals. */
+void rnn_rng_seed(rnn_rng *rng, uint64_t seed);
+
+/* Generator.get_state and set_state: torch's own 5,056 bytes, so states can be exchanged.
+ * set returns RNN_RNG_EVALUE, and leaves rng alone, if they are no state. */
+void rnn_rng_get_state(const rnn_rng *rng, uint8_t bytes[RNN_RNG_STATE_BYTES]);
+int rnn_rng_set_state(rnn_rng *rng, const uint8_t bytes[RNN_RNG_STATE_BYTES]);
+
+uint32_t rnn_rng_u32(rnn_rng *rng);
+uint64_t rnn_rng_u64(rnn_rng *rng);
+double rnn_rng_uniform(rnn_rng *rng);                          /* [0, 1), 53 bits */
+double rnn_rng_normal(rnn_rng *rng, double mean, double std);  /* with the spare */
+void rnn_rng_words(rnn_rng *rng, int64_t n, uint32_t *out);    /* n times rnn_rng_u32, fast */
+
+/* torch.rand and uniform_. */
+void rnn_rand_f32(rnn_rng *rng, int64_t n, float *out);
+void rnn_rand_f64(rnn_rng *rng, int64_t n, double *out);
+int rnn_uniform_f32(rnn_rng *rng, double from, double to, int64_t n, float *out);
+int rnn_uniform_f64(rnn_rng *rng, double from, double to, int64_t n, double *out);
+
+/* torch.randn and normal_ of a contiguous tensor. From 16 elements on: uniforms, then blocks of
+ * 8 + 8 by Box-Muller in the tensor's own precision; if 16 does not divide n, the last 16 are drawn
+ * anew. Below 16: serial. The two do not share the spare. */
+void rnn_randn_f32(rnn_rng *rng, int64_t n, float *out);
+void rnn_randn_f64(rnn_rng *rng, int64_t n, double *out);
+int rnn_normal_f32(rnn_rng *rng, double mean, double std, int64_t n, float *out);
+int rnn_normal_f64(rnn_rng *rng, double mean, double std, int64_t n, double *out);
+int rnn_normal_serial_f32(rnn_rng *rng, double mean, double std, int64_t n, float *out);
+int rnn_normal_serial_f64(rnn_rng *rng, double mean, double std, int64_t n, double *out);
+
+/* torch.normal(mean, std) of two tensors: randn, times std, plus mean (two roundings). With a
+ * mean tensor and a number std it is normal_(0, std) plus mean. */
+int rnn_normal_arrays_f32(rnn_rng *rng, const float *mean, const float *std, int64_t n, float *out);
+int rnn_normal_arrays_f64(rnn_rng *rng, const double *mean, const double *std, int64_t n,
+                          double *out);
+
+/* torch.randint, random_(low, high): low <= x < high, for every dtype. A range below 2^28 takes one
+ * word an element, else two. */
+int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t *out);
+
+/* random_() of int64: two words, 63 bits. Of other dtypes, from rnn_rng_words: int32, int16, int8, uint8:
+ * word % (max + 1); bool: word & 1; float32: word % (2^24 + 1); float64: u64 % (2^53 + 1). */
+void rnn_random_i64(rnn_rng *rng, int64_t n, int64_t *out);
+
+/* torch.randperm. Below 214,748,364 a forward Fisher-Yates of one word a step, i + word % (n - i);
+ * from there on inside out, two words a step. */
+int rnn_randperm(rnn_rng *rng, int64_t n, int64_t *out);
+
+/* bernoulli_(p): a double below p, whatever the dtype. */
+int rnn_bernoulli_f32(rnn_rng *rng, double p, int64_t n, float *out);
+int rnn_bernoulli_f64(rnn_rng *rng, double p, int64_t n, double *out);
+int rnn_bernoulli_u8(rnn_rng *rng, double p, int64_t n, uint8_t *out);
+/* torch.bernoulli(p), bernoulli_(p tensor): one word for each float32 p, two for each float64. */
+int rnn_bernoulli_array_f32(rnn_rng *rng, const float *p, int64_t n, float *out);
+int rnn_bernoulli_array_f64(rnn_rng *rng, const double *p, int64_t n, double *out);
+
+/* The factors that F.dropout multiplies with: 0, or 1 / (1 - p) rounded from the dtype's 1 - p.
+ * p = 0 and p = 1 draw nothing. dropout1d to 3d draw one factor a channel, (N, C). */
+int rnn_dropout_mask_f32(rnn_rng *rng, double p, int64_t n, float *out);
+int rnn_dropout_mask_f64(rnn_rng *rng, double p, int64_t n, double *out);
+
+/* exponential_, cauchy_, log_normal_, geometric_: double inside, rounded to the dtype. */
+int rnn_exponential_f32(rnn_rng *rng, double lambda, int64_t n, float *out);
+int rnn_exponential_f64(rnn_rng *rng, double lambda, int64_t n, double *out);
+int rnn_cauchy_f32(rnn_rng *rng, double median, double sigma, int64_t n, float *out);
+int rnn_cauchy_f64(rnn_rng *rng, double median, double sigma, int64_t n, double *out);
+int rnn_log_normal_f32(rnn_rng *rng, double mean, double std, int64_t n, float *out);
+int rnn_log_normal_f64(rnn_rng *rng, double mean, double std, int64_t n, double *out);
+int rnn_geometric_f32(rnn_rng *rng, double p, int64_t n, float *out);
+int rnn_geometric_f64(rnn_rng *rng, double p, int64_t n, double *out);
+
+#endif
