@@ -140,7 +140,8 @@ def from_numpy(numpy_dtype: np.dtype[Any]) -> dtype:
     if found is None:
         raise TypeError(
             f"can't convert np.ndarray of type numpy.{numpy_dtype.type.__name__}. The only "
-            "supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool."
+            "supported types are: "
+            "float64, float32, float16, int64, int32, int16, int8, uint8, and bool."
         )
     return found
 
