@@ -33,15 +33,23 @@ typedef struct {
 /* The kernels of one instruction set; gemm.inc defines them. */
 typedef struct rnn_gemm_kernels rnn_gemm_kernels;
 
-/* What a product needs to know about where it runs. Filled once, by rnn_gemm_env_init. */
+/* Buffers for packing, kept between calls; gemm.c owns what is in it. */
+typedef struct rnn_gemm_scratch rnn_gemm_scratch;
+
+/* What a product needs to know about where it runs. Fill it with rnn_gemm_env_init; afterwards it
+ * is only read, by any number of threads. */
 typedef struct {
     rnn_pool *pool;                  /* NULL: one thread */
     rnn_blas blas;                   /* members may be NULL */
     const rnn_gemm_kernels *kernels; /* never NULL */
+    rnn_gemm_scratch *scratch;       /* NULL: buffers are allocated for each call */
 } rnn_gemm_env;
 
-/* isa: what rnn_isa_detect returned. */
+/* isa: what rnn_isa_detect returned. The pool stays the caller's. */
 void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa);
+
+/* Frees the buffers (about 1 MiB for every thread that multiplied). */
+void rnn_gemm_env_free(rnn_gemm_env *env);
 
 /* C = alpha * op(A) op(B) + beta * C, by the fastest way we know for these sizes. */
 void rnn_sgemm(const rnn_gemm_env *env, int transa, int transb, int64_t m, int64_t n, int64_t k,

@@ -1,15 +1,9 @@
 /*
  * isa.h: how one source is compiled for several instruction sets, and which one runs.
  *
- * A family of kernels is a file of plain C loops, `family.inc`. kernels.inc includes every family,
- * and kernels_base.c, kernels_avx2.c and kernels_avx512.c include kernels.inc, each like this:
- *
- *     #define RNN_ISA_LEVEL 1          (0 base, 1 AVX2 + FMA, 2 AVX-512)
- *     #include "isa.h"
- *     (system headers: always before RNN_TARGET_BEGIN)
- *     RNN_TARGET_BEGIN
- *     #include "kernels.inc"
- *     RNN_TARGET_END
+ * A family of kernels is a file of plain C loops, `family.inc`. kernels.inc includes the headers
+ * and then the families, between RNN_TARGET_BEGIN and RNN_TARGET_END. kernels_base.c,
+ * kernels_avx2.c and kernels_avx512.c set RNN_ISA_LEVEL to 0, 1 or 2 and include kernels.inc.
  *
  * Inside, RNN_ISA(name) is name_base, name_avx2 or name_avx512; a family defines one constant
  * struct of function pointers under such a name and declares the three in its header. Everything

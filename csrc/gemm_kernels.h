@@ -1,0 +1,42 @@
+/*
+ * gemm_kernels.h: the serial kernels between gemm.c, which chooses and shares out the work, and
+ * gemm.inc, which does it, once for each instruction set.
+ */
+#ifndef RNN_GEMM_KERNELS_H
+#define RNN_GEMM_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that `block` can make use of for packing; with less it takes smaller blocks, and with
+ * none (NULL) a small array on the stack. */
+enum { RNN_GEMM_SCRATCH = 1 << 20 };
+
+#define RNN_GEMM_KERNELS_OF(real)                                                              \
+    struct {                                                                                   \
+        /* C = alpha op(A) op(B) + beta C, any sizes; scratch: RNN_GEMM_SCRATCH bytes or NULL */ \
+        void (*block)(void *scratch, int transa, int transb, int64_t m, int64_t n, int64_t k,  \
+                      real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,      \
+                      real beta, real *c, int64_t ldc);                                        \
+        /* z[i, j] = alpha * sum_p x[i, p] w[j, p] + beta * z[i, j], for i < m <= 4, j < n;    \
+         * x[i, p] = x[i * ldx + p], w[j, p] = w[j * ldw + p], z[i, j] = z[i * zi + j * zj] */ \
+        void (*rows_dot)(int64_t m, int64_t n, int64_t k, real alpha, const real *x,           \
+                         int64_t ldx, const real *w, int64_t ldw, real beta, real *z,          \
+                         int64_t zi, int64_t zj);                                              \
+        /* the same with w[p, j] = w[p * ldw + j] */                                           \
+        void (*rows_axpy)(int64_t m, int64_t n, int64_t k, real alpha, const real *x,          \
+                          int64_t ldx, const real *w, int64_t ldw, real beta, real *z,         \
+                          int64_t zi, int64_t zj);                                             \
+        real (*dot)(int64_t n, const real *x, const real *y);                                  \
+        void (*axpy)(int64_t n, real alpha, const real *x, real *y);                           \
+    }
+
+typedef struct rnn_gemm_kernels {
+    RNN_GEMM_KERNELS_OF(float) s;
+    RNN_GEMM_KERNELS_OF(double) d;
+} rnn_gemm_kernels;
+
+extern const rnn_gemm_kernels rnn_gemm_kernels_base, rnn_gemm_kernels_avx2,
+    rnn_gemm_kernels_avx512;
+
+#endif
