@@ -43,6 +43,8 @@ IntArray = npt.NDArray[np.int64]
 #: An index array or mask, and the dimensions of the view that it indexes: (first, how many, array).
 #: For a mask the array holds positions in its flattened dimensions.
 Group = tuple[int, int, IntArray]
+#: starts, src, steps and view_shape of a plan.
+ViewFields = tuple[Shape, Shape, Shape, Shape]
 
 _INT64 = np.dtype(np.int64)
 _UINT64 = np.dtype(np.uint64)
@@ -172,7 +174,7 @@ class AdvancedPlan(Plan):
 
     def __init__(
         self,
-        view: tuple[Shape, Shape, Shape, Shape],
+        view: ViewFields,
         out_shape: Shape,
         outer: int,
         span: int,
@@ -272,7 +274,9 @@ def parse(index: object, shape: Shape) -> Plan:
         return _parse_tuple((index,), shape)
     array = _index_array(index)
     if array is not None and array.ndim and array.dtype.char not in "?B":
-        return _take(array, shape)
+        if not shape:
+            raise IndexError("too many indices for tensor of dimension 0")
+        return _take(((), (), (), shape), (0, 1, _as_int64(array)))
     if array is None and _means_tuple(index):
         warnings.warn(
             "A list that holds sequences, tensors, slices, None or Ellipsis is taken as a tuple "
@@ -441,29 +445,29 @@ def _slice(item: slice, size: int) -> tuple[int, int, int]:
     return start, min(step, _LONGEST_STEP), max(length, 0)
 
 
-def _take(array: npt.NDArray[Any], shape: Shape) -> AdvancedPlan:
-    """``x[array]`` with one integer array: the commonest gather, kept short."""
-    if not shape:
-        raise IndexError("too many indices for tensor of dimension 0")
-    rows = _as_int64(array)
-    size, tail = shape[0], shape[1:]
-    inner = math.prod(tail)
-    if not size and rows.size:
+def _take(view: ViewFields, group: Group) -> AdvancedPlan:
+    """The gather of a view by one index array: the commonest, kept short."""
+    shape = view[3]
+    dim, count, array = group
+    stop = dim + count
+    outer = math.prod(shape[:dim])
+    span = math.prod(shape[dim:stop])
+    inner = math.prod(shape[stop:])
+    if not span and array.size:
         _raise_size_zero()
-    if inner:
-        rows = _in_range(rows, size, 0)
-    flat = rows if rows.ndim == 1 else rows.reshape(-1)
-    return AdvancedPlan(
-        ((), (), (), shape), rows.shape + tail, 1, size, inner, flat, [(0, 1, rows)]
-    )
+    if outer and inner:
+        array = _in_range(array, span, 0)
+    rows = array if array.ndim == 1 else array.reshape(-1)
+    out_shape = shape[:dim] + array.shape + shape[stop:]
+    return AdvancedPlan(view, out_shape, outer, span, inner, rows, [(dim, count, array)])
 
 
-def _advanced(
-    view: tuple[Shape, Shape, Shape, Shape], found: list[tuple[int, npt.NDArray[Any] | bool]]
-) -> AdvancedPlan:
+def _advanced(view: ViewFields, found: list[tuple[int, npt.NDArray[Any] | bool]]) -> AdvancedPlan:
     """The gather that follows the view, from the arrays and the view dimensions they index."""
     shape = view[3]
     groups = [_group(dim, array, shape) for dim, array in found]
+    if len(groups) == 1:
+        return _take(view, groups[0])
     try:
         common = np.broadcast(*[array for _, _, array in groups]).shape
     except ValueError:
