@@ -67,7 +67,6 @@ static bool fits_int(int64_t a, int64_t b, int64_t c)
     return a <= INT_MAX && b <= INT_MAX && c <= INT_MAX;
 }
 
-static int64_t at_least_one(int64_t x) { return x < 1 ? 1 : x; }
 
 /* How C (m, n) is cut into panels of at most (rows, cols) that threads compute one by one. */
 typedef struct {
@@ -89,6 +88,38 @@ static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads)
         p.count = divide_up(m, p.rows) * divide_up(n, p.cols);
     }
     return p;
+}
+
+/* How a product W x is cut when few rows make it a matter of reading W (k, n) once: into slabs of
+ * `depth` of its k, and tiles of `width` of its n. Depends on the sizes alone, so that sums are
+ * added in the same order whatever the threads do. */
+typedef struct {
+    int64_t width, depth, tiles, slabs;
+} pieces;
+
+/* dot: k runs along the memory of W, else n. Every slab costs a partial result of m * n elements,
+ * of which there is room for `room`. */
+static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, int64_t room)
+{
+    enum { PIECE = 128 << 10, LINE = 2048, SLABS = 16 };
+    pieces c = {n, k, 1, 1};
+    double bytes = (double)n * (double)k * (double)size;
+    int64_t most = room / (m * n) < SLABS ? room / (m * n) : SLABS;
+    if (bytes < 2 * PIECE) return c;
+    if (dot && k * size < PIECE)
+        c.width = divide_up(PIECE / size / k, 4) * 4;
+    else
+        c.width = dot ? 4 : divide_up(divide_up(n, divide_up(n, LINE)), 16) * 16;
+    if (c.width > n) c.width = n;
+    c.tiles = divide_up(n, c.width);
+    if (c.tiles < SLABS && most > 1) {
+        double wanted = bytes / PIECE / (double)c.tiles;
+        c.slabs = wanted < 1 ? 1 : wanted < (double)most ? (int64_t)wanted : most;
+        c.depth = divide_up(divide_up(k, c.slabs), 64) * 64 / (dot ? 1 : 8);
+        if (c.depth * c.slabs < k) c.depth = divide_up(divide_up(k, c.slabs), 8) * 8;
+        c.slabs = divide_up(k, c.depth);
+    }
+    return c;
 }
 
 #define REAL float

@@ -18,15 +18,13 @@ enum { RNN_GEMM_SCRATCH = 1 << 20 };
         void (*block)(void *scratch, int transa, int transb, int64_t m, int64_t n, int64_t k,  \
                       real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,      \
                       real beta, real *c, int64_t ldc);                                        \
-        /* z[i, j] = alpha * sum_p x[i, p] w[j, p] + beta * z[i, j], for i < m <= 4, j < n;    \
-         * x[i, p] = x[i * ldx + p], w[j, p] = w[j * ldw + p], z[i, j] = z[i * zi + j * zj] */ \
-        void (*rows_dot)(int64_t m, int64_t n, int64_t k, real alpha, const real *x,           \
-                         int64_t ldx, const real *w, int64_t ldw, real beta, real *z,          \
-                         int64_t zi, int64_t zj);                                              \
-        /* the same with w[p, j] = w[p * ldw + j] */                                           \
-        void (*rows_axpy)(int64_t m, int64_t n, int64_t k, real alpha, const real *x,          \
-                          int64_t ldx, const real *w, int64_t ldw, real beta, real *z,         \
-                          int64_t zi, int64_t zj);                                             \
+        /* acc[i, j] += sum_p x[i, p] w[j, p] for i < m <= 4, j < n, p < k, where                \
+         * x[i, p] = x[i * ldx + p], w[j, p] = w[j * ldw + p], acc[i, j] = acc[i * ld_acc + j] */ \
+        void (*rows_dot)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx,          \
+                         const real *w, int64_t ldw, real *acc, int64_t ld_acc);               \
+        /* the same with w[p, j] = w[p * ldw + j] in place of w[j, p] */                       \
+        void (*rows_axpy)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx,         \
+                          const real *w, int64_t ldw, real *acc, int64_t ld_acc);              \
         real (*dot)(int64_t n, const real *x, const real *y);                                  \
         void (*axpy)(int64_t n, real alpha, const real *x, real *y);                           \
     }
