@@ -53,7 +53,7 @@ def make_tensor(library: ModuleType, n: int) -> Job:
 
 
 def make_scalar(rnn: ModuleType, n: int) -> Job:
-    """rnn at scalar resolution: the same lines, and a look at whether the graph has all its nodes."""
+    """rnn at scalar resolution: the same lines, and a look whether the graph has all its nodes."""
     a, b = (rnn.tensor(array).requires_grad_() for array in inputs(n))
     job = common.tensor_job([a, b], lambda: (a @ b).sum(), lambda: rnn.resolution("scalar"))
 

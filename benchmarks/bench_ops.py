@@ -141,15 +141,15 @@ def targets(rows: list[dict[str, Any]]) -> list[Target]:
 
 
 def draw(axes: Any, rows: list[dict[str, Any]]) -> None:
-    """Time by element or operation, each work beside its peers."""
-    scaled = []
-    for one in rows:
-        scale = one["ns_each"] / (one["forward"] + one["backward"])
-        label = f"{one['work']}\n{one['contender']}"
-        passes = {key: one[key] * scale for key in ("forward", "backward")}
-        scaled.append({"label": label, **passes})
-    common.draw_bars(axes, scaled, "ns by element or operation")
-    axes.set_xscale("log")
+    """Time of each work by the time of torch, or of whoever is there without it."""
+    bars = []
+    for work, group in itertools.groupby(rows, key=operator.itemgetter("work")):
+        timed = list(group)
+        unit = timed[-1]["forward"] + timed[-1]["backward"]  # torch comes last
+        for one in timed:
+            passes = {key: one[key] / unit for key in ("forward", "backward")}
+            bars.append({"label": f"{work}\n{one['contender']}", **passes})
+    common.draw_bars(axes, bars, f"time, {rows[-1]['contender'] if rows else '-'} = 1")
 
 
 if __name__ == "__main__":

@@ -231,6 +231,33 @@ def check_results(jobs: Mapping[str, Job], *, tolerance: float) -> None:
                 )
 
 
+class OtherWork:
+    """How much of the machine other processes used since this was made. Linux only."""
+
+    def __init__(self) -> None:
+        self.start = self._now()
+
+    def share(self) -> float | None:
+        """Their part of all cores' time, 0 to 1; None where the system does not tell."""
+        now = self._now()
+        if self.start is None or now is None:
+            return None
+        wall, others = (after - before for after, before in zip(now, self.start, strict=True))
+        return round(max(0.0, others / (wall * (os.cpu_count() or 1))), 3)
+
+    @staticmethod
+    def _now() -> tuple[float, float] | None:
+        """Seconds on the wall, and seconds of all cores that went to others than us."""
+        try:
+            ticks = [int(field) for field in Path("/proc/stat").read_text().split(maxsplit=9)[1:9]]
+        except (OSError, ValueError):
+            return None
+        user, nice, system, _idle, _wait, irq, soft_irq, stolen = ticks
+        busy = (user + nice + system + irq + soft_irq + stolen) / os.sysconf("SC_CLK_TCK")
+        ours = os.times()
+        return time.perf_counter(), busy - sum(ours[:4])
+
+
 # ---- memory --------------------------------------------------------------------------------------
 
 
@@ -417,12 +444,20 @@ class Report:
     environment: dict[str, Any]
     rows: list[dict[str, Any]] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    usage: OtherWork = field(default_factory=lambda: OtherWork())
 
     def print_targets(self) -> None:
         if self.targets:
             print()
             headers = ["target", "bound", "measured", "this run"]
             print(table(headers, [target.row() for target in self.targets]))
+
+    def print_other_work(self) -> None:
+        """Says so where the figures were taken on a machine that had other things to do."""
+        share = self.usage.share()
+        self.environment["other_work"] = share
+        if share is not None and share > 0.03:
+            print(f"\nOther work took {share:.0%} of the cores during this run: do not quote it.")
 
     def write(self, path: str) -> None:
         targets = [{**asdict(target), "verdict": target.verdict} for target in self.targets]
@@ -446,8 +481,6 @@ def environment(modules: Mapping[str, ModuleType], threads: int) -> dict[str, An
         "python": platform.python_version(),
         "versions": versions,
     }
-    if hasattr(os, "getloadavg"):
-        facts["load"] = round(os.getloadavg()[0], 2)
     if "rnn" in modules:
         facts["rnn"] = _rnn_config(modules["rnn"])
     return facts
@@ -460,8 +493,6 @@ def print_environment(facts: Mapping[str, Any]) -> None:
     if "rnn" in facts:
         print("rnn.show_config():")
         print("\n".join("  " + line for line in facts["rnn"].splitlines()))
-    if facts.get("load", 0) > 0.5:
-        print(f"Load {facts['load']}: other work shares this machine, do not quote this run.")
     print(flush=True)
 
 
@@ -509,6 +540,7 @@ def finish(report: Report, arguments: argparse.Namespace, draw: Callable[[Any], 
     `draw` gets matplotlib's axes.
     """
     report.print_targets()
+    report.print_other_work()
     if arguments.json:
         report.write(arguments.json)
     if arguments.plot:
