@@ -1,6 +1,7 @@
 /*
- * random.c: the generator and the fills of random.h. The vector loops are in random_fill.inc; here
- * is what decides how many words a fill takes, and in which order.
+ * random.c: the generator of random.h, and its uniforms, normals and integers. The vector loops are
+ * in random_fill.inc; here is what decides how many words a fill takes, and in which order. What is
+ * made from uniforms one by one (dropout, multinomial, ...) is in random_sample.c.
  */
 #include "random.h"
 
@@ -9,17 +10,13 @@
 
 #include "random_loops.h"
 
+#define FMA32(a, b, c) RNN_FMA32(a, b, c)
+#define FMA64(a, b, c) RNN_FMA64(a, b, c)
+
 #define RNN_ISA_LEVEL 0
 #include "isa.h"
-
-/* One rounding. Without a fused instruction, float32 goes by way of double: the product is exact
- * there, and the second rounding is felt once in some 10^8 times; float64 by libm. */
-#if defined(__FMA__) || defined(__aarch64__)
-#define FMA32(a, b, c) __builtin_fmaf(a, b, c)
-#define FMA64(a, b, c) __builtin_fma(a, b, c)
-#else
-#define FMA32(a, b, c) ((float)((double)(a) * (double)(b) + (double)(c)))
-#define FMA64(a, b, c) fma(a, b, c)
+#if RNN_ISA_X86
+#include <immintrin.h>
 #endif
 
 #include "random_fill.inc"
@@ -46,18 +43,16 @@ void rnn_rng_seed(rnn_rng *rng, uint64_t seed) {
     }
 }
 
-static void renew_if_used(rnn_rng *rng, const rnn_random_loops *k) {
-    if (rng->next == 0 || rng->next == RNN_RNG_N) {
-        k->renew(rng->state);
-        rng->next = 0;
-    }
+static int is_used_up(const rnn_rng *rng) { return rng->next == 0 || rng->next == RNN_RNG_N; }
+
+static void renew(rnn_rng *rng) {
+    loops()->renew(rng->state);
+    rng->next = 0;
 }
 
 uint32_t rnn_rng_u32(rnn_rng *rng) {
-    renew_if_used(rng, &rnn_random_loops_base);
-    uint32_t y;
-    rnn_random_loops_base.temper(rng->state + rng->next++, 1, &y);
-    return y;
+    if (is_used_up(rng)) renew(rng);
+    return rnn_temper(rng->state[rng->next++]);
 }
 
 uint64_t rnn_rng_u64(rnn_rng *rng) {
@@ -68,7 +63,7 @@ uint64_t rnn_rng_u64(rnn_rng *rng) {
 void rnn_rng_words(rnn_rng *rng, int64_t n, uint32_t *out) {
     const rnn_random_loops *k = loops();
     while (n > 0) {
-        renew_if_used(rng, k);
+        if (is_used_up(rng)) renew(rng);
         int64_t m = RNN_RNG_N - (int64_t)rng->next;
         if (m > n) m = n;
         k->temper(rng->state + rng->next, m, out);
@@ -93,7 +88,7 @@ double rnn_rng_normal(rnn_rng *rng, double mean, double std) {
         rng->has_spare_double = 1;
         z = radius * cos(theta);
     }
-    return FMA64(z, std, mean);
+    return RNN_FMA64(z, std, mean);
 }
 
 /* ---- its state as bytes: struct CPUGeneratorImplState of torch ---- */
@@ -232,6 +227,28 @@ int rnn_normal_f64(rnn_rng *rng, double mean, double std, int64_t n, double *out
 void rnn_randn_f32(rnn_rng *rng, int64_t n, float *out) { rnn_normal_f32(rng, 0, 1, n, out); }
 void rnn_randn_f64(rnn_rng *rng, int64_t n, double *out) { rnn_normal_f64(rng, 0, 1, n, out); }
 
+/* Two passes, so that no compiler fuses what torch rounds twice. */
+int rnn_normal_arrays_f32(rnn_rng *rng, const float *mean, const float *std, int64_t n, float *out) {
+    for (int64_t i = 0; i < n; i++) {
+        if (!(std[i] >= 0)) return RNN_RNG_EVALUE;
+    }
+    rnn_randn_f32(rng, n, out);
+    for (int64_t i = 0; i < n; i++) out[i] *= std[i];
+    for (int64_t i = 0; i < n; i++) out[i] += mean[i];
+    return RNN_RNG_OK;
+}
+
+int rnn_normal_arrays_f64(rnn_rng *rng, const double *mean, const double *std, int64_t n,
+                          double *out) {
+    for (int64_t i = 0; i < n; i++) {
+        if (!(std[i] >= 0)) return RNN_RNG_EVALUE;
+    }
+    rnn_randn_f64(rng, n, out);
+    for (int64_t i = 0; i < n; i++) out[i] *= std[i];
+    for (int64_t i = 0; i < n; i++) out[i] += mean[i];
+    return RNN_RNG_OK;
+}
+
 /* ---- integers ---- */
 
 int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t *out) {
@@ -241,11 +258,16 @@ int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t 
         for (int64_t i = 0; i < n; i++) out[i] = (int64_t)(rnn_rng_u64(rng) % range + (uint64_t)low);
         return RNN_RNG_OK;
     }
+    /* word % range without a division (Lemire, Kaser, Kurz 2019): exact for 32-bit operands */
+    uint64_t inverse = UINT64_MAX / range + 1;
     uint32_t word[CHUNK];
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = n - i < CHUNK ? n - i : CHUNK;
         rnn_rng_words(rng, m, word);
-        for (int64_t j = 0; j < m; j++) out[i + j] = low + word[j] % (uint32_t)range;
+        for (int64_t j = 0; j < m; j++) {
+            uint64_t fraction = inverse * word[j];
+            out[i + j] = low + (int64_t)(((unsigned __int128)fraction * range) >> 64);
+        }
     }
     return RNN_RNG_OK;
 }

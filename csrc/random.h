@@ -59,11 +59,10 @@
 
 #include <stdint.h>
 
-enum {
-    RNN_RNG_N = 624,
-    RNN_RNG_STATE_BYTES = 5056,
-    RNN_RNG_DEFAULT_SEED_HIGH = 0x3d30, /* torch.Generator() starts at 67280421310721 */
-};
+enum { RNN_RNG_N = 624, RNN_RNG_STATE_BYTES = 5056 };
+
+/* Where torch.Generator() starts. (The default generator starts at a number from the system.) */
+#define RNN_RNG_DEFAULT_SEED UINT64_C(67280421310721)
 
 /* Codes of the functions that return int. */
 enum {
@@ -155,5 +154,15 @@ int rnn_log_normal_f32(rnn_rng *rng, double mean, double std, int64_t n, float *
 int rnn_log_normal_f64(rnn_rng *rng, double mean, double std, int64_t n, double *out);
 int rnn_geometric_f32(rnn_rng *rng, double p, int64_t n, float *out);
 int rnn_geometric_f64(rnn_rng *rng, double p, int64_t n, double *out);
+
+/* torch.multinomial of weights p (rows, n) that need not add up to 1; work: n doubles; out (rows, k).
+ * Without replacement, and for k = 1: the k largest of p / q, largest first, where q is n draws of
+ * exponential_(1) (2 n words a row). Else: the sums of p, and 2 words a draw. All rows are looked at
+ * before the first draw. More draws than weights above zero: the rest are the first zeros (torch:
+ * some zeros). */
+int rnn_multinomial_f32(rnn_rng *rng, const float *p, int64_t rows, int64_t n, int64_t k,
+                        int replacement, double *work, int64_t *out);
+int rnn_multinomial_f64(rnn_rng *rng, const double *p, int64_t rows, int64_t n, int64_t k,
+                        int replacement, double *work, int64_t *out);
 
 #endif

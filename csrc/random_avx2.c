@@ -9,6 +9,8 @@
 #include "isa.h"
 
 #if RNN_ISA_X86
+#include <immintrin.h>
+
 #define FMA32(a, b, c) __builtin_fmaf(a, b, c)
 #define FMA64(a, b, c) __builtin_fma(a, b, c)
 
