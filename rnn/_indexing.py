@@ -128,9 +128,10 @@ class Plan:
     def check_value(self, shape: Sequence[int]) -> Shape:
         """The shape, without leading ones, that a value of `shape` is assigned with.
 
-        RuntimeError, with PyTorch's words, where it does not broadcast to ``x[index]``. ::
+        RuntimeError, with PyTorch's words, where it does not broadcast to ``x[index]``.
 
-            parse(0, (2, 3)).check_value((1, 1, 3))     # (3,)
+        >>> parse(0, (2, 3)).check_value((1, 1, 3))
+        (3,)
         """
         value, out = _without_leading_ones(shape), self.view_shape
         lead = len(out) - len(value)
@@ -248,10 +249,12 @@ def parse(index: object, shape: Shape) -> Plan:
 
     Raises IndexError for what does not fit, ValueError for a step below 1, TypeError for a slice
     bound that is no integer, in PyTorch's words. Warns (UserWarning) of uint8 masks and of lists
-    that mean tuples, as PyTorch does. ::
+    that mean tuples, as PyTorch does.
 
-        parse(-1, (3, 4)).apply((4, 1))             # (8, (4,), (1,))
-        parse([2, 0], (3, 4)).out_shape             # (2, 4)
+    >>> parse(-1, (3, 4)).apply((4, 1))
+    (8, (4,), (1,))
+    >>> parse([2, 0], (3, 4)).out_shape
+    (2, 4)
 
     PyTorch: ``Tensor.__getitem__``, ``Tensor.__setitem__``.
     """

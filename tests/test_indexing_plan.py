@@ -1,10 +1,6 @@
-"""Index plans against PyTorch: the plan is carried out with NumPy, the result is torch's.
+"""Index plans against PyTorch: the plan is carried out with NumPy, the result is torch's."""
 
-The module under test is loaded from its file: it stands alone, and so does this test.
-"""
-
-import importlib.util
-import pathlib
+import doctest
 import warnings
 
 import numpy as np
@@ -12,13 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
+from rnn import _indexing
+from rnn._indexing import parse
 
-_FILE = pathlib.Path(__file__).resolve().parents[1] / "rnn" / "_indexing.py"
-_SPEC = importlib.util.spec_from_file_location("rnn_indexing_alone", _FILE)
-indexing = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(indexing)
-parse = indexing.parse
+torch = pytest.importorskip("torch")
 
 
 def source(shape, order=None):
@@ -440,3 +433,8 @@ def test_index_array_stays_as_it_was():
 def test_repr_names_the_fields():
     assert repr(parse(1, (2, 3))) == "Plan(src=(), starts=(1,), steps=(), view_shape=(3,))"
     assert "rows=array([1])" in repr(parse([1], (2, 3)))
+
+
+def test_the_examples_in_the_docstrings():
+    failed, tried = doctest.testmod(_indexing)
+    assert tried and not failed
