@@ -152,7 +152,7 @@ int rnn_rng_set_state(rnn_rng *rng, const uint8_t bytes[RNN_RNG_STATE_BYTES]) {
 
 /* ---- uniforms ---- */
 
-enum { CHUNK = 1024 }; /* words at a time, on the stack */
+enum { CHUNK = 1024 }; /* words at a time, on the stack: whole blocks of 16 doubles */
 
 int rnn_uniform_f32(rnn_rng *rng, double from, double to, int64_t n, float *out) {
     if (!(from <= to) || !((float)to - (float)from <= 3.40282347e38f)) return RNN_RNG_EVALUE;
@@ -228,7 +228,8 @@ void rnn_randn_f32(rnn_rng *rng, int64_t n, float *out) { rnn_normal_f32(rng, 0,
 void rnn_randn_f64(rnn_rng *rng, int64_t n, double *out) { rnn_normal_f64(rng, 0, 1, n, out); }
 
 /* Two passes, so that no compiler fuses what torch rounds twice. */
-int rnn_normal_arrays_f32(rnn_rng *rng, const float *mean, const float *std, int64_t n, float *out) {
+int rnn_normal_arrays_f32(rnn_rng *rng, const float *mean, const float *std, int64_t n,
+                          float *out) {
     for (int64_t i = 0; i < n; i++) {
         if (!(std[i] >= 0)) return RNN_RNG_EVALUE;
     }
@@ -255,7 +256,9 @@ int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t 
     if (low >= high) return RNN_RNG_EVALUE;
     uint64_t range = (uint64_t)high - (uint64_t)low;
     if (range >= 1u << 28) {
-        for (int64_t i = 0; i < n; i++) out[i] = (int64_t)(rnn_rng_u64(rng) % range + (uint64_t)low);
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = (int64_t)(rnn_rng_u64(rng) % range + (uint64_t)low);
+        }
         return RNN_RNG_OK;
     }
     /* word % range without a division (Lemire, Kaser, Kurz 2019): exact for 32-bit operands */

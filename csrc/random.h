@@ -12,47 +12,54 @@
  *     int64_t ix[4];
  *     rnn_randint_i64(&rng, 0, 100, 4, ix);       torch.randint(0, 100, (4,))
  *
- * How exact, measured against torch 2.13 on x86-64 (AVX2 or AVX-512, which draw alike):
- *   - integers (u32, u64, randint, randperm, random_, bernoulli, dropout, multinomial): equal;
- *   - uniforms, and float32 normals: equal to the last bit;
- *   - what goes through libm's log, log1p, sin, cos, tan in double (float64 normals, fewer than
- *     16 normals, exponential, cauchy, log_normal, geometric): equal to the last bit where libm is
- *     the same (glibc), else within an ulp or two.
- * Every instruction set gives the same bits here. Torch itself differs in the last bit where the
- * processor has no FMA, and in the last digits of float32 normals on arm64.
+ * How exact, measured against torch 2.13 on x86-64 (tests/c/test_random.c, test_random_stream.py):
+ *   - equal: words, randint, randperm, random_, bernoulli, dropout, multinomial, states;
+ *   - equal to the last bit: uniforms, and 16 or more float32 normals;
+ *   - equal to the last bit with the same libm, else within its last bits (log, log1p, exp, sin,
+ *     cos, tan in double): float64 normals, fewer than 16 normals, exponential, cauchy, log_normal,
+ *     geometric. The draw that multinomial makes from such numbers could differ once in 10^8.
+ * All instruction sets give the same bits here. Torch's own floats differ in the last digits where
+ * the processor has no AVX2 and FMA, and (by its source) on arm64; its integers do not.
  *
- * Draws: "word" is one u32; a double takes two words (the first is the high half), keeps 53 bits
- * of the 64; a float takes one word and keeps 24. No path goes through MKL's generators in 2.13
- * (releases 1.13 to about 2.5 did so for bernoulli_(p), dropout, exponential_ and multinomial on some
- * processors, so they differ from 2.13 and from each other).
+ * A "word" is one u32. A float32 uniform takes one word and keeps 24 bits of it; a double takes two
+ * (the first is the high half) and keeps 53. Torch 2.13 draws nothing from MKL's generators; some
+ * releases from 2017 to 2024 did so in dropout, bernoulli_(p), exponential_ and multinomial, on
+ * Intel processors at least, and give other numbers there.
  *
- * Tensors that are not contiguous are filled in the order of their memory (the smallest stride
- * runs fastest; `torch.empty(3, 4).t().uniform_()` fills as `torch.rand(3, 4)` does), and their
- * normals are serial whatever their number: rnn_normal_serial_*.
+ * Order: a tensor whose memory is dense but not in C order is filled in the order of its memory
+ * (`torch.empty(3, 4).t().uniform_()` fills as `torch.rand(3, 4)`), and its normals are serial
+ * whatever their number (rnn_normal_serial_*). So are rand_like, randn_like, dropout's mask and
+ * multinomial's q for such a tensor: empty_like keeps its strides. torch.bernoulli(p) does not:
+ * its result is in C order. A view with holes is filled in the order of its strides, normals
+ * serially.
  *
- * What PyTorch's layers above draw, in these terms:
- *   nn.init.uniform_(a, b), xavier_uniform_, kaiming_uniform_: one rnn_uniform(from, to), bound
- *     gain * sqrt(6 / (fan_in + fan_out)) and gain * sqrt(3) / sqrt(fan), computed in Python
- *     floats; normal_, xavier_normal_, kaiming_normal_: one rnn_normal(mean, std).
- *   trunc_normal_(mean, std, a, b), where more than 0.3 of the normal's mass lies in [a, b]:
- *     normal_ the whole tensor; while an element lies outside, normal_ a second whole tensor and
- *     take from it the elements that lay outside. (Elsewhere: a rejection loop of two uniform_
- *     fills a round. Before 2.13 it was one uniform_ and erfinv.)
- *   orthogonal_: normal_(0, 1) of (rows, numel / rows), then QR with the signs of R's diagonal.
- *   sparse_: normal_(0, std), then one randperm(rows) a column, from the default generator.
- *   Linear: kaiming_uniform_(weight, a = sqrt 5), then uniform_(bias, -1/sqrt fan_in, 1/sqrt
- *     fan_in); Conv the same; Embedding: normal_; RNN, LSTM, GRU: uniform_(-1/sqrt hidden, ...)
- *     of each parameter in order.
- *   DataLoader, each iterator: first the sampler of the first batch is not yet asked; a base seed
- *     is drawn from the default generator (or loader.generator) by random_() of an int64; then,
- *     when the first index is asked for, RandomSampler without a generator draws its own seed by
- *     random_() of an int64 from the default generator, seeds a fresh generator with it and takes
- *     randperm(n) from that. With a generator it takes randperm(n) from it directly. So an epoch of
- *     shuffle=True takes four words of the default generator, and shuffle=False takes two.
- *   RandomSampler(replacement=True): randint(0, n, (32,)) as often as it fits, then the rest.
- *     Otherwise num_samples // n times randperm(n), and one more, cut off (drawn even if the
- *     cut is empty). SubsetRandomSampler: randperm(len) from the default generator.
- *   random_split: randperm(sum of lengths). WeightedRandomSampler: rnn_multinomial_f64.
+ * What the layers above draw, in these terms:
+ *   nn.init.uniform_(w, a, b): rnn_uniform. normal_(w, mean, std): rnn_normal.
+ *   xavier: std = gain * sqrt(2 / (fan_in + fan_out)); kaiming: std = gain / sqrt(fan), gain =
+ *     sqrt(2 / (1 + a^2)) for leaky_relu. _normal_: rnn_normal(0, std); _uniform_:
+ *     rnn_uniform(-bound, bound), bound = sqrt(3) * std. All in double, in this order.
+ *   trunc_normal_(w, mean, std, a, b): where [a, b] holds more than 0.3 of the normal's mass,
+ *     normal_ the tensor; while an element lies outside, normal_ another whole tensor and take from
+ *     it what lay outside. Else rounds of two whole uniform_ (candidate, acceptance). Older: one
+ *     uniform_ and erfinv.
+ *   orthogonal_: normal_(0, 1) of (rows, numel / rows), then QR, columns times sign(diag R).
+ *   sparse_: normal_(0, std), then a randperm(rows) for each column, always from the default
+ *     generator.
+ *   Linear, Conv: kaiming_uniform_(weight, a = sqrt 5), then uniform_(bias, +-1 / sqrt(fan_in)).
+ *   Embedding: normal_ (the padding row too, then zeroed). RNN, LSTM, GRU and their cells:
+ *     uniform_(+-1 / sqrt(hidden)) of each parameter in order. MultiheadAttention: out_proj as a
+ *     Linear (its bias is zeroed later), then xavier_uniform_(in_proj_weight). Norms: nothing.
+ *   DataLoader: making an iterator draws a base seed, random_() of an int64, from loader.generator
+ *     or the default one. When the first batch is asked for, RandomSampler (shuffle=True) without a
+ *     generator draws a second such seed from the default one and takes randperm(n) from a new
+ *     generator seeded with it; with a generator it takes randperm(n) from that. An epoch thus
+ *     takes 4 words of the default generator, without shuffle 2.
+ *   RandomSampler: num_samples // n times randperm(n), and at the end one more, cut off to the rest
+ *     (it is drawn even for a rest of 0). replacement=True: randint(0, n, (32,)) num_samples // 32
+ *     times, then the rest. SubsetRandomSampler, random_split: one randperm, from the default
+ *     generator unless given. WeightedRandomSampler: rnn_multinomial_f64.
+ *   distributions: Categorical.sample is multinomial with replacement, Normal.sample is
+ *     rnn_normal_arrays.
  */
 #ifndef RNN_RANDOM_H
 #define RNN_RANDOM_H
@@ -94,9 +101,9 @@ int rnn_rng_set_state(rnn_rng *rng, const uint8_t bytes[RNN_RNG_STATE_BYTES]);
 
 uint32_t rnn_rng_u32(rnn_rng *rng);
 uint64_t rnn_rng_u64(rnn_rng *rng);
-double rnn_rng_uniform(rnn_rng *rng);                          /* [0, 1), 53 bits */
-double rnn_rng_normal(rnn_rng *rng, double mean, double std);  /* with the spare */
-void rnn_rng_words(rnn_rng *rng, int64_t n, uint32_t *out);    /* n times rnn_rng_u32, fast */
+double rnn_rng_uniform(rnn_rng *rng);                         /* [0, 1), 53 bits */
+double rnn_rng_normal(rnn_rng *rng, double mean, double std); /* with the spare */
+void rnn_rng_words(rnn_rng *rng, int64_t n, uint32_t *out);   /* n times rnn_rng_u32, fast */
 
 /* torch.rand and uniform_. */
 void rnn_rand_f32(rnn_rng *rng, int64_t n, float *out);
@@ -124,8 +131,8 @@ int rnn_normal_arrays_f64(rnn_rng *rng, const double *mean, const double *std, i
  * word an element, else two. */
 int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t *out);
 
-/* random_() of int64: two words, 63 bits. Of other dtypes, from rnn_rng_words: int32, int16, int8, uint8:
- * word % (max + 1); bool: word & 1; float32: word % (2^24 + 1); float64: u64 % (2^53 + 1). */
+/* random_() of int64: two words, 63 bits. Of other dtypes, from rnn_rng_words: int32, int16, int8 and
+ * uint8: word % (max + 1); bool: word & 1; float32: word % (2^24 + 1); float64: u64 % (2^53 + 1). */
 void rnn_random_i64(rnn_rng *rng, int64_t n, int64_t *out);
 
 /* torch.randperm. Below 214,748,364 a forward Fisher-Yates of one word a step, i + word % (n - i);
@@ -155,11 +162,11 @@ int rnn_log_normal_f64(rnn_rng *rng, double mean, double std, int64_t n, double 
 int rnn_geometric_f32(rnn_rng *rng, double p, int64_t n, float *out);
 int rnn_geometric_f64(rnn_rng *rng, double p, int64_t n, double *out);
 
-/* torch.multinomial of weights p (rows, n) that need not add up to 1; work: n doubles; out (rows, k).
- * Without replacement, and for k = 1: the k largest of p / q, largest first, where q is n draws of
- * exponential_(1) (2 n words a row). Else: the sums of p, and 2 words a draw. All rows are looked at
- * before the first draw. More draws than weights above zero: the rest are the first zeros (torch:
- * some zeros). */
+/* torch.multinomial of weights p (rows, n), which need not add up to 1; work: n doubles; out
+ * (rows, k). Without replacement, and for k = 1: the k largest of p / q, largest first, where q is n
+ * draws of exponential_(1) (2 n words a row). Else the sums of p are searched, 2 words a draw. All
+ * rows are checked before the first draw. More draws than weights above zero: the rest are the first
+ * zeros (torch: some zeros). */
 int rnn_multinomial_f32(rnn_rng *rng, const float *p, int64_t rows, int64_t n, int64_t k,
                         int replacement, double *work, int64_t *out);
 int rnn_multinomial_f64(rnn_rng *rng, const double *p, int64_t rows, int64_t n, int64_t k,

@@ -1,6 +1,6 @@
 /*
- * random_sample.c: what random.h makes from uniforms one by one: coin flips, dropout, the continuous
- * distributions, and draws from weights.
+ * random_sample.c: what random.h makes from uniforms one by one: coin flips, dropout, the
+ * continuous distributions, and draws from weights.
  */
 #include <math.h>
 #include <string.h>
@@ -103,7 +103,7 @@ int rnn_dropout_mask_f64(rnn_rng *rng, double p, int64_t n, double *out) {
     return RNN_RNG_OK;
 }
 
-/* ---- continuous distributions: a uniform u through the inverse of the distribution function ---- */
+/* ---- continuous distributions: a uniform through the inverse distribution function ---- */
 
 typedef double (*inverse)(double u, double a, double b);
 

@@ -2,9 +2,9 @@
 
     python tests/c/random_expected.py > tests/c/random_expected.h
 
-For each fill the sizes of SIZES are drawn one after the other from one generator. A fill that must be
-equal to the last bit is recorded as the FNV-1a hash of all its bytes, one that goes through libm in
-double as its last values. STATE is the hash of the generator's state at the end.
+For each fill the sizes of SIZES are drawn one after the other from one generator. A fill that
+must be equal to the last bit is recorded as the FNV-1a hash of all its bytes, one that goes through
+libm in double as its last values. STATE is the hash of the generator's state at the end.
 """
 
 import textwrap

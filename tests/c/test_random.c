@@ -1,6 +1,6 @@
 /*
- * test_random.c: tests of csrc/random*.c against numbers that torch drew (random_expected.h). Prints
- * what failed and returns 1, or prints "ok".
+ * test_random.c: tests of csrc/random*.c against numbers that torch drew (random_expected.h).
+ * Prints what failed and returns 1, or prints "ok".
  *
  *     cc -std=gnu11 -O2 -g -Wall -Wextra -Icsrc tests/c/test_random.c csrc/random*.c -lm
  *
@@ -18,14 +18,14 @@
 
 static int failures;
 
-#define CHECK(condition, ...)                      \
-    do {                                           \
-        if (!(condition)) {                        \
+#define CHECK(condition, ...) \
+    do { \
+        if (!(condition)) { \
             printf("%s:%d: ", __FILE__, __LINE__); \
-            printf(__VA_ARGS__);                   \
-            printf("\n");                          \
-            failures++;                            \
-        }                                          \
+            printf(__VA_ARGS__); \
+            printf("\n"); \
+            failures++; \
+        } \
     } while (0)
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -62,43 +62,43 @@ static void bernoulli_array_f64(rnn_rng *g, int64_t n, double *out) {
 }
 
 /* name, bytes of n elements, call; `out` has room for 8 * 4 * n bytes */
-#define FILLS(F)                                                                      \
-    F(rand_f32, 4, rnn_rand_f32(g, n, out))                                           \
-    F(rand_f64, 8, rnn_rand_f64(g, n, out))                                           \
-    F(uniform_f32, 4, rnn_uniform_f32(g, -0.3, 1.7, n, out))                          \
-    F(uniform_f64, 8, rnn_uniform_f64(g, -0.3, 1.7, n, out))                          \
-    F(uniform_edge_f32, 4, rnn_uniform_f32(g, 1 - 0x1p-22, 1, n, out))                \
-    F(uniform_edge_f64, 8, rnn_uniform_f64(g, 1 - 0x1p-51, 1, n, out))                \
-    F(nothing, 0, rnn_rand_f32(g, 0 * n, out))                                        \
-    F(randn_f32, 4, rnn_randn_f32(g, n, out))                                         \
-    F(randn_f64, 8, rnn_randn_f64(g, n, out))                                         \
-    F(normal_f32, 4, rnn_normal_f32(g, -0.3, 1.7, n, out))                            \
-    F(normal_f64, 8, rnn_normal_f64(g, -0.3, 1.7, n, out))                            \
-    F(normal_serial_f32, 4, rnn_normal_serial_f32(g, -0.3, 1.7, n, out))              \
-    F(normal_serial_f64, 8, rnn_normal_serial_f64(g, -0.3, 1.7, n, out))              \
-    F(randint, 8, rnn_randint_i64(g, -7, 100, n, out))                                \
-    F(randint_2_28, 8, rnn_randint_i64(g, 0, 1 << 28, n, out))                        \
-    F(randint_2_63, 8, rnn_randint_i64(g, INT64_MIN, INT64_MAX, n, out))              \
-    F(random, 8, rnn_random_i64(g, n, out))                                           \
-    F(randperm, 8, rnn_randperm(g, n, out))                                           \
-    F(bernoulli_f32, 4, rnn_bernoulli_f32(g, 0.3, n, out))                            \
-    F(bernoulli_f64, 8, rnn_bernoulli_f64(g, 0.3, n, out))                            \
-    F(bernoulli_u8, 1, rnn_bernoulli_u8(g, 0.3, n, out))                              \
-    F(bernoulli_array_f32, 4, bernoulli_array_f32(g, n, out))                         \
-    F(bernoulli_array_f64, 8, bernoulli_array_f64(g, n, out))                         \
-    F(dropout_f32, 4, rnn_dropout_mask_f32(g, 0.45, n, out))                          \
-    F(dropout_f64, 8, rnn_dropout_mask_f64(g, 0.45, n, out))                          \
-    F(multinomial_1, 8, multinomial(g, n, 1, 0, out))                                 \
-    F(multinomial_4, 32, multinomial(g, n, 4, 0, out))                                \
-    F(multinomial_1_again, 8, multinomial(g, n, 1, 1, out))                           \
-    F(multinomial_again, 16, multinomial(g, 1, 2 * n, 1, out))                        \
-    F(exponential_f32, 4, rnn_exponential_f32(g, 1.7, n, out))                        \
-    F(exponential_f64, 8, rnn_exponential_f64(g, 1.7, n, out))                        \
-    F(cauchy_f32, 4, rnn_cauchy_f32(g, 0.5, 1.7, n, out))                             \
-    F(cauchy_f64, 8, rnn_cauchy_f64(g, 0.5, 1.7, n, out))                             \
-    F(log_normal_f32, 4, rnn_log_normal_f32(g, 0.5, 0.7, n, out))                     \
-    F(log_normal_f64, 8, rnn_log_normal_f64(g, 0.5, 0.7, n, out))                     \
-    F(geometric_f32, 4, rnn_geometric_f32(g, 0.3, n, out))                            \
+#define FILLS(F) \
+    F(rand_f32, 4, rnn_rand_f32(g, n, out)) \
+    F(rand_f64, 8, rnn_rand_f64(g, n, out)) \
+    F(uniform_f32, 4, rnn_uniform_f32(g, -0.3, 1.7, n, out)) \
+    F(uniform_f64, 8, rnn_uniform_f64(g, -0.3, 1.7, n, out)) \
+    F(uniform_edge_f32, 4, rnn_uniform_f32(g, 1 - 0x1p-22, 1, n, out)) \
+    F(uniform_edge_f64, 8, rnn_uniform_f64(g, 1 - 0x1p-51, 1, n, out)) \
+    F(nothing, 0, rnn_rand_f32(g, 0 * n, out)) \
+    F(randn_f32, 4, rnn_randn_f32(g, n, out)) \
+    F(randn_f64, 8, rnn_randn_f64(g, n, out)) \
+    F(normal_f32, 4, rnn_normal_f32(g, -0.3, 1.7, n, out)) \
+    F(normal_f64, 8, rnn_normal_f64(g, -0.3, 1.7, n, out)) \
+    F(normal_serial_f32, 4, rnn_normal_serial_f32(g, -0.3, 1.7, n, out)) \
+    F(normal_serial_f64, 8, rnn_normal_serial_f64(g, -0.3, 1.7, n, out)) \
+    F(randint, 8, rnn_randint_i64(g, -7, 100, n, out)) \
+    F(randint_2_28, 8, rnn_randint_i64(g, 0, 1 << 28, n, out)) \
+    F(randint_2_63, 8, rnn_randint_i64(g, INT64_MIN, INT64_MAX, n, out)) \
+    F(random, 8, rnn_random_i64(g, n, out)) \
+    F(randperm, 8, rnn_randperm(g, n, out)) \
+    F(bernoulli_f32, 4, rnn_bernoulli_f32(g, 0.3, n, out)) \
+    F(bernoulli_f64, 8, rnn_bernoulli_f64(g, 0.3, n, out)) \
+    F(bernoulli_u8, 1, rnn_bernoulli_u8(g, 0.3, n, out)) \
+    F(bernoulli_array_f32, 4, bernoulli_array_f32(g, n, out)) \
+    F(bernoulli_array_f64, 8, bernoulli_array_f64(g, n, out)) \
+    F(dropout_f32, 4, rnn_dropout_mask_f32(g, 0.45, n, out)) \
+    F(dropout_f64, 8, rnn_dropout_mask_f64(g, 0.45, n, out)) \
+    F(multinomial_1, 8, multinomial(g, n, 1, 0, out)) \
+    F(multinomial_4, 32, multinomial(g, n, 4, 0, out)) \
+    F(multinomial_1_again, 8, multinomial(g, n, 1, 1, out)) \
+    F(multinomial_again, 16, multinomial(g, 1, 2 * n, 1, out)) \
+    F(exponential_f32, 4, rnn_exponential_f32(g, 1.7, n, out)) \
+    F(exponential_f64, 8, rnn_exponential_f64(g, 1.7, n, out)) \
+    F(cauchy_f32, 4, rnn_cauchy_f32(g, 0.5, 1.7, n, out)) \
+    F(cauchy_f64, 8, rnn_cauchy_f64(g, 0.5, 1.7, n, out)) \
+    F(log_normal_f32, 4, rnn_log_normal_f32(g, 0.5, 0.7, n, out)) \
+    F(log_normal_f64, 8, rnn_log_normal_f64(g, 0.5, 0.7, n, out)) \
+    F(geometric_f32, 4, rnn_geometric_f32(g, 0.3, n, out)) \
     F(geometric_f64, 8, rnn_geometric_f64(g, 0.3, n, out))
 
 #define FILL_FUNCTION(name, size, call) \
@@ -260,7 +260,7 @@ static void test_refusals(void) {
     CHECK(state_hash(&g) == before, "an empty fill drew");
 }
 
-/* Weights of 0 are never drawn while there are others, and come last, in order, when there are not. */
+/* Weights of 0 are not drawn while there are others; then they come last, in order. */
 static void test_multinomial_zeros(void) {
     double p[8] = {0, 1, 0, 0, 2, 0, 0, 1e-300}, work[8];
     int64_t k[8];
