@@ -131,8 +131,9 @@ int rnn_normal_arrays_f64(rnn_rng *rng, const double *mean, const double *std, i
  * word an element, else two. */
 int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t *out);
 
-/* random_() of int64: two words, 63 bits. Of other dtypes, from rnn_rng_words: int32, int16, int8 and
- * uint8: word % (max + 1); bool: word & 1; float32: word % (2^24 + 1); float64: u64 % (2^53 + 1). */
+/* random_() of int64: two words, 63 bits. Other dtypes, from rnn_rng_words: int32, int16, int8,
+ * uint8: word % (max + 1); bool: word & 1; float32: word % (2^24 + 1); float64:
+ * u64 % (2^53 + 1). */
 void rnn_random_i64(rnn_rng *rng, int64_t n, int64_t *out);
 
 /* torch.randperm. Below 214,748,364 a forward Fisher-Yates of one word a step, i + word % (n - i);
@@ -163,10 +164,10 @@ int rnn_geometric_f32(rnn_rng *rng, double p, int64_t n, float *out);
 int rnn_geometric_f64(rnn_rng *rng, double p, int64_t n, double *out);
 
 /* torch.multinomial of weights p (rows, n), which need not add up to 1; work: n doubles; out
- * (rows, k). Without replacement, and for k = 1: the k largest of p / q, largest first, where q is n
- * draws of exponential_(1) (2 n words a row). Else the sums of p are searched, 2 words a draw. All
- * rows are checked before the first draw. More draws than weights above zero: the rest are the first
- * zeros (torch: some zeros). */
+ * (rows, k). Without replacement, and for k = 1: the k largest of p / q, largest first, where q is
+ * n draws of exponential_(1), 2 n words a row. Else the sums of p are searched, 2 words a draw. All
+ * rows are checked before the first draw. More draws than weights above zero: the rest are the
+ * first zeros (torch: some zeros). */
 int rnn_multinomial_f32(rnn_rng *rng, const float *p, int64_t rows, int64_t n, int64_t k,
                         int replacement, double *work, int64_t *out);
 int rnn_multinomial_f64(rnn_rng *rng, const double *p, int64_t rows, int64_t n, int64_t k,

@@ -1,7 +1,8 @@
 """csrc/random*.c against the installed torch: the stream itself, and what random.h says of it.
 
 The C files are compiled here into a library of their own, so that this test needs no engine;
-without a compiler or without torch it is skipped (tests/c/test_random.c holds torch's recorded numbers).
+without a compiler or without torch it is skipped (tests/c/test_random.c holds torch's recorded
+numbers).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ static void bernoulli_array_f64(rnn_rng *g, int64_t n, double *out) {
     free(p);
 }
 
-/* name, bytes of n elements, call; `out` has room for 8 * 4 * n bytes */
+/* name, bytes for each of n, call that fills `out` */
 #define FILLS(F) \
     F(rand_f32, 4, rnn_rand_f32(g, n, out)) \
     F(rand_f64, 8, rnn_rand_f64(g, n, out)) \
@@ -108,7 +108,7 @@ static void bernoulli_array_f64(rnn_rng *g, int64_t n, double *out) {
 FILLS(FILL_FUNCTION)
 static const struct fill {
     const char *name;
-    size_t size; /* bytes an element */
+    size_t size;
     void (*call)(rnn_rng *g, int64_t n, void *out);
 } TABLE[] = {FILLS(FILL_ROW)};
 
