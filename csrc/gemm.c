@@ -101,7 +101,7 @@ typedef struct {
  * of which there is room for `room`. */
 static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, int64_t room)
 {
-    enum { PIECE = 128 << 10, LINE = 2048, SLABS = 16 };
+    enum { PIECE = 128 << 10, LINE = 8192, SLABS = 16 };
     pieces c = {n, k, 1, 1};
     double bytes = (double)n * (double)k * (double)size;
     int64_t most = room / (m * n) < SLABS ? room / (m * n) : SLABS;
