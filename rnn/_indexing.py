@@ -245,7 +245,7 @@ def parse(index: object, shape: Shape) -> Plan:
 
     The index is an int, a slice with a positive step, None, Ellipsis, a bool, an integer or bool
     array, tensor, list or range, or a tuple of these. Integers may be NumPy's, or tensors without
-    dimensions; so may the bounds of slices.
+    dimensions; so may the bounds of slices. The shape is best a plain tuple: slicing a Size is slower.
 
     Raises IndexError for what does not fit, ValueError for a step below 1, TypeError for a slice
     bound that is no integer, in PyTorch's words. Warns (UserWarning) of uint8 masks and of lists
@@ -412,8 +412,7 @@ def _sequence_array(items: Sequence[Any]) -> npt.NDArray[Any]:
         if array.dtype.kind in "USO":
             raise TypeError(f"an index list holds integers or bools, not {items!r}")
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-    # Small unsigned numbers in a list are numbers: only a uint8 tensor is a mask.
-    return array.astype(np.int64) if array.dtype.char == "B" else array
+    return array
 
 
 def _means_tuple(index: object) -> bool:

@@ -214,6 +214,8 @@ def test_a_plan_is_short():
         ("ij,j->i", (A, V), ["matmul"]),
         ("i,i->", (V, V), ["matmul"]),
         ("ij,j->ij", (A, V), ["mul"]),
+        ("ij,ij->i", (A, A), ["mul", "sum"]),
+        ("ij,jk->k", (A, B), ["sum", "matmul"]),
         ("ij,ij->ij", (A, A), ["mul"]),
         ("i,j->ij", (V, V), ["reshape", "mul"]),
         ("ij->ij", (A,), []),

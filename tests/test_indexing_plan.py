@@ -298,6 +298,7 @@ RULES = [
     ((3, 0), [5]),  # nothing is read: nothing is out of range
     ((0, 3), (slice(None), [5])),
     ((2, 3), [0] * 40),
+    ((2, 3), [np.uint8(1), np.uint8(0)]),  # a mask too
 ]
 
 

@@ -162,6 +162,11 @@ def test_expand_with_minus_one(sizes, shape):
     same(lambda: expand_sizes(sizes, shape), lambda: tuple(torch.zeros(shape).expand(sizes).shape))
 
 
+def test_expand_to_a_negative_size():
+    with pytest.raises(RuntimeError, match=r"expanded size of the tensor \(-2\)"):
+        expand_sizes((2, -2), (2, 1))
+
+
 def pieces(x, dim_and_parts):
     dim, parts = dim_and_parts
     return [x.narrow(dim, start, length).tolist() for start, length in parts]
