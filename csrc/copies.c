@@ -1,0 +1,427 @@
+/* copies.c: making tensors, and the operations that only move values: clone, cast, assign, cat. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- making ---------------------------------------------------------------------------------------- */
+
+static int begin_leaf(rnn_engine *e, rnn_build *b, int dtype, int ndim, const int64_t *shape) {
+    *b = (rnn_build){.op = RNN_OP_LEAF, .dtype = dtype, .ndim = ndim};
+    if (ndim < 0 || ndim > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+    if (ndim) memcpy(b->shape, shape, (size_t)ndim * sizeof(int64_t));
+    return rnn_build_begin(e, b);
+}
+
+rnn_ref rnn_empty(rnn_engine *e, int dtype, int ndim, const int64_t *shape) {
+    rnn_build b;
+    int failed = begin_leaf(e, &b, dtype, ndim, shape);
+    return failed ? failed : rnn_build_finish(e, &b);
+}
+
+static void fill_run(void *data, int dtype, int64_t n, double value) {
+    if (value == 0 && !__builtin_signbit(value)) memset(data, 0, (size_t)n * rnn_itemsize(dtype));
+    else if (dtype == RNN_F64) for (int64_t i = 0; i < n; i++) ((double *)data)[i] = value;
+    else for (int64_t i = 0; i < n; i++) ((float *)data)[i] = (float)value;
+}
+
+rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, double value) {
+    rnn_build b;
+    int failed = begin_leaf(e, &b, dtype, ndim, shape);
+    if (failed) return failed;
+    fill_run(b.out, dtype, b.n, value);
+    return rnn_build_finish(e, &b);
+}
+
+rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *data,
+                   int64_t offset, int64_t nodes, int64_t owner_object) {
+    rnn_owner *owner = rnn_malloc(e, sizeof *owner);
+    rnn_block *block = NULL;
+    if (owner) {
+        *owner = (rnn_owner){(void *)(intptr_t)owner_object, NULL};
+        block = rnn_block_borrow(e, data, owner);
+        if (!block) {
+            rnn_lock(e);
+            rnn_orphan(e, owner);
+            rnn_unlock(e);
+        }
+    }
+    if (!block) return rnn_fail(e, RNN_EMEMORY, "no memory for the record of a tensor");
+    rnn_build b = {.op = RNN_OP_LEAF, .dtype = dtype, .ndim = 1, .shape = {nodes}, .block = block};
+    int failed = rnn_build_begin(e, &b);
+    rnn_ref flat = failed ? failed : rnn_build_finish(e, &b);
+    if (flat < 0) return flat;
+    rnn_ref out = rnn_as_view(e, flat, RNN_V_NONE, offset, ndim, shape, stride);
+    if (out > 0) rnn_tensor_of(out)->flags = 0;
+    rnn_release(e, flat);
+    return out;
+}
+
+/* ---- clone and cast -------------------------------------------------------------------------------- */
+
+static void convert(int64_t n, int from, const void *src, void *dst) {
+    if (from == RNN_F64) for (int64_t i = 0; i < n; i++) ((float *)dst)[i] = (float)((const double *)src)[i];
+    else for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = ((const float *)src)[i];
+}
+
+static rnn_ref copy(rnn_engine *e, rnn_ref ref, int op, int dtype) {
+    rnn_view a;
+    if (rnn_view_of(e, ref, &a)) return RNN_ETYPE;
+    rnn_build b = {.op = op, .dtype = dtype, .ndim = a.ndim, .count = 1, .in = &a};
+    memcpy(b.shape, a.shape, sizeof b.shape);
+    int failed = rnn_build_begin(e, &b);
+    if (failed) return failed;
+    if (dtype == a.dtype) {
+        rnn_pack_view(e, &a, b.out);
+        return rnn_build_finish(e, &b);
+    }
+    rnn_block *temp = NULL;
+    const void *src = rnn_view_data(e, &a);
+    if (!rnn_view_is_contiguous(&a)) {
+        temp = rnn_block_new(e, "cast", b.n, a.dtype);
+        if (!temp) {
+            rnn_build_abort(e, &b);
+            return RNN_EMEMORY;
+        }
+        rnn_pack_view(e, &a, temp->data);
+        src = temp->data;
+    }
+    convert(b.n, a.dtype, src, b.out);
+    rnn_drop_block(e, temp);
+    return rnn_build_finish(e, &b);
+}
+
+rnn_ref rnn_clone(rnn_engine *e, rnn_ref a) { return copy(e, a, RNN_OP_CLONE, rnn_dtype(a)); }
+
+rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a) {
+    return rnn_is_contiguous(e, a) ? rnn_alias(e, a) : rnn_clone(e, a);
+}
+
+rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype) {
+    if (dtype != RNN_F32 && dtype != RNN_F64) return rnn_fail(e, RNN_ETYPE, "nodes are float32 or float64");
+    return copy(e, a, RNN_OP_CAST, dtype);
+}
+
+int rnn_copy_backward(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    rnn_target t;
+    int failed = rnn_target_begin(e, id, 0, &t);
+    if (failed || !t.wanted) return failed;
+    if (t.v.dtype == s->dtype) return rnn_target_add(e, &t, s->dtype, rnn_span_grad(e, id));
+    rnn_block *temp = rnn_block_new(e, "cast backward", s->ext->n, t.v.dtype);
+    if (!temp) return RNN_EMEMORY;
+    convert(s->ext->n, s->dtype, rnn_span_grad(e, id), temp->data);
+    failed = rnn_target_add(e, &t, t.v.dtype, temp->data);
+    rnn_drop_block(e, temp);
+    return failed;
+}
+
+int rnn_copy_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    rnn_view a;
+    rnn_operand_view(e, id, 0, &a);
+    rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, node), 1);
+    return 0;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------- */
+
+int rnn_touch(rnn_engine *e, rnn_ref ref) {
+    const rnn_tensor *t = rnn_tensor_of(ref);
+    if (!(t->flags & RNN_T_UNSTAMPED)) rnn_span_stamp(e, t->store->span);
+    return 0;
+}
+
+static int check_writable(rnn_engine *e, rnn_ref ref, const rnn_view *v) {
+    const rnn_span *s = rnn_at(e, v->span);
+    if (rnn_grad_mode() && v->needs_grad && s->flags & RNN_S_LEAF)
+        return rnn_fail(e, RNN_ERUNTIME,
+                        rnn_tensor_of(ref)->view_op
+                            ? "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                            : "a leaf Variable that requires grad is being used in an in-place operation.");
+    if (!rnn_view_is_injective(v))
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "unsupported operation: more than one element of the written-to tensor refers to a single "
+                        "memory location. Please clone() the tensor before performing the operation.");
+    return 0;
+}
+
+/* dst += or = src, both views of one shape and dtype */
+static void write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const rnn_view *src, bool overwrite) {
+    rnn_accumulate_job job = {.ndim = dst->ndim, .dtype = dst->dtype, .dst = dst_data, .src = rnn_view_data(e, src),
+                              .scale = 1, .overwrite = overwrite};
+    memcpy(job.shape, dst->shape, sizeof job.shape);
+    memcpy(job.dst_stride, dst->stride, sizeof job.dst_stride);
+    memcpy(job.src_stride, src->stride, sizeof job.src_stride);
+    rnn_accumulate(e, &job);
+}
+
+/* All views of `ref`'s store now look at the span of `made`, which is released. */
+static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
+    rnn_store *store = rnn_tensor_of(ref)->store, *from = rnn_tensor_of(made)->store;
+    rnn_lock(e);
+    uint32_t was = store->span;
+    store->span = from->span;
+    from->span = was; /* the old span goes with the handle */
+    rnn_unlock(e);
+    rnn_tensor_of(ref)->flags &= (uint8_t)~RNN_T_DETACHED;
+    rnn_release(e, made);
+}
+
+int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
+    rnn_view to, from_view;
+    rnn_view_of(e, ref, &to);
+    rnn_view_of(e, made, &from_view);
+    const rnn_span *s = rnn_at(e, to.span);
+    if (s->flags & RNN_S_SCALAR || to.offset || !rnn_view_is_contiguous(&to) || to.dtype != from_view.dtype ||
+        rnn_numel(to.ndim, to.shape) != s->ext->n || rnn_numel(from_view.ndim, from_view.shape) != s->ext->n ||
+        rnn_at(e, from_view.span)->ext->n != s->ext->n)
+        return RNN_EDTYPE;
+    int failed = check_writable(e, ref, &to);
+    if (!failed) rebind(e, ref, made);
+    return failed;
+}
+/* The recorded form: a new span, the old one with some nodes replaced; every view of the store then sees it.
+ * Operands: the whole old span and src; ext->ip holds where: offset, then the shape and strides in `saved`. */
+static int assign_recorded(rnn_engine *e, rnn_ref ref, const rnn_view *dst, const rnn_view *src) {
+    rnn_span *old = rnn_at(e, dst->span);
+    if (old->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "a Value cannot be written in place");
+    rnn_view in[2] = {{.span = dst->span, .ndim = (int16_t)old->ext->ndim, .dtype = dst->dtype,
+                       .needs_grad = old->flags & RNN_S_NEEDS_GRAD}, *src};
+    memcpy(in[0].shape, old->ext->shape, (size_t)old->ext->ndim * sizeof(int64_t));
+    rnn_contiguous_strides(in[0].ndim, in[0].shape, in[0].stride);
+    rnn_build b = {.op = RNN_OP_ASSIGN, .dtype = dst->dtype, .ndim = in[0].ndim, .count = 2, .in = in,
+                   .ip = {dst->offset, dst->ndim}};
+    memcpy(b.shape, in[0].shape, sizeof b.shape);
+    b.saved_bytes = 2 * RNN_MAX_DIMS * sizeof(int64_t);
+    b.saved = rnn_malloc(e, b.saved_bytes);
+    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "assign: no memory for the record of a span");
+    memset(b.saved, 0, b.saved_bytes);
+    memcpy(b.saved, dst->shape, (size_t)dst->ndim * sizeof(int64_t));
+    memcpy((int64_t *)b.saved + RNN_MAX_DIMS, dst->stride, (size_t)dst->ndim * sizeof(int64_t));
+    int failed = rnn_build_begin(e, &b);
+    if (failed) return failed;
+    rnn_pack_view(e, &in[0], b.out);
+    write_view(e, dst, (char *)b.out + dst->offset * (int64_t)rnn_itemsize(dst->dtype), src, true);
+    rnn_ref made = rnn_build_finish(e, &b);
+    if (made < 0) return (int)made;
+    rebind(e, ref, made);
+    return 0;
+}
+
+static rnn_ref clone_constant(rnn_engine *e, rnn_ref a) {
+    int was = rnn_set_grad_mode(0);
+    rnn_ref out = rnn_clone(e, a);
+    rnn_set_grad_mode(was);
+    return out;
+}
+
+int rnn_assign(rnn_engine *e, rnn_ref ref, rnn_ref src_ref) {
+    rnn_view dst, src;
+    if (rnn_view_of(e, ref, &dst) || rnn_view_of(e, src_ref, &src)) return RNN_ETYPE;
+    if (dst.dtype != src.dtype) return RNN_EDTYPE;
+    rnn_ref expanded = rnn_expand(e, src_ref, dst.ndim, dst.shape);
+    int failed = expanded < 0 ? (int)expanded : check_writable(e, ref, &dst);
+    if (!failed && rnn_grad_mode() && (src.needs_grad || dst.needs_grad)) {
+        rnn_view_of(e, expanded, &src);
+        failed = assign_recorded(e, ref, &dst, &src);
+    } else if (!failed) {
+        rnn_ref safe = rnn_same_memory(e, ref, expanded) ? clone_constant(e, expanded) : rnn_alias(e, expanded);
+        if (safe < 0) failed = (int)safe;
+        else {
+            rnn_view_of(e, safe, &src);
+            write_view(e, &dst, rnn_view_data(e, &dst), &src, true);
+            rnn_touch(e, ref);
+            rnn_release(e, safe);
+        }
+    }
+    if (expanded > 0) rnn_release(e, expanded);
+    return failed;
+}
+
+int rnn_fill(rnn_engine *e, rnn_ref ref, double value) {
+    rnn_view v;
+    if (rnn_view_of(e, ref, &v)) return RNN_ETYPE;
+    rnn_ref number = rnn_full(e, v.dtype, 0, NULL, value);
+    if (number < 0) return (int)number;
+    int failed = rnn_assign(e, ref, number);
+    rnn_release(e, number);
+    return failed;
+}
+
+static void written_view(const rnn_ext *x, rnn_view *v) {
+    const int64_t *dims = x->saved;
+    v->offset = x->ip[0];
+    v->ndim = (int16_t)x->ip[1];
+    memcpy(v->shape, dims, (size_t)v->ndim * sizeof(int64_t));
+    memcpy(v->stride, dims + RNN_MAX_DIMS, (size_t)v->ndim * sizeof(int64_t));
+}
+
+/* The source takes the gradient of what it wrote; the old span takes the rest. */
+int rnn_assign_backward(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    const size_t size = rnn_itemsize(s->dtype);
+    rnn_target old, src;
+    rnn_view w = {.dtype = s->dtype};
+    written_view(s->ext, &w);
+    char *dz = rnn_span_grad(e, id);
+    int failed = rnn_target_begin(e, id, 1, &src);
+    if (failed) return failed;
+    if (src.wanted) {
+        rnn_accumulate_job job = {.ndim = w.ndim, .dtype = s->dtype, .dst = src.grad, .scale = 1,
+                                  .src = dz + w.offset * (int64_t)size, .overwrite = src.fresh};
+        rnn_expand_view(&src.v, w.ndim, w.shape);
+        memcpy(job.shape, w.shape, sizeof job.shape);
+        memcpy(job.dst_stride, src.v.stride, sizeof job.dst_stride);
+        memcpy(job.src_stride, w.stride, sizeof job.src_stride);
+        rnn_accumulate(e, &job);
+    }
+    failed = rnn_target_begin(e, id, 0, &old);
+    if (failed || !old.wanted) return failed;
+    rnn_block *rest = rnn_block_new(e, "assign backward", s->ext->n, s->dtype);
+    if (!rest) return RNN_EMEMORY;
+    memcpy(rest->data, dz, (size_t)s->ext->n * size);
+    const double zero = 0;
+    rnn_accumulate_job clear = {.ndim = w.ndim, .dtype = s->dtype, .src = &zero, .scale = 1, .overwrite = true,
+                                .dst = (char *)rest->data + w.offset * (int64_t)size};
+    memcpy(clear.shape, w.shape, sizeof clear.shape);
+    memcpy(clear.dst_stride, w.stride, sizeof clear.dst_stride);
+    rnn_accumulate(e, &clear);
+    failed = rnn_target_add(e, &old, s->dtype, rest->data);
+    rnn_drop_block(e, rest);
+    return failed;
+}
+
+/* Is `node` among those that the view writes, and at which index? */
+static bool find_index(const rnn_view *w, int64_t node, int64_t *index) {
+    int order[RNN_MAX_DIMS], count = 0;
+    int64_t rest = node - w->offset;
+    for (int d = 0; d < w->ndim; d++) {
+        if (w->shape[d] == 0) return false;
+        int at = count++;
+        for (; at > 0 && w->stride[order[at - 1]] < w->stride[d]; at--) order[at] = order[at - 1];
+        order[at] = d;
+    }
+    for (int i = 0; i < count; i++) {
+        int d = order[i];
+        index[d] = w->shape[d] == 1 || w->stride[d] == 0 ? 0 : rest / w->stride[d];
+        if (index[d] < 0 || index[d] >= w->shape[d]) return false;
+        rest -= index[d] * w->stride[d];
+    }
+    return rest == 0;
+}
+
+int rnn_assign_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    rnn_view w = {0}, in;
+    int64_t index[RNN_MAX_DIMS] = {0};
+    written_view(rnn_at(e, id)->ext, &w);
+    const bool written = find_index(&w, node, index);
+    rnn_operand_view(e, id, written ? 1 : 0, &in);
+    int64_t at = written ? in.offset : node;
+    if (written) {
+        rnn_expand_view(&in, w.ndim, w.shape);
+        for (int d = 0; d < w.ndim; d++) at += index[d] * in.stride[d];
+    }
+    rnn_push_edge(e, out, &in, at, 1);
+    return 0;
+}
+
+/* ---- cat ------------------------------------------------------------------------------------------------ */
+
+static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64_t *shape) {
+    char want[256], have[256];
+    memcpy(shape, v[0].shape, sizeof v[0].shape);
+    shape[dim] = 0;
+    for (int k = 0; k < count; k++) {
+        bool same = v[k].ndim == v[0].ndim;
+        for (int d = 0; same && d < v[0].ndim; d++) same = d == dim || v[k].shape[d] == v[0].shape[d];
+        if (!same)
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "Sizes of tensors must match except in dimension %d. Expected %s but got %s for tensor "
+                            "number %d in the list.", dim, rnn_shape_text(v[0].ndim, v[0].shape, want, sizeof want),
+                            rnn_shape_text(v[k].ndim, v[k].shape, have, sizeof have), k);
+        if (v[k].dtype != v[0].dtype) return RNN_EDTYPE;
+        if (__builtin_add_overflow(shape[dim], v[k].shape[dim], &shape[dim]))
+            return rnn_fail(e, RNN_EVALUE, "cat: more elements than can be counted");
+    }
+    return 0;
+}
+
+static rnn_ref cat_views(rnn_engine *e, int count, const rnn_view *v, int dim) {
+    int64_t stride[RNN_MAX_DIMS];
+    rnn_build b = {.op = RNN_OP_CAT, .dtype = v[0].dtype, .ndim = v[0].ndim, .count = count, .in = v, .ip = {dim}};
+    int failed = cat_shape(e, count, v, dim, b.shape);
+    if (!failed) failed = rnn_build_begin(e, &b);
+    if (failed) return failed;
+    rnn_contiguous_strides(b.ndim, b.shape, stride);
+    int64_t offset = 0;
+    for (int k = 0; k < count; k++) {
+        rnn_view part = v[k];
+        memcpy(part.stride, stride, sizeof part.stride);
+        write_view(e, &part, (char *)b.out + offset * (int64_t)rnn_itemsize(b.dtype), &v[k], true);
+        offset += v[k].shape[dim] * stride[dim];
+    }
+    return rnn_build_finish(e, &b);
+}
+
+rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim) {
+    if (count <= 0) return rnn_fail(e, RNN_ERUNTIME, "expected a non-empty list of Tensors");
+    rnn_view *v = rnn_malloc(e, (size_t)count * sizeof *v);
+    if (!v) return rnn_fail(e, RNN_EMEMORY, "cat: no memory for %d operands", count);
+    rnn_ref out = 0;
+    for (int k = 0; k < count && out >= 0; k++) out = rnn_view_of(e, parts[k], &v[k]);
+    const int ndim = out < 0 ? 0 : v[0].ndim;
+    if (out >= 0 && ndim == 0)
+        out = rnn_fail(e, RNN_ERUNTIME, "zero-dimensional tensor (at position 0) cannot be concatenated");
+    if (out >= 0 && (dim < -ndim || dim >= ndim))
+        out = rnn_fail(e, RNN_EINDEX,
+                       "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -ndim, ndim - 1,
+                       (long long)dim);
+    if (out >= 0) out = cat_views(e, count, v, (int)(dim < 0 ? dim + ndim : dim));
+    free(v);
+    return out;
+}
+
+int rnn_cat_backward(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    const rnn_ext *x = s->ext;
+    int64_t stride[RNN_MAX_DIMS], offset = 0;
+    const int dim = (int)x->ip[0];
+    rnn_contiguous_strides(x->ndim, x->shape, stride);
+    for (int k = 0; k < x->count; k++) {
+        rnn_target t;
+        int failed = rnn_target_begin(e, id, k, &t);
+        if (failed) return failed;
+        if (t.wanted) {
+            rnn_accumulate_job job = {.ndim = t.v.ndim, .dtype = s->dtype, .dst = t.grad, .scale = 1,
+                                      .overwrite = t.fresh, .src = (char *)rnn_span_grad(e, id) +
+                                                                   offset * (int64_t)rnn_itemsize(s->dtype)};
+            memcpy(job.shape, t.v.shape, sizeof job.shape);
+            memcpy(job.dst_stride, t.v.stride, sizeof job.dst_stride);
+            memcpy(job.src_stride, stride, sizeof job.src_stride);
+            rnn_accumulate(e, &job);
+        }
+        offset += t.v.shape[dim] * stride[dim];
+    }
+    return 0;
+}
+
+int rnn_cat_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int dim = (int)x->ip[0];
+    int64_t index[RNN_MAX_DIMS];
+    rnn_result_index(x, node, index);
+    for (int k = 0; k < x->count; k++) {
+        rnn_view v;
+        rnn_operand_view(e, id, k, &v);
+        if (index[dim] >= v.shape[dim]) {
+            index[dim] -= v.shape[dim];
+            continue;
+        }
+        int64_t at = v.offset;
+        for (int d = 0; d < v.ndim; d++) at += index[d] * v.stride[d];
+        rnn_push_edge(e, out, &v, at, 1);
+        return 0;
+    }
+    return 0;
+}

@@ -1,0 +1,349 @@
+/* internal.h: the engine's own records. Everything that the C files share and Python never sees.
+ *
+ * The invariants of the whole engine are written here, once:
+ *
+ *   - A *span* is one application of one operation; its nodes are numbered from `first` upwards in the order in which
+ *     they were made, so a node's id is unique for ever and an operand's id is always below its user's.
+ *   - A scalar span (a Value) with number i keeps its value in data[i] and its gradient in grad[i]: 48 + 8 + 8 bytes.
+ *     Every other span has an `rnn_ext` with its shape, its operands and its two memory blocks.
+ *   - References: a handle (rnn_tensor through its rnn_store, or a Python Value) holds its span; a span that needs
+ *     gradients holds its operands. Nothing else holds a span but a running backward pass.
+ *   - A stamp is the value of the engine's node counter at some moment. A span made at `first` that needs a value whose
+ *     `written` stamp is above `first` would read an overwritten value: backward refuses.
+ *   - All bookkeeping happens under `engine->lock`; kernels run outside it. Nothing changes until every allocation of a
+ *     call has succeeded. */
+#ifndef RNN_INTERNAL_H
+#define RNN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gemm.h"
+#include "kernels.h"
+#include "random.h"
+#include "rnn.h"
+#include "threads.h"
+
+#define RNN_MAX_DIMS 16
+enum { RNN_SCALAR_BYTES = 16 }; /* a scalar node's value and gradient */
+#define RNN_CLASSES 512 /* size classes of the block free lists */
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+/* A Python object that something here keeps alive. It can only be let go with the interpreter's lock held, which must
+ * not be waited for under ours: so it goes to engine->orphans, and whoever next holds that lock lets it go. */
+typedef struct rnn_owner {
+    void *object;
+    struct rnn_owner *next;
+} rnn_owner;
+
+/* A block: contiguous memory for nodes' values or gradients, shared by reference count. */
+typedef struct rnn_block {
+    void *data;
+    uint64_t bytes;   /* 0 for memory that `owner` owns (NumPy's) */
+    uint64_t written; /* stamp of the last write in place */
+    uint32_t refs;
+    int32_t size_class;
+    rnn_owner *owner;
+    struct rnn_block *next; /* in a free list */
+} rnn_block;
+
+/* ---- views ----------------------------------------------------------------------------------------------------- */
+
+/* A view of a span's nodes, as passed around inside the engine. strides and offset count nodes. */
+typedef struct {
+    uint32_t span;
+    int16_t ndim;
+    uint8_t dtype;
+    bool needs_grad; /* gradients flow to it: its span wants them and the handle is not detached */
+    int64_t offset;
+    int64_t shape[RNN_MAX_DIMS];
+    int64_t stride[RNN_MAX_DIMS];
+} rnn_view;
+
+/* What all views of one tensor share: which span they look at. A recorded in-place operation makes a new span and
+ * writes it here, so every view sees it. */
+typedef struct {
+    uint32_t refs;
+    uint32_t span;
+} rnn_store;
+
+/* How a view came about: a name for grad_fn, nothing more. */
+enum { RNN_V_NONE, RNN_V_VIEW, RNN_V_TRANSPOSE, RNN_V_PERMUTE, RNN_V_EXPAND, RNN_V_SELECT, RNN_V_SLICE, RNN_V_UNSQUEEZE,
+       RNN_V_SQUEEZE, RNN_V_ALIAS, RNN_V_STRIDED };
+
+enum { RNN_T_DETACHED = 1, RNN_T_UNSTAMPED = 2, RNN_T_RETAIN = 4 };
+
+/* A tensor handle: a view, owned by one Python object. */
+struct rnn_tensor {
+    rnn_store *store;
+    int64_t offset;
+    uint8_t ndim, dtype, flags, view_op;
+    int64_t dims[]; /* shape[ndim], then stride[ndim] */
+};
+typedef struct rnn_tensor rnn_tensor;
+
+/* ---- spans ----------------------------------------------------------------------------------------------------- */
+
+enum {
+    RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
+    RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
+    RNN_S_HAS_GRAD = 4,   /* the gradient has been written since it was last cleared */
+    RNN_S_PASSED = 8,     /* backward has freed its operands */
+    RNN_S_LEAF = 16,      /* made by no operation: a parameter, an input, a constant */
+    RNN_S_PARAM = 32,     /* a scalar span whose second operand is the number `param` */
+    RNN_S_HOOK = 64,      /* backward stops here for Python */
+    RNN_S_RETAIN = 128,   /* retain_grad(): the gradient adds up over backward passes */
+};
+
+typedef struct {
+    uint32_t span, offset;
+} rnn_arg; /* an operand of a scalar span */
+
+/* An operand of a span with an rnn_ext, packed: dims = shape[ndim], stride[ndim]. */
+typedef struct {
+    uint32_t span;
+    int16_t ndim;
+    bool needs_grad;
+    int64_t offset;
+    int64_t *dims;
+} rnn_operand;
+
+typedef struct {
+    int64_t n; /* nodes */
+    rnn_block *data, *grad;
+    int64_t data_offset; /* nodes: where in `data` its first node is */
+    double p[4];         /* numbers that the operation was given */
+    int64_t ip[4];
+    void *saved; /* what forward kept for backward besides nodes: indices, masks, statistics */
+    size_t saved_bytes;
+    int32_t ndim, count; /* dimensions, operands */
+    int64_t *shape;
+    rnn_operand *in;
+    rnn_owner *hooks;    /* Python's tensor hooks */
+    rnn_owner *function; /* Python's autograd.Function, for op CUSTOM */
+} rnn_ext;
+
+typedef struct {
+    uint8_t op, dtype, flags, mark;
+    uint32_t refs;
+    uint64_t first; /* id of its first node */
+    union {
+        rnn_ext *ext;
+        void *object; /* a scalar span's living Python Value, borrowed; NULL: none lives */
+    };
+    uint64_t written; /* a scalar span's stamp; blocks have their own */
+    union {
+        rnn_arg in[2];
+        struct {
+            rnn_arg in0;
+            double param;
+        };
+    };
+} rnn_span; /* 48 bytes */
+
+_Static_assert(sizeof(rnn_span) == 48, "a span record is 48 bytes");
+
+/* ---- the table of operations ----------------------------------------------------------------------------------- */
+
+/* Where `edges` writes: operand nodes and local derivatives. Counts on when full. */
+typedef struct {
+    int64_t capacity, count;
+    uint32_t *spans;
+    int64_t *nodes;
+    double *locals;
+    uint8_t *flows; /* 0: a constant, or detached: no gradient goes there */
+} rnn_edge_list;
+
+enum { /* which values a backward kernel reads */
+    RNN_NEEDS_NOTHING = 0,
+    RNN_NEEDS_A = 1,
+    RNN_NEEDS_B = 2,
+    RNN_NEEDS_ALL = 4, /* every operand's */
+    RNN_NEEDS_Z = 8,   /* its own result */
+    RNN_COMPOSITE = 16 /* recorded as other operations at scalar resolution */
+};
+
+typedef struct {
+    const char *name;       /* "mul" */
+    const char *torch_name; /* "MulBackward0" */
+    int8_t arity;           /* -1: any number */
+    uint8_t needs;
+    bool elementwise;
+    int (*backward)(rnn_engine *e, uint32_t id);
+    int (*edges)(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out);
+} rnn_op;
+
+extern const rnn_op rnn_ops[RNN_OP_COUNT];
+
+/* ---- the engine ------------------------------------------------------------------------------------------------ */
+
+struct rnn_engine {
+    pthread_mutex_t lock;          /* bookkeeping */
+    pthread_mutex_t backward_lock; /* one pass at a time; recursive */
+    /* spans */
+    rnn_span *spans; /* reserved once, never moves */
+    uint32_t span_top, span_capacity;
+    uint32_t span_free; /* list through first; 0: none */
+    uint64_t live_spans;
+    uint64_t counter; /* nodes ever made */
+    double *data, *grad; /* the flat arrays of scalar nodes, by span number */
+    /* blocks */
+    rnn_block *free_blocks[RNN_CLASSES];
+    uint8_t *heap; /* address space that blocks are cut from */
+    uint64_t heap_top, heap_capacity;
+    uint64_t limit, live, peak, cached;
+    rnn_owner *orphans;
+    int64_t fail_after; /* tests: the allocation that fails, counted down; < 0: never */
+    /* machinery */
+    int isa;
+    const rnn_kernels *k;
+    rnn_gemm_env gemm;
+    rnn_pool *pool;
+    rnn_rng rng;
+};
+
+/* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not mix. */
+typedef struct {
+    bool no_grad, inference, scalar;
+    char message[1024];
+} rnn_thread;
+
+rnn_thread *rnn_thread_state(void);
+
+/* engine.c */
+int rnn_fail(rnn_engine *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void *rnn_malloc(rnn_engine *e, size_t bytes);
+bool rnn_mul_size(uint64_t a, uint64_t b, uint64_t *out);
+void rnn_lock(rnn_engine *e);
+void rnn_unlock(rnn_engine *e);
+static inline size_t rnn_itemsize(int dtype) { return dtype == RNN_F64 ? 8 : 4; }
+
+/* arena.c */
+bool rnn_allocation_fails(rnn_engine *e); /* engine.c: for the tests */
+bool rnn_charge(rnn_engine *e, uint64_t bytes); /* under the lock */
+int rnn_arena_init(rnn_engine *e);
+void rnn_arena_free(rnn_engine *e);
+rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dtype); /* takes the lock */
+rnn_block *rnn_block_borrow(rnn_engine *e, void *data, rnn_owner *owner);
+void rnn_block_unref(rnn_engine *e, rnn_block *b); /* under the lock */
+void rnn_drop_block(rnn_engine *e, rnn_block *b);  /* takes the lock */
+void rnn_orphan(rnn_engine *e, rnn_owner *owner);  /* under the lock */
+
+/* spans.c */
+uint32_t rnn_span_new(rnn_engine *e, uint64_t more);  /* under the lock; 0: no memory. `more` bytes go with it */
+void rnn_span_ref(rnn_engine *e, uint32_t id);        /* under the lock */
+void rnn_span_unref(rnn_engine *e, uint32_t id);      /* under the lock; frees iteratively */
+void rnn_span_pass(rnn_engine *e, uint32_t id);       /* under the lock; frees what it was made from */
+int rnn_span_operands(const rnn_span *s);
+uint32_t rnn_span_operand(const rnn_span *s, int k);
+static inline rnn_span *rnn_at(rnn_engine *e, uint32_t id) { return &e->spans[id]; }
+int64_t rnn_span_size(const rnn_span *s);
+void *rnn_span_data(rnn_engine *e, uint32_t id);
+void *rnn_span_grad(rnn_engine *e, uint32_t id); /* NULL where it has none */
+uint64_t rnn_span_written(rnn_engine *e, uint32_t id);
+void rnn_span_stamp(rnn_engine *e, uint32_t id);
+
+/* A new span, being built: fill in, then rnn_build_finish gives the tensor handle. */
+typedef struct {
+    int op, dtype, ndim, count;
+    int64_t shape[RNN_MAX_DIMS];
+    const rnn_view *in; /* count operands */
+    double p[4];
+    int64_t ip[4];
+    void *saved; /* malloc'ed; ownership passes to the span, or it is freed */
+    size_t saved_bytes;
+    rnn_owner *function;
+    rnn_block *block; /* given: the memory to use; else rnn_build_begin makes it */
+    /* rnn_build_begin gives these */
+    void *out;   /* where the result's n values go */
+    int64_t n;
+    bool record; /* some operand needs gradients and gradients are recorded */
+    rnn_ext *ext;
+    rnn_store *store;
+    rnn_tensor *tensor;
+} rnn_build;
+int rnn_build_begin(rnn_engine *e, rnn_build *b); /* on failure nothing is left, `saved` included */
+rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b);
+void rnn_build_abort(rnn_engine *e, rnn_build *b);
+uint32_t rnn_build_span(rnn_engine *e, rnn_build *b); /* 0: no memory, all is given back */
+
+/* views.c */
+rnn_tensor *rnn_tensor_of(rnn_ref t);
+rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op, int64_t offset, int ndim,
+                       const int64_t *shape, const int64_t *stride);
+rnn_ref rnn_tensor_wrap(rnn_engine *e, uint32_t span); /* takes over a reference of the span */
+int rnn_view_of(rnn_engine *e, rnn_ref t, rnn_view *v);
+int64_t rnn_numel(int ndim, const int64_t *shape);
+int rnn_check_shape(rnn_engine *e, const char *what, int ndim, const int64_t *shape, int64_t *n);
+void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride);
+bool rnn_view_is_contiguous(const rnn_view *v);
+bool rnn_view_is_injective(const rnn_view *v);
+bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t);
+bool rnn_view_needs_grad(rnn_engine *e, const rnn_view *v);
+int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim, int64_t *shape);
+void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape);
+const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size);
+void *rnn_view_data(rnn_engine *e, const rnn_view *v);
+
+/* backward.c: what the kernels of the other files use */
+void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v);
+typedef struct {
+    rnn_view v; /* the operand's view; its data pointer is the gradient's */
+    void *grad; /* of the view's first node */
+    bool wanted, fresh; /* fresh: nothing there yet, and the view covers the span: overwrite */
+} rnn_target;
+int rnn_target_begin(rnn_engine *e, uint32_t id, int k, rnn_target *t);
+int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t); /* never fresh: zeros where there was nothing */
+
+/* grads.c */
+void rnn_span_clear_grad(rnn_engine *e, uint32_t id); /* under the lock */
+double rnn_node_value(rnn_engine *e, uint32_t span, int64_t node);
+double rnn_node_grad(rnn_engine *e, uint32_t span, int64_t node);
+int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d);
+int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value);
+void rnn_node_set(rnn_engine *e, uint32_t span, int64_t node, double value);
+int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gradient's memory */
+rnn_pass *rnn_pass_new(rnn_engine *e, int flags);
+int rnn_pass_root(rnn_engine *e, rnn_pass *p, const rnn_view *root, const rnn_view *grad);
+
+/* values.c: one node, as Python's Value holds it */
+typedef struct {
+    uint32_t span;
+    int64_t node;
+} rnn_node;
+/* Each returns a span, held once, or 0 with a message. */
+uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad);
+uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double p, bool has_param);
+uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b);
+
+/* edges.c */
+void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node, double local);
+void rnn_result_index(const rnn_ext *x, int64_t node, int64_t *index); /* a node's place in its span's shape */
+#define RNN_OTHER_EDGES(NAME, name, torch, arity, needs, function) \
+    int rnn_##function##_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out); \
+    int rnn_##function##_backward(rnn_engine *e, uint32_t id);
+RNN_OTHER_OPS(RNN_OTHER_EDGES)
+
+/* elementwise.c */
+int rnn_elementwise_backward(rnn_engine *e, uint32_t id);
+int rnn_elementwise_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out);
+/* dst (+)= src over a box of `ndim` dimensions; a stride of 0 in dst sums. Overlap is the caller's business. */
+typedef struct {
+    int ndim, dtype;
+    int64_t shape[RNN_MAX_DIMS], dst_stride[RNN_MAX_DIMS], src_stride[RNN_MAX_DIMS];
+    void *dst;
+    const void *src;
+    double scale;
+    bool overwrite;
+} rnn_accumulate_job;
+int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *job);
+/* a contiguous copy of a view into `out` */
+int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out);
+/* target (+)= contiguous gradient of the operand's shape */
+int rnn_target_add(rnn_engine *e, const rnn_target *t, int dtype, const void *contiguous);
+int64_t rnn_flat_to_offset(const rnn_view *v, int64_t flat); /* logical position -> node of the span */
+
+#endif

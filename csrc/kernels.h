@@ -1,0 +1,32 @@
+/* kernels.h: the inner loops that are compiled once for each instruction set, as tables of function pointers.
+ * kernels.inc defines one table a set; rnn_kernels_choose picks the best that the machine has. */
+#ifndef RNN_KERNELS_H
+#define RNN_KERNELS_H
+
+#include <stdint.h>
+
+#include "ops.h"
+
+/* Contiguous runs of n elements; strided operands are packed into tiles first (elementwise.c). */
+typedef void (*rnn_forward_loop)(int64_t n, const void *a, const void *b, void *z, const double *p);
+typedef void (*rnn_backward_loop)(int64_t n, const void *a, const void *b, const void *z, const void *dz, void *d,
+                                  const double *p);
+
+typedef struct {
+    rnn_forward_loop forward[2][RNN_FIRST_OTHER];     /* [dtype][op] */
+    rnn_backward_loop backward[2][2][RNN_FIRST_OTHER]; /* [dtype][operand][op] */
+    void (*add_scaled[2])(int64_t n, void *y, const void *x, double scale);  /* y += scale x */
+    void (*copy_scaled[2])(int64_t n, void *y, const void *x, double scale); /* y = scale x */
+    double (*sum[2])(int64_t n, const void *x);
+    double (*dot[2])(int64_t n, const void *x, const void *y);
+    /* one row of n: z = softmax(x); log: z = log_softmax(x) */
+    void (*softmax[2])(int64_t n, const void *x, void *z);
+    void (*log_softmax[2])(int64_t n, const void *x, void *z);
+    /* d (+)= z (dz - sum(z dz)), d (+)= dz - exp(z) sum(dz) */
+    void (*softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
+    void (*log_softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
+} rnn_kernels;
+
+extern const rnn_kernels rnn_kernels_base, rnn_kernels_avx2, rnn_kernels_avx512;
+
+#endif

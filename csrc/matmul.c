@@ -1,0 +1,320 @@
+/* matmul.c: matrix products of tensors: 1-d to n-d, broadcast batches, any strides. The arithmetic is gemm.c's. */
+#include "internal.h"
+
+#include <string.h>
+
+/* A product as gemm.c sees it. Operands as matrices in their own memory; batch strides of 0 broadcast. */
+typedef struct {
+    int64_t m, n, k;
+    int batch_dims;
+    int64_t batch[RNN_MAX_DIMS];
+    int64_t a_batch[RNN_MAX_DIMS], b_batch[RNN_MAX_DIMS], c_batch[RNN_MAX_DIMS];
+    int64_t a_row, a_col, b_row, b_col; /* strides */
+    bool a_vector, b_vector;
+} product;
+
+/* A matrix operand of a gemm: op(X) with one unit stride, perhaps a packed copy. */
+typedef struct {
+    const void *data;
+    int trans;
+    int64_t ld, batch_stride[RNN_MAX_DIMS];
+    rnn_block *temp;
+} matrix;
+
+static int mismatch(rnn_engine *e, const rnn_view *a, const rnn_view *b) {
+    char s[256], t[256];
+    rnn_shape_text(a->ndim, a->shape, s, sizeof s);
+    rnn_shape_text(b->ndim, b->shape, t, sizeof t);
+    if (a->ndim == 1 && b->ndim == 1)
+        return rnn_fail(e, RNN_ERUNTIME, "inconsistent tensor size, expected tensor %s and src %s to have the same "
+                                         "number of elements", s, t);
+    if (a->ndim == 2 && b->ndim == 2)
+        return rnn_fail(e, RNN_ERUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
+                        (long long)a->shape[0], (long long)a->shape[1], (long long)b->shape[0],
+                        (long long)b->shape[1]);
+    return rnn_fail(e, RNN_ERUNTIME, "matmul: shapes %s and %s cannot be multiplied", s, t);
+}
+
+/* Works out the product of two views; `shape` is the result's. */
+static int plan(rnn_engine *e, const rnn_view *a, const rnn_view *b, product *p, int *ndim, int64_t *shape) {
+    memset(p, 0, sizeof *p);
+    if (a->ndim == 0 || b->ndim == 0)
+        return rnn_fail(e, RNN_ERUNTIME, "both arguments to matmul need to be at least 1D, but they are %dD and %dD",
+                        a->ndim, b->ndim);
+    p->a_vector = a->ndim == 1;
+    p->b_vector = b->ndim == 1;
+    const int an = a->ndim - 1, bn = b->ndim - 1;
+    p->m = p->a_vector ? 1 : a->shape[an - 1];
+    p->k = a->shape[an];
+    p->n = p->b_vector ? 1 : b->shape[bn];
+    if (b->shape[p->b_vector ? 0 : bn - 1] != p->k) return mismatch(e, a, b);
+    p->a_row = p->a_vector ? p->k : a->stride[an - 1];
+    p->a_col = a->stride[an];
+    p->b_row = p->b_vector ? b->stride[0] : b->stride[bn - 1];
+    p->b_col = p->b_vector ? 1 : b->stride[bn];
+    const int ad = a->ndim > 2 ? a->ndim - 2 : 0, bd = b->ndim > 2 ? b->ndim - 2 : 0;
+    p->batch_dims = ad > bd ? ad : bd;
+    *ndim = p->batch_dims;
+    for (int d = 0; d < p->batch_dims; d++) {
+        const int i = d - (p->batch_dims - ad), j = d - (p->batch_dims - bd);
+        const int64_t x = i >= 0 ? a->shape[i] : 1, y = j >= 0 ? b->shape[j] : 1;
+        if (x != y && x != 1 && y != 1)
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
+                            "dimension %d", (long long)x, (long long)y, d);
+        shape[d] = p->batch[d] = x == 1 ? y : x;
+        p->a_batch[d] = i >= 0 && x != 1 ? a->stride[i] : 0;
+        p->b_batch[d] = j >= 0 && y != 1 ? b->stride[j] : 0;
+    }
+    if (!p->a_vector) shape[(*ndim)++] = p->m;
+    if (!p->b_vector) shape[(*ndim)++] = p->n;
+    int64_t step = p->m * p->n;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        p->c_batch[d] = p->batch[d] == 1 ? 0 : step;
+        step *= p->batch[d];
+    }
+    return 0;
+}
+
+/* Batches of a over one b are more rows of a, where its memory allows: (B, T, K) @ (K, N) is one product. */
+static void fold(product *p) {
+    while (p->batch_dims > 0) {
+        const int d = p->batch_dims - 1;
+        const bool one = p->batch[d] == 1;
+        if (!one && (p->b_batch[d] != 0 || p->a_batch[d] != p->m * p->a_row || p->m == 0)) return;
+        if (!one) p->m *= p->batch[d];
+        p->batch_dims--;
+    }
+}
+
+/* ---- gemm over batches --------------------------------------------------------------------------------- */
+
+static void gemm_batched(rnn_engine *e, int dtype, int64_t batch, const matrix *a, int64_t a_step, const matrix *b,
+                         int64_t b_step, int64_t m, int64_t n, int64_t k, double beta, void *c, int64_t ldc,
+                         int64_t c_step, int64_t a_at, int64_t b_at, int64_t c_at) {
+    if (dtype == RNN_F64)
+        rnn_dgemm_batched(&e->gemm, batch, a->trans, b->trans, m, n, k, 1, (const double *)a->data + a_at, a->ld,
+                          a_step, (const double *)b->data + b_at, b->ld, b_step, beta, (double *)c + c_at, ldc, c_step);
+    else
+        rnn_sgemm_batched(&e->gemm, batch, a->trans, b->trans, m, n, k, 1, (const float *)a->data + a_at, a->ld,
+                          a_step, (const float *)b->data + b_at, b->ld, b_step, (float)beta, (float *)c + c_at, ldc,
+                          c_step);
+}
+
+/* C = beta C + op(A) op(B) for every batch: the last batch dimension inside, the others here. */
+static void multiply(rnn_engine *e, int dtype, int dims, const int64_t *batch, const matrix *a, const matrix *b,
+                     int64_t m, int64_t n, int64_t k, double beta, void *c, int64_t ldc, const int64_t *c_batch) {
+    const int last = dims - 1;
+    int64_t outer = 1, index[RNN_MAX_DIMS] = {0};
+    for (int d = 0; d < last; d++) outer *= batch[d];
+    for (int64_t i = 0; i < outer; i++) {
+        int64_t a_at = 0, b_at = 0, c_at = 0;
+        for (int d = 0; d < last; d++) {
+            a_at += index[d] * a->batch_stride[d];
+            b_at += index[d] * b->batch_stride[d];
+            c_at += index[d] * c_batch[d];
+        }
+        gemm_batched(e, dtype, dims ? batch[last] : 1, a, dims ? a->batch_stride[last] : 0, b,
+                     dims ? b->batch_stride[last] : 0, m, n, k, beta, c, ldc, dims ? c_batch[last] : 0, a_at, b_at,
+                     c_at);
+        for (int d = last - 1; d >= 0 && ++index[d] == batch[d]; d--) index[d] = 0;
+    }
+}
+
+/* ---- operands ---------------------------------------------------------------------------------------------- */
+
+/* op(X) of shape (rows, cols) with these strides; packs a copy where neither stride is 1. */
+static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, int64_t cols, int64_t row, int64_t col,
+                     int dims, const int64_t *batch, const int64_t *batch_stride, matrix *x) {
+    *x = (matrix){.data = data};
+    for (int d = 0; d < dims; d++) x->batch_stride[d] = batch_stride[d];
+    if (col == 1 || cols == 1) {
+        x->ld = row;
+        if (col == 1 || row > 0) return 0;
+    }
+    if (row == 1 || rows == 1) {
+        x->trans = 1;
+        x->ld = col;
+        if (row == 1 || col > 0) return 0;
+    }
+    rnn_accumulate_job job = {.ndim = dims + 2, .dtype = dtype, .src = data, .scale = 1, .overwrite = true};
+    int64_t n = rows * cols;
+    for (int d = dims - 1; d >= 0; d--) { /* broadcast batches are packed once */
+        job.shape[d] = batch_stride[d] ? batch[d] : 1;
+        job.src_stride[d] = batch_stride[d];
+        job.dst_stride[d] = x->batch_stride[d] = batch_stride[d] ? n : 0;
+        n *= job.shape[d];
+    }
+    job.shape[dims] = rows;
+    job.shape[dims + 1] = cols;
+    job.src_stride[dims] = row;
+    job.src_stride[dims + 1] = col;
+    job.dst_stride[dims] = cols;
+    job.dst_stride[dims + 1] = 1;
+    x->temp = rnn_block_new(e, "matmul", n, dtype);
+    if (!x->temp) return RNN_EMEMORY;
+    job.dst = x->temp->data;
+    x->data = x->temp->data;
+    x->trans = 0;
+    x->ld = cols;
+    return rnn_accumulate(e, &job);
+}
+
+rnn_ref rnn_matmul(rnn_engine *e, rnn_ref ra, rnn_ref rb) {
+    rnn_view in[2];
+    product p;
+    if (rnn_view_of(e, ra, &in[0]) || rnn_view_of(e, rb, &in[1])) return RNN_ETYPE;
+    rnn_build build = {.op = RNN_OP_MATMUL, .dtype = in[0].dtype, .count = 2, .in = in};
+    int failed = plan(e, &in[0], &in[1], &p, &build.ndim, build.shape);
+    if (failed) return failed;
+    if (in[0].dtype != in[1].dtype)
+        return rnn_fail(e, RNN_ERUNTIME, "expected m1 and m2 to have the same dtype, but got: %s != %s",
+                        in[0].dtype ? "double" : "float", in[1].dtype ? "double" : "float");
+    if (rnn_resolution()) return RNN_COMPOSE;
+    if ((failed = rnn_build_begin(e, &build))) return failed;
+    matrix a = {0}, b = {0};
+    fold(&p);
+    failed = as_matrix(e, build.dtype, rnn_view_data(e, &in[0]), p.m, p.k, p.a_row, p.a_col, p.batch_dims, p.batch,
+                       p.a_batch, &a);
+    if (!failed)
+        failed = as_matrix(e, build.dtype, rnn_view_data(e, &in[1]), p.k, p.n, p.b_row, p.b_col, p.batch_dims, p.batch,
+                           p.b_batch, &b);
+    if (!failed)
+        multiply(e, build.dtype, p.batch_dims, p.batch, &a, &b, p.m, p.n, p.k, 0, build.out, p.n, p.c_batch);
+    rnn_drop_block(e, a.temp);
+    rnn_drop_block(e, b.temp);
+    if (!failed) return rnn_build_finish(e, &build);
+    rnn_build_abort(e, &build);
+    return failed;
+}
+
+/* ---- backward ------------------------------------------------------------------------------------------------ */
+
+/* The operand's gradient as the C of a gemm. */
+typedef struct {
+    rnn_target t;
+    void *data;
+    int64_t rows, cols, row, col, batch_stride[RNN_MAX_DIMS];
+    rnn_block *temp; /* where neither stride is 1 */
+} result;
+
+static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, result *r) {
+    int failed = rnn_target_begin(e, id, k, &r->t);
+    if (failed || !r->t.wanted) return failed;
+    r->rows = k ? p->k : p->m;
+    r->cols = k ? p->n : p->k;
+    r->row = k ? p->b_row : p->a_row;
+    r->col = k ? p->b_col : p->a_col;
+    for (int d = 0; d < p->batch_dims; d++) r->batch_stride[d] = k ? p->b_batch[d] : p->a_batch[d];
+    r->data = r->t.grad;
+    const bool rows_apart = r->rows <= 1 || r->row >= r->cols, cols_apart = r->cols <= 1 || r->col >= r->rows;
+    if ((r->col == 1 && rows_apart) || (r->row == 1 && cols_apart)) return 0;
+    int64_t n = r->rows * r->cols;
+    for (int d = p->batch_dims - 1; d >= 0; d--) {
+        r->batch_stride[d] = r->batch_stride[d] ? n : 0;
+        if (r->batch_stride[d]) n *= p->batch[d];
+    }
+    r->temp = rnn_block_new(e, "matmul backward", n, r->t.v.dtype);
+    if (!r->temp) return RNN_EMEMORY;
+    memset(r->temp->data, 0, (size_t)n * rnn_itemsize(r->t.v.dtype));
+    r->data = r->temp->data;
+    r->row = r->cols;
+    r->col = 1;
+    return 0;
+}
+
+/* The packed gradient joins the operand's, through the operand's strides. */
+static int end_result(rnn_engine *e, const product *p, int k, const result *r) {
+    if (!r->temp) return 0;
+    const int dims = p->batch_dims;
+    rnn_accumulate_job job = {.ndim = dims + 2, .dtype = r->t.v.dtype, .dst = r->t.grad, .src = r->temp->data,
+                              .scale = 1, .overwrite = r->t.fresh};
+    for (int d = 0; d < dims; d++) {
+        const int64_t own = k ? p->b_batch[d] : p->a_batch[d];
+        job.shape[d] = own ? p->batch[d] : 1;
+        job.dst_stride[d] = own;
+        job.src_stride[d] = r->batch_stride[d];
+    }
+    job.shape[dims] = r->rows;
+    job.shape[dims + 1] = r->cols;
+    job.dst_stride[dims] = k ? p->b_row : p->a_row;
+    job.dst_stride[dims + 1] = k ? p->b_col : p->a_col;
+    job.src_stride[dims] = r->cols;
+    job.src_stride[dims + 1] = 1;
+    return rnn_accumulate(e, &job);
+}
+
+/* da = dz b^T (k = 0), db = a^T dz (k = 1). A gradient that lies transposed is made transposed. */
+static int backward_operand(rnn_engine *e, uint32_t id, int k, const product *p, const void *dz, const void *other) {
+    result r = {0};
+    matrix z, o;
+    const int dtype = rnn_at(e, id)->dtype, dims = p->batch_dims;
+    int failed = begin_result(e, id, k, p, &r);
+    if (failed || !r.t.wanted) return failed;
+    const double beta = r.t.fresh && !r.temp ? 0 : 1;
+    const bool flip = r.col != 1;
+    /* seen untransposed: dz is (m, n), other^T is (n, k) or (k, m) */
+    failed = as_matrix(e, dtype, dz, p->m, p->n, p->n, 1, dims, p->batch, p->c_batch, &z);
+    if (!failed && k == 0)
+        failed = as_matrix(e, dtype, other, p->n, p->k, p->b_col, p->b_row, dims, p->batch, p->b_batch, &o);
+    else if (!failed)
+        failed = as_matrix(e, dtype, other, p->k, p->m, p->a_col, p->a_row, dims, p->batch, p->a_batch, &o);
+    if (!failed) {
+        const matrix *left = k == 0 ? &z : &o, *right = k == 0 ? &o : &z;
+        const int64_t inner = k == 0 ? p->n : p->m;
+        if (flip) { /* C^T = right^T left^T */
+            matrix l = *right, q = *left;
+            l.trans = !l.trans;
+            q.trans = !q.trans;
+            multiply(e, dtype, dims, p->batch, &l, &q, r.cols, r.rows, inner, beta, r.data, r.col, r.batch_stride);
+        } else {
+            multiply(e, dtype, dims, p->batch, left, right, r.rows, r.cols, inner, beta, r.data, r.row,
+                     r.batch_stride);
+        }
+        failed = end_result(e, p, k, &r);
+        rnn_drop_block(e, o.temp);
+    }
+    rnn_drop_block(e, z.temp);
+    rnn_drop_block(e, r.temp);
+    return failed;
+}
+
+int rnn_matmul_backward(rnn_engine *e, uint32_t id) {
+    rnn_view a, b;
+    product p;
+    int ndim;
+    int64_t shape[RNN_MAX_DIMS];
+    rnn_operand_view(e, id, 0, &a);
+    rnn_operand_view(e, id, 1, &b);
+    int failed = plan(e, &a, &b, &p, &ndim, shape);
+    if (failed) return failed;
+    fold(&p);
+    const void *dz = rnn_span_grad(e, id);
+    failed = backward_operand(e, id, 0, &p, dz, rnn_view_data(e, &b));
+    return failed ? failed : backward_operand(e, id, 1, &p, dz, rnn_view_data(e, &a));
+}
+
+/* c = sum over t of a[.., i, t] b[.., t, j] */
+int rnn_matmul_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    rnn_view a, b;
+    product p;
+    int ndim;
+    int64_t shape[RNN_MAX_DIMS];
+    rnn_operand_view(e, id, 0, &a);
+    rnn_operand_view(e, id, 1, &b);
+    int failed = plan(e, &a, &b, &p, &ndim, shape);
+    if (failed) return failed;
+    const int64_t j = node % p.n, i = node / p.n % p.m;
+    int64_t rest = node / p.n / p.m, a_at = a.offset + i * p.a_row, b_at = b.offset + j * p.b_col;
+    for (int d = p.batch_dims - 1; d >= 0; d--) {
+        a_at += rest % p.batch[d] * p.a_batch[d];
+        b_at += rest % p.batch[d] * p.b_batch[d];
+        rest /= p.batch[d];
+    }
+    for (int64_t t = 0; t < p.k; t++) {
+        const int64_t x = a_at + t * p.a_col, y = b_at + t * p.b_row;
+        rnn_push_edge(e, out, &a, x, rnn_node_value(e, b.span, y));
+        rnn_push_edge(e, out, &b, y, rnn_node_value(e, a.span, x));
+    }
+    return 0;
+}

@@ -1,0 +1,117 @@
+/* ops.h: the table of operations, one row each. This is the file to read, and to add to.
+ *
+ * Three lists make the table: UNARY and BINARY rows carry their formulas, from which elementwise.inc makes the forward
+ * and backward kernels for both dtypes and every instruction set; OTHER rows name functions that another file defines.
+ *
+ *   X(NAME, name, torch_name, needs, forward)(derivative)
+ *
+ * In the formulas a, b are the operands, z the result, dz its gradient, p the parameters, T the C type, and F(f) the
+ * function f for that type. A derivative is the vector-Jacobian product for one element: dz times the local derivative.
+ * It is written so that dz alone decides where the derivative is 0 (relu of -1 with dz = inf gives 0, as in PyTorch). */
+#ifndef RNN_OPS_H
+#define RNN_OPS_H
+
+#define C_ RNN_COMPOSITE
+#define A_ RNN_NEEDS_A
+#define B_ RNN_NEEDS_B
+#define Z_ RNN_NEEDS_Z
+#define N_ RNN_NEEDS_NOTHING
+
+/*    NAME, name, torch_name, needs, forward, dz times the local derivative */
+#define RNN_UNARY_OPS(X) \
+    X(ADD_SCALAR, "add_scalar", "AddBackward0", N_, a + p0, dz) \
+    X(RSUB_SCALAR, "rsub_scalar", "RsubBackward1", C_ | N_, p0 - a, -dz) \
+    X(MUL_SCALAR, "mul_scalar", "MulBackward0", N_, a * p0, dz * p0) \
+    X(DIV_SCALAR, "div_scalar", "DivBackward0", C_ | N_, a / p0, dz / p0) \
+    X(RDIV_SCALAR, "rdiv_scalar", "DivBackward0", C_ | A_ | Z_, p0 / a, -dz * z / a) \
+    X(POW_SCALAR, "pow_scalar", "PowBackward0", A_, F(powp)(a, p0), \
+      p0 == 0 ? 0 : p0 == 1 ? dz : (p0 * F(powp)(a, p0 - 1)) * dz) \
+    X(RPOW_SCALAR, "rpow_scalar", "PowBackward1", C_ | Z_, F(pow)(p0, a), \
+      z == 0 ? 0 : dz * (z * F(log)(p0))) \
+    X(NEG, "neg", "NegBackward0", C_ | N_, -a, -dz) \
+    X(EXP, "exp", "ExpBackward0", Z_, F(exp)(a), z * dz) \
+    X(EXP2, "exp2", "Exp2Backward0", C_ | Z_, F(exp2)(a), dz * z * (T)0.693147180559945309417) \
+    X(EXPM1, "expm1", "Expm1Backward0", C_ | Z_, F(expm1)(a), dz * (z + 1)) \
+    X(LOG, "log", "LogBackward0", A_, F(log)(a), (1 / a) * dz) \
+    X(LOG2, "log2", "Log2Backward0", C_ | A_, F(log2)(a), dz / (a * (T)0.693147180559945309417)) \
+    X(LOG10, "log10", "Log10Backward0", C_ | A_, F(log10)(a), dz / (a * (T)2.30258509299404568402)) \
+    X(LOG1P, "log1p", "Log1PBackward0", C_ | A_, F(log1p)(a), dz / (a + 1)) \
+    X(SQRT, "sqrt", "SqrtBackward0", C_ | Z_, F(sqrt)(a), dz / (2 * z)) \
+    X(RSQRT, "rsqrt", "RsqrtBackward0", C_ | Z_, 1 / F(sqrt)(a), (T)-0.5 * dz * z * z * z) \
+    X(ABS, "abs", "AbsBackward0", C_ | A_, F(fabs)(a), a > 0 ? dz : a < 0 ? -dz : a == 0 ? 0 * dz : a) \
+    X(SIGN, "sign", "SignBackward0", C_ | N_, a > 0 ? 1 : a < 0 ? -1 : 0, 0) \
+    X(SIN, "sin", "SinBackward0", A_, F(sin)(a), dz * F(cos)(a)) \
+    X(COS, "cos", "CosBackward0", A_, F(cos)(a), dz * -F(sin)(a)) \
+    X(TAN, "tan", "TanBackward0", C_ | Z_, F(tan)(a), dz * (1 + z * z)) \
+    X(ASIN, "asin", "AsinBackward0", A_, F(asin)(a), dz / F(sqrt)(1 - a * a)) \
+    X(ACOS, "acos", "AcosBackward0", A_, F(acos)(a), -dz / F(sqrt)(1 - a * a)) \
+    X(ATAN, "atan", "AtanBackward0", A_, F(atan)(a), dz / (a * a + 1)) \
+    X(SINH, "sinh", "SinhBackward0", C_ | A_, F(sinh)(a), dz * F(cosh)(a)) \
+    X(COSH, "cosh", "CoshBackward0", C_ | A_, F(cosh)(a), dz * F(sinh)(a)) \
+    X(TANH, "tanh", "TanhBackward0", C_ | Z_, F(tanh)(a), dz * (1 - z * z)) \
+    X(ASINH, "asinh", "AsinhBackward0", C_ | A_, F(asinh)(a), dz / F(sqrt)(a * a + 1)) \
+    X(ACOSH, "acosh", "AcoshBackward0", C_ | A_, F(acosh)(a), dz / (F(sqrt)(a - 1) * F(sqrt)(a + 1))) \
+    X(ATANH, "atanh", "AtanhBackward0", C_ | A_, F(atanh)(a), dz / (1 - a * a)) \
+    X(SIGMOID, "sigmoid", "SigmoidBackward0", C_ | Z_, F(sigmoid)(a), dz * ((1 - z) * z)) \
+    X(LOGSIGMOID, "logsigmoid", "LogSigmoidBackward0", C_ | A_, -F(softplus)(-a), dz * F(sigmoid)(-a)) \
+    X(RELU, "relu", "ReluBackward0", Z_, a > 0 ? a : a == a ? 0 : a, z <= 0 ? 0 : dz) \
+    X(LEAKY_RELU, "leaky_relu", "LeakyReluBackward0", C_ | A_, a > 0 ? a : a * p0, a > 0 ? dz : dz * p0) \
+    X(ELU, "elu", "EluBackward0", C_ | A_, a > 0 ? a : p0 * F(expm1)(a), a > 0 ? dz : dz * (p0 * F(exp)(a))) \
+    X(GELU, "gelu", "GeluBackward0", C_ | A_, F(gelu)(a), dz * F(gelu_d)(a)) \
+    X(GELU_TANH, "gelu_tanh", "GeluBackward0", C_ | A_, F(gelu_tanh)(a), dz * F(gelu_tanh_d)(a)) \
+    X(SILU, "silu", "SiluBackward0", C_ | A_, a * F(sigmoid)(a), dz * F(silu_d)(a)) \
+    X(SOFTPLUS, "softplus", "SoftplusBackward0", C_ | A_, a * p0 > p1 ? a : F(softplus)(a * p0) / p0, \
+      a * p0 > p1 ? dz : dz * F(sigmoid)(a * p0)) \
+    X(ERF, "erf", "ErfBackward0", A_, F(erf)(a), dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
+    X(ERFC, "erfc", "ErfcBackward0", C_ | A_, F(erfc)(a), -dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
+    X(SQUARE, "square", "PowBackward0", C_ | A_, a * a, dz * (2 * a)) \
+    X(RECIPROCAL, "reciprocal", "ReciprocalBackward0", C_ | Z_, 1 / a, -dz * z * z) \
+    X(CLAMP, "clamp", "ClampBackward1", C_ | A_, a < p0 ? p0 : a > p1 ? p1 : a, a >= p0 && a <= p1 ? dz : 0) \
+    X(FLOOR, "floor", "FloorBackward0", N_, F(floor)(a), 0) \
+    X(CEIL, "ceil", "CeilBackward0", N_, F(ceil)(a), 0) \
+    X(ROUND, "round", "RoundBackward0", N_, F(rint)(a), 0) \
+    X(TRUNC, "trunc", "TruncBackward0", N_, F(trunc)(a), 0) \
+    X(FRAC, "frac", "FracBackward0", N_, a - F(trunc)(a), dz)
+
+/*    NAME, name, torch_name, needs, forward, dz times dz/da, dz times dz/db */
+#define RNN_BINARY_OPS(X) \
+    X(ADD, "add", "AddBackward0", N_, a + p0 * b, dz, dz * p0) \
+    X(SUB, "sub", "SubBackward0", C_ | N_, a - p0 * b, dz, -dz * p0) \
+    X(MUL, "mul", "MulBackward0", A_ | B_, a * b, b * dz, a * dz) \
+    X(DIV, "div", "DivBackward0", C_ | B_ | Z_, a / b, dz / b, -dz * (z / b)) \
+    X(POW, "pow", "PowBackward1", A_ | B_ | Z_, F(pow)(a, b), b == 0 ? 0 : dz * (b * F(pow)(a, b - 1)), \
+      a == 0 && b >= 0 ? 0 : dz * (z * F(log)(a))) \
+    X(MAXIMUM, "maximum", "MaximumBackward0", A_ | B_, a > b ? a : b > a ? b : a == b ? a : a + b, \
+      a > b ? dz : a == b ? dz / 2 : 0, b > a ? dz : a == b ? dz / 2 : 0) \
+    X(MINIMUM, "minimum", "MinimumBackward0", A_ | B_, a < b ? a : b < a ? b : a == b ? a : a + b, \
+      a < b ? dz : a == b ? dz / 2 : 0, b < a ? dz : a == b ? dz / 2 : 0) \
+    X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), dz * b / (a * a + b * b), \
+      -dz * a / (a * a + b * b)) \
+    X(FMOD, "fmod", "FmodBackward0", A_ | B_, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
+    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floor)(a / b))
+
+/*    NAME, name, torch_name, arity, needs, function: rnn_<function>_backward and rnn_<function>_edges */
+#define RNN_OTHER_OPS(X) \
+    X(CLONE, "clone", "CloneBackward0", 1, N_, copy) \
+    X(CAST, "cast", "ToCopyBackward0", 1, N_, copy) \
+    X(ASSIGN, "assign", "CopySlices", 2, N_, assign) \
+    X(CAT, "cat", "CatBackward0", -1, N_, cat) \
+    X(SUM, "sum", "SumBackward1", 1, C_ | N_, sum) \
+    X(MEAN, "mean", "MeanBackward1", 1, C_ | N_, sum) \
+    X(CUMSUM, "cumsum", "CumsumBackward0", 1, N_, cumsum) \
+    X(GATHER, "gather", "IndexBackward0", 1, N_, gather) \
+    X(SCATTER, "scatter", "IndexPutBackward0", 2, N_, scatter) \
+    X(SCATTER_ADD, "scatter_add", "ScatterAddBackward0", 2, N_, scatter) \
+    X(WHERE, "where", "WhereBackward0", 2, N_, where) \
+    X(MATMUL, "matmul", "MmBackward0", 2, C_ | A_ | B_, matmul) \
+    X(SOFTMAX, "softmax", "SoftmaxBackward0", 1, C_ | Z_, softmax) \
+    X(LOG_SOFTMAX, "log_softmax", "LogSoftmaxBackward0", 1, C_ | Z_, log_softmax) \
+    X(CUSTOM, "custom", "CustomBackward", -1, N_, custom)
+
+#define RNN_ENUM_(NAME, ...) RNN_OP_##NAME,
+enum { RNN_OP_LEAF, RNN_UNARY_OPS(RNN_ENUM_) RNN_BINARY_OPS(RNN_ENUM_) RNN_OTHER_OPS(RNN_ENUM_) RNN_OP_COUNT };
+#define RNN_FIRST_UNARY (RNN_OP_LEAF + 1)
+#define RNN_FIRST_BINARY RNN_OP_ADD
+#define RNN_FIRST_OTHER RNN_OP_CLONE
+
+#endif

@@ -1,0 +1,202 @@
+/* rnn.h: the whole C interface of the engine, and its manual. cffi reads this text; Python calls nothing else.
+ *
+ * OVERVIEW
+ *
+ *   Every scalar of every floating-point tensor is a node: a value, a gradient, the operation that made it and the nodes
+ *   that it was made from. One application of one operation makes a *span* of nodes. A tensor is a *view* of a span:
+ *   an offset, a shape and strides. Transposing, slicing and expanding make new views of the same nodes.
+ *
+ *     rnn_engine *e = rnn_new();
+ *     int64_t shape[] = {2, 3};
+ *     rnn_ref x = rnn_full(e, RNN_F32, 2, shape, 1.5);     // a leaf of six nodes
+ *     rnn_set_requires_grad(e, x, 1);
+ *     rnn_ref y = rnn_unary(e, rnn_op_find(e, "exp"), x, 0, 0);
+ *     rnn_ref z = rnn_sum(e, y, 0, 0, 0, 0);               // over all dimensions
+ *     rnn_pass *p = rnn_backward_begin(e, 1, &z, 0, 0);
+ *     while (rnn_backward_step(e, p, 50000000) == 1) {}     // slices of 50 ms
+ *     rnn_backward_end(e, p);
+ *     rnn_ref g = rnn_grad(e, x);                          // exp(1.5), six times
+ *     rnn_release(e, g); ...
+ *
+ * OWNERSHIP
+ *
+ *   A rnn_ref that a function returns belongs to the caller, who gives it back to rnn_release. Functions borrow their
+ *   arguments. A span that needs gradients holds its operands, so the graph lives as long as somebody holds its end.
+ *
+ * ERRORS
+ *
+ *   Functions return a handle (> 0), a count (>= 0) or one of the negative codes below; rnn_message then says what was
+ *   wrong, in the thread that called. A call that fails has changed nothing. */
+#ifndef RNN_H
+#define RNN_H
+#include <stdint.h>
+
+typedef struct rnn_engine rnn_engine;
+typedef struct rnn_pass rnn_pass;
+typedef int64_t rnn_ref; /* a tensor handle; 0 is none */
+
+enum { RNN_F32 = 0, RNN_F64 = 1 };
+enum {
+    RNN_EMEMORY = -1,  /* MemoryError */
+    RNN_EVALUE = -2,   /* ValueError */
+    RNN_EINDEX = -3,   /* IndexError */
+    RNN_ERUNTIME = -4, /* RuntimeError */
+    RNN_ETYPE = -5,    /* TypeError */
+    RNN_COMPOSE = -100, /* not an error: scalar resolution, the caller records the composition instead */
+    RNN_EDTYPE = -101   /* not an error: the operands' dtypes differ, the caller promotes and calls again */
+};
+
+/* ---- the engine ------------------------------------------------------------------------------------------------ */
+
+rnn_engine *rnn_new(void); /* NULL where there is no memory */
+void rnn_free(rnn_engine *e);
+const char *rnn_message(rnn_engine *e); /* of the last failure in this thread */
+const char *rnn_compiler(void);
+const char *rnn_isa(rnn_engine *e); /* "base", "avx2", "avx512": RNN_ISA in the environment lowers it */
+void rnn_set_blas(rnn_engine *e, void *sgemm, void *dgemm); /* cblas_sgemm and cblas_dgemm, or NULL for our own */
+int rnn_has_blas(rnn_engine *e);
+int rnn_set_threads(rnn_engine *e, int threads);
+int rnn_threads(rnn_engine *e);
+void rnn_set_memory_limit(rnn_engine *e, uint64_t bytes);
+/* out: limit, live bytes, peak, bytes kept for reuse, live spans, nodes ever made */
+void rnn_memory(rnn_engine *e, uint64_t *out);
+void rnn_reset_peak(rnn_engine *e);
+void rnn_trim(rnn_engine *e); /* gives kept memory back to the system */
+/* Tests: the n-th allocation from now fails (1: the next one), and all after it; 0: none does. */
+void rnn_fail_after(rnn_engine *e, int64_t n);
+
+/* ---- this thread's modes --------------------------------------------------------------------------------------- */
+
+int rnn_grad_mode(void);
+int rnn_set_grad_mode(int on); /* returns what it was */
+int rnn_resolution(void);
+int rnn_set_resolution(int scalar); /* 1: composites return RNN_COMPOSE; returns what it was */
+
+/* ---- the table of operations ----------------------------------------------------------------------------------- */
+
+int rnn_op_count(void);
+int rnn_op_find(const char *name); /* -1 where there is none */
+const char *rnn_op_name(int op);
+const char *rnn_op_torch_name(int op);
+int rnn_op_arity(int op);
+int rnn_op_elementwise(int op);
+int rnn_op_composite(int op);
+
+/* ---- tensors: making, asking, views ------------------------------------------------------------------------------ */
+
+rnn_ref rnn_empty(rnn_engine *e, int dtype, int ndim, const int64_t *shape);
+rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, double value);
+/* Memory of somebody else (NumPy): `nodes` elements from `data`, seen from `offset` on. `owner` is a reference to the
+ * Python object that keeps it alive, given back when the last user has gone. */
+rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *data,
+                   int64_t offset, int64_t nodes, int64_t owner);
+void rnn_release(rnn_engine *e, rnn_ref t);
+
+int rnn_ndim(rnn_ref t);
+int rnn_dtype(rnn_ref t);
+int64_t rnn_dims(rnn_ref t, int64_t *shape, int64_t *stride); /* fills both; returns the offset in nodes */
+int64_t rnn_count(rnn_ref t);                                 /* elements */
+void *rnn_data(rnn_engine *e, rnn_ref t);                     /* of its first element */
+int rnn_is_contiguous(rnn_engine *e, rnn_ref t);
+int rnn_requires_grad(rnn_engine *e, rnn_ref t);
+int rnn_set_requires_grad(rnn_engine *e, rnn_ref t, int on);
+int rnn_is_leaf(rnn_engine *e, rnn_ref t);
+int rnn_view_op(rnn_ref t); /* 0, or the code of the view function that made it */
+uint32_t rnn_span_of(rnn_ref t);
+int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b);
+double rnn_item(rnn_engine *e, rnn_ref t, int64_t position); /* the element at a position in row-major order */
+
+/* Views: the same nodes, another shape. view_op is only a name for grad_fn. */
+rnn_ref rnn_alias(rnn_engine *e, rnn_ref t);
+rnn_ref rnn_detach(rnn_engine *e, rnn_ref t, int unstamped); /* unstamped: `.data`, whose writes backward ignores */
+rnn_ref rnn_as_view(rnn_engine *e, rnn_ref t, int view_op, int64_t offset, int ndim, const int64_t *shape,
+                    const int64_t *stride); /* offset and strides are the new view's, and are checked */
+rnn_ref rnn_reshape(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape, int must_be_view); /* one -1 allowed */
+rnn_ref rnn_permute(rnn_engine *e, rnn_ref t, int ndim, const int64_t *order);
+rnn_ref rnn_transpose(rnn_engine *e, rnn_ref t, int64_t dim0, int64_t dim1);
+rnn_ref rnn_expand(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape); /* -1 keeps a size */
+rnn_ref rnn_select(rnn_engine *e, rnn_ref t, int64_t dim, int64_t index);
+rnn_ref rnn_slice(rnn_engine *e, rnn_ref t, int64_t dim, int64_t start, int64_t stop, int64_t step);
+rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref t, int64_t dim);
+rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref t, int64_t dim, int all);
+
+/* ---- operations: each records a span where gradients are wanted --------------------------------------------------- */
+
+rnn_ref rnn_unary(rnn_engine *e, int op, rnn_ref a, double p0, double p1);
+rnn_ref rnn_binary(rnn_engine *e, int op, rnn_ref a, rnn_ref b, double p0); /* broadcasts */
+/* The same into `out`, nothing recorded: refused where out needs gradients. */
+int rnn_unary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref a, double p0, double p1);
+int rnn_binary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref a, rnn_ref b, double p0);
+/* dst[...] = src, broadcast. Recorded (dst then looks at a new span) where gradients are wanted. */
+int rnn_assign(rnn_engine *e, rnn_ref dst, rnn_ref src);
+int rnn_fill(rnn_engine *e, rnn_ref dst, double value);
+/* An in-place operation whose result `made` has dst's shape and covers all of its nodes: dst and all views of the same
+ * nodes now look at made's span. `made` is released. Refused (RNN_EDTYPE) where dst is not all of its span. */
+int rnn_rebind(rnn_engine *e, rnn_ref dst, rnn_ref made);
+int rnn_touch(rnn_engine *e, rnn_ref t); /* its memory was written from outside: stamp it */
+
+rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);
+rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a);
+rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
+rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim, int mean); /* count 0: all */
+rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim);
+rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
+rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim);
+rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
+/* mask: a byte for each element of the broadcast shape */
+rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref a, rnn_ref b);
+/* Row-major a is read as rows of `inner` elements: out row i = row index[i] of a. out_shape has count * inner elements. */
+rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, int ndim,
+                   const int64_t *out_shape);
+/* a copy of a with row index[i] = (add: +=) row i of src; src has count * inner elements. */
+rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
+/* A span whose values Python computed and whose gradient Python will compute: autograd.Function. `data` is copied. */
+rnn_ref rnn_custom(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data, int count,
+                   const rnn_ref *operands, int64_t function);
+
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+rnn_ref rnn_grad(rnn_engine *e, rnn_ref t);              /* 0: none; a view of the gradient's memory */
+int rnn_set_grad(rnn_engine *e, rnn_ref t, rnn_ref grad); /* 0 clears it */
+int rnn_add_grad(rnn_engine *e, rnn_ref t, rnn_ref grad, int replace); /* what Python's part of a pass found */
+int rnn_set_data(rnn_engine *e, rnn_ref t, rnn_ref value); /* t.data = value: a leaf takes over its memory */
+/* A reference to a Python object that the span keeps; backward stops there and gives it out. 0 takes it away. */
+int rnn_set_hook(rnn_engine *e, rnn_ref t, int64_t object);
+int64_t rnn_hook(rnn_engine *e, rnn_ref t);
+int rnn_retain_grad(rnn_engine *e, rnn_ref t);
+
+/* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). flags: 1 retain the graph,
+ * 2 leave the leaves' gradients as they were when it ends (autograd.grad reads them with rnn_grad before that). */
+rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int flags);
+/* Works for about `nanoseconds`. 1: call again; 0: done; 2: Python's turn: rnn_pass_key and rnn_pass_span say whose;
+ * negative: failed. */
+int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds);
+int64_t rnn_pass_key(rnn_pass *p);
+uint32_t rnn_pass_span(rnn_pass *p);
+void rnn_backward_end(rnn_engine *e, rnn_pass *p);            /* always, also after a failure */
+
+/* ---- inspection -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int64_t first, nodes, version;
+    int32_t op, dtype, ndim, operands;
+    int32_t requires_grad, is_leaf, has_grad, passed;
+    int64_t shape[16];
+    double p[4];
+    int64_t key;
+} rnn_span_info;
+int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
+/* Operand k of a span as a tensor handle: a view of the nodes that it read. */
+rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k);
+rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span, int grad); /* all its nodes (grad: their gradients), flat */
+/* The edges of one node: operand nodes (span, place in it) and local derivatives; adjacent edges to one node add up.
+ * Returns how many there are; fills at most `capacity`. */
+int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans, int64_t *nodes,
+                  double *locals, uint8_t *flows);
+/* Scalar nodes behind a tensor (recorded ones: every node of every span that it reaches). */
+int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
+
+/* ---- the Python objects that own handles (handle.c) --------------------------------------------------------------- */
+
+void *rnn_python_types(rnn_engine *e); /* a borrowed PyObject *: (Handle, Memory, ValueBase), made once */
+#endif

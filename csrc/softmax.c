@@ -1,0 +1,156 @@
+/* softmax.c: softmax and log_softmax over one dimension, fused. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    rnn_engine *e;
+    int dtype, failed;
+    bool log, add;
+    int64_t length, inner; /* (outer, length, inner) */
+    const char *in, *dz;   /* forward: in = x; backward: in = z */
+    char *out;
+} rows;
+
+/* One row; where inner > 1 its elements lie apart and are gathered first. */
+static void row_forward(const rows *r, const void *x, void *z) {
+    const rnn_kernels *k = r->e->k;
+    (r->log ? k->log_softmax : k->softmax)[r->dtype](r->length, x, z);
+}
+
+static void row_backward(const rows *r, const void *z, const void *dz, void *d, int add) {
+    const rnn_kernels *k = r->e->k;
+    (r->log ? k->log_softmax_backward : k->softmax_backward)[r->dtype](r->length, z, dz, d, add);
+}
+
+static void gather_row(const rows *r, const char *from, char *row) {
+    const size_t size = rnn_itemsize(r->dtype), step = (size_t)r->inner * size;
+    for (int64_t i = 0; i < r->length; i++) memcpy(row + (size_t)i * size, from + (size_t)i * step, size);
+}
+
+static void scatter_row(const rows *r, const char *row, char *to) {
+    const size_t size = rnn_itemsize(r->dtype), step = (size_t)r->inner * size;
+    for (int64_t i = 0; i < r->length; i++) {
+        if (!r->add) memcpy(to + (size_t)i * step, row + (size_t)i * size, size);
+        else r->e->k->add_scaled[r->dtype](1, to + (size_t)i * step, row + (size_t)i * size, 1);
+    }
+}
+
+static void strided_task(rows *r, int64_t begin, int64_t end) {
+    const size_t size = rnn_itemsize(r->dtype), bytes = (size_t)r->length * size;
+    char *buffer = malloc(3 * bytes + 1);
+    if (!buffer) {
+        __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    for (int64_t i = begin; i < end; i++) {
+        const size_t at = (size_t)(i / r->inner * r->length * r->inner + i % r->inner) * size;
+        gather_row(r, r->in + at, buffer);
+        if (r->dz) {
+            gather_row(r, r->dz + at, buffer + bytes);
+            row_backward(r, buffer, buffer + bytes, buffer + 2 * bytes, 0);
+        } else {
+            row_forward(r, buffer, buffer + 2 * bytes);
+        }
+        scatter_row(r, buffer + 2 * bytes, r->out + at);
+    }
+    free(buffer);
+}
+
+static void rows_task(void *ctx, int64_t begin, int64_t end) {
+    rows *r = ctx;
+    if (r->inner > 1) {
+        strided_task(r, begin, end);
+        return;
+    }
+    const size_t bytes = (size_t)r->length * rnn_itemsize(r->dtype);
+    for (int64_t i = begin; i < end; i++) {
+        const size_t at = (size_t)i * bytes;
+        if (r->dz) row_backward(r, r->in + at, r->dz + at, r->out + at, r->add);
+        else row_forward(r, r->in + at, r->out + at);
+    }
+}
+
+static int run_rows(rows *r, int ndim, const int64_t *shape, int dim) {
+    r->length = ndim ? shape[dim] : 1;
+    r->inner = 1;
+    for (int d = dim + 1; d < ndim; d++) r->inner *= shape[d];
+    const int64_t n = rnn_numel(ndim, shape), count = r->length ? n / r->length : 0;
+    rnn_parallel_for(r->e->pool, count, 8192 / (r->length ? r->length : 1) + 1, rows_task, r);
+    return r->failed ? rnn_fail(r->e, RNN_EMEMORY, "softmax: no memory for a row of %lld", (long long)r->length) : 0;
+}
+
+rnn_ref rnn_softmax(rnn_engine *e, rnn_ref ref, int64_t dim, int log) {
+    rnn_view a;
+    if (rnn_view_of(e, ref, &a)) return RNN_ETYPE;
+    const int64_t low = a.ndim ? -a.ndim : -1, high = a.ndim ? a.ndim - 1 : 0;
+    if (dim < low || dim > high)
+        return rnn_fail(e, RNN_EINDEX, "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+                        (long long)low, (long long)high, (long long)dim);
+    if (dim < 0) dim += a.ndim ? a.ndim : 1;
+    if (rnn_resolution()) return RNN_COMPOSE;
+    rnn_build b = {.op = log ? RNN_OP_LOG_SOFTMAX : RNN_OP_SOFTMAX, .dtype = a.dtype, .ndim = a.ndim, .count = 1,
+                   .in = &a, .ip = {dim}};
+    memcpy(b.shape, a.shape, sizeof b.shape);
+    int failed = rnn_build_begin(e, &b);
+    if (failed) return failed;
+    rows r = {.e = e, .dtype = a.dtype, .log = log, .in = rnn_view_data(e, &a), .out = b.out};
+    if (!rnn_view_is_contiguous(&a)) {
+        rnn_pack_view(e, &a, b.out);
+        r.in = b.out;
+    }
+    failed = run_rows(&r, a.ndim, a.shape, (int)dim);
+    if (!failed) return rnn_build_finish(e, &b);
+    rnn_build_abort(e, &b);
+    return failed;
+}
+
+static int backward(rnn_engine *e, uint32_t id, bool log) {
+    const rnn_span *s = rnn_at(e, id);
+    const rnn_ext *x = s->ext;
+    rnn_target t;
+    int failed = rnn_target_begin(e, id, 0, &t);
+    if (failed || !t.wanted) return failed;
+    rows r = {.e = e, .dtype = s->dtype, .log = log, .in = rnn_span_data(e, id), .dz = rnn_span_grad(e, id),
+              .out = t.grad, .add = !t.fresh};
+    if (rnn_view_is_contiguous(&t.v)) return run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
+    rnn_block *temp = rnn_block_new(e, "softmax backward", x->n, s->dtype);
+    if (!temp) return RNN_EMEMORY;
+    r.out = temp->data;
+    r.add = false;
+    failed = run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
+    if (!failed) failed = rnn_target_add(e, &t, s->dtype, temp->data);
+    rnn_drop_block(e, temp);
+    return failed;
+}
+
+int rnn_softmax_backward(rnn_engine *e, uint32_t id) { return backward(e, id, false); }
+int rnn_log_softmax_backward(rnn_engine *e, uint32_t id) { return backward(e, id, true); }
+
+/* z_i depends on every x_j of its row: z_i (delta_ij - z_j); log: delta_ij - exp(z_j). */
+static int edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out, bool log) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int dim = (int)x->ip[0];
+    const int64_t length = x->ndim ? x->shape[dim] : 1;
+    int64_t inner = 1;
+    rnn_view a;
+    rnn_operand_view(e, id, 0, &a);
+    for (int d = dim + 1; d < x->ndim; d++) inner *= x->shape[d];
+    const int64_t at = node / inner % length, first = node - at * inner;
+    const double zi = rnn_node_value(e, id, node);
+    for (int64_t j = 0; j < length; j++) {
+        const double zj = rnn_node_value(e, id, first + j * inner), delta = j == at;
+        rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, first + j * inner), log ? delta - exp(zj) : zi * (delta - zj));
+    }
+    return 0;
+}
+
+int rnn_softmax_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    return edges(e, id, node, out, false);
+}
+
+int rnn_log_softmax_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    return edges(e, id, node, out, true);
+}

@@ -1,0 +1,262 @@
+/* spans.c: span records: making them, counting references, freeing them without recursion.
+ * What it is not: it knows no derivatives and no kernels. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Under the lock. */
+uint32_t rnn_span_new(rnn_engine *e, uint64_t more) {
+    if (rnn_allocation_fails(e) || !rnn_charge(e, sizeof(rnn_span) + more)) return 0;
+    uint32_t id = e->span_free;
+    if (id) {
+        e->span_free = (uint32_t)e->spans[id].first;
+    } else if (e->span_top < e->span_capacity) {
+        id = e->span_top++;
+    } else {
+        e->live -= sizeof(rnn_span) + more;
+        return 0;
+    }
+    e->live_spans++;
+    memset(&e->spans[id], 0, sizeof(rnn_span));
+    return id;
+}
+
+static void recycle(rnn_engine *e, uint32_t id) {
+    e->spans[id].op = 0;
+    e->spans[id].first = e->span_free;
+    e->span_free = id;
+    e->live_spans--;
+    e->live -= sizeof(rnn_span);
+}
+
+void rnn_span_ref(rnn_engine *e, uint32_t id) { e->spans[id].refs++; }
+
+/* Operands of a span, whatever its form. */
+int rnn_span_operands(const rnn_span *s) {
+    if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return 0;
+    if (!(s->flags & RNN_S_SCALAR)) return s->ext->count;
+    return s->flags & RNN_S_PARAM ? 1 : rnn_ops[s->op].arity;
+}
+
+uint32_t rnn_span_operand(const rnn_span *s, int k) {
+    return s->flags & RNN_S_SCALAR ? s->in[k].span : s->ext->in[k].span;
+}
+
+/* Drops the operands of `id`; those that nobody else holds join the list of the dead, linked through `written`. */
+static uint32_t drop_operands(rnn_engine *e, uint32_t id, uint32_t dead) {
+    rnn_span *s = &e->spans[id];
+    int count = rnn_span_operands(s);
+    for (int k = 0; k < count; k++) {
+        uint32_t o = rnn_span_operand(s, k);
+        if (--e->spans[o].refs) continue;
+        e->spans[o].written = dead;
+        dead = o;
+    }
+    s->flags |= RNN_S_PASSED;
+    return dead;
+}
+
+static void free_memory(rnn_engine *e, rnn_span *s) {
+    if (s->flags & RNN_S_SCALAR) {
+        e->live -= RNN_SCALAR_BYTES;
+        return;
+    }
+    rnn_ext *x = s->ext;
+    rnn_block_unref(e, x->data);
+    rnn_block_unref(e, x->grad);
+    rnn_orphan(e, x->hooks);
+    rnn_orphan(e, x->function);
+    free(x->saved);
+    free(x);
+}
+
+static void bury(rnn_engine *e, uint32_t dead) {
+    while (dead) {
+        uint32_t id = dead;
+        dead = drop_operands(e, id, (uint32_t)e->spans[id].written);
+        free_memory(e, &e->spans[id]);
+        recycle(e, id);
+    }
+}
+
+void rnn_span_unref(rnn_engine *e, uint32_t id) {
+    if (--e->spans[id].refs) return;
+    e->spans[id].written = 0;
+    bury(e, id);
+}
+
+/* What backward does behind itself: the span keeps its value, its gradient and nothing else. */
+void rnn_span_pass(rnn_engine *e, uint32_t id) {
+    rnn_span *s = &e->spans[id];
+    if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return;
+    bury(e, drop_operands(e, id, 0));
+    if (s->flags & RNN_S_SCALAR) return;
+    free(s->ext->saved);
+    s->ext->saved = NULL;
+    rnn_orphan(e, s->ext->function);
+    s->ext->function = NULL;
+}
+
+/* ---- asking ------------------------------------------------------------------------------------ */
+
+int64_t rnn_span_size(const rnn_span *s) { return s->flags & RNN_S_SCALAR ? 1 : s->ext->n; }
+
+void *rnn_span_data(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = &e->spans[id];
+    if (s->flags & RNN_S_SCALAR) return &e->data[id];
+    return (char *)s->ext->data->data + (size_t)s->ext->data_offset * rnn_itemsize(s->dtype);
+}
+
+void *rnn_span_grad(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = &e->spans[id];
+    if (!(s->flags & RNN_S_HAS_GRAD)) return NULL;
+    return s->flags & RNN_S_SCALAR ? (void *)&e->grad[id] : s->ext->grad->data;
+}
+
+uint64_t rnn_span_written(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = &e->spans[id];
+    return s->flags & RNN_S_SCALAR ? s->written : s->ext->data->written;
+}
+
+/* Its values change in place: whoever was made before now and needs the old ones must not run backward. */
+void rnn_span_stamp(rnn_engine *e, uint32_t id) {
+    rnn_lock(e);
+    rnn_span *s = &e->spans[id];
+    *(s->flags & RNN_S_SCALAR ? &s->written : &s->ext->data->written) = e->counter;
+    rnn_unlock(e);
+}
+
+/* ---- building ---------------------------------------------------------------------------------- */
+
+static void pack_operands(rnn_build *b, int64_t *dims) {
+    for (int k = 0; k < b->count; k++) {
+        const rnn_view *v = &b->in[k];
+        size_t size = (size_t)v->ndim * sizeof(int64_t);
+        b->ext->in[k] = (rnn_operand){v->span, v->ndim, v->needs_grad, v->offset, dims};
+        if (v->ndim) {
+            memcpy(dims, v->shape, size);
+            memcpy(dims + v->ndim, v->stride, size);
+        }
+        dims += 2 * v->ndim;
+    }
+}
+
+/* One allocation: the record, its operands, all their dimensions. */
+static rnn_ext *new_ext(rnn_engine *e, rnn_build *b) {
+    size_t dims = (size_t)b->ndim, count = b->record ? (size_t)b->count : 0;
+    for (size_t k = 0; k < count; k++) dims += 2 * (size_t)b->in[k].ndim;
+    rnn_ext *x = rnn_malloc(e, sizeof *x + count * sizeof(rnn_operand) + dims * sizeof(int64_t));
+    if (!x) return NULL;
+    memset(x, 0, sizeof *x);
+    x->in = (rnn_operand *)(x + 1);
+    x->shape = (int64_t *)(x->in + count);
+    x->n = b->n;
+    x->ndim = b->ndim;
+    x->count = (int32_t)count;
+    memcpy(x->p, b->p, sizeof x->p);
+    memcpy(x->ip, b->ip, sizeof x->ip);
+    if (b->ndim) memcpy(x->shape, b->shape, (size_t)b->ndim * sizeof(int64_t));
+    b->ext = x;
+    if (b->record) pack_operands(b, x->shape + b->ndim);
+    return x;
+}
+
+static bool wants_record(const rnn_build *b) {
+    if (!rnn_grad_mode()) return false;
+    for (int k = 0; k < b->count; k++)
+        if (b->in[k].needs_grad) return true;
+    return false;
+}
+
+static rnn_tensor *new_tensor(rnn_engine *e, const rnn_build *b, rnn_store *store) {
+    rnn_tensor *t = rnn_malloc(e, sizeof *t + 2 * (size_t)b->ndim * sizeof(int64_t));
+    if (!t) return NULL;
+    t->store = store;
+    t->offset = 0;
+    t->ndim = (uint8_t)b->ndim;
+    t->dtype = (uint8_t)b->dtype;
+    t->flags = 0;
+    t->view_op = 0;
+    if (b->ndim) memcpy(t->dims, b->shape, (size_t)b->ndim * sizeof(int64_t));
+    rnn_contiguous_strides(b->ndim, t->dims, t->dims + b->ndim);
+    return t;
+}
+
+int rnn_build_begin(rnn_engine *e, rnn_build *b) {
+    const char *name = rnn_ops[b->op].name;
+    int failed = rnn_check_shape(e, name, b->ndim, b->shape, &b->n);
+    if (failed) {
+        rnn_build_abort(e, b);
+        return failed;
+    }
+    b->record = wants_record(b);
+    if (!b->block) b->block = rnn_block_new(e, name, b->n, b->dtype);
+    if (!b->block) {
+        rnn_build_abort(e, b);
+        return RNN_EMEMORY;
+    }
+    b->out = b->block->data;
+    b->store = rnn_malloc(e, sizeof *b->store);
+    if (b->store && new_ext(e, b)) b->tensor = new_tensor(e, b, b->store);
+    if (!b->tensor) {
+        rnn_build_abort(e, b);
+        return rnn_fail(e, RNN_EMEMORY, "%s: no memory for the record of a span", name);
+    }
+    return 0;
+}
+
+void rnn_build_abort(rnn_engine *e, rnn_build *b) {
+    rnn_lock(e);
+    rnn_block_unref(e, b->block);
+    rnn_orphan(e, b->function);
+    rnn_unlock(e);
+    free(b->ext);
+    free(b->store);
+    free(b->tensor);
+    free(b->saved);
+}
+
+/* Under the lock: the span, filled in. */
+static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
+    rnn_span *s = &e->spans[id];
+    rnn_ext *x = b->ext;
+    s->op = (uint8_t)(b->record ? b->op : RNN_OP_LEAF);
+    s->dtype = (uint8_t)b->dtype;
+    s->flags = b->record ? RNN_S_NEEDS_GRAD : RNN_S_LEAF;
+    s->refs = 1;
+    s->first = e->counter;
+    e->counter += (uint64_t)(b->n > 0 ? b->n : 1);
+    s->ext = x;
+    x->data = b->block;
+    if (!b->record) return;
+    x->saved = b->saved;
+    x->saved_bytes = b->saved_bytes;
+    x->function = b->function;
+    b->saved = NULL;
+    b->function = NULL;
+    for (int k = 0; k < b->count; k++) rnn_span_ref(e, b->in[k].span);
+}
+
+uint32_t rnn_build_span(rnn_engine *e, rnn_build *b) {
+    rnn_lock(e);
+    uint32_t id = rnn_span_new(e, 0);
+    if (id) fill_span(e, b, id);
+    if (id) rnn_orphan(e, b->function);
+    rnn_unlock(e);
+    if (!id) {
+        rnn_build_abort(e, b);
+        return 0;
+    }
+    free(b->saved);
+    return id;
+}
+
+rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b) {
+    rnn_store *store = b->store;
+    rnn_tensor *t = b->tensor;
+    uint32_t id = rnn_build_span(e, b);
+    if (!id) return rnn_fail(e, RNN_EMEMORY, "%s: no memory for the record of a span", rnn_ops[b->op].name);
+    *store = (rnn_store){1, id};
+    return (rnn_ref)(intptr_t)t;
+}

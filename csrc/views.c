@@ -1,0 +1,505 @@
+/* views.c: tensor handles: a span seen through an offset, a shape and strides. Views make no nodes.
+ * What it is not: no value is read or written here. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+rnn_tensor *rnn_tensor_of(rnn_ref t) { return (rnn_tensor *)(intptr_t)t; }
+
+static int64_t *strides_of(rnn_tensor *t) { return t->dims + t->ndim; }
+
+int64_t rnn_numel(int ndim, const int64_t *shape) {
+    int64_t n = 1;
+    for (int d = 0; d < ndim; d++) n *= shape[d];
+    return n;
+}
+
+/* "[2, 3]" */
+const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size) {
+    size_t used = (size_t)snprintf(buffer, size, "[");
+    for (int d = 0; d < ndim && used < size; d++)
+        used += (size_t)snprintf(buffer + used, size - used, d ? ", %lld" : "%lld", (long long)shape[d]);
+    if (used < size) snprintf(buffer + used, size - used, "]");
+    return buffer;
+}
+
+/* Sizes that are negative, too many or whose product overflows are refused here, for every operation. */
+int rnn_check_shape(rnn_engine *e, const char *what, int ndim, const int64_t *shape, int64_t *n) {
+    char text[512];
+    if (ndim < 0 || ndim > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "%s: a tensor has at most %d dimensions, not %d", what, RNN_MAX_DIMS, ndim);
+    bool overflow = false, zero = false;
+    int64_t product = 1;
+    for (int d = 0; d < ndim; d++) {
+        if (shape[d] < 0)
+            return rnn_fail(e, RNN_EVALUE, "%s: negative dimension %lld in shape %s", what, (long long)shape[d],
+                            rnn_shape_text(ndim, shape, text, sizeof text));
+        zero |= shape[d] == 0;
+        overflow |= __builtin_mul_overflow(product, shape[d] ? shape[d] : 1, &product);
+    }
+    if (overflow || product > ((int64_t)1 << 60))
+        return rnn_fail(e, RNN_EVALUE, "%s: shape %s has more elements than can be counted", what,
+                        rnn_shape_text(ndim, shape, text, sizeof text));
+    *n = zero ? 0 : product;
+    return 0;
+}
+
+void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride) {
+    int64_t step = 1;
+    for (int d = ndim - 1; d >= 0; d--) {
+        stride[d] = step;
+        step *= shape[d] > 1 ? shape[d] : 1;
+    }
+}
+
+static bool is_contiguous(int ndim, const int64_t *shape, const int64_t *stride) {
+    int64_t step = 1;
+    for (int d = ndim - 1; d >= 0; d--) {
+        if (shape[d] == 0) return true;
+        if (shape[d] == 1) continue;
+        if (stride[d] != step) return false;
+        step *= shape[d];
+    }
+    return true;
+}
+
+bool rnn_view_is_contiguous(const rnn_view *v) { return is_contiguous(v->ndim, v->shape, v->stride); }
+
+/* No two positions of the view are one node. Sorting by stride, each must step over all that the smaller ones span. */
+bool rnn_view_is_injective(const rnn_view *v) {
+    int order[RNN_MAX_DIMS], count = 0;
+    for (int d = 0; d < v->ndim; d++) {
+        if (v->shape[d] == 0) return true;
+        if (v->shape[d] == 1) continue;
+        int at = count++;
+        for (; at > 0 && v->stride[order[at - 1]] > v->stride[d]; at--) order[at] = order[at - 1];
+        order[at] = d;
+    }
+    int64_t reach = 0;
+    for (int i = 0; i < count; i++) {
+        if (v->stride[order[i]] <= reach) return false;
+        reach += (v->shape[order[i]] - 1) * v->stride[order[i]];
+    }
+    return true;
+}
+
+/* ---- handles ----------------------------------------------------------------------------------- */
+
+rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op, int64_t offset, int ndim,
+                       const int64_t *shape, const int64_t *stride) {
+    rnn_tensor *t = rnn_malloc(e, sizeof *t + 2 * (size_t)ndim * sizeof(int64_t));
+    if (!t) return rnn_fail(e, RNN_EMEMORY, "no memory for a view");
+    *t = (rnn_tensor){store, offset, (uint8_t)ndim, (uint8_t)dtype, (uint8_t)flags, (uint8_t)view_op};
+    for (int d = 0; d < ndim; d++) {
+        t->dims[d] = shape[d];
+        t->dims[ndim + d] = stride[d];
+    }
+    rnn_lock(e);
+    store->refs++;
+    rnn_unlock(e);
+    return (rnn_ref)(intptr_t)t;
+}
+
+/* A handle for a whole span, whose reference it takes over (given back where there is no memory). */
+rnn_ref rnn_tensor_wrap(rnn_engine *e, uint32_t span) {
+    rnn_span *s = rnn_at(e, span);
+    int64_t stride[RNN_MAX_DIMS];
+    int ndim = s->flags & RNN_S_SCALAR ? 0 : s->ext->ndim;
+    if (ndim) rnn_contiguous_strides(ndim, s->ext->shape, stride);
+    rnn_store *store = rnn_malloc(e, sizeof *store);
+    rnn_ref t = RNN_EMEMORY;
+    if (store) {
+        *store = (rnn_store){0, span};
+        t = rnn_tensor_new(e, store, s->dtype, 0, 0, 0, ndim, ndim ? s->ext->shape : NULL, stride);
+    }
+    if (t > 0) return t;
+    free(store);
+    rnn_lock(e);
+    rnn_span_unref(e, span);
+    rnn_unlock(e);
+    return rnn_fail(e, RNN_EMEMORY, "no memory for a handle");
+}
+
+void rnn_release(rnn_engine *e, rnn_ref ref) {
+    if (ref <= 0) return;
+    rnn_tensor *t = rnn_tensor_of(ref);
+    rnn_lock(e);
+    bool last = --t->store->refs == 0;
+    if (last) rnn_span_unref(e, t->store->span);
+    rnn_unlock(e);
+    if (last) free(t->store);
+    free(t);
+}
+
+int rnn_view_of(rnn_engine *e, rnn_ref ref, rnn_view *v) {
+    if (ref <= 0) return rnn_fail(e, RNN_ETYPE, "not a floating-point tensor");
+    rnn_tensor *t = rnn_tensor_of(ref);
+    v->span = t->store->span;
+    v->ndim = t->ndim;
+    v->dtype = t->dtype;
+    v->offset = t->offset;
+    v->needs_grad = rnn_tensor_needs_grad(e, t);
+    for (int d = 0; d < t->ndim; d++) {
+        v->shape[d] = t->dims[d];
+        v->stride[d] = t->dims[t->ndim + d];
+    }
+    return 0;
+}
+
+bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t) {
+    return !(t->flags & RNN_T_DETACHED) && rnn_at(e, t->store->span)->flags & RNN_S_NEEDS_GRAD;
+}
+
+int rnn_ndim(rnn_ref t) { return rnn_tensor_of(t)->ndim; }
+int rnn_dtype(rnn_ref t) { return rnn_tensor_of(t)->dtype; }
+int rnn_view_op(rnn_ref t) { return rnn_tensor_of(t)->view_op; }
+uint32_t rnn_span_of(rnn_ref t) { return rnn_tensor_of(t)->store->span; }
+
+int64_t rnn_dims(rnn_ref ref, int64_t *shape, int64_t *stride) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    for (int d = 0; d < t->ndim; d++) {
+        shape[d] = t->dims[d];
+        stride[d] = t->dims[t->ndim + d];
+    }
+    return t->offset;
+}
+
+int64_t rnn_count(rnn_ref ref) {
+    const rnn_tensor *t = rnn_tensor_of(ref);
+    return rnn_numel(t->ndim, t->dims);
+}
+
+void *rnn_view_data(rnn_engine *e, const rnn_view *v) {
+    return (char *)rnn_span_data(e, v->span) + v->offset * (int64_t)rnn_itemsize(v->dtype);
+}
+
+void *rnn_data(rnn_engine *e, rnn_ref ref) {
+    const rnn_tensor *t = rnn_tensor_of(ref);
+    return (char *)rnn_span_data(e, t->store->span) + t->offset * (int64_t)rnn_itemsize(t->dtype);
+}
+
+int rnn_is_contiguous(rnn_engine *e, rnn_ref ref) {
+    (void)e;
+    rnn_tensor *t = rnn_tensor_of(ref);
+    return is_contiguous(t->ndim, t->dims, strides_of(t));
+}
+
+int rnn_requires_grad(rnn_engine *e, rnn_ref t) { return rnn_tensor_needs_grad(e, rnn_tensor_of(t)); }
+
+int rnn_is_leaf(rnn_engine *e, rnn_ref ref) {
+    const rnn_tensor *t = rnn_tensor_of(ref);
+    if (!rnn_tensor_needs_grad(e, t)) return 1;
+    return (rnn_at(e, t->store->span)->flags & RNN_S_LEAF) && !t->view_op;
+}
+
+int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b) {
+    const rnn_span *s = rnn_at(e, rnn_span_of(a)), *u = rnn_at(e, rnn_span_of(b));
+    if (s == u) return 1;
+    if ((s->flags | u->flags) & RNN_S_SCALAR) return 0;
+    return s->ext->data == u->ext->data;
+}
+
+int64_t rnn_flat_to_offset(const rnn_view *v, int64_t flat) {
+    int64_t offset = v->offset;
+    for (int d = v->ndim - 1; d >= 0; d--) {
+        offset += flat % v->shape[d] * v->stride[d];
+        flat /= v->shape[d];
+    }
+    return offset;
+}
+
+double rnn_item(rnn_engine *e, rnn_ref t, int64_t position) {
+    rnn_view v;
+    rnn_view_of(e, t, &v);
+    const char *data = rnn_span_data(e, v.span);
+    int64_t at = rnn_flat_to_offset(&v, position);
+    return v.dtype == RNN_F64 ? ((const double *)(const void *)data)[at] : ((const float *)(const void *)data)[at];
+}
+
+/* ---- views of views ------------------------------------------------------------------------------ */
+
+/* Views made under no_grad are constants, as in PyTorch. */
+static rnn_ref derive(rnn_engine *e, rnn_ref from, int view_op, int64_t offset, int ndim, const int64_t *shape,
+                      const int64_t *stride) {
+    rnn_tensor *t = rnn_tensor_of(from);
+    int flags = t->flags & (RNN_T_DETACHED | RNN_T_UNSTAMPED);
+    if (!rnn_grad_mode()) flags |= RNN_T_DETACHED;
+    return rnn_tensor_new(e, t->store, t->dtype, flags, view_op, offset, ndim, shape, stride);
+}
+
+rnn_ref rnn_alias(rnn_engine *e, rnn_ref ref) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    return derive(e, ref, t->view_op, t->offset, t->ndim, t->dims, strides_of(t));
+}
+
+rnn_ref rnn_detach(rnn_engine *e, rnn_ref ref, int unstamped) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int flags = t->flags | RNN_T_DETACHED | (unstamped ? RNN_T_UNSTAMPED : 0);
+    return rnn_tensor_new(e, t->store, t->dtype, flags, 0, t->offset, t->ndim, t->dims, strides_of(t));
+}
+
+rnn_ref rnn_as_view(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset, int ndim, const int64_t *shape,
+                    const int64_t *stride) {
+    int64_t n, low = offset, high = offset, nodes = rnn_span_size(rnn_at(e, rnn_span_of(ref)));
+    int failed = rnn_check_shape(e, "view", ndim, shape, &n);
+    if (failed) return failed;
+    for (int d = 0; d < ndim && n > 0; d++) {
+        int64_t reach;
+        if (__builtin_mul_overflow(shape[d] - 1, stride[d], &reach) ||
+            __builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high))
+            return rnn_fail(e, RNN_EVALUE, "view: strides reach beyond what can be counted");
+    }
+    if (n > 0 && (low < 0 || high >= nodes))
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "view: offset and strides reach node %lld to %lld of a storage of %lld elements",
+                        (long long)low, (long long)high, (long long)nodes);
+    return derive(e, ref, view_op, offset, ndim, shape, stride);
+}
+
+static int64_t wrap_dim(rnn_engine *e, int64_t dim, int ndim) {
+    int64_t low = ndim ? -ndim : -1, high = ndim ? ndim - 1 : 0;
+    if (dim < low || dim > high)
+        return rnn_fail(e, RNN_EINDEX, "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+                        (long long)low, (long long)high, (long long)dim);
+    return dim < 0 ? dim + (ndim ? ndim : 1) : dim;
+}
+
+/* Replaces the one -1 of a wanted shape. */
+static int infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wanted, int64_t *shape) {
+    char text[512];
+    int64_t known = 1;
+    int hole = -1;
+    if (ndim > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+    for (int d = 0; d < ndim; d++) {
+        shape[d] = wanted[d];
+        if (wanted[d] == -1) {
+            if (hole >= 0) return rnn_fail(e, RNN_ERUNTIME, "only one dimension can be inferred");
+            hole = d;
+        } else if (wanted[d] < 0) {
+            return rnn_fail(e, RNN_ERUNTIME, "invalid shape dimension %lld", (long long)wanted[d]);
+        } else if (__builtin_mul_overflow(known, wanted[d], &known)) {
+            return rnn_fail(e, RNN_EVALUE, "shape '%s' has more elements than can be counted",
+                            rnn_shape_text(ndim, wanted, text, sizeof text));
+        }
+    }
+    if (hole >= 0 && known == 0 && numel == 0)
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "cannot reshape tensor of 0 elements into shape %s because the unspecified dimension size -1 "
+                        "can be any value and is ambiguous",
+                        rnn_shape_text(ndim, wanted, text, sizeof text));
+    if (hole >= 0 ? known == 0 || numel % known : known != numel)
+        return rnn_fail(e, RNN_ERUNTIME, "shape '%s' is invalid for input of size %lld",
+                        rnn_shape_text(ndim, wanted, text, sizeof text), (long long)numel);
+    if (hole >= 0) shape[hole] = numel / known;
+    return 0;
+}
+
+/* Strides of `shape` over the same nodes, where they exist: each new dimension must lie within one run of old ones
+ * whose strides follow from each other. */
+static bool view_strides(const rnn_tensor *t, int ndim, const int64_t *shape, int64_t *stride) {
+    const int64_t *old = t->dims, *old_stride = t->dims + t->ndim;
+    int64_t numel = rnn_numel(t->ndim, old);
+    if (numel == 0) {
+        rnn_contiguous_strides(ndim, shape, stride);
+        return true;
+    }
+    int at = ndim - 1;
+    int64_t run = 1, base = t->ndim ? old_stride[t->ndim - 1] : 1;
+    for (int d = t->ndim - 1; d >= 0; d--) {
+        run *= old[d];
+        if (d > 0 && (old[d - 1] == 1 || old_stride[d - 1] == run * base)) continue;
+        int64_t filled = 1;
+        while (at >= 0 && (filled < run || shape[at] == 1)) {
+            stride[at] = filled * base;
+            filled *= shape[at];
+            at--;
+        }
+        if (filled != run) return false;
+        if (d > 0) {
+            base = old_stride[d - 1];
+            run = 1;
+        }
+    }
+    for (; at >= 0; at--) stride[at] = 1;
+    return true;
+}
+
+rnn_ref rnn_reshape(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted, int must_be_view) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
+    int failed = infer_shape(e, rnn_numel(t->ndim, t->dims), ndim, wanted, shape);
+    if (failed) return failed;
+    if (view_strides(t, ndim, shape, stride)) return derive(e, ref, RNN_V_VIEW, t->offset, ndim, shape, stride);
+    if (must_be_view)
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "view size is not compatible with input tensor's size and stride (at least one dimension "
+                        "spans across two contiguous subspaces). Use .reshape(...) instead.");
+    rnn_ref copy = rnn_clone(e, ref);
+    if (copy < 0) return copy;
+    rnn_ref out = rnn_reshape(e, copy, ndim, shape, 1);
+    rnn_release(e, copy);
+    return out;
+}
+
+rnn_ref rnn_permute(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *order) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
+    uint32_t seen = 0;
+    if (ndim != t->ndim)
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
+                        "the desired ordering of dimensions i.e. input.dim() = %d is not equal to len(dims) = %d",
+                        t->ndim, ndim);
+    for (int d = 0; d < ndim; d++) {
+        int64_t from = wrap_dim(e, order[d], ndim);
+        if (from < 0) return from;
+        if (seen >> from & 1) return rnn_fail(e, RNN_ERUNTIME, "permute(): duplicate dims are not allowed.");
+        seen |= 1u << from;
+        shape[d] = t->dims[from];
+        stride[d] = strides_of(t)[from];
+    }
+    return derive(e, ref, RNN_V_PERMUTE, t->offset, ndim, shape, stride);
+}
+
+rnn_ref rnn_transpose(rnn_engine *e, rnn_ref ref, int64_t dim0, int64_t dim1) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t order[RNN_MAX_DIMS];
+    if ((dim0 = wrap_dim(e, dim0, t->ndim)) < 0) return dim0;
+    if ((dim1 = wrap_dim(e, dim1, t->ndim)) < 0) return dim1;
+    if (t->ndim == 0) return rnn_alias(e, ref);
+    for (int d = 0; d < t->ndim; d++) order[d] = d == dim0 ? dim1 : d == dim1 ? dim0 : d;
+    rnn_ref out = rnn_permute(e, ref, t->ndim, order);
+    if (out > 0) rnn_tensor_of(out)->view_op = RNN_V_TRANSPOSE;
+    return out;
+}
+
+rnn_ref rnn_expand(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS], n;
+    char a[256], b[256];
+    if (ndim < t->ndim || ndim > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "expand: the number of sizes provided (%d) must be greater or equal to the number of "
+                        "dimensions in the tensor (%d)",
+                        ndim, t->ndim);
+    for (int d = 0; d < ndim; d++) {
+        int from = d - (ndim - t->ndim);
+        int64_t have = from >= 0 ? t->dims[from] : 1;
+        shape[d] = wanted[d] == -1 && from >= 0 ? have : wanted[d];
+        stride[d] = from >= 0 && have == shape[d] ? strides_of(t)[from] : 0;
+        if (shape[d] < 0 || (have != 1 && have != shape[d]))
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "The expanded size of the tensor (%lld) must match the existing size (%lld) at "
+                            "non-singleton dimension %d.  Target sizes: %s.  Tensor sizes: %s",
+                            (long long)wanted[d], (long long)have, d, rnn_shape_text(ndim, wanted, a, sizeof a),
+                            rnn_shape_text(t->ndim, t->dims, b, sizeof b));
+    }
+    int failed = rnn_check_shape(e, "expand", ndim, shape, &n);
+    if (failed) return failed;
+    return derive(e, ref, RNN_V_EXPAND, t->offset, ndim, shape, stride);
+}
+
+/* The view without dimension `dim`. */
+static rnn_ref drop_dim(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset, uint32_t drop) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
+    int ndim = 0;
+    for (int d = 0; d < t->ndim; d++) {
+        if (drop >> d & 1) continue;
+        shape[ndim] = t->dims[d];
+        stride[ndim++] = strides_of(t)[d];
+    }
+    return derive(e, ref, view_op, offset, ndim, shape, stride);
+}
+
+rnn_ref rnn_select(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t index) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    if (t->ndim == 0)
+        return rnn_fail(e, RNN_EINDEX, "select() cannot be applied to a 0-dim tensor.");
+    if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
+    int64_t size = t->dims[dim];
+    if (index < -size || index >= size)
+        return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for dimension %lld with size %lld",
+                        (long long)index, (long long)dim, (long long)size);
+    if (index < 0) index += size;
+    return drop_dim(e, ref, RNN_V_SELECT, t->offset + index * strides_of(t)[dim], 1u << dim);
+}
+
+rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_t stop, int64_t step) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
+    if (t->ndim == 0) return rnn_fail(e, RNN_EINDEX, "slice() cannot be applied to a 0-dim tensor.");
+    if (step <= 0) return rnn_fail(e, RNN_EVALUE, "step must be greater than zero");
+    if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
+    int64_t size = t->dims[dim];
+    start = start < 0 ? (start + size < 0 ? 0 : start + size) : start > size ? size : start;
+    stop = stop < 0 ? (stop + size < 0 ? 0 : stop + size) : stop > size ? size : stop;
+    if (stop < start) stop = start;
+    for (int d = 0; d < t->ndim; d++) {
+        shape[d] = t->dims[d];
+        stride[d] = strides_of(t)[d];
+    }
+    shape[dim] = (stop - start) / step + ((stop - start) % step != 0);
+    int64_t offset = t->offset + start * stride[dim];
+    if (shape[dim] > 1) stride[dim] *= step; /* cannot overflow: it reaches a node that exists */
+    return derive(e, ref, RNN_V_SLICE, offset, t->ndim, shape, stride);
+}
+
+rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref ref, int64_t dim) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
+    if (t->ndim >= RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions", RNN_MAX_DIMS);
+    if ((dim = wrap_dim(e, dim, t->ndim + 1)) < 0) return dim;
+    for (int d = 0; d <= t->ndim; d++) {
+        int from = d - (d > dim);
+        shape[d] = d == dim ? 1 : t->dims[from];
+        stride[d] = d == dim ? (d < t->ndim ? t->dims[d] * strides_of(t)[d] : 1) : strides_of(t)[from];
+    }
+    return derive(e, ref, RNN_V_UNSQUEEZE, t->offset, t->ndim + 1, shape, stride);
+}
+
+rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref ref, int64_t dim, int all) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    uint32_t drop = 0;
+    if (all) {
+        for (int d = 0; d < t->ndim; d++) drop |= (uint32_t)(t->dims[d] == 1) << d;
+    } else {
+        if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
+        if (t->ndim && t->dims[dim] == 1) drop = 1u << dim;
+    }
+    return drop_dim(e, ref, RNN_V_SQUEEZE, t->offset, drop);
+}
+
+/* ---- broadcasting -------------------------------------------------------------------------------- */
+
+int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim, int64_t *shape) {
+    (void)what;
+    *ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
+    for (int d = 0; d < *ndim; d++) {
+        int i = d - (*ndim - a->ndim), j = d - (*ndim - b->ndim);
+        int64_t m = i >= 0 ? a->shape[i] : 1, n = j >= 0 ? b->shape[j] : 1;
+        if (m != n && m != 1 && n != 1)
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
+                            "dimension %d",
+                            (long long)m, (long long)n, d);
+        shape[d] = m == 1 ? n : m;
+    }
+    return 0;
+}
+
+/* The view, seen with a shape that it broadcasts to. */
+void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape) {
+    int shift = ndim - v->ndim;
+    for (int d = ndim - 1; d >= 0; d--) {
+        int from = d - shift;
+        bool keep = from >= 0 && v->shape[from] == shape[d];
+        v->stride[d] = keep ? v->stride[from] : 0;
+        v->shape[d] = shape[d];
+    }
+    v->ndim = (int16_t)ndim;
+}
