@@ -95,6 +95,7 @@ void rnn_release(rnn_engine *e, rnn_ref t);
 int rnn_ndim(rnn_ref t);
 int rnn_dtype(rnn_ref t);
 int64_t rnn_dims(rnn_ref t, int64_t *shape, int64_t *stride); /* fills both; returns the offset in nodes */
+int64_t rnn_offset(rnn_ref t);                                /* in nodes of its span */
 int64_t rnn_count(rnn_ref t);                                 /* elements */
 void *rnn_data(rnn_engine *e, rnn_ref t);                     /* of its first element */
 int rnn_is_contiguous(rnn_engine *e, rnn_ref t);

@@ -166,6 +166,8 @@ int64_t rnn_dims(rnn_ref ref, int64_t *shape, int64_t *stride) {
     return t->offset;
 }
 
+int64_t rnn_offset(rnn_ref t) { return rnn_tensor_of(t)->offset; }
+
 int64_t rnn_count(rnn_ref ref) {
     const rnn_tensor *t = rnn_tensor_of(ref);
     return rnn_numel(t->ndim, t->dims);

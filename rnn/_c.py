@@ -1,0 +1,114 @@
+"""The engine, loaded: the one place where Python meets C. Turns codes into exceptions.
+
+Everything that calls into C does so through `lib` with the engine `E` first; what comes back is a handle (adopted into a
+Tensor), a count, or a negative code for `fail`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rnn import _engine  # type: ignore[attr-defined]
+
+ffi: Any = _engine.ffi
+lib: Any = _engine.lib
+
+#: the engine; there is one a process
+E: Any = lib.rnn_new()
+if E == ffi.NULL:
+    raise MemoryError("rnn: no address space for the engine")
+
+_types: dict[str, Any] = ctypes.cast(
+    int(ffi.cast("intptr_t", lib.rnn_python_types(E))), ctypes.py_object
+).value
+Handle: Any = _types["Handle"]
+ValueBase: Any = _types["ValueBase"]
+adopt: Any = _types["adopt"]
+memory_of: Any = _types["memory_of"]
+value_at: Any = _types["value_at"]
+value_of: Any = _types["value_of"]
+ref_of: Any = _types["ref_of"]
+retain: Any = _types["retain"]
+object_at: Any = _types["object_at"]
+register_classes: Any = _types["register_classes"]
+
+COMPOSE = -100  # scalar resolution: record the composition instead
+EDTYPE = -101  # the operands' dtypes differ: promote, then call again
+
+_EXCEPTIONS = {
+    -1: MemoryError,
+    -2: ValueError,
+    -3: IndexError,
+    -4: RuntimeError,
+    -5: TypeError,
+    EDTYPE: TypeError,
+}
+
+
+def fail(code: int) -> NoReturn:
+    """Raises the exception that a negative code stands for, with the engine's message."""
+    if code == EDTYPE:
+        raise RuntimeError("the dtypes or shapes of the operands do not match")
+    raise _EXCEPTIONS.get(code, RuntimeError)(ffi.string(lib.rnn_message(E)).decode())
+
+
+def check(code: int) -> int:
+    """The code itself, or its exception where it is negative."""
+    if code < 0:
+        fail(code)
+    return code
+
+
+def op(name: str) -> int:
+    """The number of an operation in the engine's table.
+
+    Raises:
+        KeyError: there is no such operation.
+    """
+    number: int = lib.rnn_op_find(name.encode())
+    if number < 0:
+        raise KeyError(name)
+    return number
+
+
+def dims(shape: Any) -> Any:
+    """A shape as the engine takes it: int64_t[].
+
+    Raises:
+        ValueError: a size does not fit 64 bits.
+    """
+    try:
+        return ffi.new("int64_t[]", shape if isinstance(shape, (tuple, list)) else tuple(shape))
+    except OverflowError:
+        raise ValueError(f"a size in shape {list(shape)} does not fit 64 bits") from None
+
+
+def _load_blas() -> str | None:
+    """Hands OpenBLAS to the engine, where its wheel is installed; its name, or None."""
+    try:
+        import scipy_openblas32 as wheel
+    except ImportError:
+        return None
+    folder = Path(wheel.get_lib_dir())
+    for path in sorted(folder.glob("libscipy_openblas*")):
+        try:
+            blas = ctypes.CDLL(os.fspath(path))
+            sgemm, dgemm = blas.scipy_cblas_sgemm, blas.scipy_cblas_dgemm
+            blas.scipy_openblas_set_num_threads(1)  # the engine's own threads share the work
+        except (OSError, AttributeError):
+            continue
+        blas.scipy_openblas_get_config.restype = ctypes.c_char_p
+        _keep.append(blas)
+        pointers = [ffi.cast("void *", ctypes.cast(f, ctypes.c_void_p).value) for f in (sgemm, dgemm)]
+        lib.rnn_set_blas(E, *pointers)
+        config: bytes = blas.scipy_openblas_get_config() or b"OpenBLAS"
+        return config.decode()
+    return None
+
+
+_keep: list[Any] = []
+#: the BLAS in use, in its own words, or None
+blas_name = None if os.environ.get("RNN_BLAS", "") == "none" else _load_blas()

@@ -1,0 +1,161 @@
+"""What every family of operations stands on: tensors to handles, to NumPy arrays and back.
+
+Floating-point tensors (float32, float64) are handles of the engine. Every other dtype is a NumPy array behind the same
+class: `t._h` is 0 and `t._array` holds it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from rnn import _c, _dtypes
+from rnn._c import E, Handle, adopt, fail, ffi, lib
+from rnn._dtypes import dtype
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+Number: TypeAlias = "int | float | bool"
+Array: TypeAlias = "np.ndarray[Any, Any]"
+
+F32, F64 = 0, 1
+NODE_DTYPES = (_dtypes.float32, _dtypes.float64)
+NUMPY_NODE_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+CODES = {_dtypes.float32: F32, _dtypes.float64: F64}
+
+_classes: list[Any] = []
+
+
+def set_tensor_class(cls: Any) -> None:
+    """Tells which class `wrap` makes (rnn/tensor.py calls it)."""
+    _classes[:] = [cls]
+
+
+def is_tensor(x: object) -> bool:
+    """Whether x is a Tensor."""
+    return isinstance(x, Handle)
+
+
+def dtype_of(t: Tensor) -> dtype:
+    """The dtype of a tensor."""
+    return NODE_DTYPES[lib.rnn_dtype(t._h)] if t._h else _dtypes.from_numpy(t._array.dtype)
+
+
+def wrap(array: Any) -> Tensor:
+    """A tensor over a NumPy array of an integer or boolean dtype (shared); floats are copied into nodes."""
+    array = np.asarray(array)
+    if array.dtype in NUMPY_NODE_DTYPES:
+        return nodes(array)
+    t: Tensor = _classes[0].__new__(_classes[0])
+    t._array = array
+    return t
+
+
+def nodes(array: Array) -> Tensor:
+    """A leaf with a copy of a float32 or float64 array (other dtypes become float32)."""
+    code = 1 if array.dtype == np.float64 else 0
+    h = lib.rnn_empty(E, code, array.ndim, _c.dims(array.shape))
+    if h < 0:
+        fail(h)
+    t: Tensor = adopt(h)
+    if array.size:
+        array_of(t)[...] = array
+    return t
+
+
+def array_of(t: Tensor) -> Array:
+    """A NumPy array that shares the tensor's memory, whatever its dtype; the graph is not asked."""
+    if not t._h:
+        array: Array = t._array
+        return array
+    code = lib.rnn_dtype(t._h)
+    numpy_dtype = NUMPY_NODE_DTYPES[code]
+    size = numpy_dtype.itemsize
+    shape, strides = t._shape, t._strides
+    if 0 in shape:
+        return np.empty(shape, numpy_dtype)
+    offset = lib.rnn_offset(t._h)
+    return np.ndarray(
+        shape, numpy_dtype, _c.memory_of(t._h), offset * size, tuple([s * size for s in strides])
+    )
+
+
+def constant(value: Number, code: int) -> Tensor:
+    """A 0-d constant node."""
+    h = lib.rnn_full(E, code, 0, ffi.NULL, value)
+    return adopt(h) if h > 0 else fail(h)
+
+
+def as_node(x: Any, code: int) -> Tensor:
+    """x (a tensor of any dtype, a number) as a float tensor of dtype code, recorded where it is cast.
+
+    Raises:
+        TypeError: x is neither.
+    """
+    if isinstance(x, Handle):
+        if x._h:
+            if lib.rnn_dtype(x._h) == code:
+                return x
+            h = lib.rnn_cast(E, x._h, code)
+            return adopt(h) if h > 0 else fail(h)
+        return nodes(x._array.astype(NUMPY_NODE_DTYPES[code]))
+    if isinstance(x, (int, float, np.number, np.bool_)):
+        return constant(x, code)
+    if isinstance(x, _c.ValueBase):
+        h = _c.ref_of(x)
+        return as_node(adopt(h), code)
+    raise TypeError(f"expected a Tensor or a number, but got {type(x).__name__}")
+
+
+def operand(x: Any) -> tuple[dtype, int]:
+    """x as result_dtype wants it: (dtype, kind).
+
+    Raises:
+        TypeError: x is neither a tensor nor a number.
+    """
+    if isinstance(x, Handle):
+        return dtype_of(x), 0 if x._shape else 1
+    if isinstance(x, (bool, int, float, np.number, np.bool_)):
+        return _dtypes.scalar_dtype(x), 2
+    if isinstance(x, _c.ValueBase):
+        return NODE_DTYPES[x._dtype_code], 1
+    raise TypeError(f"expected a Tensor or a number, but got {type(x).__name__}")
+
+
+def result_dtype(*operands: Any) -> dtype:
+    """PyTorch's result type of tensors and Python numbers."""
+    return _dtypes.result_dtype(tuple([operand(x) for x in operands]))
+
+
+def as_array(x: Any, to: dtype) -> Any:
+    """x (tensor or number) for NumPy arithmetic in dtype `to`."""
+    if isinstance(x, Handle):
+        return _dtypes.cast(array_of(x), to)
+    return np.asarray(x).astype(to.storage)
+
+
+def float_code(t: Any) -> int:
+    """The dtype code of a float computation on t: its own, or the default dtype's for integers."""
+    if t._h:
+        return int(lib.rnn_dtype(t._h))
+    return CODES[_dtypes.get_default_dtype()]
+
+
+def view_as_result(t: Tensor, out: Tensor | None) -> Tensor:
+    """`out=`: writes t into it and returns it; t itself where it is None.
+
+    Raises:
+        RuntimeError: the dtype of the result cannot be cast to out's.
+    """
+    if out is None:
+        return t
+    if not _dtypes.can_cast(dtype_of(t), dtype_of(out)):
+        raise RuntimeError(
+            f"result type {dtype_of(t)} can't be cast to the desired output type {dtype_of(out)}"
+        )
+    if out._shape != t._shape:
+        out.resize_(t._shape)
+    out.copy_(t)
+    return out
