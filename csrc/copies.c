@@ -106,7 +106,7 @@ rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype) {
 int rnn_copy_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, &t);
+    int failed = rnn_target_begin(e, id, 0, s->ext->n, &t);
     if (failed || !t.wanted) return failed;
     if (t.v.dtype == s->dtype) return rnn_target_add(e, &t, s->dtype, rnn_span_grad(e, id));
     rnn_block *temp = rnn_block_new(e, "cast backward", s->ext->n, t.v.dtype);
@@ -265,7 +265,7 @@ int rnn_assign_backward(rnn_engine *e, uint32_t id) {
     rnn_view w = {.dtype = s->dtype};
     written_view(s->ext, &w);
     char *dz = rnn_span_grad(e, id);
-    int failed = rnn_target_begin(e, id, 1, &src);
+    int failed = rnn_target_begin(e, id, 1, rnn_numel(w.ndim, w.shape), &src);
     if (failed) return failed;
     if (src.wanted) {
         rnn_accumulate_job job = {.ndim = w.ndim, .dtype = s->dtype, .dst = src.grad, .scale = 1,
@@ -276,7 +276,7 @@ int rnn_assign_backward(rnn_engine *e, uint32_t id) {
         memcpy(job.src_stride, w.stride, sizeof job.src_stride);
         rnn_accumulate(e, &job);
     }
-    failed = rnn_target_begin(e, id, 0, &old);
+    failed = rnn_target_begin(e, id, 0, s->ext->n, &old);
     if (failed || !old.wanted) return failed;
     rnn_block *rest = rnn_block_new(e, "assign backward", s->ext->n, s->dtype);
     if (!rest) return RNN_EMEMORY;
@@ -390,7 +390,8 @@ int rnn_cat_backward(rnn_engine *e, uint32_t id) {
     rnn_contiguous_strides(x->ndim, x->shape, stride);
     for (int k = 0; k < x->count; k++) {
         rnn_target t;
-        int failed = rnn_target_begin(e, id, k, &t);
+        rnn_operand_view(e, id, k, &t.v);
+        int failed = rnn_target_begin(e, id, k, rnn_numel(t.v.ndim, t.v.shape), &t);
         if (failed) return failed;
         if (t.wanted) {
             rnn_accumulate_job job = {.ndim = t.v.ndim, .dtype = s->dtype, .dst = t.grad, .scale = 1,

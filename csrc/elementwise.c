@@ -368,7 +368,7 @@ static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *i
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
     rnn_target target;
-    int failed = rnn_target_begin(e, id, k, &target);
+    int failed = rnn_target_begin(e, id, k, x->n, &target);
     if (failed || !target.wanted) return failed;
     job j = {.e = e, .dtype = s->dtype, .backward = e->k->backward[s->dtype][k][s->op], .p = x->p, .scale = 1,
              .add = !target.fresh};

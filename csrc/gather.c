@@ -186,7 +186,7 @@ static int scatter_base(rnn_engine *e, uint32_t id, const int64_t *winner) {
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, &t);
+    int failed = rnn_target_begin(e, id, 0, x->n, &t);
     if (failed || !t.wanted) return failed;
     if (!winner) return rnn_target_add(e, &t, s->dtype, rnn_span_grad(e, id));
     rnn_block *rest = rnn_block_new(e, "scatter backward", x->n, s->dtype);
@@ -205,7 +205,7 @@ static int scatter_source(rnn_engine *e, uint32_t id, const int64_t *winner) {
     const rnn_ext *x = s->ext;
     const int64_t *index = x->saved, count = x->ip[0];
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 1, &t);
+    int failed = rnn_target_begin(e, id, 1, count * x->ip[1], &t);
     if (failed || !t.wanted) return failed;
     rnn_block *picked = rnn_block_new(e, "scatter backward", count * x->ip[1], s->dtype);
     if (!picked) return RNN_EMEMORY;
@@ -294,7 +294,7 @@ int rnn_where_backward(rnn_engine *e, uint32_t id) {
     const size_t bytes = (size_t)x->n * rnn_itemsize(s->dtype);
     for (int k = 0; k < 2; k++) {
         rnn_target t;
-        int failed = rnn_target_begin(e, id, k, &t);
+        int failed = rnn_target_begin(e, id, k, x->n, &t);
         if (failed) return failed;
         if (!t.wanted) continue;
         rnn_block *zeros = rnn_block_new(e, "where backward", x->n, s->dtype);

@@ -88,16 +88,16 @@ void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     memcpy(v->stride, o->dims + o->ndim, (size_t)o->ndim * sizeof(int64_t));
 }
 
-/* Where a backward kernel adds the gradient of operand k. A fresh one that the view covers node for node needs no
- * zeros: the kernel overwrites it. */
-int rnn_target_begin(rnn_engine *e, uint32_t id, int k, rnn_target *t) {
+/* Where a backward kernel adds the gradient of operand k, of which it makes n elements. A fresh one that they cover node
+ * for node needs no zeros: the kernel overwrites it. */
+int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
     rnn_operand_view(e, id, k, &t->v);
     rnn_span *s = rnn_at(e, t->v.span);
     t->wanted = t->v.needs_grad && s->flags & RNN_S_NEEDS_GRAD;
     t->fresh = false;
     if (!t->wanted) return 0;
     if (!(s->flags & RNN_S_HAS_GRAD)) {
-        t->fresh = rnn_numel(t->v.ndim, t->v.shape) == rnn_span_size(s) && !(s->flags & RNN_S_SCALAR) &&
+        t->fresh = n == rnn_span_size(s) && n == rnn_numel(t->v.ndim, t->v.shape) && !(s->flags & RNN_S_SCALAR) &&
                    rnn_view_is_injective(&t->v);
         int failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
         if (failed) return failed;
@@ -107,11 +107,7 @@ int rnn_target_begin(rnn_engine *e, uint32_t id, int k, rnn_target *t) {
 }
 
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t) {
-    int failed = rnn_target_begin(e, id, k, t);
-    if (failed || !t->wanted || !t->fresh) return failed;
-    memset(rnn_span_grad(e, t->v.span), 0, (size_t)rnn_at(e, t->v.span)->ext->n * rnn_itemsize(t->v.dtype));
-    t->fresh = false;
-    return 0;
+    return rnn_target_begin(e, id, k, -1, t);
 }
 
 /* ---- gradients as tensors -------------------------------------------------------------------------- */

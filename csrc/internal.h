@@ -295,7 +295,7 @@ typedef struct {
     void *grad; /* of the view's first node */
     bool wanted, fresh; /* fresh: nothing there yet, and the view covers the span: overwrite */
 } rnn_target;
-int rnn_target_begin(rnn_engine *e, uint32_t id, int k, rnn_target *t);
+int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t); /* never fresh: zeros where there was nothing */
 
 /* grads.c */

@@ -199,7 +199,9 @@ typedef struct {
 } result;
 
 static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, result *r) {
-    int failed = rnn_target_begin(e, id, k, &r->t);
+    int64_t n = k ? p->k * p->n : p->m * p->k; /* elements; with broadcast batches there are sums, so zeros first */
+    for (int d = 0; d < p->batch_dims; d++) n *= p->batch[d];
+    int failed = rnn_target_begin(e, id, k, n, &r->t);
     if (failed || !r->t.wanted) return failed;
     r->rows = k ? p->k : p->m;
     r->cols = k ? p->n : p->k;
@@ -209,7 +211,7 @@ static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, res
     r->data = r->t.grad;
     const bool rows_apart = r->rows <= 1 || r->row >= r->cols, cols_apart = r->cols <= 1 || r->col >= r->rows;
     if ((r->col == 1 && rows_apart) || (r->row == 1 && cols_apart)) return 0;
-    int64_t n = r->rows * r->cols;
+    n = r->rows * r->cols;
     for (int d = p->batch_dims - 1; d >= 0; d--) {
         r->batch_stride[d] = r->batch_stride[d] ? n : 0;
         if (r->batch_stride[d]) n *= p->batch[d];

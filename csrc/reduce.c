@@ -62,7 +62,8 @@ rnn_ref rnn_sum(rnn_engine *e, rnn_ref ref, int count, const int64_t *dims, int 
 int rnn_sum_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, &t);
+    rnn_operand_view(e, id, 0, &t.v);
+    int failed = rnn_target_begin(e, id, 0, rnn_numel(t.v.ndim, t.v.shape), &t);
     if (failed || !t.wanted) return failed;
     rnn_accumulate_job job = {.ndim = t.v.ndim, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id),
                               .scale = s->ext->p[0], .overwrite = t.fresh};
@@ -202,7 +203,7 @@ int rnn_cumsum_backward(rnn_engine *e, uint32_t id) {
     int64_t columns;
     scan_shape(&c, x->ndim, x->shape, (int)x->ip[0], &columns);
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, &t);
+    int failed = rnn_target_begin(e, id, 0, x->n, &t);
     if (failed) return failed;
     rnn_parallel_for(e->pool, columns, scan_grain(&c), reverse_task, &c);
     return t.wanted ? rnn_target_add(e, &t, s->dtype, c.out) : 0;

@@ -111,7 +111,7 @@ static int backward(rnn_engine *e, uint32_t id, bool log) {
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, &t);
+    int failed = rnn_target_begin(e, id, 0, x->n, &t);
     if (failed || !t.wanted) return failed;
     rows r = {.e = e, .dtype = s->dtype, .log = log, .in = rnn_span_data(e, id), .dz = rnn_span_grad(e, id),
               .out = t.grad, .add = !t.fresh};
