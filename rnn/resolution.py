@@ -1,4 +1,4 @@
-"""Resolution: whether composite functions are recorded as themselves or as the scalar operations that they mean.
+"""Resolution: composite functions recorded whole, or as the scalar operations that they mean.
 
     with rnn.resolution("scalar"):
         y = x.tanh()  # (e^2x - 1) / (e^2x + 1), addition by addition
@@ -33,7 +33,7 @@ def set_resolution(name: str) -> None:
     """Sets this thread's resolution.
 
     Args:
-        name: "tensor" (a composite function is one operation) or "scalar" (it is recorded as its parts).
+        name: "tensor" (a composite function is one operation) or "scalar" (it is its parts).
 
     Raises:
         ValueError: name is neither.

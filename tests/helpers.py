@@ -1,12 +1,13 @@
 """What the tests compare with: PyTorch, the engine's own `edges`, and finite differences.
 
-    compare(lambda x, y: x * y + x, (3, 4), (4,))            values and gradients, under torch and under rnn
-    compare(lambda m, x: m.exp(x), (3, 4), elementwise=True)  a first parameter `m` gets the module; 0-d and empty too
-    compare_errors(lambda x: x.view(7), (3, 4))               the same exception, in the same words
-    check_edges(fn, array, ...)                               backward by kernels == backward by edges
-    numeric_grad(fn, array, ...)                              gradients by central differences
+    compare(lambda x, y: x * y, (3, 4), (4,))  values and gradients, under torch and under rnn
+    compare(lambda m, x: m.exp(x), (3, 4))     a first parameter `m` gets the module
+    compare_errors(lambda x: x.view(7), (3,))  the same exception, in the same words
+    check_edges(fn, array, ...)                backward by kernels == backward by edges
+    check_numeric(fn, array, ...)              backward by kernels == central differences
 
-An input is a shape (random values, seeded) or a NumPy array or number (as it is: floats take the dtype under test).
+An input is a shape (random values, seeded), or a NumPy array or number (as it is, but floats take
+the dtype under test).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DTYPES = ("float32", "float64")
 # relative and absolute: sums are taken in another order than PyTorch takes them
 TOLERANCE = {"float32": (2e-5, 2e-6), "float64": (1e-9, 1e-11)}
 
-# ---- inputs ---------------------------------------------------------------------------------------
+# ---- inputs --------------------------------------------------------------------------------------
 
 
 def _is_shape(x: Any) -> bool:
@@ -65,7 +66,7 @@ def _torch_view(base: Any, layout: str, shape: tuple[int, ...]) -> Any:
 
 
 def _rnn_view(base: Any, layout: str, shape: tuple[int, ...]) -> Any:
-    """The same through the engine's own views, so that this needs none of rnn's Python functions."""
+    """The same by the engine's own views: this needs none of rnn's Python functions."""
     ndim = len(shape)
     if not base._h:
         return _core.wrap(np.asarray(_torch_view(torch.from_numpy(base._array), layout, shape)))
@@ -94,7 +95,7 @@ def to_numpy(t: Any) -> Any:
     return np.array(_core.array_of(t))
 
 
-# ---- running a function under both -----------------------------------------------------------------
+# ---- running a function under both ---------------------------------------------------------------
 
 
 def _call(fn: Callable[..., Any], module: Any, inputs: Sequence[Any]) -> list[Any]:
@@ -113,9 +114,14 @@ def _dtype_name(t: Any) -> str:
 
 
 def _gradients(
-    module: Any, fn: Callable[..., Any], bases: list[Any], layout: str, shapes: list[Any], grad: bool
+    module: Any,
+    fn: Callable[..., Any],
+    bases: list[Any],
+    layout: str,
+    shapes: list[Any],
+    grad: bool,
 ) -> tuple[list[Any], list[Any]]:
-    """Outputs, and gradients of the leaves (None for integers), with a cotangent from a fixed seed."""
+    """Outputs, and gradients of the leaves, with a cotangent from a fixed seed."""
     ours = module is rnn
     make = to_rnn if ours else (lambda a: torch.from_numpy(a.copy()))
     view = _rnn_view if ours else _torch_view
@@ -133,13 +139,17 @@ def _gradients(
     return out, [t.grad for t in leaves]
 
 
-def _same(ours: Any, theirs: Any, tolerance: tuple[float, float], what: str, exact_dtype: bool) -> None:
+def _same(
+    ours: Any, theirs: Any, tolerance: tuple[float, float], what: str, exact_dtype: bool
+) -> None:
     if not _is_tensor(theirs):
         assert type(ours) is type(theirs), f"{what}: {type(ours)} for {type(theirs)}"
         np.testing.assert_allclose(ours, theirs, *tolerance, err_msg=what)
         return
     assert _is_tensor(ours), f"{what}: {type(ours)} for a tensor"
-    assert tuple(ours.shape) == tuple(theirs.shape), f"{what}: shape {ours.shape}, not {theirs.shape}"
+    assert tuple(ours.shape) == tuple(theirs.shape), (
+        f"{what}: shape {ours.shape}, not {theirs.shape}"
+    )
     if exact_dtype:
         names = _dtype_name(ours), _dtype_name(theirs)
         assert names[0] == names[1], f"{what}: dtype {names[0]}, not {names[1]}"
@@ -195,10 +205,12 @@ def compare(
     edges: bool = True,
     seed: int = 0,
 ) -> None:
-    """Runs fn under torch and under rnn: the same values, dtypes, shapes, requires_grad and gradients, or AssertionError.
+    """Runs fn under torch and under rnn, and compares all that can be seen, or AssertionError.
+
+    That is: values, dtypes, shapes, requires_grad, and the gradients of all float inputs.
 
     Args:
-        fn: of tensors, or of a module (a first parameter called `m`) and tensors; returns one or several.
+        fn: of tensors, or of a module (called `m`) and tensors; may return several.
         inputs: shapes, NumPy arrays or numbers, one for each tensor.
         low, high: the range of random values.
         grad: whether float inputs require gradients.
@@ -227,8 +239,10 @@ def compare(
                         check_edges(fn, *values)
 
 
-def compare_errors(fn: Callable[..., Any], *inputs: Any, text: bool = True, grad: bool = False) -> None:
-    """fn fails under torch and under rnn, with the same type of exception and (text) in the same words."""
+def compare_errors(
+    fn: Callable[..., Any], *inputs: Any, text: bool = True, grad: bool = False
+) -> None:
+    """fn fails under torch and under rnn, with the same type of exception and in the same words."""
     rng = np.random.default_rng(0)
     values = [_values(x, -2, 2, rng) for x in inputs]
     values = [v.astype("float32") if v.dtype.kind == "f" else v for v in values]
@@ -253,7 +267,7 @@ def compare_errors(fn: Callable[..., Any], *inputs: Any, text: bool = True, grad
         assert str(ours).partition("\n")[0] == wanted, f"{ours!r}, not {theirs!r}"
 
 
-# ---- the engine's own second opinion -----------------------------------------------------------------
+# ---- the engine's own second opinion -------------------------------------------------------------
 
 
 def _strides_of(t: Any) -> tuple[int, np.ndarray[Any, Any]]:
@@ -269,7 +283,7 @@ def _strides_of(t: Any) -> tuple[int, np.ndarray[Any, Any]]:
 
 
 def edges_of(span: int, node: int) -> list[tuple[int, int, float, bool]]:
-    """The edges of one node: (operand's span, operand's node, local derivative, whether gradients flow)."""
+    """The edges of one node: (operand's span, its node, local derivative, do gradients flow)."""
     count = check(lib.rnn_edges(E, span, node, 0, ffi.NULL, ffi.NULL, ffi.NULL, ffi.NULL))
     spans, nodes = ffi.new("uint32_t[]", count + 1), ffi.new("int64_t[]", count + 1)
     locals_, flows = ffi.new("double[]", count + 1), ffi.new("uint8_t[]", count + 1)
@@ -281,7 +295,7 @@ def edges_backward(roots: Sequence[Any], seeds: Sequence[Any], leaves: Sequence[
     """Gradients of leaves by the chain rule, node by node in decreasing id, over nothing but edges.
 
     Args:
-        roots: tensors to start from; seeds: their gradients, as arrays. The graph must not have been freed.
+        roots: tensors to start from; seeds: their gradients, as arrays. The graph must be whole.
 
     Returns:
         A float64 array for each leaf.
@@ -313,8 +327,10 @@ def edges_backward(roots: Sequence[Any], seeds: Sequence[Any], leaves: Sequence[
     return [grads[s][n] if s in grads else None for s, n in map(_strides_of, leaves)]
 
 
-def check_edges(fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-9, atol: float = 1e-11) -> None:
-    """fn's gradients of float inputs (float64 arrays) by kernels and by edges are the same, or AssertionError."""
+def check_edges(
+    fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-9, atol: float = 1e-11
+) -> None:
+    """Gradients of fn at float64 arrays: kernels == edges, or AssertionError."""
     arrays = [np.asarray(x) for x in inputs]
     tensors = [to_rnn(a, requires_grad=a.dtype.kind == "f") for a in arrays]
     out = [t for t in _call(fn, rnn, tensors) if _is_tensor(t) and t.requires_grad]
@@ -328,11 +344,13 @@ def check_edges(fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-9, atol: 
     for i, (t, expected) in enumerate(zip(leaves, by_edges)):
         got = np.zeros(t._shape) if t.grad is None else to_numpy(t.grad)
         expected = np.zeros(t._shape) if expected is None else expected
-        np.testing.assert_allclose(got, expected, rtol, atol, err_msg=f"input {i}: kernels against edges")
+        np.testing.assert_allclose(
+            got, expected, rtol, atol, err_msg=f"input {i}: kernels against edges"
+        )
 
 
 def numeric_grad(fn: Callable[..., Any], *inputs: Any, step: float = 1e-6) -> list[Any]:
-    """Gradients of float64 inputs by central differences, with the cotangent that check_edges takes."""
+    """Gradients by central differences in float64, with the cotangent that check_edges takes."""
     arrays = [np.array(x, np.float64) for x in inputs]
 
     def total() -> float:
@@ -353,10 +371,12 @@ def numeric_grad(fn: Callable[..., Any], *inputs: Any, step: float = 1e-6) -> li
     return grads
 
 
-def check_numeric(fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-5, atol: float = 1e-7) -> None:
-    """fn's gradients of float64 inputs by kernels and by central differences are the same, or AssertionError."""
+def check_numeric(
+    fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-5, atol: float = 1e-7
+) -> None:
+    """Gradients of fn at float64 arrays: kernels == differences, or AssertionError."""
     tensors = [to_rnn(np.asarray(x, np.float64), requires_grad=True) for x in inputs]
-    out = [t for t in _call(fn, rnn, tensors)]
+    out = _call(fn, rnn, tensors)
     rng = np.random.default_rng(7)
     seeds = [rng.uniform(0.5, 1.5, tuple(t.shape)) for t in out]
     flows = [i for i, t in enumerate(out) if t.requires_grad]
@@ -364,4 +384,6 @@ def check_numeric(fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-5, atol
         autograd.backward([out[i] for i in flows], [to_rnn(seeds[i]) for i in flows])
     for i, (t, expected) in enumerate(zip(tensors, numeric_grad(fn, *inputs))):
         got = np.zeros(t._shape) if t.grad is None else to_numpy(t.grad)
-        np.testing.assert_allclose(got, expected, rtol, atol, err_msg=f"input {i}: against differences")
+        np.testing.assert_allclose(
+            got, expected, rtol, atol, err_msg=f"input {i}: against differences"
+        )

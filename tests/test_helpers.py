@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import helpers
 import numpy as np
 import pytest
 import torch
 
-import helpers
 import rnn
 from rnn._c import E, adopt, dims, ffi, lib, op, retain
 from rnn.ops import elementwise
@@ -49,7 +49,14 @@ def twice_the_gradient(m, x):
 
     data = np.ascontiguousarray(helpers.to_numpy(x))
     h = lib.rnn_custom(
-        E, lib.rnn_dtype(x._h), data.ndim, dims(data.shape), ffi.from_buffer(data), 1, [x._h], retain(Wrong(0))
+        E,
+        lib.rnn_dtype(x._h),
+        data.ndim,
+        dims(data.shape),
+        ffi.from_buffer(data),
+        1,
+        [x._h],
+        retain(Wrong(0)),
     )
     return adopt(h)
 
