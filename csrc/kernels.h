@@ -25,6 +25,16 @@ typedef struct {
     /* d (+)= z (dz - sum(z dz)), d (+)= dz - exp(z) sum(dz) */
     void (*softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
     void (*log_softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
+    /* fused.inc: rows of layer_norm, cross_entropy and attention */
+    void (*row_statistics[2])(int64_t n, const void *x, double eps, void *mean, void *rstd);
+    void (*row_normalize[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b, void *z);
+    void (*row_normalize_backward[2])(int64_t n, const void *x, double mean, double rstd, const void *w,
+                                      const void *dz, void *d, int add);
+    void (*row_affine_backward[2])(int64_t n, const void *x, double mean, double rstd, const void *dz, void *dw,
+                                   void *db);
+    double (*logsumexp[2])(int64_t n, const void *x);
+    void (*scaled_softmax[2])(int64_t n, const void *x, double lse, double scale, void *d, int add);
+    void (*softmax_chain[2])(int64_t n, const void *p, double total, void *d);
 } rnn_kernels;
 
 extern const rnn_kernels rnn_kernels_base, rnn_kernels_avx2, rnn_kernels_avx512;

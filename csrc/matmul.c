@@ -160,6 +160,45 @@ static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, i
     return rnn_accumulate(e, &job);
 }
 
+/* Every row of the result starts as the bias. */
+static void start_from_bias(rnn_engine *e, const rnn_view *bias, const rnn_build *build) {
+    rnn_accumulate_job job = {.ndim = build->ndim, .dtype = build->dtype, .dst = build->out,
+                              .src = rnn_view_data(e, bias), .scale = 1, .overwrite = true};
+    memcpy(job.shape, build->shape, sizeof job.shape);
+    rnn_contiguous_strides(build->ndim, build->shape, job.dst_stride);
+    job.src_stride[build->ndim - 1] = bias->stride[0];
+    rnn_accumulate(e, &job);
+}
+
+/* build->in: a, b and perhaps a bias; p: their product. */
+static rnn_ref run_product(rnn_engine *e, rnn_build *build, product *p) {
+    const rnn_view *in = build->in, *bias = build->count > 2 ? &in[2] : NULL;
+    int failed = rnn_build_begin(e, build);
+    if (failed) return failed;
+    matrix a = {0}, b = {0};
+    fold(p);
+    failed = as_matrix(e, build->dtype, rnn_view_data(e, &in[0]), p->m, p->k, p->a_row, p->a_col, p->batch_dims,
+                       p->batch, p->a_batch, &a);
+    if (!failed)
+        failed = as_matrix(e, build->dtype, rnn_view_data(e, &in[1]), p->k, p->n, p->b_row, p->b_col, p->batch_dims,
+                           p->batch, p->b_batch, &b);
+    if (!failed) {
+        if (bias) start_from_bias(e, bias, build);
+        multiply(e, build->dtype, p->batch_dims, p->batch, &a, &b, p->m, p->n, p->k, bias ? 1 : 0, build->out, p->n,
+                 p->c_batch);
+    }
+    rnn_drop_block(e, a.temp);
+    rnn_drop_block(e, b.temp);
+    if (!failed) return rnn_build_finish(e, build);
+    rnn_build_abort(e, build);
+    return failed;
+}
+
+static int mixed_dtypes(rnn_engine *e, const rnn_view *a, const rnn_view *b) {
+    return rnn_fail(e, RNN_ERUNTIME, "expected m1 and m2 to have the same dtype, but got: %s != %s",
+                    a->dtype ? "double" : "float", b->dtype ? "double" : "float");
+}
+
 rnn_ref rnn_matmul(rnn_engine *e, rnn_ref ra, rnn_ref rb) {
     rnn_view in[2];
     product p;
@@ -167,25 +206,33 @@ rnn_ref rnn_matmul(rnn_engine *e, rnn_ref ra, rnn_ref rb) {
     rnn_build build = {.op = RNN_OP_MATMUL, .dtype = in[0].dtype, .count = 2, .in = in};
     int failed = plan(e, &in[0], &in[1], &p, &build.ndim, build.shape);
     if (failed) return failed;
-    if (in[0].dtype != in[1].dtype)
-        return rnn_fail(e, RNN_ERUNTIME, "expected m1 and m2 to have the same dtype, but got: %s != %s",
-                        in[0].dtype ? "double" : "float", in[1].dtype ? "double" : "float");
-    if (rnn_resolution()) return RNN_COMPOSE;
-    if ((failed = rnn_build_begin(e, &build))) return failed;
-    matrix a = {0}, b = {0};
-    fold(&p);
-    failed = as_matrix(e, build.dtype, rnn_view_data(e, &in[0]), p.m, p.k, p.a_row, p.a_col, p.batch_dims, p.batch,
-                       p.a_batch, &a);
-    if (!failed)
-        failed = as_matrix(e, build.dtype, rnn_view_data(e, &in[1]), p.k, p.n, p.b_row, p.b_col, p.batch_dims, p.batch,
-                           p.b_batch, &b);
-    if (!failed)
-        multiply(e, build.dtype, p.batch_dims, p.batch, &a, &b, p.m, p.n, p.k, 0, build.out, p.n, p.c_batch);
-    rnn_drop_block(e, a.temp);
-    rnn_drop_block(e, b.temp);
-    if (!failed) return rnn_build_finish(e, &build);
-    rnn_build_abort(e, &build);
-    return failed;
+    if (in[0].dtype != in[1].dtype) return mixed_dtypes(e, &in[0], &in[1]);
+    return rnn_resolution() ? RNN_COMPOSE : run_product(e, &build, &p);
+}
+
+rnn_ref rnn_linear(rnn_engine *e, rnn_ref rx, rnn_ref rw, rnn_ref rbias, int transposed) {
+    rnn_view in[3];
+    product p;
+    if (rnn_view_of(e, rx, &in[0]) || rnn_view_of(e, rw, &in[1])) return RNN_ETYPE;
+    if (rbias && rnn_view_of(e, rbias, &in[2])) return RNN_ETYPE;
+    if (in[1].ndim != 2) return rnn_fail(e, RNN_ERUNTIME, "linear: the weight has %d dimensions, not 2", in[1].ndim);
+    if (transposed) {
+        const int64_t rows = in[1].shape[0], step = in[1].stride[0];
+        in[1].shape[0] = in[1].shape[1], in[1].stride[0] = in[1].stride[1];
+        in[1].shape[1] = rows, in[1].stride[1] = step;
+    }
+    rnn_build build = {.op = RNN_OP_LINEAR, .dtype = in[0].dtype, .count = rbias ? 3 : 2, .in = in};
+    if (in[0].ndim > 1 && in[0].shape[in[0].ndim - 1] != in[1].shape[0])
+        return rnn_fail(e, RNN_ERUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
+                        (long long)(rnn_numel(in[0].ndim - 1, in[0].shape)), (long long)in[0].shape[in[0].ndim - 1],
+                        (long long)in[1].shape[0], (long long)in[1].shape[1]);
+    int failed = plan(e, &in[0], &in[1], &p, &build.ndim, build.shape);
+    if (failed) return failed;
+    for (int k = 1; k < build.count; k++)
+        if (in[k].dtype != in[0].dtype) return mixed_dtypes(e, &in[0], &in[k]);
+    if (rbias && (in[2].ndim != 1 || in[2].shape[0] != p.n))
+        return rnn_fail(e, RNN_ERUNTIME, "linear: the bias must have the shape [%lld]", (long long)p.n);
+    return rnn_resolution() ? RNN_COMPOSE : run_product(e, &build, &p);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------------ */
@@ -318,5 +365,33 @@ int rnn_matmul_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
         rnn_push_edge(e, out, &a, x, rnn_node_value(e, b.span, y));
         rnn_push_edge(e, out, &b, y, rnn_node_value(e, a.span, x));
     }
+    return 0;
+}
+
+/* ---- linear: the same product, and a bias -------------------------------------------------------------------- */
+
+int rnn_linear_backward(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    const rnn_ext *x = s->ext;
+    int failed = rnn_matmul_backward(e, id);
+    if (failed || x->count < 3) return failed;
+    rnn_target t;
+    failed = rnn_target_zero(e, id, 2, &t);
+    if (failed || !t.wanted) return failed;
+    rnn_accumulate_job job = {.ndim = x->ndim, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id),
+                              .scale = 1};
+    memcpy(job.shape, x->shape, (size_t)x->ndim * sizeof(int64_t));
+    rnn_contiguous_strides(x->ndim, x->shape, job.src_stride);
+    job.dst_stride[x->ndim - 1] = t.v.stride[0];
+    return rnn_accumulate(e, &job);
+}
+
+int rnn_linear_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    int failed = rnn_matmul_edges(e, id, node, out);
+    if (failed || x->count < 3) return failed;
+    rnn_view bias;
+    rnn_operand_view(e, id, 2, &bias);
+    rnn_push_edge(e, out, &bias, bias.offset + node % x->shape[x->ndim - 1] * bias.stride[0], 1);
     return 0;
 }

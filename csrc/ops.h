@@ -104,6 +104,10 @@
     X(SCATTER_ADD, "scatter_add", "ScatterAddBackward0", 2, N_, scatter) \
     X(WHERE, "where", "WhereBackward0", 2, N_, where) \
     X(MATMUL, "matmul", "MmBackward0", 2, C_ | A_ | B_, matmul) \
+    X(LINEAR, "linear", "AddmmBackward0", -1, C_ | A_ | B_, linear) \
+    X(LAYER_NORM, "layer_norm", "NativeLayerNormBackward0", -1, C_ | A_ | B_, layer_norm) \
+    X(CROSS_ENTROPY, "cross_entropy", "NllLossBackward0", 1, C_ | A_, cross_entropy) \
+    X(ATTENTION, "attention", "ScaledDotProductFlashAttentionForCpuBackward0", 3, C_ | RNN_NEEDS_ALL | Z_, attention) \
     X(SOFTMAX, "softmax", "SoftmaxBackward0", 1, C_ | Z_, softmax) \
     X(LOG_SOFTMAX, "log_softmax", "LogSoftmaxBackward0", 1, C_ | Z_, log_softmax) \
     X(CUSTOM, "custom", "CustomBackward", -1, N_, custom)

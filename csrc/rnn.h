@@ -142,6 +142,16 @@ rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
 rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim, int mean); /* count 0: all */
 rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim);
 rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
+/* x (.., K) times w (K, N) (transposed: w is (N, K), as in nn.Linear) plus bias (N) or 0: (.., N) */
+rnn_ref rnn_linear(rnn_engine *e, rnn_ref x, rnn_ref w, rnn_ref bias, int transposed);
+/* Over the last `dims` dimensions; weight and bias of their shape, or 0. */
+rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias, double eps);
+/* logits (N, C), target: N class indices; rows whose target is ignore_index count for nothing.
+ * reduction: 0 none (N), 1 the mean over the rows that count, 2 their sum. */
+rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target, int64_t ignore_index, int reduction);
+/* softmax(q k^T scale) v for q (B, H, T, D), k and v (B, H, S, D); causal: query i sees the keys
+ * up to i + S - T (the last query sees all). The result is a (B, H, T, D) view of (B, T, H, D) memory. */
+rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale);
 rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim);
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
 /* mask: a byte for each element of the broadcast shape */
