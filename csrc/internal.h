@@ -70,10 +70,6 @@ typedef struct {
     uint32_t span;
 } rnn_store;
 
-/* How a view came about: a name for grad_fn, nothing more. */
-enum { RNN_V_NONE, RNN_V_VIEW, RNN_V_TRANSPOSE, RNN_V_PERMUTE, RNN_V_EXPAND, RNN_V_SELECT, RNN_V_SLICE, RNN_V_UNSQUEEZE,
-       RNN_V_SQUEEZE, RNN_V_ALIAS, RNN_V_STRIDED };
-
 enum { RNN_T_DETACHED = 1, RNN_T_UNSTAMPED = 2, RNN_T_RETAIN = 4 };
 
 /* A tensor handle: a view, owned by one Python object. */

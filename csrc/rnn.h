@@ -36,6 +36,11 @@ typedef struct rnn_pass rnn_pass;
 typedef int64_t rnn_ref; /* a tensor handle; 0 is none */
 
 enum { RNN_F32 = 0, RNN_F64 = 1 };
+/* How a view came about: a name for grad_fn, nothing more. */
+enum {
+    RNN_V_NONE, RNN_V_VIEW, RNN_V_TRANSPOSE, RNN_V_PERMUTE, RNN_V_EXPAND, RNN_V_SELECT, RNN_V_SLICE, RNN_V_UNSQUEEZE,
+    RNN_V_SQUEEZE, RNN_V_ALIAS, RNN_V_STRIDED, RNN_V_T, RNN_V_UNBIND, RNN_V_SPLIT, RNN_V_DIAGONAL, RNN_V_UNFOLD
+};
 enum {
     RNN_EMEMORY = -1,  /* MemoryError */
     RNN_EVALUE = -2,   /* ValueError */
@@ -102,7 +107,8 @@ int rnn_is_contiguous(rnn_engine *e, rnn_ref t);
 int rnn_requires_grad(rnn_engine *e, rnn_ref t);
 int rnn_set_requires_grad(rnn_engine *e, rnn_ref t, int on);
 int rnn_is_leaf(rnn_engine *e, rnn_ref t);
-int rnn_view_op(rnn_ref t); /* 0, or the code of the view function that made it */
+int rnn_view_op(rnn_ref t); /* 0, or the code (RNN_V_...) of the view function that made it */
+const char *rnn_view_name(int view_op); /* PyTorch's: "ViewBackward0"; "" for 0 */
 uint32_t rnn_span_of(rnn_ref t);
 int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b);
 double rnn_item(rnn_engine *e, rnn_ref t, int64_t position); /* the element at a position in row-major order */

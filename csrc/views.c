@@ -155,6 +155,17 @@ bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t) {
 int rnn_ndim(rnn_ref t) { return rnn_tensor_of(t)->ndim; }
 int rnn_dtype(rnn_ref t) { return rnn_tensor_of(t)->dtype; }
 int rnn_view_op(rnn_ref t) { return rnn_tensor_of(t)->view_op; }
+
+const char *rnn_view_name(int view_op) {
+    static const char *const names[] = {
+        "",                    "ViewBackward0",      "TransposeBackward0", "PermuteBackward0",
+        "ExpandBackward0",     "SelectBackward0",    "SliceBackward0",     "UnsqueezeBackward0",
+        "SqueezeBackward0",    "AliasBackward0",     "AsStridedBackward0", "TBackward0",
+        "UnbindBackward0",     "SplitBackward0",     "DiagonalBackward0",  "UnfoldBackward0",
+    };
+    return view_op < 0 || view_op > RNN_V_UNFOLD ? "" : names[view_op];
+}
+
 uint32_t rnn_span_of(rnn_ref t) { return rnn_tensor_of(t)->store->span; }
 
 int64_t rnn_dims(rnn_ref ref, int64_t *shape, int64_t *stride) {
