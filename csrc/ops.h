@@ -108,6 +108,9 @@
     X(LAYER_NORM, "layer_norm", "NativeLayerNormBackward0", -1, C_ | A_ | B_, layer_norm) \
     X(CROSS_ENTROPY, "cross_entropy", "NllLossBackward0", 1, C_ | A_, cross_entropy) \
     X(ATTENTION, "attention", "ScaledDotProductFlashAttentionForCpuBackward0", 3, C_ | RNN_NEEDS_ALL | Z_, attention) \
+    X(CONV2D, "conv2d", "ConvolutionBackward0", -1, C_ | A_ | B_, conv2d) \
+    X(MAX_POOL2D, "max_pool2d", "MaxPool2DWithIndicesBackward0", 1, C_ | N_, max_pool2d) \
+    X(AVG_POOL2D, "avg_pool2d", "AvgPool2DBackward0", 1, C_ | N_, avg_pool2d) \
     X(SOFTMAX, "softmax", "SoftmaxBackward0", 1, C_ | Z_, softmax) \
     X(LOG_SOFTMAX, "log_softmax", "LogSoftmaxBackward0", 1, C_ | Z_, log_softmax) \
     X(CUSTOM, "custom", "CustomBackward", -1, N_, custom)

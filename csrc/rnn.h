@@ -158,6 +158,11 @@ rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target, 
 /* softmax(q k^T scale) v for q (B, H, T, D), k and v (B, H, S, D); causal: query i sees the keys
  * up to i + S - T (the last query sees all). The result is a (B, H, T, D) view of (B, T, H, D) memory. */
 rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale);
+/* parameters: stride, padding and dilation, each (height, width), then groups; bias: (O) or 0 */
+rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, const int64_t *parameters);
+/* parameters: kernel, stride, padding and dilation, each (height, width), then ceil_mode; avg: whether padding counts,
+ * and the divisor or 0. taken: NULL, or room for the place in its plane that each maximum came from. */
+rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref x, const int64_t *parameters, int max, int64_t *taken);
 rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim);
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
 /* mask: a byte for each element of the broadcast shape */
