@@ -1,0 +1,59 @@
+"""A short program over the whole engine, for running under sanitizers: values, tensors, views, gradients, failures."""
+
+import gc
+
+import numpy as np
+
+import rnn
+
+
+def values() -> None:
+    a, b = rnn.Value(2.0), rnn.Value(-3.0)
+    c = ((a * b + 10) ** 2 / a - b).tanh() + (a / 3).exp().log() - b.relu()
+    c.backward()
+    assert a.grad == a.grad
+
+
+def tensors() -> None:
+    x = rnn.randn(6, 5, requires_grad=True)
+    w = rnn.randn(5, 4, requires_grad=True)
+    bias = rnn.randn(4, requires_grad=True)
+    for scalar in (False, True):
+        with rnn.resolution("scalar" if scalar else "tensor"):
+            y = (x @ w + bias).tanh()
+            z = y.softmax(-1)[:, 1:3].t().contiguous().sum() + y.max(1).values.mean() + (y[[0, 2]] * 2).sum()
+            z.backward()
+    assert x.grad is not None and np.isfinite(x.grad.numpy()).all()
+
+
+def in_place() -> None:
+    out = rnn.zeros(3, 4)
+    w = rnn.randn(4, requires_grad=True)
+    out[1] = w * 2
+    out[:, 2] += 1
+    out.sum().backward()
+    shared = out.detach().numpy()
+    del out
+    gc.collect()
+    assert shared.shape == (3, 4)
+
+
+def failures() -> None:
+    for bad in (
+        lambda: rnn.zeros(2, 3) @ rnn.zeros(4, 5),
+        lambda: rnn.zeros(2**62, 2**62),
+        lambda: rnn.zeros(3)[5],
+        lambda: rnn.zeros(3).backward(),
+        lambda: rnn.zeros(2, 3).view(7),
+    ):
+        try:
+            bad()
+        except (RuntimeError, ValueError, IndexError):
+            continue
+        raise AssertionError("no error")
+
+
+for test in (values, tensors, in_place, failures):
+    test()
+    gc.collect()
+print("smoke passed")
