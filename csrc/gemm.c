@@ -68,6 +68,13 @@ static bool fits_int(int64_t a, int64_t b, int64_t c)
 }
 
 
+/* True where both operands, packed, fit what a kernel has on its stack. */
+static bool packs_small(int64_t m, int64_t n, int64_t k, int64_t size)
+{
+    enum { PADDING = 64, LARGE = RNN_GEMM_SMALL };
+    return m < LARGE && n < LARGE && k < LARGE && (m + n + PADDING) * k * size < RNN_GEMM_SMALL;
+}
+
 /* How C (m, n) is cut into panels of at most (rows, cols) that threads compute one by one. */
 typedef struct {
     int64_t rows, cols, count;

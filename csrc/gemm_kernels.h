@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that `block` can make use of for packing; with less it takes smaller blocks, and with
- * none (NULL) a small array on the stack. */
-enum { RNN_GEMM_SCRATCH = 1 << 20 };
+/* Bytes of scratch that `block` can make use of for packing, and bytes that it has on its stack:
+ * enough for operands that need no more when packed, and slow but sufficient for any others. */
+enum { RNN_GEMM_SCRATCH = 1 << 20, RNN_GEMM_SMALL = 48 << 10 };
 
 #define RNN_GEMM_KERNELS_OF(real)                                                              \
     struct {                                                                                   \
