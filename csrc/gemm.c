@@ -82,15 +82,17 @@ typedef struct {
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
-/* Halves the longer side while there are too few panels to share and each is worth its call. */
+/* Halves the longer side of the panels until there are some for each thread; then further, so that
+ * no thread is waited for long, while they are so large that packing them costs little. */
 static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads)
 {
-    enum { ALIGN = 16, PANELS_PER_THREAD = 4 };
-    const double worth = 1 << 20; /* multiplications */
+    enum { ALIGN = 16, FEW = 2, MANY = 4 };
+    const double small = 1 << 20, large = 1 << 24; /* multiplications of a panel */
     panels p = {m, n, 1};
-    while (threads > 1 && p.count < PANELS_PER_THREAD * threads) {
+    while (threads > 1 && p.count < MANY * threads) {
         int64_t *side = p.rows >= p.cols ? &p.rows : &p.cols;
-        if (*side < 2 * ALIGN || (double)p.rows * (double)p.cols * (double)k < 2 * worth) break;
+        double half = (double)p.rows * (double)p.cols * (double)k / 2;
+        if (*side < 2 * ALIGN || half < (p.count < FEW * threads ? small : large)) break;
         *side = divide_up(divide_up(*side, 2), ALIGN) * ALIGN;
         p.count = divide_up(m, p.rows) * divide_up(n, p.cols);
     }
