@@ -51,29 +51,29 @@ static double ref_gelu_tanh(double x) {
 /* Name and arguments; worst error allowed, in ulp; largest |a| (infinity is always tested); largest
  * |result|; size below which a result's error counts as if it had that size; reference. */
 #define FUNCTIONS(X) \
-    X(expf, (a), 1.0, INFINITY, INFINITY, 0, exp(x)) \
-    X(exp2f, (a), 1.0, INFINITY, INFINITY, 0, exp2(x)) \
-    X(expm1f, (a), 1.5, INFINITY, INFINITY, 0, expm1(x)) \
-    X(logf, (a), 1.0, INFINITY, INFINITY, 0, log(x)) \
-    X(log2f, (a), 1.5, INFINITY, INFINITY, 0, log2(x)) \
-    X(log10f, (a), 1.5, INFINITY, INFINITY, 0, log10(x)) \
-    X(log1pf, (a), 1.5, INFINITY, INFINITY, 0, log1p(x)) \
-    X(powf, (a, b), 1.01, INFINITY, INFINITY, 0, pow(x, y)) \
+    X(expf, (a), 1.05, INFINITY, INFINITY, 0, exp(x)) \
+    X(exp2f, (a), 1.05, INFINITY, INFINITY, 0, exp2(x)) \
+    X(expm1f, (a), 1.6, INFINITY, INFINITY, 0, expm1(x)) \
+    X(logf, (a), 1.05, INFINITY, INFINITY, 0, log(x)) \
+    X(log2f, (a), 1.6, INFINITY, INFINITY, 0, log2(x)) \
+    X(log10f, (a), 1.6, INFINITY, INFINITY, 0, log10(x)) \
+    X(log1pf, (a), 1.6, INFINITY, INFINITY, 0, log1p(x)) \
+    X(powf, (a, b), 1.05, INFINITY, INFINITY, 0, pow(x, y)) \
     X(sqrtf, (a), 0.5, INFINITY, INFINITY, 0, sqrt(x)) \
-    X(rsqrtf, (a), 1.5, INFINITY, INFINITY, 0, 1 / sqrt(x)) \
+    X(rsqrtf, (a), 1.6, INFINITY, INFINITY, 0, 1 / sqrt(x)) \
     X(sinf, (a), 0.6, RNN_TRIG_MAX, 1, 0, sin(x)) \
     X(cosf, (a), 0.6, RNN_TRIG_MAX, 1, 0, cos(x)) \
-    X(tanf, (a), 1.5, RNN_TRIG_MAX, INFINITY, 0, tan(x)) \
-    X(atanf, (a), 1.5, INFINITY, 0x1.921fb6p0f, 0, atan(x)) \
-    X(tanhf, (a), 1.5, INFINITY, 1, 0, tanh(x)) \
-    X(sigmoidf, (a), 1.75, INFINITY, 1, 0, ref_sigmoid(x)) \
-    X(siluf, (a), 1.75, INFINITY, INFINITY, 0, x / (1 + exp(-x))) \
-    X(softplusf, (a), 1.75, INFINITY, INFINITY, 0, x > 20 ? x : log1p(exp(x))) \
-    X(erff, (a), 1.5, INFINITY, 1, 0, erf(x)) \
-    X(erfcf, (a), 1.5, INFINITY, 2, 0, erfc(x)) \
-    X(geluf, (a), 3.25, INFINITY, INFINITY, 0, ref_gelu(x)) \
+    X(tanf, (a), 1.6, RNN_TRIG_MAX, INFINITY, 0, tan(x)) \
+    X(atanf, (a), 1.6, INFINITY, 0x1.921fb6p0f, 0, atan(x)) \
+    X(tanhf, (a), 1.6, INFINITY, 1, 0, tanh(x)) \
+    X(sigmoidf, (a), 1.9, INFINITY, 1, 0, ref_sigmoid(x)) \
+    X(siluf, (a), 1.9, INFINITY, INFINITY, 0, x / (1 + exp(-x))) \
+    X(softplusf, (a), 1.9, INFINITY, INFINITY, 0, x > 20 ? x : log1p(exp(x))) \
+    X(erff, (a), 1.6, INFINITY, 1, 0, erf(x)) \
+    X(erfcf, (a), 1.9, INFINITY, 2, 0, erfc(x)) \
+    X(geluf, (a), 3.5, INFINITY, INFINITY, 0, ref_gelu(x)) \
     X(gelu_gradf, (a), 2.0, INFINITY, 1.13f, 0.5, ref_gelu_grad(x)) \
-    X(gelu_tanhf, (a), 1.75, INFINITY, INFINITY, 0, ref_gelu_tanh(x))
+    X(gelu_tanhf, (a), 1.9, INFINITY, INFINITY, 0, ref_gelu_tanh(x))
 
 typedef void loop_fn(const float *restrict x, const float *restrict y, float *restrict z, int n);
 
