@@ -99,6 +99,16 @@ static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads)
     return p;
 }
 
+/* Whether x (m, k) W (k, n) is faster by kernels that read W once than by packing it: measured. */
+static bool rows_pay(bool dot, int64_t m, int64_t n, int64_t k, int64_t size)
+{
+    const double cached = 32 << 10, large = 1 << 20; /* bytes of W */
+    double bytes = (double)n * (double)k * (double)size;
+    if (m > RNN_GEMM_ROWS) return dot && m <= 2 * RNN_GEMM_ROWS && bytes > large && k >= 256;
+    if (m == 1) return !dot || k >= 16;
+    return dot ? k >= 64 * m : n >= 64 && bytes > cached;
+}
+
 /* How a product W x is cut when few rows make it a matter of reading W (k, n) once: into slabs of
  * `depth` of its k, and tiles of `width` of its n. Depends on the sizes alone, so that sums are
  * added in the same order whatever the threads do. */
@@ -113,10 +123,11 @@ static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, 
     enum { PIECE = 128 << 10, LINE = 8192, SLABS = 16 };
     pieces c = {n, k, 1, 1};
     double bytes = (double)n * (double)k * (double)size;
+    int64_t align = dot ? 64 : 8; /* whole cache lines; rows that axpy takes together */
     int64_t most = room / (m * n) < SLABS ? room / (m * n) : SLABS;
     if (bytes < 2 * PIECE) return c;
     if (dot && k * size < PIECE)
-        c.width = divide_up(PIECE / size / k, 4) * 4;
+        c.width = divide_up(PIECE / size / k, 16) * 16;
     else
         c.width = dot ? 4 : divide_up(divide_up(n, divide_up(n, LINE)), 16) * 16;
     if (c.width > n) c.width = n;
@@ -124,8 +135,7 @@ static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, 
     if (c.tiles < SLABS && most > 1) {
         double wanted = bytes / PIECE / (double)c.tiles;
         c.slabs = wanted < 1 ? 1 : wanted < (double)most ? (int64_t)wanted : most;
-        c.depth = divide_up(divide_up(k, c.slabs), 64) * 64 / (dot ? 1 : 8);
-        if (c.depth * c.slabs < k) c.depth = divide_up(divide_up(k, c.slabs), 8) * 8;
+        c.depth = divide_up(divide_up(k, c.slabs), align) * align;
         c.slabs = divide_up(k, c.depth);
     }
     return c;
