@@ -68,6 +68,13 @@ static bool fits_int(int64_t a, int64_t b, int64_t c)
 }
 
 
+/* True where both operands, packed, fit what a kernel has on its stack. */
+static bool packs_small(int64_t m, int64_t n, int64_t k, int64_t size)
+{
+    enum { PADDING = 64, LARGE = RNN_GEMM_SMALL };
+    return m < LARGE && n < LARGE && k < LARGE && (m + n + PADDING) * k * size < RNN_GEMM_SMALL;
+}
+
 /* How C (m, n) is cut into panels of at most (rows, cols) that threads compute one by one. */
 typedef struct {
     int64_t rows, cols, count;
@@ -75,19 +82,31 @@ typedef struct {
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
-/* Halves the longer side while there are too few panels to share and each is worth its call. */
+/* Halves the longer side of the panels until there are some for each thread; then further, so that
+ * no thread is waited for long, while they are so large that packing them costs little. */
 static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads)
 {
-    enum { ALIGN = 16, PANELS_PER_THREAD = 4 };
-    const double worth = 1 << 20; /* multiplications */
+    enum { ALIGN = 16, FEW = 2, MANY = 4 };
+    const double small = 1 << 20, large = 1 << 24; /* multiplications of a panel */
     panels p = {m, n, 1};
-    while (threads > 1 && p.count < PANELS_PER_THREAD * threads) {
+    while (threads > 1 && p.count < MANY * threads) {
         int64_t *side = p.rows >= p.cols ? &p.rows : &p.cols;
-        if (*side < 2 * ALIGN || (double)p.rows * (double)p.cols * (double)k < 2 * worth) break;
+        double half = (double)p.rows * (double)p.cols * (double)k / 2;
+        if (*side < 2 * ALIGN || half < (p.count < FEW * threads ? small : large)) break;
         *side = divide_up(divide_up(*side, 2), ALIGN) * ALIGN;
         p.count = divide_up(m, p.rows) * divide_up(n, p.cols);
     }
     return p;
+}
+
+/* Whether x (m, k) W (k, n) is faster by kernels that read W once than by packing it: measured. */
+static bool rows_pay(bool dot, int64_t m, int64_t n, int64_t k, int64_t size)
+{
+    const double cached = 32 << 10, large = 1 << 20; /* bytes of W */
+    double bytes = (double)n * (double)k * (double)size;
+    if (m > RNN_GEMM_ROWS) return dot && m <= 2 * RNN_GEMM_ROWS && bytes > large && k >= 256;
+    if (m == 1) return !dot || k >= 16;
+    return dot ? k >= 64 * m : n >= 64 && bytes > cached;
 }
 
 /* How a product W x is cut when few rows make it a matter of reading W (k, n) once: into slabs of
@@ -104,10 +123,11 @@ static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, 
     enum { PIECE = 128 << 10, LINE = 8192, SLABS = 16 };
     pieces c = {n, k, 1, 1};
     double bytes = (double)n * (double)k * (double)size;
+    int64_t align = dot ? 64 : 8; /* whole cache lines; rows that axpy takes together */
     int64_t most = room / (m * n) < SLABS ? room / (m * n) : SLABS;
     if (bytes < 2 * PIECE) return c;
     if (dot && k * size < PIECE)
-        c.width = divide_up(PIECE / size / k, 4) * 4;
+        c.width = divide_up(PIECE / size / k, 16) * 16;
     else
         c.width = dot ? 4 : divide_up(divide_up(n, divide_up(n, LINE)), 16) * 16;
     if (c.width > n) c.width = n;
@@ -115,8 +135,7 @@ static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, 
     if (c.tiles < SLABS && most > 1) {
         double wanted = bytes / PIECE / (double)c.tiles;
         c.slabs = wanted < 1 ? 1 : wanted < (double)most ? (int64_t)wanted : most;
-        c.depth = divide_up(divide_up(k, c.slabs), 64) * 64 / (dot ? 1 : 8);
-        if (c.depth * c.slabs < k) c.depth = divide_up(divide_up(k, c.slabs), 8) * 8;
+        c.depth = divide_up(divide_up(k, c.slabs), align) * align;
         c.slabs = divide_up(k, c.depth);
     }
     return c;

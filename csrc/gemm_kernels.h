@@ -8,9 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that `block` can make use of for packing; with less it takes smaller blocks, and with
- * none (NULL) a small array on the stack. */
-enum { RNN_GEMM_SCRATCH = 1 << 20 };
+/* Bytes of scratch that `block` can make use of for packing, and bytes that it has on its stack:
+ * enough for operands that need no more when packed, and slow but sufficient for any others. */
+enum { RNN_GEMM_SCRATCH = 1 << 20, RNN_GEMM_SMALL = 48 << 10 };
+
+/* Most rows that rows_dot and rows_axpy take. */
+enum { RNN_GEMM_ROWS = 4 };
 
 #define RNN_GEMM_KERNELS_OF(real)                                                              \
     struct {                                                                                   \
@@ -18,7 +21,7 @@ enum { RNN_GEMM_SCRATCH = 1 << 20 };
         void (*block)(void *scratch, int transa, int transb, int64_t m, int64_t n, int64_t k,  \
                       real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,      \
                       real beta, real *c, int64_t ldc);                                        \
-        /* acc[i, j] += sum_p x[i, p] w[j, p] for i < m <= 4, j < n, p < k, where                \
+        /* acc[i, j] += sum_p x[i, p] w[j, p] for i < m <= RNN_GEMM_ROWS, j < n, p < k, where                \
          * x[i, p] = x[i * ldx + p], w[j, p] = w[j * ldw + p], acc[i, j] = acc[i * ld_acc + j] */ \
         void (*rows_dot)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx,          \
                          const real *w, int64_t ldw, real *acc, int64_t ld_acc);               \

@@ -1,29 +1,39 @@
 /*
  * vmath.h: elementary functions on float, written so that loops over them vectorise.
  *
- * `static inline` functions in plain C, without branches, tables or calls, which gcc and clang turn
- * into SSE2, AVX2 or AVX-512 code when they stand in a simple loop; a call of libm's expf would
- * keep the loop scalar. gcc needs -fno-trapping-math -fno-math-errno for it (neither changes a
- * value). Not here: double. Double kernels call libm, because their results must equal those of
- * Python's math module to the last digit.
+ * Plain C functions without branches, tables or calls, which gcc and clang turn into SSE2, AVX2 or
+ * AVX-512 code when they stand in a simple loop; a call of libm's expf would keep the loop scalar.
+ * gcc needs -fno-trapping-math -fno-math-errno for it (neither changes a value). Not here: double.
+ * Double kernels call libm, because their results must equal those of Python's math module to the
+ * last digit.
  *
- * How it stays vectorisable and correct:
- *   - A choice is a select between two values that are both there already; no function returns
- * early.
- *   - Rounding to an integer is adding and subtracting 1.5 * 2^23; the integer is then read from
- * the low bits of the sum. No float is ever converted to int, so NaN and huge arguments are no
- * undefined behaviour.
+ * Largest error against double libm, in units in the last place (ulp), denormals included, that
+ * tests/c/test_vmath.c allows:
+ *     0.5   sqrt
+ *     0.6   sin, cos up to RNN_TRIG_MAX
+ *     1.05  exp, exp2, log, pow
+ *     1.6   expm1, log1p, log2, log10, tanh, atan, tan up to RNN_TRIG_MAX, erf, rsqrt
+ *     1.9   sigmoid, silu, softplus, gelu_tanh, erfc
+ *     3.5   gelu (2.8 with fused multiply-add), but 2 above -0.6
+ *     gelu_grad is right to 2^-24.
+ * NaN gives NaN, infinities and zeros of either sign what C's functions give.
+ *
+ * How that is kept:
+ *   - A choice is a select between two values that both exist; no function returns early.
+ *   - Rounding to an integer is adding and subtracting 1.5 * 2^23; the integer is then the low bits
+ *     of the sum. No float is ever converted to int, so NaN and huge arguments are no undefined
+ *     behaviour.
  *   - Arguments are clamped as `x > hi ? hi : x`, which keeps NaN.
- *   - Products that must be exact (n * LN2_HI, a split square) are exact without a fused
- * multiply-add, and harmless with one: the result does not depend on -ffp-contract beyond rounding.
- *   - Signs of zero come from the argument's sign bit.
- * tests/c/test_vmath.c holds every function to double libm and prints the worst error found.
+ *   - Products that must be exact (n * LN2_HI, a split square) are so without a fused multiply-add,
+ *     and with one no worse: -ffp-contract changes roundings only.
+ *   - Where float has too few digits, a few steps are done in double.
  */
 #ifndef RNN_VMATH_H
 #define RNN_VMATH_H
 
 #include <float.h>  /* FLT_MAX */
 #include <math.h>   /* INFINITY, NAN */
+#include <stddef.h> /* size_t */
 #include <stdint.h> /* uint32_t */
 #include <string.h> /* memcpy, the bit cast */
 
@@ -36,42 +46,34 @@
 #define RNN_LN2_LO -0x1.bd0106p-13f
 #define RNN_LN2 0x1.62e42fefa39efp-1
 
-RNN_INLINE uint32_t rnn_bits_of_float(float x)
-{
+RNN_INLINE uint32_t rnn_bits_of_float(float x) {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return u;
 }
 
-RNN_INLINE float rnn_float_of_bits(uint32_t u)
-{
+RNN_INLINE float rnn_float_of_bits(uint32_t u) {
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
 }
 
-RNN_INLINE float rnn_fabsf(float x)
-{
+RNN_INLINE float rnn_fabsf(float x) {
     return rnn_float_of_bits(rnn_bits_of_float(x) & 0x7fffffffu);
 }
 
 /* |x| with the sign bit of `sign` added to it (x's own sign must be + or equal). */
-RNN_INLINE float rnn_or_sign(float x, float sign)
-{
+RNN_INLINE float rnn_or_sign(float x, float sign) {
     return rnn_float_of_bits(rnn_bits_of_float(x) | (rnn_bits_of_float(sign) & 0x80000000u));
 }
 
 /* All bits where `truth` is 1, none where it is 0. */
-RNN_INLINE uint32_t rnn_mask(int truth)
-{
-    return 0u - (uint32_t)truth;
-}
+RNN_INLINE uint32_t rnn_mask(int truth) { return 0u - (uint32_t)truth; }
 
 /* ---------------------------------------------------------------- exponentials */
 
 /* x = n ln 2 + r, |r| <= 0.3475: returns r and sets *m to n + RNN_ROUND_MAGIC. |x| < 2^14. */
-RNN_INLINE float rnn_exp_reduce(float x, float *m)
-{
+RNN_INLINE float rnn_exp_reduce(float x, float *m) {
     *m = x * RNN_LOG2E + RNN_ROUND_MAGIC;
     float n = *m - RNN_ROUND_MAGIC;
     return x - n * RNN_LN2_HI - n * RNN_LN2_LO;
@@ -79,15 +81,13 @@ RNN_INLINE float rnn_exp_reduce(float x, float *m)
 
 /* The same for an x that needs more digits than float has, so that e^x is right in its last place
  * for large |x| too. */
-RNN_INLINE float rnn_exp_reduce_d(double x, float *m)
-{
+RNN_INLINE float rnn_exp_reduce_d(double x, float *m) {
     *m = (float)x * RNN_LOG2E + RNN_ROUND_MAGIC;
     return (float)(x - (double)(*m - RNN_ROUND_MAGIC) * RNN_LN2);
 }
 
 /* e^r - 1 for |r| <= 0.3475, with an error of 2^-28 of e^r. */
-RNN_INLINE float rnn_exp_poly(float r)
-{
+RNN_INLINE float rnn_exp_poly(float r) {
     float q = 0x1.6a3d70p-10f;
     q = q * r + 0x1.1239e0p-7f;
     q = q * r + 0x1.5558c0p-5f;
@@ -97,16 +97,14 @@ RNN_INLINE float rnn_exp_poly(float r)
 }
 
 /* 2^n from n + RNN_ROUND_MAGIC, -126 <= n <= 127. */
-RNN_INLINE float rnn_pow2(float m)
-{
+RNN_INLINE float rnn_pow2(float m) {
     return rnn_float_of_bits((rnn_bits_of_float(m) << 23) + 0x3f800000u);
 }
 
 /* 2^n as two finite factors, *h1 and *h2, from n + RNN_ROUND_MAGIC, -252 <= n <= 254. Multiplying
  * by one after the other overflows to infinity and underflows through the denormals as it should,
  * rounding once. */
-RNN_INLINE void rnn_pow2_split(float m, float *h1, float *h2)
-{
+RNN_INLINE void rnn_pow2_split(float m, float *h1, float *h2) {
     uint32_t n = rnn_bits_of_float(m) << 23; /* n, modulo 2^9, at the place of the exponent */
     uint32_t n1 = (uint32_t)((int32_t)n >> 1) & 0xff800000u; /* floor(n / 2) */
     *h1 = rnn_float_of_bits(n1 + 0x3f800000u);
@@ -114,8 +112,7 @@ RNN_INLINE void rnn_pow2_split(float m, float *h1, float *h2)
 }
 
 /* e^x. Overflows to +inf from 88.73 on, underflows through the denormals to 0 below -103.97. */
-RNN_INLINE float rnn_expf(float x)
-{
+RNN_INLINE float rnn_expf(float x) {
     x = x > 89.0f ? 89.0f : x;
     x = x < -104.0f ? -104.0f : x;
     float m, h1, h2;
@@ -125,8 +122,7 @@ RNN_INLINE float rnn_expf(float x)
 }
 
 /* 2^r - 1 for |r| <= 0.5, with an error of 2^-28 of 2^r. */
-RNN_INLINE float rnn_exp2_poly(float r)
-{
+RNN_INLINE float rnn_exp2_poly(float r) {
     float q = 0x1.417872p-13f;
     q = q * r + 0x1.5f0952p-10f;
     q = q * r + 0x1.3b2dd4p-7f;
@@ -136,8 +132,7 @@ RNN_INLINE float rnn_exp2_poly(float r)
 }
 
 /* 2^x. Exact for integers; overflows to +inf from 128 on, underflows to 0 from -150 on. */
-RNN_INLINE float rnn_exp2f(float x)
-{
+RNN_INLINE float rnn_exp2f(float x) {
     x = x > 129.0f ? 129.0f : x;
     x = x < -151.0f ? -151.0f : x;
     float m = x + RNN_ROUND_MAGIC, h1, h2;
@@ -147,8 +142,7 @@ RNN_INLINE float rnn_exp2f(float x)
 }
 
 /* e^x - 1. expm1(-0) = -0, expm1(-inf) = -1. */
-RNN_INLINE float rnn_expm1f(float x)
-{
+RNN_INLINE float rnn_expm1f(float x) {
     float b = x > 89.0f ? 89.0f : x, m;
     b = b < -40.0f ? -40.0f : b;
     float r = rnn_exp_reduce(b, &m);
@@ -167,8 +161,7 @@ RNN_INLINE float rnn_expm1f(float x)
 /* num / (1 + 2^n (1 + t)) with n = m - RNN_ROUND_MAGIC and 1 + t = e^r. Both halves of the sum, and
  * the quotient, are divided by the factor h2 of 2^n: nothing overflows, and a denormal result is
  * rounded once. */
-RNN_INLINE float rnn_logistic(float num, float m, float r)
-{
+RNN_INLINE float rnn_logistic(float num, float m, float r) {
     float h1, h2, t = rnn_exp_poly(r);
     rnn_pow2_split(m, &h1, &h2);
     float i2 = rnn_float_of_bits(0x7f000000u - rnn_bits_of_float(h2)); /* 1 / h2 */
@@ -177,8 +170,7 @@ RNN_INLINE float rnn_logistic(float num, float m, float r)
 }
 
 /* 1 / (1 + e^-x). 1 from 17.4 on, 0 below -103.97; denormal from -87.4 (PyTorch: 0 from -88.8). */
-RNN_INLINE float rnn_sigmoidf(float x)
-{
+RNN_INLINE float rnn_sigmoidf(float x) {
     x = x > 104.0f ? 104.0f : x;
     x = x < -104.0f ? -104.0f : x;
     float m, r = rnn_exp_reduce(-x, &m);
@@ -186,8 +178,7 @@ RNN_INLINE float rnn_sigmoidf(float x)
 }
 
 /* x sigmoid(x). silu(-inf) = NaN, as -inf * 0 is and as PyTorch has it. */
-RNN_INLINE float rnn_siluf(float x)
-{
+RNN_INLINE float rnn_siluf(float x) {
     float low = x < -110.0f ? -110.0f : x;
     float m, r = rnn_exp_reduce(low > 110.0f ? -110.0f : -low, &m);
     float y = rnn_logistic(low, m, r);
@@ -195,8 +186,7 @@ RNN_INLINE float rnn_siluf(float x)
 }
 
 /* tanh x: odd polynomial below 0.55, above it 1 - 2 / (e^(2|x|) + 1). +-1 from |x| = 9.02 on. */
-RNN_INLINE float rnn_tanhf(float x)
-{
+RNN_INLINE float rnn_tanhf(float x) {
     float a = rnn_fabsf(x);
     float z = a * a;
     float p = -0x1.99565ep-8f;
@@ -216,8 +206,7 @@ RNN_INLINE float rnn_tanhf(float x)
 
 /* x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2): returns f, which is exact, and sets *k. For
  * positive finite x, denormals too; else garbage. */
-RNN_INLINE float rnn_log_reduce(float x, float *k)
-{
+RNN_INLINE float rnn_log_reduce(float x, float *k) {
     int tiny = x < 0x1p-126f;
     float big = x * 0x1p23f;
     uint32_t u = rnn_bits_of_float(tiny ? big : x) + (0x3f800000u - 0x3f3504f3u);
@@ -227,8 +216,7 @@ RNN_INLINE float rnn_log_reduce(float x, float *k)
 }
 
 /* log(1 + f) - f for sqrt(1/2) <= 1 + f <= sqrt(2), with an error of 2^-30 of log(1 + f). */
-RNN_INLINE float rnn_log_tail(float f)
-{
+RNN_INLINE float rnn_log_tail(float f) {
     float z = f * f;
     float q = 0x1.16a744p-4f;
     q = q * f - 0x1.e02112p-4f;
@@ -243,42 +231,37 @@ RNN_INLINE float rnn_log_tail(float f)
 }
 
 /* `y`, but a logarithm's values where x is +inf, 0, negative or NaN. */
-RNN_INLINE float rnn_log_special(float y, float x)
-{
+RNN_INLINE float rnn_log_special(float y, float x) {
     float at_zero = x == 0.0f ? -INFINITY : NAN;
     y = x < INFINITY ? y : x;
     return x > 0.0f ? y : at_zero;
 }
 
 /* Natural logarithm. log(+-0) = -inf, log(x < 0) = NaN. */
-RNN_INLINE float rnn_logf(float x)
-{
+RNN_INLINE float rnn_logf(float x) {
     float k, f = rnn_log_reduce(x, &k);
     float y = rnn_log_tail(f) + k * RNN_LN2_LO;
     return rnn_log_special(k * RNN_LN2_HI + (f + y), x);
 }
 
 /* Logarithm to base 2; exact for powers of 2. */
-RNN_INLINE float rnn_log2f(float x)
-{
+RNN_INLINE float rnn_log2f(float x) {
     float k, f = rnn_log_reduce(x, &k);
     float y = f * 0x1.c551d8p-2f + rnn_log_tail(f) * RNN_LOG2E; /* log2 e - 1 */
     return rnn_log_special(k + (f + y), x);
 }
 
 /* Logarithm to base 10. */
-RNN_INLINE float rnn_log10f(float x)
-{
+RNN_INLINE float rnn_log10f(float x) {
     float k, f = rnn_log_reduce(x, &k);
-    float y = k * 0x1.3509f8p-18f + rnn_log_tail(f) * 0x1.bcb7b2p-2f; /* log10 2: low part; log10 e */
-    y = y - f * 0x1.0d213ap-4f;                                       /* 1/2 - log10 e */
+    float y = k * 0x1.3509f8p-18f; /* with 0x1.344p-2 below, log10 2 */
+    y = y + rnn_log_tail(f) * 0x1.bcb7b2p-2f - f * 0x1.0d213ap-4f; /* log10 e, 1/2 - log10 e */
     return rnn_log_special(k * 0x1.344p-2f + (0.5f * f + y), x);
 }
 
 /* log(1 + x) = log(2^k (1 + f)), where k is that of the rounded sum and f = 2^-k x + (2^-k - 1) has
  * all its digits. log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(-0) = -0. */
-RNN_INLINE float rnn_log1pf(float x)
-{
+RNN_INLINE float rnn_log1pf(float x) {
     float u = 1.0f + x;
     int32_t e = (int32_t)((rnn_bits_of_float(u) + (0x3f800000u - 0x3f3504f3u)) >> 23) - 127;
     int32_t down = 127 - e > 0 ? 127 - e : 0; /* from 2^127 on, 2^-k is as good as 0 */
@@ -290,18 +273,16 @@ RNN_INLINE float rnn_log1pf(float x)
 }
 
 /* log(1 + e^x), and x itself above 20: PyTorch's softplus with beta = 1, threshold = 20. */
-RNN_INLINE float rnn_softplusf(float x)
-{
+RNN_INLINE float rnn_softplusf(float x) {
     float y = rnn_log1pf(rnn_expf(x));
     return x > 20.0f ? x : y;
 }
 
 /* ---------------------------------------------------------------- powers */
 
-/* x^y with all special cases of C's pow, as 2^(y log2 |x|) with the logarithm in double: y
- * multiplies its error by up to 2^30. */
-RNN_INLINE float rnn_powf(float x, float y)
-{
+/* x^y with all special cases of C's pow, as 2^(y log2 |x|) with the logarithm in double, because y
+ * multiplies its error. */
+RNN_INLINE float rnn_powf(float x, float y) {
     float a = rnn_fabsf(x);
     float k, f = rnn_log_reduce(a, &k);
     double s = (double)f / (2.0 + (double)f), z = s * s; /* atanh s = log(1 + f) / 2 */
@@ -324,8 +305,8 @@ RNN_INLINE float rnn_powf(float x, float y)
     rnn_pow2_split(m, &h1, &h2);
     float w = (1.0f + p) * h1 * h2;
 
-    /* Masks, all ones where true: gcc 12 gives up on nested truth values here. |y| + 2^23 has ulp 1,
-     * so its last bit is y's; from 2^23 on y is an integer, and from 2^24 on an even one. */
+    /* Masks, all ones where true: gcc 12 gives up on nested truth values here. |y| + 2^23 has ulp
+     * 1, so its last bit is y's; from 2^23 on y is an integer, and from 2^24 on an even one. */
     float c = rnn_fabsf(y), sum = c < 0x1p23f ? c + 0x1p23f : c;
     uint32_t integer = rnn_mask(c >= 0x1p23f) | rnn_mask(sum - 0x1p23f == c);
     uint32_t odd = rnn_bits_of_float(sum) << 31 & integer & rnn_mask(c < 0x1p24f);
@@ -336,106 +317,94 @@ RNN_INLINE float rnn_powf(float x, float y)
 }
 
 /* Correctly rounded; sqrt(-0) = -0, sqrt(x < 0) = NaN. One instruction. */
-RNN_INLINE float rnn_sqrtf(float x)
-{
-    return sqrtf(x);
-}
+RNN_INLINE float rnn_sqrtf(float x) { return sqrtf(x); }
 
 /* 1 / sqrt(x). */
-RNN_INLINE float rnn_rsqrtf(float x)
-{
-    return 1.0f / sqrtf(x);
-}
+RNN_INLINE float rnn_rsqrtf(float x) { return 1.0f / sqrtf(x); }
 
 /* ---------------------------------------------------------------- sine, cosine, tangent */
 
-/* Beyond RNN_TRIG_MAX sin, cos and tan of these have too few digits (finite garbage): a loop
- * evaluates all its elements, notes whether rnn_trig_ok was 0 for any, and does those again with
- * libm. NaN is ok. */
-#define RNN_TRIG_MAX 0x1p17f
+/* Beyond RNN_TRIG_MAX (2.7e8) the results of rnn_sinf, rnn_cosf and rnn_tanf are garbage: a kernel
+ * asks rnn_trig_all_ok first, and if that says no, runs the same loop with libm. NaN is ok. */
+#define RNN_TRIG_MAX 0x1p28f
 
-RNN_INLINE int rnn_trig_ok(float x)
-{
-    return !(rnn_fabsf(x) > RNN_TRIG_MAX);
+RNN_INLINE int rnn_trig_ok(float x) { return !(rnn_fabsf(x) > RNN_TRIG_MAX); }
+
+RNN_INLINE int rnn_trig_all_ok(const float *x, size_t n) {
+    int bad = 0;
+    for (size_t i = 0; i < n; i++) bad |= !rnn_trig_ok(x[i]);
+    return !bad;
 }
 
-/* hi + lo = x - q pi/2, |hi| <= 0.796, 0 <= x <= RNN_TRIG_MAX. In double, because the subtraction
- * cancels all of x's digits. */
-RNN_INLINE float rnn_trig_reduce(float x, uint32_t *q, float *lo)
-{
-    float t = x * 0x1.45f306p-1f + RNN_ROUND_MAGIC;
-    double n = (double)(t - RNN_ROUND_MAGIC);
-    double r = (double)x - n * 0x1.921fb5444p0; /* 35 bits: exact for n < 2^18 */
-    r = r - n * 0x1.68c234c4c6629p-39;
-    float hi = (float)r;
-    *lo = (float)(r - (double)hi);
-    *q = rnn_bits_of_float(t);
-    return hi;
+/* x - q pi/2, at most pi/4 in size, for 0 <= x <= RNN_TRIG_MAX. In double, because the subtraction
+ * cancels all of x's digits; the polynomials are so too, which costs no more than splitting the
+ * difference into two floats would. */
+RNN_INLINE double rnn_trig_reduce(float x, uint32_t *q) {
+    double d = (double)x, t = d * 0x1.45f306dc9c883p-1 + 0x1.8p52, n = t - 0x1.8p52;
+    uint64_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    *q = (uint32_t)bits;
+    d = d - n * 0x1.921fb50p+0; /* exact: n has 28 bits, this and the next constant 25 */
+    d = d - n * 0x1.110b460p-26;
+    return d - n * 0x1.1a62633145c07p-54;
 }
 
-RNN_INLINE float rnn_sin_poly(float r, float lo)
-{
-    float z = r * r;
-    float q = -0x1.990f92p-13f;
-    q = q * z + 0x1.1106aep-7f;
-    q = q * z - 0x1.555544p-3f;
-    return r + (r * z * q + lo);
+RNN_INLINE float rnn_sin_poly(double r) {
+    double z = r * r;
+    double p = -0x1.990f92p-13;
+    p = p * z + 0x1.1106aep-7;
+    p = p * z - 0x1.555544p-3;
+    return (float)(r + r * z * p);
 }
 
-RNN_INLINE float rnn_cos_poly(float r, float lo)
-{
-    float z = r * r;
-    float q = 0x1.99911cp-16f;
-    q = q * z - 0x1.6c0af4p-10f;
-    q = q * z + 0x1.555548p-5f;
-    float h = 0.5f * z, w = 1.0f - h;
-    return w + (((1.0f - w) - h) + (z * z * q - r * lo));
+RNN_INLINE float rnn_cos_poly(double r) {
+    double z = r * r;
+    double p = 0x1.99911cp-16;
+    p = p * z - 0x1.6c0af4p-10;
+    p = p * z + 0x1.555548p-5;
+    p = p * z - 0.5;
+    return (float)(1.0 + z * p);
 }
 
 /* sin x for |x| <= RNN_TRIG_MAX; sin(+-inf) = NaN, sin(-0) = -0. */
-RNN_INLINE float rnn_sinf(float x)
-{
+RNN_INLINE float rnn_sinf(float x) {
     uint32_t q;
-    float lo, r = rnn_trig_reduce(rnn_fabsf(x), &q, &lo);
-    float s = rnn_sin_poly(r, lo), c = rnn_cos_poly(r, lo);
+    double r = rnn_trig_reduce(rnn_fabsf(x), &q);
+    float s = rnn_sin_poly(r), c = rnn_cos_poly(r);
     float y = q & 1u ? c : s;
     uint32_t sign = (rnn_bits_of_float(x) ^ (q << 30)) & 0x80000000u;
     return rnn_float_of_bits(rnn_bits_of_float(y) ^ sign);
 }
 
 /* cos x for |x| <= RNN_TRIG_MAX; cos(+-inf) = NaN. */
-RNN_INLINE float rnn_cosf(float x)
-{
+RNN_INLINE float rnn_cosf(float x) {
     uint32_t q;
-    float lo, r = rnn_trig_reduce(rnn_fabsf(x), &q, &lo);
-    float s = rnn_sin_poly(r, lo), c = rnn_cos_poly(r, lo);
+    double r = rnn_trig_reduce(rnn_fabsf(x), &q);
+    float s = rnn_sin_poly(r), c = rnn_cos_poly(r);
     float y = q & 1u ? s : c;
     uint32_t sign = ((q + 1u) << 30) & 0x80000000u;
     return rnn_float_of_bits(rnn_bits_of_float(y) ^ sign);
 }
 
 /* tan x for |x| <= RNN_TRIG_MAX, as t or -1 / t with t = tan r; tan(+-inf) = NaN, tan(-0) = -0. */
-RNN_INLINE float rnn_tanf(float x)
-{
+RNN_INLINE float rnn_tanf(float x) {
     uint32_t q;
-    float lo, r = rnn_trig_reduce(rnn_fabsf(x), &q, &lo);
-    float z = r * r;
-    float p = 0x1.2c267cp-8f;
-    p = p * z - 0x1.4ddb4cp-12f;
-    p = p * z + 0x1.6d75b0p-7f;
-    p = p * z + 0x1.5ab7e2p-6f;
-    p = p * z + 0x1.bb0b98p-5f;
-    p = p * z + 0x1.110c88p-3f;
-    p = p * z + 0x1.555564p-2f;
-    float t = r + (r * z * p + (lo + lo * z)); /* tan' = 1 + tan^2 */
+    double r = rnn_trig_reduce(rnn_fabsf(x), &q), z = r * r;
+    double p = 0x1.2c267cp-8;
+    p = p * z - 0x1.4ddb4cp-12;
+    p = p * z + 0x1.6d75b0p-7;
+    p = p * z + 0x1.5ab7e2p-6;
+    p = p * z + 0x1.bb0b98p-5;
+    p = p * z + 0x1.110c88p-3;
+    p = p * z + 0x1.555564p-2;
+    float t = (float)(r + r * z * p);
     float y = (q & 1u ? -1.0f : t) / (q & 1u ? t : 1.0f);
     uint32_t sign = rnn_bits_of_float(x) & 0x80000000u;
     return rnn_float_of_bits(rnn_bits_of_float(y) ^ sign);
 }
 
 /* atan x: odd polynomial in |x| or 1 / |x|. atan(+-inf) = +-pi/2, atan(-0) = -0. */
-RNN_INLINE float rnn_atanf(float x)
-{
+RNN_INLINE float rnn_atanf(float x) {
     float a = rnn_fabsf(x);
     int large = a > 1.0f;
     float r = (large ? 1.0f : a) / (large ? a : 1.0f), z = r * r;
@@ -456,8 +425,7 @@ RNN_INLINE float rnn_atanf(float x)
 /* ---------------------------------------------------------------- error function, gelu */
 
 /* erf a for 0 <= a <= 1. */
-RNN_INLINE float rnn_erf_poly(float a)
-{
+RNN_INLINE float rnn_erf_poly(float a) {
     float z = a * a;
     float p = 0x1.4771fcp-14f;
     p = p * z - 0x1.a3515ep-11f;
@@ -471,8 +439,7 @@ RNN_INLINE float rnn_erf_poly(float a)
 
 /* erf x: odd polynomial below 1, above it 1 - e^l with l a polynomial for log erfc. Exactly +-1
  * from 3.92 on. */
-RNN_INLINE float rnn_erff(float x)
-{
+RNN_INLINE float rnn_erff(float x) {
     float a = rnn_fabsf(x), m;
     a = a > 4.0f ? 4.0f : a;
     float l = 0x1.896b28p-13f;
@@ -490,8 +457,7 @@ RNN_INLINE float rnn_erff(float x)
 
 /* -c a^2 = n ln 2 + r for c = 1 or 1/2, 0 <= a < 2^6: returns r and sets *m as rnn_exp_reduce
  * does. a is cut in two, so that its square keeps all its digits. */
-RNN_INLINE float rnn_gauss_reduce(float a, float c, float *m)
-{
+RNN_INLINE float rnn_gauss_reduce(float a, float c, float *m) {
     float hi = rnn_float_of_bits(rnn_bits_of_float(a) & 0xfffff000u), lo = a - hi;
     float x = -c * (hi * hi);
     *m = x * RNN_LOG2E + RNN_ROUND_MAGIC;
@@ -502,8 +468,7 @@ RNN_INLINE float rnn_gauss_reduce(float a, float c, float *m)
 /* 1 - erf x with all its digits. For |x| = a >= 1/2 it is e^(-a^2) d / (sqrt(pi) a d + n), or 2
  * minus that, with polynomials d and n; in this form d's rounding errors cancel as a grows. 0 from
  * 10.06 on. */
-RNN_INLINE float rnn_erfcf(float x)
-{
+RNN_INLINE float rnn_erfcf(float x) {
     float a = rnn_fabsf(x), m, h1, h2;
     a = a > 10.2f ? 10.2f : a;
     float t = rnn_exp_poly(rnn_gauss_reduce(a, 1.0f, &m));
@@ -515,7 +480,7 @@ RNN_INLINE float rnn_erfcf(float x)
     d = d * b + 0x1.6bd0e2p+0;
     d = d * b + 0x1.0002d6p+0;
     double n = 0x1.bc0336p-5;
-    n = n * b + 0x1.351636p-2;
+    n = n * b + 0x1.351686p-2;
     n = n * b + 0x1.8e06f8p-1;
     n = n * b + 1.0;
     float large = (float)((d + d * t) / (d * b * 0x1.c5bf8ap+0 + n)) * h1 * h2;
@@ -532,8 +497,7 @@ struct rnn_normal_tail {
 
 #define RNN_SQRT_2PI 0x1.40d932p+1f
 
-RNN_INLINE struct rnn_normal_tail rnn_normal_tail(float a)
-{
+RNN_INLINE struct rnn_normal_tail rnn_normal_tail(float a) {
     struct rnn_normal_tail r;
     float m, z = a * a;
     r.t = rnn_exp_poly(rnn_gauss_reduce(a, 0.5f, &m));
@@ -556,8 +520,7 @@ RNN_INLINE struct rnn_normal_tail rnn_normal_tail(float a)
 
 /* x Phi(x) = max(x, 0) - |x| (1 - Phi(|x|)), with Phi the normal distribution: the erf form of
  * gelu, with all its digits for negative x too. gelu(-inf) = NaN, as -inf * 0 is. */
-RNN_INLINE float rnn_geluf(float x)
-{
+RNN_INLINE float rnn_geluf(float x) {
     float a = rnn_fabsf(x);
     a = a > 14.6f ? 14.6f : a;
     struct rnn_normal_tail r = rnn_normal_tail(a);
@@ -567,8 +530,7 @@ RNN_INLINE float rnn_geluf(float x)
 }
 
 /* gelu's derivative: Phi(x) + x e^(-x^2/2) / sqrt(2 pi), to 2^-24. 1 at +inf, 0 at -inf. */
-RNN_INLINE float rnn_gelu_gradf(float x)
-{
+RNN_INLINE float rnn_gelu_gradf(float x) {
     float a = rnn_fabsf(x);
     a = a > 14.6f ? 14.6f : a;
     struct rnn_normal_tail r = rnn_normal_tail(a);
@@ -578,11 +540,10 @@ RNN_INLINE float rnn_gelu_gradf(float x)
     return x > 0.0f ? 1.0f - y : y;
 }
 
-/* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 = x sigmoid(2 sqrt(2 / pi) (...)): the tanh form
- * of gelu. The argument of the sigmoid is a double, because errors of it grow by |x|^3.
- * gelu_tanh(-inf) = NaN. */
-RNN_INLINE float rnn_gelu_tanhf(float x)
-{
+/* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the tanh form of gelu, as x sigmoid(2 sqrt(2 /
+ * pi) (...)). The sigmoid's argument is a double: its error is the result's relative error.
+ * gelu_tanh(-inf) = NaN, as -inf * 0 is. */
+RNN_INLINE float rnn_gelu_tanhf(float x) {
     float low = x < -11.0f ? -11.0f : x, m;
     double b = (double)(low > 11.0f ? 11.0f : low);
     double u = b * (0x1.9884533d43651p+0 + 0x1.2444f2a4d8b4bp-4 * (b * b));
