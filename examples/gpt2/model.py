@@ -1,0 +1,158 @@
+"""GPT-2 (Radford et al. 2019) in rnn.nn modules. Parameter names are those of the published checkpoints.
+
+What it is: the network, its loss and its key-value cache. What it is not: files (files.py), sampling (sample.py).
+
+Shapes in the comments: B batch, T tokens, C width, H heads, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import rnn
+from rnn import Tensor, nn
+from rnn.nn import functional as F
+
+
+@dataclass
+class Config:
+    """The sizes of a model, under the names of Hugging Face's config.json."""
+
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    n_inner: int | None = None
+    layer_norm_epsilon: float = 1e-5
+    activation_function: str = "gelu_new"
+    tie_word_embeddings: bool = True
+    eos_token_id: int | None = None
+    dropout: float = 0.0
+
+
+class Conv1D(nn.Module):
+    """A linear layer whose weight is (in, out), as in the checkpoints: x @ weight + bias."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(rnn.empty(inputs, outputs).normal_(0, 0.02))
+        self.bias = nn.Parameter(rnn.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.t(), self.bias)
+
+
+class Cache:
+    """Keys and values of the tokens seen so far, one pair a layer, written in place."""
+
+    def __init__(self, config: Config, batch: int = 1) -> None:
+        shape = (batch, config.n_head, config.n_positions, config.n_embd // config.n_head)
+        self.keys = [rnn.zeros(*shape) for _ in range(config.n_layer)]
+        self.values = [rnn.zeros(*shape) for _ in range(config.n_layer)]
+        self.length = 0
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Writes the new tokens' keys and values behind the old ones; returns all. (B, H, T, C / H)"""
+        end = self.length + k.shape[2]
+        self.keys[layer][:, :, self.length : end] = k
+        self.values[layer][:, :, self.length : end] = v
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+
+class CausalSelfAttention(nn.Module):
+    """Each token looks at itself and at those before it."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        self.c_attn = Conv1D(config.n_embd, 3 * config.n_embd)
+        self.c_proj = Conv1D(config.n_embd, config.n_embd)
+        self.heads, self.layer = config.n_head, layer
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        B, T, C = x.shape
+        q, k, v = self.c_attn(x).split(C, dim=2)  # each (B, T, C)
+        q, k, v = (t.view(B, T, self.heads, C // self.heads).transpose(1, 2) for t in (q, k, v))
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1)  # (B, H, T, C / H)
+        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+
+
+class MLP(nn.Module):
+    """Two linear maps with a GELU between them."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        inner = config.n_inner or 4 * config.n_embd
+        self.c_fc = Conv1D(config.n_embd, inner)
+        self.c_proj = Conv1D(inner, config.n_embd)
+        self.approximate = "tanh" if config.activation_function != "gelu" else "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c_proj(F.gelu(self.c_fc(x), approximate=self.approximate))
+
+
+class Block(nn.Module):
+    """Attention, then the MLP, each added to what came in."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attn = CausalSelfAttention(config, layer)
+        self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        x = x + self.drop(self.attn(self.ln_1(x), cache))
+        return x + self.drop(self.mlp(self.ln_2(x)))
+
+
+class GPT2(nn.Module):
+    """Token ids to logits of the next token; the embedding table is also the last layer."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.h = nn.ModuleList([Block(config, layer) for layer in range(config.n_layer)])
+        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.drop = nn.Dropout(config.dropout)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        if config.tie_word_embeddings:
+            self.lm_head.weight = self.wte.weight
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Normal weights of 0.02, smaller where a residual stream adds them up (as GPT-2 was trained)."""
+        with rnn.no_grad():
+            for name, p in self.named_parameters():
+                if name.endswith("c_proj.weight"):
+                    p.normal_(0, 0.02 / math.sqrt(2 * self.config.n_layer))
+                elif "wte" in name or "wpe" in name or name == "lm_head.weight":
+                    p.normal_(0, 0.02)
+
+    def forward(self, tokens: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
+        """tokens (B, T) of integers -> logits (B, T, V), or (B, 1, V) of the last token.
+
+        Raises:
+            ValueError: more tokens than positions.
+        """
+        start = cache.length if cache is not None else 0
+        end = start + tokens.shape[1]
+        if end > self.config.n_positions:
+            raise ValueError(f"{end} tokens do not fit the context of {self.config.n_positions}")
+        x = self.drop(self.wte(tokens) + self.wpe(rnn.arange(start, end)))  # (B, T, C)
+        for block in self.h:
+            x = block(x, cache)
+        if cache is not None:
+            cache.length = end
+        return self.lm_head(self.ln_f(x[:, -1:] if last_only else x))
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """The mean cross-entropy of the targets (B, T), in nats a token."""
+        logits = self(tokens)
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
