@@ -293,6 +293,12 @@ rnn_ref rnn_binary(rnn_engine *e, int op, rnn_ref ra, rnn_ref rb, double p0) {
     return rnn_build_finish(e, &b);
 }
 
+/* Would the result in `out` have to be recorded? */
+static bool must_record(rnn_engine *e, rnn_ref out, rnn_ref a, rnn_ref b) {
+    if (!rnn_grad_mode()) return false;
+    return rnn_requires_grad(e, out) || rnn_requires_grad(e, a) || (b && rnn_requires_grad(e, b));
+}
+
 /* Results go straight into `out`: nothing is recorded, its memory is stamped. */
 static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b, const double *p) {
     rnn_view z, whole = *a;
@@ -332,7 +338,7 @@ static rnn_ref untangle(rnn_engine *e, rnn_ref out, rnn_ref a) {
 
 int rnn_unary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref ra, double p0, double p1) {
     if (out <= 0 || ra <= 0) return RNN_ETYPE;
-    if (composes(op)) return RNN_COMPOSE;
+    if (must_record(e, out, ra, 0)) return RNN_ERECORD;
     rnn_ref ca = untangle(e, out, ra);
     if (ca < 0) return (int)ca;
     rnn_view a;
@@ -346,7 +352,7 @@ int rnn_unary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref ra, double p0, do
 int rnn_binary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref ra, rnn_ref rb, double p0) {
     if (out <= 0 || ra <= 0 || rb <= 0) return RNN_ETYPE;
     if (rnn_dtype(ra) != rnn_dtype(rb)) return RNN_EDTYPE;
-    if (composes(op)) return RNN_COMPOSE;
+    if (must_record(e, out, ra, rb)) return RNN_ERECORD;
     rnn_ref ca = untangle(e, out, ra), cb = ca < 0 ? ca : untangle(e, out, rb);
     int code = (int)cb;
     if (cb > 0) {

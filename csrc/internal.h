@@ -153,15 +153,6 @@ typedef struct {
     uint8_t *flows; /* 0: a constant, or detached: no gradient goes there */
 } rnn_edge_list;
 
-enum { /* which values a backward kernel reads */
-    RNN_NEEDS_NOTHING = 0,
-    RNN_NEEDS_A = 1,
-    RNN_NEEDS_B = 2,
-    RNN_NEEDS_ALL = 4, /* every operand's */
-    RNN_NEEDS_Z = 8,   /* its own result */
-    RNN_COMPOSITE = 16 /* recorded as other operations at scalar resolution */
-};
-
 typedef struct {
     const char *name;       /* "mul" */
     const char *torch_name; /* "MulBackward0" */

@@ -11,23 +11,35 @@
 #ifndef RNN_OPS_H
 #define RNN_OPS_H
 
+enum { /* which values a backward kernel reads */
+    RNN_NEEDS_NOTHING = 0,
+    RNN_NEEDS_A = 1,
+    RNN_NEEDS_B = 2,
+    RNN_NEEDS_ALL = 4, /* every operand's */
+    RNN_NEEDS_Z = 8,   /* its own result */
+    RNN_COMPOSITE = 16, /* recorded as other operations at scalar resolution */
+    RNN_TRIG = 32       /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
+};
+
 #define C_ RNN_COMPOSITE
 #define A_ RNN_NEEDS_A
 #define B_ RNN_NEEDS_B
 #define Z_ RNN_NEEDS_Z
+#define T_ RNN_TRIG
 #define N_ RNN_NEEDS_NOTHING
 
 /*    NAME, name, torch_name, needs, forward, dz times the local derivative */
 #define RNN_UNARY_OPS(X) \
     X(ADD_SCALAR, "add_scalar", "AddBackward0", N_, a + p0, dz) \
+    X(SUB_SCALAR, "sub_scalar", "SubBackward0", C_ | N_, a - p0, dz) \
     X(RSUB_SCALAR, "rsub_scalar", "RsubBackward1", C_ | N_, p0 - a, -dz) \
     X(MUL_SCALAR, "mul_scalar", "MulBackward0", N_, a * p0, dz * p0) \
     X(DIV_SCALAR, "div_scalar", "DivBackward0", C_ | N_, a / p0, dz / p0) \
-    X(RDIV_SCALAR, "rdiv_scalar", "DivBackward0", C_ | A_ | Z_, p0 / a, -dz * z / a) \
-    X(POW_SCALAR, "pow_scalar", "PowBackward0", A_, F(powp)(a, p0), \
-      p0 == 0 ? 0 : p0 == 1 ? dz : (p0 * F(powp)(a, p0 - 1)) * dz) \
-    X(RPOW_SCALAR, "rpow_scalar", "PowBackward1", C_ | Z_, F(pow)(p0, a), \
-      z == 0 ? 0 : dz * (z * F(log)(p0))) \
+    X(RDIV_SCALAR, "rdiv_scalar", "MulBackward0", C_ | A_, (1 / a) * p0, -(dz * p0) * ((1 / a) * (1 / a))) \
+    X(POW_SCALAR, "pow_scalar", "PowBackward0", A_, F(powp)(a, p0, p1), \
+      p0 == 0 ? 0 : p0 == 1 ? dz : (p0 * F(powp)(a, p0 - 1, p1)) * dz) \
+    X(RPOW_SCALAR, "rpow_scalar", "PowBackward2", C_ | A_ | Z_, F(pow)(p0, a), \
+      p0 == 0 && a >= 0 ? 0 : dz * (z * F(log)(p0))) \
     X(NEG, "neg", "NegBackward0", C_ | N_, -a, -dz) \
     X(EXP, "exp", "ExpBackward0", Z_, F(exp)(a), z * dz) \
     X(EXP2, "exp2", "Exp2Backward0", C_ | Z_, F(exp2)(a), dz * z * (T)0.693147180559945309417) \
@@ -37,12 +49,12 @@
     X(LOG10, "log10", "Log10Backward0", C_ | A_, F(log10)(a), dz / (a * (T)2.30258509299404568402)) \
     X(LOG1P, "log1p", "Log1PBackward0", C_ | A_, F(log1p)(a), dz / (a + 1)) \
     X(SQRT, "sqrt", "SqrtBackward0", C_ | Z_, F(sqrt)(a), dz / (2 * z)) \
-    X(RSQRT, "rsqrt", "RsqrtBackward0", C_ | Z_, 1 / F(sqrt)(a), (T)-0.5 * dz * z * z * z) \
-    X(ABS, "abs", "AbsBackward0", C_ | A_, F(fabs)(a), a > 0 ? dz : a < 0 ? -dz : a == 0 ? 0 * dz : a) \
-    X(SIGN, "sign", "SignBackward0", C_ | N_, a > 0 ? 1 : a < 0 ? -1 : 0, 0) \
-    X(SIN, "sin", "SinBackward0", A_, F(sin)(a), dz * F(cos)(a)) \
-    X(COS, "cos", "CosBackward0", A_, F(cos)(a), dz * -F(sin)(a)) \
-    X(TAN, "tan", "TanBackward0", C_ | Z_, F(tan)(a), dz * (1 + z * z)) \
+    X(RSQRT, "rsqrt", "RsqrtBackward0", C_ | Z_, 1 / F(sqrt)(a), ((T)-0.5 * dz) * (z * z * z)) \
+    X(ABS, "abs", "AbsBackward0", C_ | A_, F(fabs)(a), a > 0 ? dz : a < 0 ? -dz : 0) \
+    X(SIGN, "sign", "SignBackward0", N_, a > 0 ? 1 : a < 0 ? -1 : 0, 0) \
+    X(SIN, "sin", "SinBackward0", A_ | T_, F(sin)(a), dz * F(cos)(a)) \
+    X(COS, "cos", "CosBackward0", A_ | T_, F(cos)(a), dz * -F(sin)(a)) \
+    X(TAN, "tan", "TanBackward0", C_ | Z_ | T_, F(tan)(a), dz * (1 + z * z)) \
     X(ASIN, "asin", "AsinBackward0", A_, F(asin)(a), dz / F(sqrt)(1 - a * a)) \
     X(ACOS, "acos", "AcosBackward0", A_, F(acos)(a), -dz / F(sqrt)(1 - a * a)) \
     X(ATAN, "atan", "AtanBackward0", A_, F(atan)(a), dz / (a * a + 1)) \
@@ -50,23 +62,31 @@
     X(COSH, "cosh", "CoshBackward0", C_ | A_, F(cosh)(a), dz * F(sinh)(a)) \
     X(TANH, "tanh", "TanhBackward0", C_ | Z_, F(tanh)(a), dz * (1 - z * z)) \
     X(ASINH, "asinh", "AsinhBackward0", C_ | A_, F(asinh)(a), dz / F(sqrt)(a * a + 1)) \
-    X(ACOSH, "acosh", "AcoshBackward0", C_ | A_, F(acosh)(a), dz / (F(sqrt)(a - 1) * F(sqrt)(a + 1))) \
+    X(ACOSH, "acosh", "AcoshBackward0", C_ | A_, F(acosh)(a), dz / F(sqrt)(a * a - 1)) \
     X(ATANH, "atanh", "AtanhBackward0", C_ | A_, F(atanh)(a), dz / (1 - a * a)) \
     X(SIGMOID, "sigmoid", "SigmoidBackward0", C_ | Z_, F(sigmoid)(a), dz * ((1 - z) * z)) \
     X(LOGSIGMOID, "logsigmoid", "LogSigmoidBackward0", C_ | A_, -F(softplus)(-a), dz * F(sigmoid)(-a)) \
-    X(RELU, "relu", "ReluBackward0", Z_, a > 0 ? a : a == a ? 0 : a, z <= 0 ? 0 : dz) \
+    X(RELU, "relu", "ReluBackward0", Z_, a < 0 ? 0 : a, z <= 0 ? 0 : dz) \
     X(LEAKY_RELU, "leaky_relu", "LeakyReluBackward0", C_ | A_, a > 0 ? a : a * p0, a > 0 ? dz : dz * p0) \
-    X(ELU, "elu", "EluBackward0", C_ | A_, a > 0 ? a : p0 * F(expm1)(a), a > 0 ? dz : dz * (p0 * F(exp)(a))) \
+    X(ELU, "elu", "EluBackward0", C_ | A_, a > 0 ? a * p1 : F(expm1)(a) * (p0 * p1), \
+      a <= 0 ? dz * (p0 * p1 * F(exp)(a)) : dz * p1) \
     X(GELU, "gelu", "GeluBackward0", C_ | A_, F(gelu)(a), dz * F(gelu_d)(a)) \
     X(GELU_TANH, "gelu_tanh", "GeluBackward0", C_ | A_, F(gelu_tanh)(a), dz * F(gelu_tanh_d)(a)) \
-    X(SILU, "silu", "SiluBackward0", C_ | A_, a * F(sigmoid)(a), dz * F(silu_d)(a)) \
+    X(SILU, "silu", "SiluBackward0", C_ | A_, F(silu)(a), dz * F(silu_d)(a)) \
+    X(MISH, "mish", "MishBackward0", C_ | A_, a * F(tanh)(F(softplus)(a)), dz * F(mish_d)(a)) \
     X(SOFTPLUS, "softplus", "SoftplusBackward0", C_ | A_, a * p0 > p1 ? a : F(softplus)(a * p0) / p0, \
       a * p0 > p1 ? dz : dz * F(sigmoid)(a * p0)) \
+    X(HARDTANH, "hardtanh", "HardtanhBackward0", C_ | A_, a < p0 ? p0 : a > p1 ? p1 : a, \
+      a <= p0 || a >= p1 ? 0 : dz) \
+    X(HARDSIGMOID, "hardsigmoid", "HardsigmoidBackward0", C_ | A_, \
+      (a + 3 < 0 ? 0 : a + 3 > 6 ? 6 : a + 3) / 6, a > -3 && a < 3 ? dz / 6 : 0) \
+    X(HARDSWISH, "hardswish", "HardswishBackward0", C_ | A_, a * (a + 3 < 0 ? 0 : a + 3 > 6 ? 6 : a + 3) / 6, \
+      a <= -3 ? 0 : a < 3 ? dz * (a / 3 + (T)0.5) : dz) \
     X(ERF, "erf", "ErfBackward0", A_, F(erf)(a), dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFC, "erfc", "ErfcBackward0", C_ | A_, F(erfc)(a), -dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(SQUARE, "square", "PowBackward0", C_ | A_, a * a, dz * (2 * a)) \
-    X(RECIPROCAL, "reciprocal", "ReciprocalBackward0", C_ | Z_, 1 / a, -dz * z * z) \
-    X(CLAMP, "clamp", "ClampBackward1", C_ | A_, a < p0 ? p0 : a > p1 ? p1 : a, a >= p0 && a <= p1 ? dz : 0) \
+    X(RECIPROCAL, "reciprocal", "ReciprocalBackward0", C_ | Z_, 1 / a, -dz * (z * z)) \
+    X(CLAMP, "clamp", "ClampBackward1", C_ | A_, F(clamp)(a, p0, p1), a >= p0 && a <= p1 ? dz : 0) \
     X(FLOOR, "floor", "FloorBackward0", N_, F(floor)(a), 0) \
     X(CEIL, "ceil", "CeilBackward0", N_, F(ceil)(a), 0) \
     X(ROUND, "round", "RoundBackward0", N_, F(rint)(a), 0) \
@@ -79,16 +99,29 @@
     X(SUB, "sub", "SubBackward0", C_ | N_, a - p0 * b, dz, -dz * p0) \
     X(MUL, "mul", "MulBackward0", A_ | B_, a * b, b * dz, a * dz) \
     X(DIV, "div", "DivBackward0", C_ | B_ | Z_, a / b, dz / b, -dz * (z / b)) \
+    X(DIV_TRUNC, "div_trunc", "DivBackward1", N_, F(trunc)(a / b), 0, 0) \
+    X(DIV_FLOOR, "div_floor", "DivBackward1", N_, F(floordiv)(a, b), 0, 0) \
     X(POW, "pow", "PowBackward1", A_ | B_ | Z_, F(pow)(a, b), b == 0 ? 0 : dz * (b * F(pow)(a, b - 1)), \
       a == 0 && b >= 0 ? 0 : dz * (z * F(log)(a))) \
     X(MAXIMUM, "maximum", "MaximumBackward0", A_ | B_, a > b ? a : b > a ? b : a == b ? a : a + b, \
-      a > b ? dz : a == b ? dz / 2 : 0, b > a ? dz : a == b ? dz / 2 : 0) \
-    X(MINIMUM, "minimum", "MinimumBackward0", A_ | B_, a < b ? a : b < a ? b : a == b ? a : a + b, \
-      a < b ? dz : a == b ? dz / 2 : 0, b < a ? dz : a == b ? dz / 2 : 0) \
-    X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), dz * b / (a * a + b * b), \
-      -dz * a / (a * a + b * b)) \
+      a < b ? 0 : a == b ? dz / 2 : dz, b < a ? 0 : a == b ? dz / 2 : dz) \
+    X(MINIMUM, "minimum", "MinimumBackward0", C_ | A_ | B_, a < b ? a : b < a ? b : a == b ? a : a + b, \
+      a > b ? 0 : a == b ? dz / 2 : dz, b > a ? 0 : a == b ? dz / 2 : dz) \
+    X(FMAX, "fmax", "FmaxBackward0", C_ | A_ | B_, a >= b || b != b ? a : b, a >= b || b != b ? dz : 0, \
+      a >= b || b != b ? 0 : dz) \
+    X(FMIN, "fmin", "FminBackward0", C_ | A_ | B_, a <= b || b != b ? a : b, a <= b || b != b ? dz : 0, \
+      a <= b || b != b ? 0 : dz) \
+    X(LERP, "lerp", "LerpBackward0", C_ | N_, p0 < (T)0.5 ? a + p0 * (b - a) : b - (b - a) * (1 - p0), \
+      dz * (1 - p0), dz * p0) \
+    X(HYPOT, "hypot", "HypotBackward0", C_ | A_ | B_ | Z_, F(hypot)(a, b), dz * (a / z), dz * (b / z)) \
+    X(LOGADDEXP, "logaddexp", "LogaddexpBackward0", C_ | A_ | B_, F(logaddexp)(a, b), \
+      dz / (1 + F(exp)(b - a)), dz / (1 + F(exp)(a - b))) \
+    X(XLOGY, "xlogy", "XlogyBackward0", C_ | A_ | B_, b != b ? b : a == 0 ? 0 : a * F(log)(b), \
+      dz == 0 || (a == 0 && b <= 0) ? 0 : dz * F(log)(b), dz * a / b) \
+    X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), dz * b * (1 / (a * a + b * b)), \
+      dz * -a * (1 / (a * a + b * b))) \
     X(FMOD, "fmod", "FmodBackward0", A_ | B_, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
-    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floor)(a / b))
+    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floordiv)(a, b))
 
 /*    NAME, name, torch_name, arity, needs, function: rnn_<function>_backward and rnn_<function>_edges */
 #define RNN_OTHER_OPS(X) \

@@ -48,7 +48,8 @@ enum {
     RNN_ERUNTIME = -4, /* RuntimeError */
     RNN_ETYPE = -5,    /* TypeError */
     RNN_COMPOSE = -100, /* not an error: scalar resolution, the caller records the composition instead */
-    RNN_EDTYPE = -101   /* not an error: the operands' dtypes differ, the caller promotes and calls again */
+    RNN_EDTYPE = -101,  /* not an error: the operands' dtypes differ, the caller promotes and calls again */
+    RNN_ERECORD = -102  /* not an error: must be recorded: the caller computes out of place, then rebinds or assigns */
 };
 
 /* ---- the engine ------------------------------------------------------------------------------------------------ */
@@ -131,7 +132,7 @@ rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref t, int64_t dim, int all);
 
 rnn_ref rnn_unary(rnn_engine *e, int op, rnn_ref a, double p0, double p1);
 rnn_ref rnn_binary(rnn_engine *e, int op, rnn_ref a, rnn_ref b, double p0); /* broadcasts */
-/* The same into `out`, nothing recorded: refused where out needs gradients. */
+/* The same into `out`, nothing recorded: RNN_ERECORD where it would have to be. */
 int rnn_unary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref a, double p0, double p1);
 int rnn_binary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref a, rnn_ref b, double p0);
 /* dst[...] = src, broadcast. Recorded (dst then looks at a new span) where gradients are wanted. */

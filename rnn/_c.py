@@ -37,6 +37,7 @@ register_classes: Any = _types["register_classes"]
 
 COMPOSE = -100  # scalar resolution: record the composition instead
 EDTYPE = -101  # the operands' dtypes differ: promote, then call again
+ERECORD = -102  # must be recorded: compute out of place, then rebind or assign
 
 _EXCEPTIONS = {
     -1: MemoryError,
