@@ -293,38 +293,79 @@ static int end_result(rnn_engine *e, const product *p, int k, const result *r) {
     return rnn_accumulate(e, &job);
 }
 
-/* da = dz b^T (k = 0), db = a^T dz (k = 1). A gradient that lies transposed is made transposed. */
-static int backward_operand(rnn_engine *e, uint32_t id, int k, const product *p, const void *dz, const void *other) {
-    result r = {0};
-    matrix z, o;
-    const int dtype = rnn_at(e, id)->dtype, dims = p->batch_dims;
-    int failed = begin_result(e, id, k, p, &r);
-    if (failed || !r.t.wanted) return failed;
-    const double beta = r.t.fresh && !r.temp ? 0 : 1;
-    const bool flip = r.col != 1;
-    /* seen untransposed: dz is (m, n), other^T is (n, k) or (k, m) */
-    failed = as_matrix(e, dtype, dz, p->m, p->n, p->n, 1, dims, p->batch, p->c_batch, &z);
-    if (!failed && k == 0)
-        failed = as_matrix(e, dtype, other, p->n, p->k, p->b_col, p->b_row, dims, p->batch, p->b_batch, &o);
-    else if (!failed)
-        failed = as_matrix(e, dtype, other, p->k, p->m, p->a_col, p->a_row, dims, p->batch, p->a_batch, &o);
-    if (!failed) {
-        const matrix *left = k == 0 ? &z : &o, *right = k == 0 ? &o : &z;
-        const int64_t inner = k == 0 ? p->n : p->m;
-        if (flip) { /* C^T = right^T left^T */
-            matrix l = *right, q = *left;
-            l.trans = !l.trans;
-            q.trans = !q.trans;
-            multiply(e, dtype, dims, p->batch, &l, &q, r.cols, r.rows, inner, beta, r.data, r.col, r.batch_stride);
-        } else {
-            multiply(e, dtype, dims, p->batch, left, right, r.rows, r.cols, inner, beta, r.data, r.row,
-                     r.batch_stride);
-        }
-        failed = end_result(e, p, k, &r);
-        rnn_drop_block(e, o.temp);
+/* One operand's gradient, as a gemm that is ready to run: da = dz b^T (k = 0), db = a^T dz (k = 1). */
+typedef struct {
+    rnn_engine *e;
+    const product *p;
+    result r;
+    matrix z, other;
+    int k, dtype;
+} half;
+
+static int begin_half(uint32_t id, const void *dz, const void *other, half *h) {
+    rnn_engine *e = h->e;
+    const product *p = h->p;
+    const int dims = p->batch_dims;
+    int failed = begin_result(e, id, h->k, p, &h->r);
+    if (failed || !h->r.t.wanted) return failed;
+    failed = as_matrix(e, h->dtype, dz, p->m, p->n, p->n, 1, dims, p->batch, p->c_batch, &h->z);
+    if (failed) return failed;
+    /* b^T is (n, k), a^T is (k, m) */
+    if (h->k == 0)
+        return as_matrix(e, h->dtype, other, p->n, p->k, p->b_col, p->b_row, dims, p->batch, p->b_batch, &h->other);
+    return as_matrix(e, h->dtype, other, p->k, p->m, p->a_col, p->a_row, dims, p->batch, p->a_batch, &h->other);
+}
+
+/* A gradient that lies transposed is made transposed: C^T = right^T left^T. */
+static void multiply_half(const half *h) {
+    const product *p = h->p;
+    const result *r = &h->r;
+    matrix left = h->k == 0 ? h->z : h->other, right = h->k == 0 ? h->other : h->z;
+    const int64_t inner = h->k == 0 ? p->n : p->m;
+    const double beta = r->t.fresh && !r->temp ? 0 : 1;
+    if (!r->t.wanted) return;
+    if (r->col == 1) {
+        multiply(h->e, h->dtype, p->batch_dims, p->batch, &left, &right, r->rows, r->cols, inner, beta, r->data, r->row,
+                 r->batch_stride);
+        return;
     }
-    rnn_drop_block(e, z.temp);
-    rnn_drop_block(e, r.temp);
+    left.trans = !left.trans;
+    right.trans = !right.trans;
+    multiply(h->e, h->dtype, p->batch_dims, p->batch, &right, &left, r->cols, r->rows, inner, beta, r->data, r->col,
+             r->batch_stride);
+}
+
+static void half_task(void *ctx, int64_t begin, int64_t end) {
+    const half *h = ctx;
+    for (int64_t i = begin; i < end; i++) multiply_half(&h[i]);
+}
+
+static int end_half(half *h, int failed) {
+    if (!failed && h->r.t.wanted) failed = end_result(h->e, h->p, h->k, &h->r);
+    rnn_drop_block(h->e, h->z.temp);
+    rnn_drop_block(h->e, h->other.temp);
+    rnn_drop_block(h->e, h->r.temp);
+    return failed;
+}
+
+/* Small products share the threads one each; large ones each use them all. Both halves of a x a go one by one, because
+ * they add to the same gradient. */
+static int run_halves(rnn_engine *e, uint32_t id, const product *p, half *h, const void *dz, const void *a,
+                      const void *b, bool apart) {
+    const double work = (double)p->m * (double)p->n * (double)p->k * (double)rnn_numel(p->batch_dims, p->batch);
+    int failed = 0;
+    if (apart && work < 1 << 22 && work > 1 << 14) {
+        failed = begin_half(id, dz, b, &h[0]);
+        if (!failed) failed = begin_half(id, dz, a, &h[1]);
+        if (!failed) rnn_parallel_for(e->pool, 2, 1, half_task, h);
+        failed = end_half(&h[0], failed);
+        return end_half(&h[1], failed);
+    }
+    for (int k = 0; k < 2 && !failed; k++) {
+        failed = begin_half(id, dz, k ? a : b, &h[k]);
+        if (!failed) multiply_half(&h[k]);
+        failed = end_half(&h[k], failed);
+    }
     return failed;
 }
 
@@ -338,9 +379,10 @@ int rnn_matmul_backward(rnn_engine *e, uint32_t id) {
     int failed = plan(e, &a, &b, &p, &ndim, shape);
     if (failed) return failed;
     fold(&p);
-    const void *dz = rnn_span_grad(e, id);
-    failed = backward_operand(e, id, 0, &p, dz, rnn_view_data(e, &b));
-    return failed ? failed : backward_operand(e, id, 1, &p, dz, rnn_view_data(e, &a));
+    half h[2] = {{.e = e, .p = &p, .dtype = rnn_at(e, id)->dtype, .k = 0},
+                 {.e = e, .p = &p, .dtype = rnn_at(e, id)->dtype, .k = 1}};
+    return run_halves(e, id, &p, h, rnn_span_grad(e, id), rnn_view_data(e, &a), rnn_view_data(e, &b),
+                      a.span != b.span);
 }
 
 /* c = sum over t of a[.., i, t] b[.., t, j] */
