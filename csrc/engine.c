@@ -64,7 +64,7 @@ static uint64_t machine_memory(void) {
 
 static int init_locks(rnn_engine *e) {
     pthread_mutexattr_t recursive;
-    if (pthread_mutex_init(&e->lock, NULL)) return -1;
+    if (pthread_mutex_init(&e->lock, NULL) || pthread_mutex_init(&e->random_lock, NULL)) return -1;
     if (pthread_mutexattr_init(&recursive)) return -1;
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     int failed = pthread_mutex_init(&e->backward_lock, &recursive);
@@ -85,10 +85,12 @@ static void before_fork(void) {
     if (!forked) return;
     pthread_mutex_lock(&forked->backward_lock);
     pthread_mutex_lock(&forked->lock);
+    pthread_mutex_lock(&forked->random_lock);
 }
 
 static void after_fork_parent(void) {
     if (!forked) return;
+    pthread_mutex_unlock(&forked->random_lock);
     pthread_mutex_unlock(&forked->lock);
     pthread_mutex_unlock(&forked->backward_lock);
 }
@@ -109,7 +111,7 @@ rnn_engine *rnn_new(void) {
         return NULL;
     }
     choose_kernels(e);
-    rnn_rng_seed(&e->rng, 5489);
+    rnn_rng_seed(&e->rng, RNN_RNG_DEFAULT_SEED);
     static bool registered;
     if (!registered) registered = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     if (!forked) forked = e;

@@ -190,6 +190,7 @@ struct rnn_engine {
     rnn_gemm_env gemm;
     rnn_pool *pool;
     rnn_rng rng;
+    pthread_mutex_t random_lock; /* of all generators; nothing else is locked while it is held */
 };
 
 /* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not mix. */

@@ -33,6 +33,7 @@
 
 typedef struct rnn_engine rnn_engine;
 typedef struct rnn_pass rnn_pass;
+typedef struct rnn_rng rnn_rng; /* a stream of random numbers: torch.Generator */
 typedef int64_t rnn_ref; /* a tensor handle; 0 is none */
 
 enum { RNN_F32 = 0, RNN_F64 = 1 };
@@ -96,6 +97,10 @@ rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, doubl
  * Python object that keeps it alive, given back when the last user has gone. */
 rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *data,
                    int64_t offset, int64_t nodes, int64_t owner);
+rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data); /* a copy */
+rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride);
+rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double step);
+rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start, double end); /* both included */
 void rnn_release(rnn_engine *e, rnn_ref t);
 
 int rnn_ndim(rnn_ref t);
@@ -113,6 +118,34 @@ const char *rnn_view_name(int view_op); /* PyTorch's: "ViewBackward0"; "" for 0 
 uint32_t rnn_span_of(rnn_ref t);
 int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b);
 double rnn_item(rnn_engine *e, rnn_ref t, int64_t position); /* the element at a position in row-major order */
+
+/* ---- random numbers: PyTorch's stream (random.h) ------------------------------------------------------------------ */
+
+enum { /* how floats are drawn, and from which parameters a, b */
+    RNN_R_UNIFORM,       /* from, to */
+    RNN_R_NORMAL,        /* mean, std */
+    RNN_R_NORMAL_SERIAL, /* mean, std: as PyTorch fills what is not contiguous */
+    RNN_R_EXPONENTIAL,   /* lambda */
+    RNN_R_CAUCHY,        /* median, sigma */
+    RNN_R_LOG_NORMAL,    /* mean, std */
+    RNN_R_GEOMETRIC,     /* p */
+    RNN_R_BERNOULLI,     /* p */
+    RNN_R_DROPOUT        /* p: 0, or 1 / (1 - p) */
+};
+enum { RNN_R_RANGE, RNN_R_INT63, RNN_R_PERMUTATION, RNN_R_WORDS }; /* integers; RANGE: low <= x < high; WORDS: uint32_t */
+rnn_rng *rnn_generator(rnn_engine *e, int fresh); /* the engine's default one, or a new one; NULL: no memory */
+void rnn_generator_free(rnn_rng *g);              /* a new one */
+void rnn_generator_seed(rnn_engine *e, rnn_rng *g, uint64_t seed);
+uint64_t rnn_generator_initial(rnn_rng *g); /* the seed */
+void rnn_generator_get(rnn_engine *e, rnn_rng *g, uint8_t *state); /* 5,056 bytes, as PyTorch has them */
+int rnn_generator_set(rnn_engine *e, rnn_rng *g, const uint8_t *state);
+rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, const int64_t *shape, double a, double b);
+int rnn_random_fill(rnn_engine *e, rnn_rng *g, int kind, int dtype, int64_t n, void *out, double a, double b);
+int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, int64_t low, int64_t high);
+int rnn_random_flips(rnn_engine *e, rnn_rng *g, int dtype, int64_t n, const void *p, void *out); /* out[i] < p[i] */
+/* multinomial: k draws from each of the rows of n weights */
+int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_t rows, int64_t n, int64_t k,
+                     int replacement, int64_t *out);
 
 /* Views: the same nodes, another shape. view_op is only a name for grad_fn. */
 rnn_ref rnn_alias(rnn_engine *e, rnn_ref t);

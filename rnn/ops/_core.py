@@ -33,6 +33,11 @@ def set_tensor_class(cls: Any) -> None:
     _classes[:] = [cls]
 
 
+def tensor_class() -> Any:
+    """The class Tensor."""
+    return _classes[0]
+
+
 def is_tensor(x: object) -> bool:
     """Whether x is a Tensor."""
     return isinstance(x, Handle)
@@ -48,7 +53,7 @@ def wrap(array: Any) -> Tensor:
     array = np.asarray(array)
     if array.dtype in NUMPY_NODE_DTYPES:
         return nodes(array)
-    t: Tensor = _classes[0].__new__(_classes[0])
+    t: Tensor = Handle.__new__(_classes[0])
     t._array = array
     return t
 
@@ -56,13 +61,9 @@ def wrap(array: Any) -> Tensor:
 def nodes(array: Array) -> Tensor:
     """A leaf with a copy of a float32 or float64 array (other dtypes become float32)."""
     code = 1 if array.dtype == np.float64 else 0
-    h = lib.rnn_empty(E, code, array.ndim, _c.dims(array.shape))
-    if h < 0:
-        fail(h)
-    t: Tensor = adopt(h)
-    if array.size:
-        array_of(t)[...] = array
-    return t
+    array = np.asarray(array, NUMPY_NODE_DTYPES[code], order="C")
+    h = lib.rnn_from_memory(E, code, array.ndim, array.shape, ffi.from_buffer(array))
+    return adopt(h) if h > 0 else fail(h)
 
 
 def array_of(t: Tensor) -> Array:

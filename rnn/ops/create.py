@@ -1,0 +1,695 @@
+"""Making tensors of sizes and rules: filled, ranges, and like others.
+
+From data: from_data.py. Random ones: rnn/random.py. A float tensor is one call into C; an integer
+or boolean one is a NumPy array.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _dtypes, _shapes
+from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib
+from rnn._dtypes import dtype as Dtype
+from rnn._size import CPU, check_device
+from rnn.ops import _core
+from rnn.ops._core import CODES, array_of, dtype_of
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_GRADLESS = "Only Tensors of floating point and complex dtype can require gradients"
+
+# ---- what the functions below share --------------------------------------------------------------
+
+
+def real_dtype(dtype: Any, default: Dtype | None = None) -> Dtype:
+    """The dtype that was asked for (None: `default`, or the default dtype), if tensors can have it.
+
+    Raises:
+        TypeError: it is no dtype.
+        NotImplementedError: it is float16 or bfloat16.
+    """
+    if dtype is None:
+        return default or _dtypes.get_default_dtype()
+    found = _dtypes.as_dtype(dtype)
+    if found is _dtypes.float16 or found is _dtypes.bfloat16:
+        raise NotImplementedError(
+            f"{found} is only a name here: tensors of floats are float32 or float64"
+        )
+    return found
+
+
+def sizes(args: Sequence[Any], size: Any, function: str, position: int = 1) -> Sequence[int]:
+    """The shape in f(2, 3), f((2, 3)), f(size=(2, 3)).
+
+    Raises:
+        TypeError: there is none, or a size is no integer.
+    """
+    if size is not None:
+        args = (size,)
+    given: Sequence[Any] = (
+        args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    )
+    for n in given:
+        if type(n) is not int:
+            return _shapes.as_size_args(args, function, position=position)
+    return given if args else _shapes.as_size_args(args, function, position=position)
+
+
+def refuse(shape: Iterable[int], code: int = -2) -> Any:
+    """Raises for a shape that no tensor can have."""
+    shape = list(shape)
+    for n in shape:
+        if n < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {shape}")
+    if any(n >= 2**63 for n in shape):
+        raise ValueError(f"a size in shape {shape} does not fit 64 bits")
+    if code < 0:
+        fail(code)
+
+
+def integers(array: Any, requires_grad: bool) -> Tensor:
+    """A tensor over a NumPy array that is not of a float dtype."""
+    if requires_grad:
+        raise RuntimeError(_GRADLESS)
+    return _core.wrap(array)
+
+
+def _array(make: Any, shape: Sequence[int], *args: Any) -> Any:
+    """make(shape, *args) in NumPy, with our errors and under the memory limit."""
+    try:
+        count = math.prod(shape)
+        if count * np.dtype(args[-1]).itemsize > _limit():
+            limit = f"the memory limit of {_limit()} bytes"
+            raise MemoryError(f"{make.__name__}: shape {list(shape)} does not fit {limit}")
+        return make(shape, *args)
+    except (ValueError, MemoryError):
+        refuse(shape, 0)
+        if count >= 2**60:
+            raise ValueError(f"shape {list(shape)} has more elements than can be counted") from None
+        raise
+
+
+def _limit() -> int:
+    out = ffi.new("uint64_t[6]")
+    lib.rnn_memory(E, out)
+    return int(out[0])
+
+
+def _filled(
+    shape: Sequence[int], value: Any, dtype: Any, device: Any, requires_grad: bool
+) -> Tensor:
+    """A tensor of one value."""
+    if device is not None and device is not CPU:
+        check_device(device)
+    to = real_dtype(dtype)
+    code = CODES.get(to)
+    if code is None:
+        return integers(_array(np.full, shape, value, to.storage), requires_grad)
+    try:
+        h = lib.rnn_full(E, code, len(shape), shape, value)
+    except OverflowError:
+        refuse(shape)
+    if h < 0:
+        refuse(shape, h)
+    if requires_grad:
+        lib.rnn_set_requires_grad(E, h, 1)
+    return adopt(h)  # type: ignore[no-any-return]
+
+
+def uninitialised(shape: Sequence[int], dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    if device is not None and device is not CPU:
+        check_device(device)
+    to = real_dtype(dtype)
+    code = CODES.get(to)
+    if code is None:
+        return integers(_array(np.empty, shape, to.storage), requires_grad)
+    try:
+        h = lib.rnn_empty(E, code, len(shape), shape)
+    except OverflowError:
+        refuse(shape)
+    if h < 0:
+        refuse(shape, h)
+    if requires_grad:
+        lib.rnn_set_requires_grad(E, h, 1)
+    return adopt(h)  # type: ignore[no-any-return]
+
+
+def number(x: Any, function: str, name: str, position: int) -> Any:
+    """x as a Python number: a number of Python's or NumPy's, a tensor of one element, a Value.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(x, (int, float)):
+        return x
+    if isinstance(x, (Handle, np.number, np.bool_, ValueBase)) or (
+        isinstance(x, np.ndarray) and x.size == 1
+    ):
+        return x.item()
+    kind = type(x).__name__
+    raise TypeError(
+        f"{function}(): argument '{name}' (position {position}) must be Number, not {kind}"
+    )
+
+
+# ---- filled --------------------------------------------------------------------------------------
+
+
+def _into(t: Tensor, out: Tensor | None) -> Tensor:
+    return t if out is None else _core.view_as_result(t, out)
+
+
+def zeros(
+    *args: Any,
+    size: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of zeros, of the sizes given one by one or as a tuple (torch.zeros).
+
+    Raises:
+        RuntimeError: a size is negative.
+        ValueError: there are more elements than can be counted.
+        MemoryError: they do not fit the memory limit.
+    """
+    dtype = dtype_of(out) if out is not None and dtype is None else dtype
+    return _into(_filled(sizes(args, size, "zeros"), 0, dtype, device, requires_grad), out)
+
+
+def ones(
+    *args: Any,
+    size: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of ones (torch.ones); see zeros."""
+    dtype = dtype_of(out) if out is not None and dtype is None else dtype
+    return _into(_filled(sizes(args, size, "ones"), 1, dtype, device, requires_grad), out)
+
+
+def empty(
+    *args: Any,
+    size: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """A tensor whose values are whatever is in its memory (torch.empty); see zeros."""
+    dtype = dtype_of(out) if out is not None and dtype is None else dtype
+    return _into(uninitialised(sizes(args, size, "empty"), dtype, device, requires_grad), out)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of one value (torch.full); an int makes int64, a float the default dtype.
+
+    Raises:
+        TypeError: size is no tuple of ints, or the value no number.
+        RuntimeError: the dtype does not hold the value.
+    """
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
+    value = number(fill_value, "full", "fill_value", 2)
+    if dtype is None:
+        dtype = _dtypes.scalar_dtype(value) if out is None else dtype_of(out)
+    return _into(_full(sizes((size,), None, "full"), value, dtype, device, requires_grad), out)
+
+
+def _full(shape: Sequence[int], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    """_filled with a number of the user's, which the dtype must hold."""
+    to = real_dtype(dtype)
+    if to not in CODES:
+        value = held(value, to)
+    return _filled(shape, value, to, device, requires_grad)
+
+
+def held(value: Any, to: Dtype) -> Any:
+    """A number as a dtype of integers or bool holds it.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    if to is _dtypes.bool_:
+        return bool(value)
+    info = _dtypes.iinfo(to)
+    low = -info.max if to is _dtypes.uint8 else info.min
+    if not low <= value <= info.max:
+        raise RuntimeError(f"value cannot be converted to type {to.name}_t without overflow")
+    return int(value) % 256 if to is _dtypes.uint8 else int(value)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Ones on the diagonal, else zeros: (n, m), or (n, n) (torch.eye)."""
+    check_device(device)
+    m = n if m is None else m
+    for position, (name, x) in enumerate((("n", n), ("m", m)), 1):
+        if not isinstance(x, (int, np.integer)) or isinstance(x, bool):
+            kind = type(x).__name__
+            raise TypeError(
+                f"eye(): argument '{name}' (position {position}) must be int, not {kind}"
+            )
+        if x < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {x}")
+    dtype = dtype_of(out) if out is not None and dtype is None else dtype
+    t = _filled((int(n), int(m)), 0, dtype, None, requires_grad)
+    np.fill_diagonal(array_of(t), 1)
+    return _into(t, out)
+
+
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A 0-d tensor of a number, of the default dtype (torch.scalar_tensor)."""
+    return _full((), number(s, "scalar_tensor", "s", 1), real_dtype(dtype), device, requires_grad)
+
+
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """An uninitialised tensor with given strides (torch.empty_strided)."""
+    check_device(device)
+    return strided(
+        sizes((size,), None, "empty_strided"),
+        sizes((stride,), None, "empty_strided", 2),
+        real_dtype(dtype),
+        requires_grad,
+    )
+
+
+def strided(
+    shape: Sequence[int], stride: Sequence[int], dtype: Dtype, requires_grad: bool = False
+) -> Tensor:
+    """An uninitialised tensor of a dtype with strides, in elements."""
+    code = CODES.get(dtype)
+    if code is not None:
+        t: Tensor = adopt(check(lib.rnn_empty_strided(E, code, len(shape), shape, stride)))
+        return t.requires_grad_() if requires_grad else t
+    nodes = 1 + sum([(n - 1) * s for n, s in zip(shape, stride)])
+    flat = np.empty(nodes, dtype.storage)
+    in_bytes = [s * flat.itemsize for s in stride]
+    return integers(np.lib.stride_tricks.as_strided(flat, shape, in_bytes), requires_grad)
+
+
+# ---- ranges --------------------------------------------------------------------------------------
+
+
+def arange(
+    *args: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """start, start + step, ... below end (torch.arange).
+
+    arange(end), arange(start, end), arange(start, end, step); int64 where all of them are ints,
+    else of the default dtype.
+
+    Raises:
+        RuntimeError: step is 0, leads away from end, or a bound is infinite or not a number.
+        TypeError: one is no number.
+    """
+    if device is not None and device is not CPU:
+        check_device(device)
+    names = ("end",) if len(args) == 1 and end is None else ("start", "end", "step")
+    given = {"start": start, "end": end, "step": step}
+    if len(args) > 3 or any(given[name] is not None for name in names[: len(args)]):
+        raise TypeError("arange() takes (end), (start, end) or (start, end, step)")
+    given |= dict(zip(names, args))
+    if given["end"] is None:
+        if "end" in names[: len(args)]:
+            raise TypeError("arange(): argument 'end' (position 1) must be Number, not NoneType")
+        raise TypeError('arange() missing 1 required positional arguments: "end"')
+    if len(args) == 3 and args[2] is None:
+        raise TypeError("arange(): argument 'step' (position 3) must be Number, not NoneType")
+    first = 0 if given["start"] is None else number(given["start"], "arange", "start", 1)
+    last = number(given["end"], "arange", "end", len(names[: names.index("end") + 1]))
+    by = 1 if given["step"] is None else number(given["step"], "arange", "step", 3)
+    if dtype is None:
+        default = _dtypes.int64
+        if isinstance(first, float) or isinstance(last, float) or isinstance(by, float):
+            default = _dtypes.get_default_dtype()
+        to = default if out is None else dtype_of(out)
+    else:
+        to = real_dtype(dtype)
+    return _into(_arange(first, last, by, to, requires_grad), out)
+
+
+def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> Tensor:
+    code = CODES.get(to)
+    if to is _dtypes.bool_:
+        raise NotImplementedError("\"arange_cpu\" not implemented for 'Bool'")
+    if code is None and int(by) == 0 and by:
+        raise ValueError("step must be nonzero")
+    if by == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(first) and math.isfinite(last)):
+        raise RuntimeError(f"unsupported range: {first:g} -> {last:g}")
+    if first > last if by > 0 else first < last:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if to is _dtypes.int64:  # counted in integers
+        first, last, by = int(first), int(last), int(by)
+        n = -((first - last) // by)
+    else:
+        size = math.ceil((float(last) - float(first)) / by) if math.isfinite(by) else 0
+        if not 0 <= size < 2**63:
+            raise RuntimeError("invalid size, possible overflow?")
+        n = int(size)
+    if code is not None:
+        h = lib.rnn_arange(E, code, n, first, by)
+        if h < 0:
+            fail(h)
+        if requires_grad:
+            lib.rnn_set_requires_grad(E, h, 1)
+        return adopt(h)  # type: ignore[no-any-return]
+    array = _array(np.empty, (n,), np.int64)
+    np.multiply(np.arange(n), int(by), out=array)
+    array += int(first)
+    return integers(array.astype(to.storage, copy=False), requires_grad)
+
+
+def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
+    """start, start + step, ... up to and with end (torch.range; deprecated there: see arange)."""
+    to = real_dtype(options.pop("dtype", None))
+    if end is None:
+        start, end = 0, start
+    n = math.floor((end - start) / step) + 1
+    return _arange(start, start + step * (n - 0.5), step, to, options.pop("requires_grad", False))
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers in equal distances from start to end, both included (torch.linspace).
+
+    Raises:
+        RuntimeError: steps is negative, or start or end a tensor of more than one element.
+        TypeError: start or end is no number, steps no int.
+    """
+    first, last, to = _line("linspace", start, end, steps, out, dtype, device)
+    code = CODES.get(to)
+    if code is not None:
+        h = lib.rnn_linspace(E, code, steps, first, last)
+        t: Tensor = adopt(h) if h > 0 else fail(h)
+        return _into(t.requires_grad_() if requires_grad else t, out)
+    first, last = held(first, to), held(last, to)
+    return _into(
+        integers(
+            _line_array(first, last, int(steps), np.float64).astype(to.storage), requires_grad
+        ),
+        out,
+    )
+
+
+def _line(
+    function: str, start: Any, end: Any, steps: Any, out: Tensor | None, dtype: Any, device: Any
+) -> Any:
+    """The checked arguments of linspace and logspace: start, end, dtype."""
+    check_device(device)
+    for x in (start, end):
+        if isinstance(x, Handle) and x._shape:
+            raise RuntimeError(
+                f"{function} only supports 0-dimensional start and end tensors, but got start with "
+                f"{len(x._shape)} dimension(s)."
+            )
+    if not isinstance(steps, (int, np.integer)) or isinstance(steps, bool):
+        raise TypeError(
+            f"{function}(): argument 'steps' (position 3) must be int, not {type(steps).__name__}"
+        )
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    to = real_dtype(dtype, None if out is None else dtype_of(out))
+    if to is _dtypes.bool_:
+        raise NotImplementedError(f"\"{function}_cpu\" not implemented for 'Bool'")
+    return number(start, function, "start", 1), number(end, function, "end", 2), to
+
+
+def _line_array(first: Any, last: Any, steps: int, kind: Any) -> Any:
+    """From both ends to the middle, rounded as a float type rounds."""
+    if steps < 2:
+        return np.full(steps, first, kind)
+    low, high = kind(first), kind(last)
+    i = np.arange(steps).astype(kind)
+    step = (high - low) / kind(steps - 1)
+    return np.where(np.arange(steps) < steps // 2, low + step * i, high - step * i[::-1])
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """base to the power of linspace(start, end, steps) (torch.logspace)."""
+    first, last, to = _line("logspace", start, end, steps, out, dtype, device)
+    kind = np.float32 if to is _dtypes.float32 else np.float64
+    with np.errstate(all="ignore"):
+        array = np.power(
+            np.float64(base), _line_array(first, last, int(steps), kind).astype(np.float64)
+        )
+        array = array.astype(to.storage)
+    if to not in CODES:
+        return _into(integers(array, requires_grad), out)
+    t = _core.nodes(array)
+    return _into(t.requires_grad_() if requires_grad else t, out)
+
+
+# ---- like another tensor -------------------------------------------------------------------------
+
+
+def _is_plain(t: Tensor) -> bool:
+    if t._h:
+        return bool(lib.rnn_is_contiguous(E, t._h))
+    return bool(t._array.flags.c_contiguous)
+
+
+def dense_strides(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Strides without holes for `shape`, in the order of `strides` (torch's preserve_format)."""
+    order = sorted(np.arange(len(shape)).tolist(), key=lambda d: (-strides[d], d))
+    found, step = [0] * len(shape), 1
+    for d in reversed(order):
+        found[d] = step
+        step *= max(shape[d], 1)
+    return found
+
+
+def element_strides(t: Tensor) -> Sequence[int]:
+    """The strides of a tensor, in elements."""
+    if t._h:
+        return t._strides  # type: ignore[no-any-return]
+    return [s // t._array.itemsize for s in t._array.strides]
+
+
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """An uninitialised tensor of input's shape, dtype and order of memory (torch.empty_like)."""
+    to = real_dtype(dtype, dtype_of(input))
+    if _is_plain(input) or str(memory_format).endswith("contiguous_format"):
+        return uninitialised(input._shape, to, device, requires_grad)
+    check_device(device)
+    shape = input._shape
+    return strided(shape, dense_strides(shape, element_strides(input)), to, requires_grad)
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """A tensor of one value, of input's shape and dtype (torch.full_like)."""
+    to = real_dtype(dtype, dtype_of(input))
+    value = number(fill_value, "full_like", "fill_value", 2)
+    if _is_plain(input) or str(memory_format).endswith("contiguous_format"):
+        return _full(input._shape, value, to, device, requires_grad)
+    t = empty_like(input, dtype=to, device=device)
+    array_of(t)[...] = value if to in CODES else held(value, to)
+    return t.requires_grad_() if requires_grad else t
+
+
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Zeros of input's shape and dtype (torch.zeros_like)."""
+    return full_like(
+        input,
+        0,
+        dtype=dtype,
+        device=device,
+        requires_grad=requires_grad,
+        memory_format=memory_format,
+    )
+
+
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Ones of input's shape and dtype (torch.ones_like)."""
+    return full_like(
+        input,
+        1,
+        dtype=dtype,
+        device=device,
+        requires_grad=requires_grad,
+        memory_format=memory_format,
+    )
+
+
+def new_zeros(
+    self: Tensor,
+    *args: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Zeros of this one's dtype (torch.Tensor.new_zeros)."""
+    return _filled(
+        sizes(args, size, "new_zeros"), 0, dtype or dtype_of(self), device, requires_grad
+    )
+
+
+def new_ones(
+    self: Tensor,
+    *args: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Ones of this one's dtype (torch.Tensor.new_ones)."""
+    return _filled(sizes(args, size, "new_ones"), 1, dtype or dtype_of(self), device, requires_grad)
+
+
+def new_empty(
+    self: Tensor,
+    *args: Any,
+    size: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """An uninitialised tensor of this one's dtype (torch.Tensor.new_empty)."""
+    return uninitialised(
+        sizes(args, size, "new_empty"), dtype or dtype_of(self), device, requires_grad
+    )
+
+
+def new_full(
+    self: Tensor,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
+    """One value in this one's dtype (torch.Tensor.new_full)."""
+    shape, value = sizes((size,), None, "new_full"), number(fill_value, "new_full", "fill_value", 2)
+    return _full(shape, value, dtype or dtype_of(self), device, requires_grad)
