@@ -216,5 +216,6 @@ class memory_format(_Name):
 
 
 strided = layout("strided")
+channels_last = memory_format("channels_last")
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from rnn import _c, _dtypes, _repr, autograd
 from rnn._c import E, Handle, adopt, check, fail, lib
-from rnn._size import CPU, Size, check_device, device
-from rnn.ops import _core, elementwise
+from rnn._size import CPU, Size, check_device, device, strided
+from rnn.ops import _core, convert, create, elementwise, from_data
 from rnn.value import Value
+
+
+Bool: TypeAlias = bool  # what Tensor's own `bool`, `int` and `float` hide from its annotations
+Int: TypeAlias = int
+Float: TypeAlias = float
 
 
 class Tensor(Handle):  # type: ignore[misc]
@@ -21,8 +26,18 @@ class Tensor(Handle):  # type: ignore[misc]
     """
 
     __array_priority__ = 1000  # NumPy's operators leave mixed arithmetic to ours
-    _h: int
+    _h: Int
     _array: Any
+
+    def __new__(cls, *args: Any, device: Any = None) -> Tensor:
+        """Tensor(2, 3), Tensor([1, 2]): float32 of sizes or of data, PyTorch's old way; see rnn.tensor."""
+        check_device(device)
+        made = from_data.legacy(_dtypes.get_default_dtype(), args)
+        if cls is Tensor:
+            return made
+        self: Tensor = Handle.__new__(cls)
+        convert.exchange(self, made)
+        return self
 
     # ---- what it is --------------------------------------------------------------------------------
 
@@ -32,7 +47,7 @@ class Tensor(Handle):  # type: ignore[misc]
         return tuple.__new__(Size, self._shape)
 
     @property
-    def ndim(self) -> int:
+    def ndim(self) -> Int:
         """How many dimensions it has."""
         return len(self._shape)
 
@@ -46,20 +61,41 @@ class Tensor(Handle):  # type: ignore[misc]
         """Always the CPU."""
         return CPU
 
-    def numel(self) -> int:
+    layout = strided
+    is_cuda = False
+    is_mps = False
+    is_meta = False
+    is_sparse = False
+    is_quantized = False
+
+    @property
+    def itemsize(self) -> Int:
+        """Bytes of one element."""
+        return _core.dtype_of(self).itemsize
+
+    @property
+    def nbytes(self) -> Int:
+        """Bytes of all elements."""
+        return self.numel() * self.itemsize
+
+    def get_device(self) -> Int:
+        """-1: the CPU has no number."""
+        return -1
+
+    def numel(self) -> Int:
         """How many elements it has."""
         return int(lib.rnn_count(self._h)) if self._h else int(self._array.size)
 
     @property
-    def requires_grad(self) -> bool:
+    def requires_grad(self) -> Bool:
         """Whether backward() computes its gradient; assignable for leaves."""
         return bool(self._h) and bool(lib.rnn_requires_grad(E, self._h))
 
     @requires_grad.setter
-    def requires_grad(self, on: bool) -> None:
+    def requires_grad(self, on: Bool) -> None:
         self.requires_grad_(on)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: Bool = True) -> Tensor:
         """Asks for gradients (or not), in place.
 
         Raises:
@@ -73,9 +109,44 @@ class Tensor(Handle):  # type: ignore[misc]
         return self
 
     @property
-    def is_leaf(self) -> bool:
+    def is_leaf(self) -> Bool:
         """Whether no recorded operation made it."""
         return not self._h or bool(lib.rnn_is_leaf(E, self._h))
+
+    # ---- conversions -------------------------------------------------------------------------------
+
+    to = convert.to
+    type = convert.type_
+    type_as = convert.type_as
+    double = convert.double
+    float = convert.float_
+    long = convert.long
+    int = convert.int_
+    short = convert.short
+    char = convert.char
+    byte = convert.byte
+    bool = convert.bool_
+    half = convert.half
+    bfloat16 = convert.bfloat16
+    is_floating_point = convert.is_floating_point
+    is_complex = convert.is_complex
+    element_size = convert.element_size
+    cpu = convert.cpu
+    cuda = convert.cuda
+    pin_memory = convert.pin_memory
+    data_ptr = convert.data_ptr
+    data = property(convert.get_data, convert.set_data)
+    detach = convert.detach
+    detach_ = convert.detach_
+    __copy__ = convert.__copy__
+    __deepcopy__ = convert.__deepcopy__
+    __reduce_ex__ = convert.__reduce_ex__
+    new = from_data.new
+    new_tensor = from_data.new_tensor
+    new_zeros = create.new_zeros
+    new_ones = create.new_ones
+    new_empty = create.new_empty
+    new_full = create.new_full
 
     # ---- gradients ---------------------------------------------------------------------------------
 
@@ -103,8 +174,8 @@ class Tensor(Handle):  # type: ignore[misc]
     def backward(
         self,
         gradient: Tensor | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
+        retain_graph: Bool | None = None,
+        create_graph: Bool = False,
         inputs: Any = None,
     ) -> None:
         """Adds the gradient of this tensor to every leaf that it was made from (torch.Tensor.backward).
@@ -118,41 +189,18 @@ class Tensor(Handle):  # type: ignore[misc]
         """
         autograd.backward(self, gradient, retain_graph, create_graph, inputs)
 
-    def detach(self) -> Tensor:
-        """The same nodes, as constants."""
-        if not self._h:
-            return _core.wrap(self._array)
-        return adopt(check(lib.rnn_detach(E, self._h, 0)))  # type: ignore[no-any-return]
-
     # ---- to Python and NumPy -----------------------------------------------------------------------
 
-    def item(self) -> Any:
-        """The one element as a Python number.
+    item = convert.item
+    tolist = convert.tolist
+    numpy = convert.numpy
+    __array__ = convert.__array__
+    __array_wrap__ = convert.__array_wrap__
+    __dlpack__ = convert.__dlpack__
+    __dlpack_device__ = convert.__dlpack_device__
+    __format__ = convert.__format__
 
-        Raises:
-            RuntimeError: there is not exactly one.
-        """
-        if self.numel() != 1:
-            raise RuntimeError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar")
-        return lib.rnn_item(E, self._h, 0) if self._h else self._array.item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python numbers."""
-        return _core.array_of(self).tolist()
-
-    def numpy(self, *, force: bool = False) -> Any:
-        """A NumPy array that shares this tensor's memory.
-
-        Raises:
-            RuntimeError: it requires gradients (use .detach().numpy()).
-        """
-        if self.requires_grad and not force:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
-        return _core.array_of(self)
-
-    def value(self, *index: int) -> Value:
+    def value(self, *index: Int) -> Value:
         """The node of one element as a Value: the same node.
 
         Args:
@@ -174,7 +222,7 @@ class Tensor(Handle):  # type: ignore[misc]
             position = position * size + at % size
         return _c.value_at(self._h, position)  # type: ignore[no-any-return]
 
-    def graph_size(self) -> int:
+    def graph_size(self) -> Int:
         """How many scalar nodes are behind this tensor, its own included."""
         return int(check(lib.rnn_graph_size(E, 1, [self._h]))) if self._h else 0
 
@@ -184,7 +232,7 @@ class Tensor(Handle):  # type: ignore[misc]
     def _grad_fn_name(self) -> str | None:
         return None
 
-    def __len__(self) -> int:
+    def __len__(self) -> Int:
         if not self._shape:
             raise TypeError("len() of a 0-d tensor")
         return int(self._shape[0])

@@ -318,7 +318,7 @@ def set_data(self: Tensor, value: Tensor) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         )
-    fresh = get_data(value)
+    fresh = detach(value)
     if wants:
         check(lib.rnn_set_requires_grad(E, fresh._h, 1))
     exchange(self, fresh)
