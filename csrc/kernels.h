@@ -35,6 +35,12 @@ typedef struct {
     double (*logsumexp[2])(int64_t n, const void *x);
     void (*scaled_softmax[2])(int64_t n, const void *x, double lse, double scale, void *d, int add);
     void (*softmax_chain[2])(int64_t n, const void *p, double total, void *d);
+    /* recurrent.inc: a row of a step */
+    void (*lstm_forward[2])(int64_t n, void *gates, const void *c_prev, void *c, void *h);
+    void (*lstm_backward[2])(int64_t n, const void *gates, const void *c_prev, const void *c, const void *dh, void *dc,
+                             void *dgates);
+    void (*gru_forward[2])(int64_t n, const void *x, const void *s, const void *h_prev, void *saved, void *h);
+    void (*gru_backward[2])(int64_t n, const void *saved, const void *h_prev, void *dh, void *dx, void *ds);
 } rnn_kernels;
 
 extern const rnn_kernels rnn_kernels_base, rnn_kernels_avx2, rnn_kernels_avx512;

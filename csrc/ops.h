@@ -144,6 +144,10 @@ enum { /* which values a backward kernel reads */
     X(CONV2D, "conv2d", "ConvolutionBackward0", -1, C_ | A_ | B_, conv2d) \
     X(MAX_POOL2D, "max_pool2d", "MaxPool2DWithIndicesBackward0", 1, C_ | N_, max_pool2d) \
     X(AVG_POOL2D, "avg_pool2d", "AvgPool2DBackward0", 1, C_ | N_, avg_pool2d) \
+    X(RNN_TANH, "rnn_tanh", "RnnTanhBackward0", -1, C_ | RNN_NEEDS_ALL | Z_, recurrent) \
+    X(RNN_RELU, "rnn_relu", "RnnReluBackward0", -1, C_ | RNN_NEEDS_ALL | Z_, recurrent) \
+    X(LSTM, "lstm", "LstmBackward0", -1, C_ | RNN_NEEDS_ALL | Z_, recurrent) \
+    X(GRU, "gru", "GruBackward0", -1, C_ | RNN_NEEDS_ALL | Z_, recurrent) \
     X(SOFTMAX, "softmax", "SoftmaxBackward0", 1, C_ | Z_, softmax) \
     X(LOG_SOFTMAX, "log_softmax", "LogSoftmaxBackward0", 1, C_ | Z_, log_softmax) \
     X(CUSTOM, "custom", "CustomBackward", -1, N_, custom)

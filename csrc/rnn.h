@@ -197,6 +197,12 @@ rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, const
 /* parameters: kernel, stride, padding and dilation, each (height, width), then ceil_mode; avg: whether padding counts,
  * and the divisor or 0. taken: NULL, or room for the place in its plane that each maximum came from. */
 rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref x, const int64_t *parameters, int max, int64_t *taken);
+/* A recurrent layer, op "rnn_tanh", "rnn_relu", "lstm" or "gru": x is the input's share of the gates' sums, (T, B, G H),
+ * weight (G H, H), bias (G H), h0 and c0 (B, H); the last three may be 0. reverse: from x's last step to its first.
+ * sizes: NULL, or the rows left at each of `steps` steps, and x is (rows, G H). The result is (T, B, H) or (rows, H),
+ * step after step as they were made; an LSTM's (.., 2, H), c before h. */
+rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref h0, rnn_ref c0, int reverse,
+                      int64_t steps, const int64_t *sizes);
 rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim);
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
 /* mask: a byte for each element of the broadcast shape */
