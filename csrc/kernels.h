@@ -26,12 +26,16 @@ typedef struct {
     void (*softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
     void (*log_softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
     /* fused.inc: rows of layer_norm, cross_entropy and attention */
-    void (*row_statistics[2])(int64_t n, const void *x, double eps, void *mean, void *rstd);
+    void (*row_statistics[2])(int64_t n, const void *x, double eps, int centred, void *mean, void *rstd);
     void (*row_normalize[2])(int64_t n, const void *x, double mean, double rstd, const void *w, const void *b, void *z);
-    void (*row_normalize_backward[2])(int64_t n, const void *x, double mean, double rstd, const void *w,
+    void (*row_normalize_backward[2])(int64_t n, const void *x, double mean, double rstd, int centred, const void *w,
                                       const void *dz, void *d, int add);
     void (*row_affine_backward[2])(int64_t n, const void *x, double mean, double rstd, const void *dz, void *dw,
                                    void *db);
+    double (*centred_squares[2])(int64_t n, const void *x, double mean);
+    double (*centred_dot[2])(int64_t n, const void *x, double mean, const void *y);
+    void (*centred_scale[2])(int64_t n, const void *x, double mean, double scale, double shift, void *z);
+    void (*centred_chain[2])(int64_t n, const void *dz, const void *x, double mean, const double *abc, void *d, int add);
     double (*logsumexp[2])(int64_t n, const void *x);
     void (*scaled_softmax[2])(int64_t n, const void *x, double lse, double scale, void *d, int add);
     void (*softmax_chain[2])(int64_t n, const void *p, double total, void *d);

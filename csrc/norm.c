@@ -1,4 +1,5 @@
-/* norm.c: layer_norm, fused. (Ba, Kiros and Hinton 2016; torch.nn.functional.layer_norm.)
+/* norm.c: layer_norm and rms_norm, fused: statistics of rows. (Ba, Kiros and Hinton 2016; Zhang and Sennrich 2019;
+ * torch.nn.functional.layer_norm, rms_norm.) Statistics of channels: batch_norm.c.
  * Operands: x, then weight and bias where they are given (ip[2], ip[3] say which). `saved` keeps mean and rstd per row. */
 #include "internal.h"
 
@@ -10,7 +11,7 @@ enum { CHUNKS = 16 };
 
 typedef struct {
     rnn_engine *e;
-    int dtype;
+    int dtype, centred;
     int64_t rows, length;
     const char *x, *w, *b, *dz;
     char *out, *stats; /* stats: mean, rstd for each row */
@@ -30,7 +31,7 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     const size_t size = rnn_itemsize(j->dtype), row = (size_t)j->length * size;
     for (int64_t i = begin; i < end; i++) {
         char *mean = j->stats + 2 * (size_t)i * size;
-        k->row_statistics[j->dtype](j->length, j->x + (size_t)i * row, j->eps, mean, mean + size);
+        k->row_statistics[j->dtype](j->length, j->x + (size_t)i * row, j->eps, j->centred, mean, mean + size);
         k->row_normalize[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1), j->w, j->b,
                                    j->out + (size_t)i * row);
     }
@@ -70,7 +71,7 @@ static int run_forward(rnn_engine *e, norm *j, const rnn_view *in, int w, int b)
     return failed;
 }
 
-rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref rx, int dims, rnn_ref rw, rnn_ref rb, double eps) {
+static rnn_ref forward(rnn_engine *e, int op, rnn_ref rx, int dims, rnn_ref rw, rnn_ref rb, double eps) {
     rnn_view in[3];
     int w = 0, b = 0, count = 1, failed = 0;
     if (rnn_view_of(e, rx, &in[0])) return RNN_ETYPE;
@@ -81,9 +82,10 @@ rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref rx, int dims, rnn_ref rw, rnn_ref 
         failed = check_affine(e, &in[0], dims, &in[b = count++], "bias");
     if (failed) return failed;
     if (rnn_resolution()) return RNN_COMPOSE;
-    norm j = {.e = e, .dtype = in[0].dtype, .length = rnn_numel(dims, in[0].shape + in[0].ndim - dims), .eps = eps};
+    norm j = {.e = e, .dtype = in[0].dtype, .length = rnn_numel(dims, in[0].shape + in[0].ndim - dims), .eps = eps,
+              .centred = op == RNN_OP_LAYER_NORM};
     j.rows = rnn_numel(in[0].ndim - dims, in[0].shape);
-    rnn_build build = {.op = RNN_OP_LAYER_NORM, .dtype = in[0].dtype, .ndim = in[0].ndim, .count = count, .in = in,
+    rnn_build build = {.op = op, .dtype = in[0].dtype, .ndim = in[0].ndim, .count = count, .in = in,
                        .p = {eps}, .ip = {j.rows, j.length, w, b}};
     memcpy(build.shape, in[0].shape, sizeof build.shape);
     build.saved_bytes = 2 * (size_t)j.rows * rnn_itemsize(j.dtype);
@@ -98,14 +100,22 @@ rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref rx, int dims, rnn_ref rw, rnn_ref 
     return failed;
 }
 
+rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias, double eps) {
+    return forward(e, RNN_OP_LAYER_NORM, x, dims, weight, bias, eps);
+}
+
+rnn_ref rnn_rms_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, double eps) {
+    return forward(e, RNN_OP_RMS_NORM, x, dims, weight, 0, eps);
+}
+
 /* ---- backward ---------------------------------------------------------------------------------------- */
 
 static void backward_x_task(void *ctx, int64_t begin, int64_t end) {
     const norm *j = ctx;
     const size_t row = (size_t)j->length * rnn_itemsize(j->dtype);
     for (int64_t i = begin; i < end; i++)
-        j->e->k->row_normalize_backward[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1), j->w,
-                                                  j->dz + (size_t)i * row, j->out + (size_t)i * row, j->add);
+        j->e->k->row_normalize_backward[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1), j->centred,
+                                                  j->w, j->dz + (size_t)i * row, j->out + (size_t)i * row, j->add);
 }
 
 /* A chunk of rows adds into sums of its own, so that the result does not depend on the threads. */
@@ -170,7 +180,7 @@ int rnn_layer_norm_backward(rnn_engine *e, uint32_t id) {
     rnn_view in[2];
     rnn_block *temp[2] = {NULL, NULL};
     norm j = {.e = e, .dtype = rnn_at(e, id)->dtype, .rows = x->ip[0], .length = x->ip[1], .stats = x->saved,
-              .dz = rnn_span_grad(e, id)};
+              .dz = rnn_span_grad(e, id), .centred = rnn_at(e, id)->op == RNN_OP_LAYER_NORM};
     rnn_operand_view(e, id, 0, &in[0]);
     int failed = packed(e, &in[0], &j.x, &temp[0]);
     if (!failed && w) {
@@ -184,7 +194,8 @@ int rnn_layer_norm_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* dz_i / dx_j = w_i rstd (delta_ij - 1/n - xhat_i xhat_j / n); dz_i / dw_i = xhat_i; dz_i / db_i = 1 */
+/* dz_i / dx_j = w_i rstd (delta_ij - 1/n - xhat_i xhat_j / n), rms_norm's without the 1/n; dz_i / dw_i = xhat_i;
+ * dz_i / db_i = 1 */
 int rnn_layer_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
     const int64_t n = x->ip[1], row = node / n, at = node % n;
@@ -193,6 +204,7 @@ int rnn_layer_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     const double mean = stat(&s, row, 0), rstd = stat(&s, row, 1);
     rnn_view in, wv, bv;
     double weight = 1;
+    const double share = rnn_at(e, id)->op == RNN_OP_LAYER_NORM ? 1 / (double)n : 0;
     rnn_operand_view(e, id, 0, &in);
     if (w) {
         rnn_operand_view(e, id, w, &wv);
@@ -202,7 +214,7 @@ int rnn_layer_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     for (int64_t i = 0; i < n; i++) {
         const int64_t other = rnn_flat_to_offset(&in, row * n + i);
         const double hat_i = (rnn_node_value(e, in.span, other) - mean) * rstd;
-        rnn_push_edge(e, out, &in, other, weight * rstd * ((i == at) - 1 / (double)n - hat * hat_i / (double)n));
+        rnn_push_edge(e, out, &in, other, weight * rstd * ((i == at) - share - hat * hat_i / (double)n));
     }
     if (w) rnn_push_edge(e, out, &wv, rnn_flat_to_offset(&wv, at), hat);
     if (b) {

@@ -139,6 +139,8 @@ enum { /* which values a backward kernel reads */
     X(MATMUL, "matmul", "MmBackward0", 2, C_ | A_ | B_, matmul) \
     X(LINEAR, "linear", "AddmmBackward0", -1, C_ | A_ | B_, linear) \
     X(LAYER_NORM, "layer_norm", "NativeLayerNormBackward0", -1, C_ | A_ | B_, layer_norm) \
+    X(RMS_NORM, "rms_norm", "FusedRmsNormBackward0", -1, C_ | A_ | B_, layer_norm) \
+    X(BATCH_NORM, "batch_norm", "NativeBatchNormBackward0", -1, C_ | A_ | B_, batch_norm) \
     X(CROSS_ENTROPY, "cross_entropy", "NllLossBackward0", 1, C_ | A_, cross_entropy) \
     X(ATTENTION, "attention", "ScaledDotProductFlashAttentionForCpuBackward0", 3, C_ | RNN_NEEDS_ALL | Z_, attention) \
     X(CONV2D, "conv2d", "ConvolutionBackward0", -1, C_ | A_ | B_, conv2d) \

@@ -186,6 +186,11 @@ rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
 rnn_ref rnn_linear(rnn_engine *e, rnn_ref x, rnn_ref w, rnn_ref bias, int transposed);
 /* Over the last `dims` dimensions; weight and bias of their shape, or 0. */
 rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias, double eps);
+rnn_ref rnn_rms_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, double eps);
+/* x (N, C, ..): each channel to mean 0 and variance 1; weight, bias, mean, variance: (C) or 0. training: by the batch's
+ * own statistics, and mean and variance move towards them by `momentum`; else by mean and variance. */
+rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref mean, rnn_ref variance,
+                       int training, double momentum, double eps);
 /* logits (N, C), target: N class indices; rows whose target is ignore_index count for nothing.
  * reduction: 0 none (N), 1 the mean over the rows that count, 2 their sum. */
 rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target, int64_t ignore_index, int reduction);
