@@ -117,7 +117,7 @@ static inline double f64_gelu_tanh(double x) {
     RNN_POWP(T, f)                                                                                       \
     static inline T f##_clamp(T a, T low, T high) {                                                      \
         T up = a < low ? low : a;                                                                        \
-        return up > high ? high : up;                                                                    \
+        return low != low ? low : high != high || up > high ? high : up;                                 \
     }                                                                                                    \
     static inline T f##_gelu_tanh_d(T x) {                                                               \
         T inner = (T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x), t = f##_tanh(inner);        \

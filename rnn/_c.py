@@ -35,6 +35,7 @@ retain: Any = _types["retain"]
 object_at: Any = _types["object_at"]
 register_classes: Any = _types["register_classes"]
 
+ETYPE = -5
 COMPOSE = -100  # scalar resolution: record the composition instead
 EDTYPE = -101  # the operands' dtypes differ: promote, then call again
 ERECORD = -102  # must be recorded: compute out of place, then rebind or assign

@@ -144,6 +144,19 @@ def float_code(t: Any) -> int:
     return CODES[_dtypes.get_default_dtype()]
 
 
+def type_name(d: dtype) -> str:
+    """PyTorch's C++ name of a dtype, as its errors have it: "Float", "Long"."""
+    return d.tensor_type.removesuffix("Tensor")
+
+
+def check_cast(result: dtype, to: dtype) -> None:
+    """Whether a result may be written into a tensor of dtype `to`, or RuntimeError in PyTorch's words."""
+    if not _dtypes.can_cast(result, to):
+        raise RuntimeError(
+            f"result type {type_name(result)} can't be cast to the desired output type {type_name(to)}"
+        )
+
+
 def view_as_result(t: Tensor, out: Tensor | None) -> Tensor:
     """`out=`: writes t into it and returns it; t itself where it is None.
 
@@ -152,10 +165,7 @@ def view_as_result(t: Tensor, out: Tensor | None) -> Tensor:
     """
     if out is None:
         return t
-    if not _dtypes.can_cast(dtype_of(t), dtype_of(out)):
-        raise RuntimeError(
-            f"result type {dtype_of(t)} can't be cast to the desired output type {dtype_of(out)}"
-        )
+    check_cast(dtype_of(t), dtype_of(out))
     if out._shape != t._shape:
         out.resize_(t._shape)
     out.copy_(t)

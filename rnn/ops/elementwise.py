@@ -1,7 +1,10 @@
-"""Elementwise arithmetic and functions, with broadcasting: one call into C each.
+"""Elementwise arithmetic, with broadcasting and PyTorch's promotion; in-place forms; where, clamp and their kind.
 
-The way of `a * b`: Tensor.__mul__ is `mul` below; `mul` calls rnn_binary in csrc/elementwise.c; that runs the loop which
-the row MUL of csrc/ops.h defines.
+The way of `a * b`: Tensor.__mul__ is `op_mul` below; it calls rnn_binary in csrc/elementwise.c; that runs the loop which
+the row MUL of csrc/ops.h defines. A Python number goes to the row MUL_SCALAR. Integers and booleans are NumPy's.
+
+The functions of one tensor (exp, sin, ...) stand in unary.py, comparisons and logic in comparison.py, activations in
+activation.py.
 """
 
 from __future__ import annotations
@@ -12,70 +15,919 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _c, _dtypes
-from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op
+from rnn import _c, _dtypes, _shapes
+from rnn._c import COMPOSE, EDTYPE, ETYPE, E, Handle, adopt, check, fail, ffi, lib, op
 from rnn.ops import _core, compose
-from rnn.ops._core import as_node
+from rnn.ops._core import Number, as_node
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- the three ways into C ------------------------------------------------------------------------
+# bound once: a name of this module is found faster than one of lib
+_unary, _binary = lib.rnn_unary, lib.rnn_binary
+_unary_into, _binary_into = lib.rnn_unary_into, lib.rnn_binary_into
+
+_ADD, _ADD_SCALAR = op("add"), op("add_scalar")
+_SUB, _SUB_SCALAR, _RSUB_SCALAR = op("sub"), op("sub_scalar"), op("rsub_scalar")
+_MUL, _MUL_SCALAR = op("mul"), op("mul_scalar")
+_DIV, _DIV_SCALAR, _RDIV_SCALAR = op("div"), op("div_scalar"), op("rdiv_scalar")
+_DIV_TRUNC, _DIV_FLOOR = op("div_trunc"), op("div_floor")
+_POW, _POW_SCALAR, _RPOW_SCALAR, _SQUARE = (op(n) for n in ("pow", "pow_scalar", "rpow_scalar", "square"))
+_REMAINDER, _FMOD = op("remainder"), op("fmod")
+_MAXIMUM, _MINIMUM, _FMAX, _FMIN = op("maximum"), op("minimum"), op("fmax"), op("fmin")
+_ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
+_LERP, _CLAMP = op("lerp"), op("clamp")
+
+# ---- the ways into C ------------------------------------------------------------------------------
 
 
 def unary(number: int, a: Tensor, p0: float = 0.0, p1: float = 0.0) -> Tensor:
-    """A unary operation of the table. Integer and boolean tensors become the default dtype first."""
-    h = lib.rnn_unary(E, number, a._h, p0, p1)
+    """A unary operation of the table. Integer and boolean tensors become the default dtype first.
+
+    Raises:
+        TypeError: a is not a Tensor.
+    """
+    try:
+        h = _unary(E, number, a._h, p0, p1)
+    except AttributeError:
+        name = ffi.string(lib.rnn_op_name(number)).decode()
+        raise TypeError(
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}"
+        ) from None
     if h > 0:
         return adopt(h)  # type: ignore[no-any-return]
     if h == COMPOSE:
         return compose.unary[number](a, p0, p1)
-    if not a._h:
-        return unary(number, as_node(a, _core.float_code(a)), p0, p1)
-    fail(h)
+    if a._h:
+        fail(h)
+    made = unary(number, as_node(a, _core.float_code(a)), p0, p1)
+    return _core.wrap(_core.array_of(made).astype(np.float16)) if a._array.dtype == np.float16 else made
 
 
 def binary(number: int, a: Any, b: Any, p0: float = 1.0) -> Tensor:
     """A binary operation of the table, on tensors or numbers, promoted to one float dtype."""
-    if isinstance(a, Handle) and isinstance(b, Handle) and a._h and b._h:
-        h = lib.rnn_binary(E, number, a._h, b._h, p0)
+    if isinstance(a, Handle) and isinstance(b, Handle):
+        h = _binary(E, number, a._h, b._h, p0)
         if h > 0:
             return adopt(h)  # type: ignore[no-any-return]
         if h == COMPOSE:
             return compose.binary[number](a, b, p0)
-        if h != _c.EDTYPE:
+        if h not in (ETYPE, EDTYPE):
             fail(h)
     result = _core.result_dtype(a, b)
-    if not result.is_floating_point:
-        result = _dtypes.get_default_dtype()
-    code = _core.CODES[result]
+    code = _core.CODES.get(result) if result.is_floating_point else None
+    if code is None:
+        code = _core.CODES[_dtypes.get_default_dtype()]
     return binary(number, as_node(a, code), as_node(b, code), p0)
 
 
 def _arithmetic(
-    number: int,
-    scalar: Callable[[Any, Any], Tensor] | None,
-    numpy: Callable[..., Any],
-    a: Any,
-    b: Any,
-    p0: float = 1.0,
-) -> Tensor:
-    """add, sub, mul and their kind: floats in C, integers in NumPy. `scalar` does tensor-with-number in C."""
-    if isinstance(a, Handle) and a._h:
+    number: int, scalar: int | None, numpy: Callable[..., Any], a: Any, b: Any, h: int
+) -> Any:
+    """What the operators do where the straight way into C gave no handle but the code h.
+
+    number: the row for two tensors; scalar: the row for `a` and a number, or None; numpy: the same for integers.
+    NotImplemented where a or b is neither tensor nor number.
+    """
+    if h == COMPOSE:
         if isinstance(b, Handle):
-            if b._h:
-                h = lib.rnn_binary(E, number, a._h, b._h, p0)
-                if h > 0:
-                    return adopt(h)  # type: ignore[no-any-return]
-                if h == COMPOSE:
-                    return compose.binary[number](a, b, p0)
-                if h != _c.EDTYPE:
-                    fail(h)
-        elif scalar is not None and isinstance(b, (int, float)):
-            return scalar(a, b)
+            return compose.binary[number](a, b, 1.0)
+        return compose.unary[scalar](a, b, 0.0)  # type: ignore[index]
+    if h not in (0, ETYPE, EDTYPE):
+        fail(h)
+    a, b = _operand(a), _operand(b)
+    if a is NotImplemented or b is NotImplemented:
+        return NotImplemented
     result = _core.result_dtype(a, b)
-    if result.is_floating_point:
-        code = _core.CODES[result]
-        return binary(number, as_node(a, code), as_node(b, code), p0)
+    code = _core.CODES.get(result)
+    if code is None:
+        return integers(numpy, a, b, result)
+    if scalar is not None and not isinstance(b, Handle):
+        return unary(scalar, as_node(a, code), float(b), 0.0)
+    return binary(number, as_node(a, code), as_node(b, code))
+
+
+def _operand(x: Any) -> Any:
+    """x as arithmetic takes it: a Tensor, a Python number; NotImplemented for anything else."""
+    if isinstance(x, (Handle, int, float)):
+        return x
+    if isinstance(x, (np.number, np.bool_)) and x.dtype.kind in "fiub":
+        return x.item()
+    if isinstance(x, np.ndarray) and x.dtype.kind in "fiub":
+        return _core.wrap(x)
+    if isinstance(x, _c.ValueBase):
+        return adopt(_c.ref_of(x))
+    return NotImplemented
+
+
+def integers(numpy: Callable[..., Any], a: Any, b: Any, result: _dtypes.dtype) -> Tensor:
+    """numpy(a, b) in a dtype that is none of the engine's; broadcasting errors are PyTorch's."""
+    x, y = _core.as_array(a, result), _core.as_array(b, result)
+    if x.shape != y.shape:
+        _shapes.broadcast_shapes(x.shape, y.shape)
     with np.errstate(all="ignore"):
-        return _core.wrap(numpy(_core.as_array(a, result), _core.as_array(b, result)))
+        return _core.wrap(numpy(x, y))
+
+
+def _function(name: str, operator: Any, reflected: Any, input: Any, other: Any) -> Tensor:
+    """rnn.add(input, other) and its kind: the operator, or the reflected one where input is a number.
+
+    Raises:
+        TypeError: neither is a tensor, or one is no number.
+    """
+    made = NotImplemented
+    if isinstance(input, Handle):
+        made = operator(input, other)
+    elif isinstance(other, Handle):
+        made = reflected(other, input)
+    if made is NotImplemented:
+        raise TypeError(
+            f"{name}(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+        )
+    return made  # type: ignore[no-any-return]
+
+
+def write_out(out: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """function(*args), written into out (which takes its shape).
+
+    Raises:
+        RuntimeError: an argument requires grad, or out's dtype cannot hold the result.
+    """
+    if lib.rnn_grad_mode() and any(isinstance(t, Handle) and t.requires_grad for t in (out, *args)):
+        raise RuntimeError(
+            f"{function.__name__}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
+    return _core.view_as_result(function(*args, **kwargs), out)
+
+
+def in_place(target: Tensor, made: Tensor) -> Tensor:
+    """Puts the result of an in-place operation where it belongs, recorded where it was recorded; gives target.
+
+    Raises:
+        RuntimeError: the result has another shape, its dtype cannot be cast, or target is a leaf that requires grad.
+    """
+    to = _core.dtype_of(target)
+    _core.check_cast(_core.dtype_of(made), to)
+    if target._shape != made._shape:
+        raise RuntimeError(
+            f"output with shape {list(target._shape)} doesn't match the broadcast shape {list(made._shape)}"
+        )
+    if not target._h:
+        target._array[...] = _dtypes.cast(_core.array_of(made), to)
+        return target
+    made = as_node(made, _core.CODES[to])
+    if made is target:
+        return target
+    if made.requires_grad:
+        code = lib.rnn_rebind(E, target._h, made._h)
+        if code == 0:
+            made._h = 0  # the engine has taken it over
+            return target
+        if code != EDTYPE:
+            fail(code)
+    check(lib.rnn_assign(E, target._h, made._h))
+    return target
+
+
+def unary_in_place(
+    number: int, function: Callable[..., Tensor], a: Tensor, *args: Any, p0: float = 0.0, p1: float = 0.0
+) -> Tensor:
+    """A unary operation into its own operand; function(a, *args) where that must be recorded or a holds integers."""
+    if _unary_into(E, number, a._h, a._h, p0, p1) == 0:
+        return a
+    return in_place(a, function(a, *args))
+
+
+def _binary_in_place(
+    number: int, scalar: int | None, function: Callable[..., Tensor], a: Tensor, b: Any
+) -> Tensor:
+    if isinstance(b, Handle):
+        code = _binary_into(E, number, a._h, a._h, b._h, 1.0)
+    elif scalar is not None and isinstance(b, (float, int)):
+        code = _unary_into(E, scalar, a._h, a._h, b, 0.0)
+    else:
+        code = -1
+    return a if code == 0 else in_place(a, function(a, b))
+
+
+# ---- + - * / ------------------------------------------------------------------------------------------
+
+
+def op_add(a: Any, b: Any) -> Any:
+    """a + b"""
+    if isinstance(b, Handle):
+        h = _binary(E, _ADD, a._h, b._h, 1.0)
+    elif isinstance(b, (float, int)):
+        h = _unary(E, _ADD_SCALAR, a._h, b, 0.0)
+    else:
+        h = 0
+    return adopt(h) if h > 0 else _arithmetic(_ADD, _ADD_SCALAR, np.add, a, b, h)
+
+
+def op_sub(a: Any, b: Any) -> Any:
+    """a - b"""
+    if isinstance(b, Handle):
+        h = _binary(E, _SUB, a._h, b._h, 1.0)
+    elif isinstance(b, (float, int)):
+        h = _unary(E, _SUB_SCALAR, a._h, b, 0.0)
+    else:
+        h = 0
+    if h > 0:
+        return adopt(h)
+    _refuse_bools(a, b)
+    return _arithmetic(_SUB, _SUB_SCALAR, np.subtract, a, b, h)
+
+
+def op_rsub(a: Any, b: Any) -> Any:
+    """b - a"""
+    h = _unary(E, _RSUB_SCALAR, a._h, b, 0.0) if isinstance(b, (float, int)) else 0
+    if h > 0:
+        return adopt(h)
+    _refuse_bools(a, b)
+    if h == COMPOSE:
+        return compose.unary[_RSUB_SCALAR](a, b, 0.0)
+    return _arithmetic(_SUB, None, np.subtract, b, a, 0)
+
+
+def op_mul(a: Any, b: Any) -> Any:
+    """a * b"""
+    if isinstance(b, Handle):
+        h = _binary(E, _MUL, a._h, b._h, 1.0)
+    elif isinstance(b, (float, int)):
+        h = _unary(E, _MUL_SCALAR, a._h, b, 0.0)
+    else:
+        h = 0
+    return adopt(h) if h > 0 else _arithmetic(_MUL, _MUL_SCALAR, np.multiply, a, b, h)
+
+
+def op_truediv(a: Any, b: Any) -> Any:
+    """a / b"""
+    if isinstance(b, Handle):
+        h = _binary(E, _DIV, a._h, b._h, 1.0)
+    elif isinstance(b, (float, int)):
+        h = _unary(E, _DIV_SCALAR, a._h, b, 0.0)
+    else:
+        h = 0
+    return adopt(h) if h > 0 else _arithmetic(_DIV, _DIV_SCALAR, _true_divide, a, b, h)
+
+
+def op_rtruediv(a: Any, b: Any) -> Any:
+    """b / a"""
+    h = _unary(E, _RDIV_SCALAR, a._h, b, 0.0) if isinstance(b, (float, int)) else 0
+    if h > 0:
+        return adopt(h)
+    if h == COMPOSE:
+        return compose.unary[_RDIV_SCALAR](a, b, 0.0)
+    return _arithmetic(_DIV, None, _true_divide, b, a, 0)
+
+
+def _refuse_bools(a: Any, b: Any) -> None:
+    bools = [isinstance(x, Handle) and not x._h and x._array.dtype == np.bool_ for x in (a, b)]
+    if all(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. "
+            "Use the `^` or `logical_xor()` operator instead."
+        )
+    if any(bools):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+def _true_divide(x: Any, y: Any) -> Any:
+    """Integers divided give the default dtype; float16 stays."""
+    return np.true_divide(x, y, dtype=None if x.dtype.kind == "f" else _dtypes.get_default_dtype().storage)
+
+
+def _alpha(b: Any, alpha: Number) -> Any:
+    """b * alpha as add and sub want it: in b's dtype."""
+    if isinstance(b, Handle) and not b._h:
+        if b._array.dtype == np.bool_:
+            return b if alpha else b & False
+        if isinstance(alpha, float):
+            raise RuntimeError(
+                "For integral input tensors, argument alpha must not be a floating point number."
+            )
+    return b * alpha
+
+
+def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+    """input + alpha * other (torch.add).
+
+    Args:
+        input, other: tensors whose shapes broadcast, or numbers.
+        alpha: a number.
+        out: a tensor to write the result to.
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+
+    Example:
+        >>> rnn.add(rnn.ones(2), rnn.ones(2), alpha=3)
+        tensor([4., 4.])
+    """
+    if out is not None:
+        return write_out(out, add, input, other, alpha=alpha)
+    if alpha == 1:
+        return _function("add", op_add, op_add, input, other)
+    if not lib.rnn_resolution() and isinstance(input, Handle) and isinstance(other, Handle):
+        h = _binary(E, _ADD, input._h, other._h, alpha)
+        if h > 0:
+            return adopt(h)  # type: ignore[no-any-return]
+    return _function("add", op_add, op_add, input, _alpha(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+    """input - alpha * other (torch.sub)."""
+    if out is not None:
+        return write_out(out, sub, input, other, alpha=alpha)
+    if alpha == 1:
+        return _function("sub", op_sub, op_rsub, input, other)
+    if not lib.rnn_resolution() and isinstance(input, Handle) and isinstance(other, Handle):
+        h = _binary(E, _SUB, input._h, other._h, alpha)
+        if h > 0:
+            return adopt(h)  # type: ignore[no-any-return]
+    return _function("sub", op_sub, op_rsub, input, _alpha(other, alpha))
+
+
+def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+    """other - alpha * input (torch.rsub)."""
+    return _function("rsub", op_rsub, op_sub, input if alpha == 1 else _alpha(input, alpha), other)
+
+
+def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input * other (torch.mul)."""
+    if out is not None:
+        return write_out(out, mul, input, other)
+    return _function("mul", op_mul, op_mul, input, other)
+
+
+def div(
+    input: Any, other: Any, *, rounding_mode: str | None = None, out: Tensor | None = None
+) -> Tensor:
+    """input / other, of integers too (torch.div).
+
+    Args:
+        rounding_mode: None; "trunc" rounds the quotient towards 0, "floor" down: then integers stay integers.
+
+    Raises:
+        RuntimeError: another rounding mode, or an integer divided by zero where the quotient is rounded.
+    """
+    if out is not None:
+        return write_out(out, div, input, other, rounding_mode=rounding_mode)
+    if rounding_mode is None:
+        return _function("div", op_truediv, op_rtruediv, input, other)
+    if rounding_mode == "floor":
+        return _function("div", op_floordiv, op_rfloordiv, input, other)
+    if rounding_mode != "trunc":
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
+    made = _arithmetic(_DIV_TRUNC, None, _trunc_divide, input, other, 0)
+    return _function("div", lambda a, b: made, lambda a, b: made, input, other)
+
+
+def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input / other (torch.true_divide)."""
+    return div(input, other, out=out)
+
+
+def add_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+    """add, in place (torch.Tensor.add_): nothing is recorded where no gradient is wanted.
+
+    Raises:
+        RuntimeError: input is a leaf that requires grad, or cannot hold the result's shape or dtype.
+    """
+    if isinstance(other, Handle):
+        code = _binary_into(E, _ADD, input._h, input._h, other._h, alpha)
+    elif isinstance(other, (float, int)):
+        code = _unary_into(E, _ADD_SCALAR, input._h, input._h, other * alpha, 0.0)
+    else:
+        code = -1
+    return input if code == 0 else in_place(input, add(input, other, alpha=alpha))
+
+
+def sub_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+    """sub, in place (torch.Tensor.sub_)."""
+    if isinstance(other, Handle):
+        code = _binary_into(E, _SUB, input._h, input._h, other._h, alpha)
+    elif isinstance(other, (float, int)):
+        code = _unary_into(E, _SUB_SCALAR, input._h, input._h, other * alpha, 0.0)
+    else:
+        code = -1
+    return input if code == 0 else in_place(input, sub(input, other, alpha=alpha))
+
+
+def mul_(input: Tensor, other: Any) -> Tensor:
+    """mul, in place (torch.Tensor.mul_)."""
+    return _binary_in_place(_MUL, _MUL_SCALAR, mul, input, other)
+
+
+def div_(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """div, in place (torch.Tensor.div_)."""
+    if rounding_mode is not None:
+        return in_place(input, div(input, other, rounding_mode=rounding_mode))
+    return _binary_in_place(_DIV, _DIV_SCALAR, div, input, other)
+
+
+def true_divide_(input: Tensor, other: Any) -> Tensor:
+    """div, in place (torch.Tensor.true_divide_)."""
+    return div_(input, other)
+
+
+# ---- // % and powers --------------------------------------------------------------------------------
+
+
+def _nonzero(y: Any) -> Any:
+    if y.dtype.kind != "f" and not np.all(y):
+        raise RuntimeError("ZeroDivisionError")
+    return y
+
+
+def _floor_divide(x: Any, y: Any) -> Any:
+    return np.floor_divide(x, _nonzero(y), dtype=None if x.dtype != np.bool_ else np.int8)
+
+
+def _trunc_divide(x: Any, y: Any) -> Any:
+    if x.dtype.kind == "f":
+        return np.trunc(x / y)
+    q = np.floor_divide(x, _nonzero(y))
+    return q + ((q < 0) & (q * y != x))
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    return np.remainder(x, _nonzero(y))
+
+
+def _fmod(x: Any, y: Any) -> Any:
+    return np.fmod(x, _nonzero(y))
+
+
+def _power(x: Any, y: Any) -> Any:
+    """Integer powers: a negative exponent gives 0, but for 1 and -1."""
+    if x.dtype.kind == "f" or x.dtype.kind == "u" or not np.any(y < 0):
+        return np.power(x, y)
+    exact = np.power(x, np.where(y < 0, -y, y))
+    return np.where((y < 0) & (np.abs(x) != 1), 0, exact).astype(x.dtype)
+
+
+def op_floordiv(a: Any, b: Any) -> Any:
+    """a // b: the quotient rounded down; its derivative is 0"""
+    h = _binary(E, _DIV_FLOOR, a._h, b._h, 1.0) if isinstance(b, Handle) else 0
+    return adopt(h) if h > 0 else _arithmetic(_DIV_FLOOR, None, _floor_divide, a, b, h)
+
+
+def op_rfloordiv(a: Any, b: Any) -> Any:
+    """b // a"""
+    return _arithmetic(_DIV_FLOOR, None, _floor_divide, b, a, 0)
+
+
+def op_mod(a: Any, b: Any) -> Any:
+    """a % b: with the sign of b"""
+    h = _binary(E, _REMAINDER, a._h, b._h, 1.0) if isinstance(b, Handle) else 0
+    return adopt(h) if h > 0 else _arithmetic(_REMAINDER, None, _remainder, a, b, h)
+
+
+def op_rmod(a: Any, b: Any) -> Any:
+    """b % a"""
+    return _arithmetic(_REMAINDER, None, _remainder, b, a, 0)
+
+
+def op_pow(a: Any, b: Any) -> Any:
+    """a ** b"""
+    if isinstance(b, Handle):
+        h = _binary(E, _POW, a._h, b._h, 1.0)
+    elif isinstance(b, (float, int)):
+        h = _unary(E, _SQUARE, a._h, 0.0, 0.0) if b == 2 else _unary(E, _POW_SCALAR, a._h, b, 1.0)
+        if h <= 0:
+            return _power_of_number(a, b, h)
+    else:
+        h = 0
+    return adopt(h) if h > 0 else _arithmetic(_POW, None, _power, a, b, h)
+
+
+def _power_of_number(a: Tensor, b: Number, h: int) -> Tensor:
+    if h == COMPOSE:
+        return compose.unary[_SQUARE](a, 0.0, 0.0)
+    if a._h:
+        fail(h)
+    result = _core.result_dtype(a, b)
+    if result in _core.CODES:
+        return unary(_POW_SCALAR, as_node(a, _core.CODES[result]), b, 1.0)
+    if b < 0 and not result.is_floating_point:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    return integers(_power, a, b, result)
+
+
+def op_rpow(a: Any, b: Any) -> Any:
+    """b ** a"""
+    h = _unary(E, _RPOW_SCALAR, a._h, b, 0.0) if isinstance(b, (float, int)) else 0
+    if h > 0:
+        return adopt(h)
+    if h == COMPOSE:
+        return compose.unary[_RPOW_SCALAR](a, b, 0.0)
+    return _arithmetic(_POW, None, _power, b, a, 0)
+
+
+def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The quotient rounded down (torch.floor_divide)."""
+    if out is not None:
+        return write_out(out, floor_divide, input, other)
+    return _function("floor_divide", op_floordiv, op_rfloordiv, input, other)
+
+
+def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """What is left of the division, with the sign of other, as Python's % (torch.remainder)."""
+    if out is not None:
+        return write_out(out, remainder, input, other)
+    return _function("remainder", op_mod, op_rmod, input, other)
+
+
+def fmod(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """What is left of the division, with the sign of input, as C's fmod (torch.fmod)."""
+    if out is not None:
+        return write_out(out, fmod, input, other)
+    made = _arithmetic(_FMOD, None, _fmod, input, other, 0)
+    return _function("fmod", lambda a, b: made, lambda a, b: made, input, other)
+
+
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent, either of them a number or a tensor (torch.pow).
+
+    Raises:
+        RuntimeError: integers to a negative integer power.
+    """
+    if out is not None:
+        return write_out(out, pow, input, exponent)
+    return _function("pow", op_pow, op_rpow, input, exponent)
+
+
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ** exponent in float64 (torch.float_power)."""
+    if out is not None:
+        return write_out(out, float_power, input, exponent)
+    pair = [as_node(x, _core.F64) if isinstance(x, Handle) else x for x in (input, exponent)]
+    return pow(pair[0], pair[1])
+
+
+def floor_divide_(input: Tensor, other: Any) -> Tensor:
+    """floor_divide, in place (torch.Tensor.floor_divide_)."""
+    return _binary_in_place(_DIV_FLOOR, None, floor_divide, input, other)
+
+
+def remainder_(input: Tensor, other: Any) -> Tensor:
+    """remainder, in place (torch.Tensor.remainder_)."""
+    return _binary_in_place(_REMAINDER, None, remainder, input, other)
+
+
+def fmod_(input: Tensor, other: Any) -> Tensor:
+    """fmod, in place (torch.Tensor.fmod_)."""
+    return _binary_in_place(_FMOD, None, fmod, input, other)
+
+
+def pow_(input: Tensor, exponent: Any) -> Tensor:
+    """pow, in place (torch.Tensor.pow_)."""
+    if isinstance(exponent, (float, int)):
+        number, p0 = (_SQUARE, 0.0) if exponent == 2 else (_POW_SCALAR, exponent)
+        return unary_in_place(number, pow, input, exponent, p0=p0, p1=1.0)
+    return _binary_in_place(_POW, None, pow, input, exponent)
+
+
+# ---- the larger, the smaller, and between -------------------------------------------------------------
+
+
+def _of_tensors(
+    name: str, number: int, numpy: Callable[..., Any] | None, input: Tensor, other: Tensor
+) -> Tensor:
+    """A function of two tensors; numpy: of integers, where they stay integers."""
+    for i, t in enumerate((input, other)):
+        if not isinstance(t, Handle):
+            raise TypeError(
+                f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) must be Tensor, "
+                f"not {type(t).__name__}"
+            )
+    if numpy is None or input._h and other._h:
+        return binary(number, input, other)
+    return _arithmetic(number, None, numpy, input, other, 0)  # type: ignore[no-any-return]
+
+
+def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The larger of two, or NaN where one is; equal ones share the gradient (torch.maximum)."""
+    if out is not None:
+        return write_out(out, maximum, input, other)
+    return _of_tensors("maximum", _MAXIMUM, np.maximum, input, other)
+
+
+def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The smaller of two, or NaN where one is; equal ones share the gradient (torch.minimum)."""
+    if out is not None:
+        return write_out(out, minimum, input, other)
+    return _of_tensors("minimum", _MINIMUM, np.minimum, input, other)
+
+
+def fmax(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The larger of two; NaN only where both are (torch.fmax)."""
+    if out is not None:
+        return write_out(out, fmax, input, other)
+    return _of_tensors("fmax", _FMAX, np.fmax, input, other)
+
+
+def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The smaller of two; NaN only where both are (torch.fmin)."""
+    if out is not None:
+        return write_out(out, fmin, input, other)
+    return _of_tensors("fmin", _FMIN, np.fmin, input, other)
+
+
+def _is_number(x: Any) -> bool:
+    return x is None or isinstance(x, (int, float, np.number))
+
+
+def clamp(
+    input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None
+) -> Tensor:
+    """Elements below min become min, then those above max become max (torch.clamp).
+
+    Args:
+        min, max: numbers, tensors that broadcast, or None; not both None.
+
+    Raises:
+        RuntimeError: both are None.
+
+    Example:
+        >>> rnn.tensor([-2.0, 0.5, 3.0]).clamp(0, 1)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if out is not None:
+        return write_out(out, clamp, input, min, max)
+    if not (_is_number(min) and _is_number(max)):
+        return _clamp_tensors(input, min, max)
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    if input._h:
+        return unary(_CLAMP, input, low, high)
+    bounds = [x for x in (min, max) if x is not None]
+    result = _core.result_dtype(input, *bounds)
+    if result in _core.CODES:
+        return unary(_CLAMP, as_node(input, _core.CODES[result]), low, high)
+    return _core.wrap(np.clip(_core.as_array(input, result), min, max).astype(result.storage))
+
+
+def _clamp_tensors(input: Tensor, low: Any, high: Any) -> Tensor:
+    """One bound after the other, each a choice; NaN bounds win."""
+    bounds = [x for x in (low, high) if x is not None]
+    result = _core.result_dtype(input, *bounds)
+    if result in _core.CODES:
+        input = as_node(input, _core.CODES[result])
+    for bound, is_low in ((low, True), (high, False)):
+        if bound is not None:
+            x, y = _core.as_array(input, result), _core.as_array(bound, result)
+            _shapes.broadcast_shapes(x.shape, y.shape)
+            beyond = (x < y if is_low else x > y) | (y != y)
+            input = where(_core.wrap(beyond & (x == x)), bound, input)
+    return input
+
+
+def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
+    """Elements below min become min (torch.clamp_min)."""
+    return clamp(input, min, out=out)
+
+
+def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
+    """Elements above max become max (torch.clamp_max)."""
+    return clamp(input, max=max, out=out)
+
+
+def clip(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """clamp (torch.clip)."""
+    return clamp(input, min, max, out=out)
+
+
+def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """clamp, in place (torch.Tensor.clamp_)."""
+    if not (_is_number(min) and _is_number(max)) or min is max is None:
+        return in_place(input, clamp(input, min, max))
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    return unary_in_place(_CLAMP, clamp, input, min, max, p0=low, p1=high)
+
+
+def clamp_min_(input: Tensor, min: Any) -> Tensor:
+    """clamp_min, in place (torch.Tensor.clamp_min_)."""
+    return clamp_(input, min)
+
+
+def clamp_max_(input: Tensor, max: Any) -> Tensor:
+    """clamp_max, in place (torch.Tensor.clamp_max_)."""
+    return clamp_(input, max=max)
+
+
+def clip_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """clamp, in place (torch.Tensor.clip_)."""
+    return clamp_(input, min, max)
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+    """input where condition is True, other where it is not (torch.where).
+
+    Args:
+        condition: a bool tensor; the three shapes broadcast.
+        input, other: tensors or numbers. Without them: condition.nonzero(as_tuple=True).
+
+    Raises:
+        RuntimeError: condition is not bool, or the shapes do not broadcast.
+
+    Example:
+        >>> rnn.where(rnn.tensor([True, False]), rnn.ones(2), 0.0)
+        tensor([1., 0.])
+    """
+    if out is not None:
+        return write_out(out, where, condition, input, other)
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    if condition._h or condition._array.dtype not in (np.bool_, np.uint8):
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{_core.type_name(_core.dtype_of(condition))}"
+        )
+    mask = condition._array
+    shapes = [x._shape for x in (input, other) if isinstance(x, Handle)]
+    shape = _shapes.broadcast_shapes(mask.shape, *shapes) if shapes else mask.shape
+    result = _core.result_dtype(input, other)
+    code = _core.CODES.get(result)
+    if code is None:
+        made = np.where(mask, _core.as_array(input, result), _core.as_array(other, result))
+        return _core.wrap(made)
+    a, b = as_node(input, code), as_node(other, code)
+    mask = np.ascontiguousarray(np.broadcast_to(mask, shape), np.bool_)
+    pointer = ffi.cast("uint8_t *", mask.ctypes.data)
+    return adopt(check(lib.rnn_where(E, pointer, len(shape), _c.dims(shape), a._h, b._h)))
+
+
+def where_of(input: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """input where condition is True, other where it is not (torch.Tensor.where)."""
+    return where(condition, input, other)  # type: ignore[no-any-return]
+
+
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
+    """input + weight * (end - input) (torch.lerp).
+
+    Args:
+        weight: a number, or a tensor that broadcasts.
+    """
+    if out is not None:
+        return write_out(out, lerp, input, end, weight)
+    if isinstance(weight, Handle):
+        return input + weight * (end - input)  # type: ignore[no-any-return]
+    return binary(_LERP, input, end, weight)
+
+
+def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """lerp, in place (torch.Tensor.lerp_)."""
+    if not isinstance(weight, Handle) and not _binary_into(E, _LERP, input._h, input._h, end._h, weight):
+        return input
+    return in_place(input, lerp(input, end, weight))
+
+
+# ---- of two or three tensors --------------------------------------------------------------------------
+
+
+def addcmul(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
+) -> Tensor:
+    """input + value * tensor1 * tensor2 (torch.addcmul)."""
+    if out is not None:
+        return write_out(out, addcmul, input, tensor1, tensor2, value=value)
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
+) -> Tensor:
+    """input + value * tensor1 / tensor2 (torch.addcdiv)."""
+    if out is not None:
+        return write_out(out, addcdiv, input, tensor1, tensor2, value=value)
+    return add(input, div(tensor1, tensor2), alpha=value)
+
+
+def addcmul_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """addcmul, in place (torch.Tensor.addcmul_)."""
+    return add_(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """addcdiv, in place (torch.Tensor.addcdiv_)."""
+    return add_(input, div(tensor1, tensor2), alpha=value)
+
+
+def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle of the point (other, input), from -pi to pi (torch.atan2)."""
+    if out is not None:
+        return write_out(out, atan2, input, other)
+    return _of_tensors("atan2", _ATAN2, None, input, other)
+
+
+def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """sqrt(input^2 + other^2), without overflow on the way (torch.hypot)."""
+    if out is not None:
+        return write_out(out, hypot, input, other)
+    return _of_tensors("hypot", _HYPOT, None, input, other)
+
+
+def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log(exp(input) + exp(other)), without overflow on the way (torch.logaddexp)."""
+    if out is not None:
+        return write_out(out, logaddexp, input, other)
+    return _of_tensors("logaddexp", _LOGADDEXP, None, input, other)
+
+
+def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log2(2^input + 2^other), without overflow on the way (torch.logaddexp2)."""
+    if out is not None:
+        return write_out(out, logaddexp2, input, other)
+    ln2 = math.log(2)
+    return logaddexp(input * ln2, other * ln2) / ln2
+
+
+def xlogy(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input * log(other), 0 where input is 0 (torch.xlogy)."""
+    if out is not None:
+        return write_out(out, xlogy, input, other)
+    return binary(_XLOGY, input, other)
+
+
+def copysign(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The size of input with the sign of other (torch.copysign)."""
+    if out is not None:
+        return write_out(out, copysign, input, other)
+    signs = _core.array_of(other) if isinstance(other, Handle) else np.asarray(other)
+    dtype = _core.result_dtype(input, other)
+    code = _core.CODES.get(dtype, _core.CODES[_dtypes.get_default_dtype()])
+    ones = np.where(np.signbit(signs), -1.0, 1.0).astype(_core.NUMPY_NODE_DTYPES[code])
+    return as_node(input, code).abs() * _core.nodes(ones)  # type: ignore[no-any-return]
+
+
+def ldexp(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input * 2^other (torch.ldexp)."""
+    if out is not None:
+        return write_out(out, ldexp, input, other)
+    return mul(input, pow(2.0, other))
+
+
+def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """0 below 0, 1 above it, values at it (torch.heaviside)."""
+    if out is not None:
+        return write_out(out, heaviside, input, values)
+    x, y = _core.array_of(input), _core.array_of(values)
+    return _core.wrap(np.heaviside(x, y).astype(y.dtype))
+
+
+# ---- writing ----------------------------------------------------------------------------------------
+
+
+def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """input[...] = src, broadcast and converted to input's dtype; recorded (torch.Tensor.copy_).
+
+    Raises:
+        RuntimeError: src does not broadcast to input's shape, or input is a leaf that requires grad.
+    """
+    src = _operand(src)
+    if src is NotImplemented or not isinstance(src, Handle):
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    if src._shape != input._shape:
+        shape = _shapes.broadcast_shapes(input._shape, src._shape)
+        if shape != tuple(input._shape):
+            raise RuntimeError(
+                f"output with shape {list(input._shape)} doesn't match the broadcast shape {list(shape)}"
+            )
+    if input._h:
+        check(lib.rnn_assign(E, input._h, as_node(src, lib.rnn_dtype(input._h))._h))
+    else:
+        input._array[...] = _dtypes.cast(_core.array_of(src), _core.dtype_of(input))
+    return input
+
+
+def fill_(input: Tensor, value: Any) -> Tensor:
+    """Every element becomes value, a number or a 0-d tensor (torch.Tensor.fill_)."""
+    if isinstance(value, Handle):
+        if value._shape:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{len(value._shape)} dimensions."
+            )
+        return copy_(input, value)
+    if not isinstance(value, (int, float, np.number, np.bool_)):
+        raise TypeError(f"fill_() takes a number or a 0-d tensor, not {type(value).__name__}")
+    if input._h:
+        check(lib.rnn_fill(E, input._h, value))
+    else:
+        input._array[...] = _dtypes.cast(np.asarray(value), _core.dtype_of(input))
+    return input
+
+
+def zero_(input: Tensor) -> Tensor:
+    """Every element becomes 0 (torch.Tensor.zero_)."""
+    return fill_(input, 0)

@@ -1,0 +1,193 @@
+"""Activation functions, which nn.functional exports: one row of csrc/ops.h each, or a line of those.
+
+relu, sigmoid and tanh stand in unary.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnn._c import Handle, op
+from rnn.ops import _core
+from rnn.ops.elementwise import in_place, unary, unary_in_place, where
+from rnn.ops.unary import relu, relu_, sigmoid, tanh
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_GELU, _GELU_TANH, _SILU, _MISH = op("gelu"), op("gelu_tanh"), op("silu"), op("mish")
+_LEAKY_RELU, _ELU, _SOFTPLUS, _LOGSIGMOID = op("leaky_relu"), op("elu"), op("softplus"), op("logsigmoid")
+_HARDTANH, _HARDSIGMOID, _HARDSWISH = op("hardtanh"), op("hardsigmoid"), op("hardswish")
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+def _floats_only(name: str, input: Any) -> None:
+    """PyTorch computes these of floats only.
+
+    Raises:
+        NotImplementedError: input holds integers.
+    """
+    if isinstance(input, Handle) and not input._h and input._array.dtype.kind != "f":
+        kind = _core.type_name(_core.dtype_of(input))
+        raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
+
+
+def _row(
+    name: str, number: int, input: Tensor, inplace: bool, p0: float = 0.0, p1: float = 0.0
+) -> Tensor:
+    _floats_only(name, input)
+    if inplace:
+        return unary_in_place(number, lambda t: unary(number, t, p0, p1), input, p0=p0, p1=p1)
+    return unary(number, input, p0, p1)
+
+
+def relu_of(input: Tensor, inplace: bool = False) -> Tensor:
+    """x where it is positive, else 0 (torch.nn.functional.relu)."""
+    return relu_(input) if inplace else relu(input)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x times the normal distribution's integral up to x (torch.nn.functional.gelu).
+
+    Args:
+        approximate: "none" (by erf), or "tanh" (GPT-2's approximation).
+
+    Raises:
+        RuntimeError: approximate is neither.
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return _row("GeluKernelImpl", _GELU if approximate == "none" else _GELU_TANH, input, False)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x sigmoid(x) (torch.nn.functional.silu)."""
+    return _row("silu_cpu", _SILU, input, inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x tanh(softplus(x)) (torch.nn.functional.mish)."""
+    return _row("mish_cpu", _MISH, input, inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where it is positive, else negative_slope * x (torch.nn.functional.leaky_relu)."""
+    return _row("leaky_relu_cpu", _LEAKY_RELU, input, inplace, negative_slope)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where it is positive, else weight * x (torch.nn.functional.prelu).
+
+    Args:
+        input: (N, C, ...); weight: one number, or (C,).
+    """
+    if weight.numel() > 1:
+        weight = weight.reshape([1 if d != 1 else -1 for d in range(max(len(input._shape), 2))])
+    return where(input > 0, input, weight * input)  # type: ignore[no-any-return]
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where it is positive, else alpha (exp(x) - 1) (torch.nn.functional.elu)."""
+    return _row("elu_cpu", _ELU, input, inplace, alpha, 1.0)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """elu with the alpha and scale that keep mean and variance (torch.nn.functional.selu)."""
+    return _row("elu_cpu", _ELU, input, inplace, SELU_ALPHA, SELU_SCALE)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where it is positive, else alpha (exp(x / alpha) - 1) (torch.nn.functional.celu)."""
+    _floats_only("elu_cpu", input)
+    made = unary(_ELU, input / alpha, 1.0, alpha)
+    return in_place(input, made) if inplace else made
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold (torch.nn.functional.softplus)."""
+    return _row("softplus_cpu", _SOFTPLUS, input, False, beta, threshold)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)), exact far from 0 (torch.nn.functional.logsigmoid)."""
+    return _row("log_sigmoid_cpu", _LOGSIGMOID, input, False)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|) (torch.nn.functional.softsign)."""
+    return input / (input.abs() + 1)  # type: ignore[no-any-return]
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x) (torch.nn.functional.tanhshrink)."""
+    return input - tanh(input)  # type: ignore[no-any-return]
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """x between min_val and max_val, else the nearer of them (torch.nn.functional.hardtanh).
+
+    Raises:
+        ValueError: min_val > max_val.
+    """
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    if not input._h:
+        made = input.clamp(int(min_val), int(max_val))
+        return in_place(input, made) if inplace else made
+    return _row("hardtanh_cpu", _HARDTANH, input, inplace, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """x between 0 and 6, else the nearer of them (torch.nn.functional.relu6)."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """x / 6 + 1 / 2, between 0 and 1 (torch.nn.functional.hardsigmoid)."""
+    return _row("hardsigmoid_cpu", _HARDSIGMOID, input, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x hardsigmoid(x) (torch.nn.functional.hardswish)."""
+    return _row("hardswish_cpu", _HARDSWISH, input, inplace)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where it is above threshold, else value (torch.nn.functional.threshold)."""
+    made: Tensor = where(input <= threshold, value, input)
+    return in_place(input, made) if inplace else made
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink)."""
+    inside = (input >= -lambd) & (input <= lambd)
+    return where(inside, 0.0, input)  # type: ignore[no-any-return]
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.functional.softshrink)."""
+    if lambd < 0:
+        raise RuntimeError(
+            f"lambda must be greater or equal to 0, but found to be {lambd:g}."
+        )
+    moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
+    inside = (input >= -lambd) & (input <= lambd)
+    return where(inside, input * 0.0, moved)  # type: ignore[no-any-return]
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half of dim times the sigmoid of the second (torch.nn.functional.glu).
+
+    Raises:
+        RuntimeError: dim's size is odd.
+    """
+    size = input._shape[dim] if input._shape else 1
+    if size % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {dim % max(len(input._shape), 1)} is size {size}"
+        )
+    a, b = input.chunk(2, dim)
+    return a * sigmoid(b)

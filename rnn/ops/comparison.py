@@ -1,0 +1,368 @@
+"""Comparisons, logic, bits, and questions about elements: all of them NumPy's, on the memory of the nodes.
+
+Their results are bool tensors (bits: integers), which are no nodes: nothing here has a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _shapes
+from rnn._c import Handle
+from rnn.ops import _core
+from rnn.ops.elementwise import _operand, in_place, integers, write_out
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+# ---- comparisons --------------------------------------------------------------------------------------
+
+
+def _compare(numpy: Callable[..., Any], a: Any, b: Any) -> Any:
+    """numpy(a, b) in the dtype that a and b promote to; NotImplemented where b is no number."""
+    if isinstance(a, Handle) and a._h and isinstance(b, (float, int)):
+        x = _core.array_of(a)
+        return _core.wrap(numpy(x, x.dtype.type(b)))
+    b = _operand(b)
+    if b is NotImplemented:
+        return NotImplemented
+    return integers(numpy, a, b, _core.result_dtype(a, b))
+
+
+def op_eq(a: Any, b: Any) -> Any:
+    """a == b"""
+    return _compare(np.equal, a, b)
+
+
+def op_ne(a: Any, b: Any) -> Any:
+    """a != b"""
+    return _compare(np.not_equal, a, b)
+
+
+def op_lt(a: Any, b: Any) -> Any:
+    """a < b"""
+    return _compare(np.less, a, b)
+
+
+def op_le(a: Any, b: Any) -> Any:
+    """a <= b"""
+    return _compare(np.less_equal, a, b)
+
+
+def op_gt(a: Any, b: Any) -> Any:
+    """a > b"""
+    return _compare(np.greater, a, b)
+
+
+def op_ge(a: Any, b: Any) -> Any:
+    """a >= b"""
+    return _compare(np.greater_equal, a, b)
+
+
+def _function(function: Callable[..., Any], made: Any, input: Any, other: Any) -> Tensor:
+    if made is NotImplemented:
+        raise TypeError(
+            f"{function.__name__}() received an invalid combination of arguments - got "
+            f"({type(input).__name__}, {type(other).__name__})"
+        )
+    return made  # type: ignore[no-any-return]
+
+
+def eq(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input == other, element by element (torch.eq).
+
+    Raises:
+        RuntimeError: the shapes do not broadcast.
+        TypeError: other is neither tensor nor number.
+    """
+    if out is not None:
+        return write_out(out, eq, input, other)
+    return _function(eq, op_eq(input, other), input, other)
+
+
+def ne(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input != other, element by element (torch.ne)."""
+    if out is not None:
+        return write_out(out, ne, input, other)
+    return _function(ne, op_ne(input, other), input, other)
+
+
+def lt(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input < other, element by element (torch.lt)."""
+    if out is not None:
+        return write_out(out, lt, input, other)
+    return _function(lt, op_lt(input, other), input, other)
+
+
+def le(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input <= other, element by element (torch.le)."""
+    if out is not None:
+        return write_out(out, le, input, other)
+    return _function(le, op_le(input, other), input, other)
+
+
+def gt(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input > other, element by element (torch.gt)."""
+    if out is not None:
+        return write_out(out, gt, input, other)
+    return _function(gt, op_gt(input, other), input, other)
+
+
+def ge(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input >= other, element by element (torch.ge)."""
+    if out is not None:
+        return write_out(out, ge, input, other)
+    return _function(ge, op_ge(input, other), input, other)
+
+
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
+    """|input - other| <= atol + rtol * |other|, element by element (torch.isclose).
+
+    Raises:
+        RuntimeError: the dtypes differ.
+    """
+    d, e = _core.dtype_of(input), _core.dtype_of(other)
+    if d is not e:
+        raise RuntimeError(f"{_core.type_name(d)} did not match {_core.type_name(e)}")
+    x, y = _core.array_of(input), _core.array_of(other)
+    _shapes.broadcast_shapes(x.shape, y.shape)
+    if x.dtype == np.bool_:
+        return _core.wrap(x == y)
+    with np.errstate(all="ignore"):
+        gap = np.abs(x - y)
+        allowed = np.asarray(atol + np.abs(rtol * y), gap.dtype if gap.dtype.kind == "f" else None)
+        close = (x == y) | (np.isfinite(gap) & (gap <= allowed))
+        if equal_nan:
+            close = close | ((x != x) & (y != y))
+    return _core.wrap(close)
+
+
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close: see isclose (torch.allclose)."""
+    return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether shape and all elements are the same (torch.equal)."""
+    for i, t in enumerate((input, other)):
+        if not isinstance(t, Handle):
+            raise TypeError(
+                f"equal(): argument '{('input', 'other')[i]}' (position {i + 1}) must be Tensor, "
+                f"not {type(t).__name__}"
+            )
+    return bool(np.array_equal(_core.array_of(input), _core.array_of(other)))
+
+
+# ---- logic ------------------------------------------------------------------------------------------------
+
+
+def _logical(numpy: Callable[..., Any], input: Tensor, other: Tensor) -> Tensor:
+    x, y = _core.array_of(input), _core.array_of(other)
+    _shapes.broadcast_shapes(x.shape, y.shape)
+    return _core.wrap(numpy(x, y))
+
+
+def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether both are nonzero (torch.logical_and)."""
+    if out is not None:
+        return write_out(out, logical_and, input, other)
+    return _logical(np.logical_and, input, other)
+
+
+def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether one is nonzero (torch.logical_or)."""
+    if out is not None:
+        return write_out(out, logical_or, input, other)
+    return _logical(np.logical_or, input, other)
+
+
+def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether exactly one is nonzero (torch.logical_xor)."""
+    if out is not None:
+        return write_out(out, logical_xor, input, other)
+    return _logical(np.logical_xor, input, other)
+
+
+def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether it is 0 (torch.logical_not)."""
+    if out is not None:
+        return write_out(out, logical_not, input)
+    return _core.wrap(np.logical_not(_core.array_of(input)))
+
+
+# ---- bits ---------------------------------------------------------------------------------------------------
+
+
+def _bits(name: str, numpy: Callable[..., Any], a: Any, b: Any) -> Any:
+    b = _operand(b)
+    if b is NotImplemented:
+        return NotImplemented
+    result = _core.result_dtype(a, b)
+    if result.is_floating_point:
+        raise NotImplementedError(f"\"{name}\" not implemented for '{_core.type_name(result)}'")
+    return integers(numpy, a, b, result)
+
+
+def op_and(a: Any, b: Any) -> Any:
+    """a & b"""
+    return _bits("bitwise_and_cpu", np.bitwise_and, a, b)
+
+
+def op_or(a: Any, b: Any) -> Any:
+    """a | b"""
+    return _bits("bitwise_or_cpu", np.bitwise_or, a, b)
+
+
+def op_xor(a: Any, b: Any) -> Any:
+    """a ^ b"""
+    return _bits("bitwise_xor_cpu", np.bitwise_xor, a, b)
+
+
+def op_lshift(a: Any, b: Any) -> Any:
+    """a << b"""
+    return _bits("lshift_cpu", np.left_shift, a, b)
+
+
+def op_rshift(a: Any, b: Any) -> Any:
+    """a >> b"""
+    return _bits("rshift_cpu", np.right_shift, a, b)
+
+
+def op_rlshift(a: Any, b: Any) -> Any:
+    """b << a"""
+    return _bits("lshift_cpu", lambda x, y: np.left_shift(y, x), a, b)
+
+
+def op_rrshift(a: Any, b: Any) -> Any:
+    """b >> a"""
+    return _bits("rshift_cpu", lambda x, y: np.right_shift(y, x), a, b)
+
+
+def op_invert(a: Tensor) -> Tensor:
+    """~a"""
+    if a._h or a._array.dtype.kind == "f":
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return _core.wrap(np.invert(a._array))
+
+
+def bitwise_and(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input & other, of integers or booleans (torch.bitwise_and).
+
+    Raises:
+        NotImplementedError: of floats.
+    """
+    if out is not None:
+        return write_out(out, bitwise_and, input, other)
+    return _function(bitwise_and, op_and(input, other), input, other)
+
+
+def bitwise_or(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input | other, of integers or booleans (torch.bitwise_or)."""
+    if out is not None:
+        return write_out(out, bitwise_or, input, other)
+    return _function(bitwise_or, op_or(input, other), input, other)
+
+
+def bitwise_xor(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input ^ other, of integers or booleans (torch.bitwise_xor)."""
+    if out is not None:
+        return write_out(out, bitwise_xor, input, other)
+    return _function(bitwise_xor, op_xor(input, other), input, other)
+
+
+def bitwise_left_shift(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input << other (torch.bitwise_left_shift)."""
+    if out is not None:
+        return write_out(out, bitwise_left_shift, input, other)
+    return _function(bitwise_left_shift, op_lshift(input, other), input, other)
+
+
+def bitwise_right_shift(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input >> other (torch.bitwise_right_shift)."""
+    if out is not None:
+        return write_out(out, bitwise_right_shift, input, other)
+    return _function(bitwise_right_shift, op_rshift(input, other), input, other)
+
+
+def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """~input (torch.bitwise_not)."""
+    return op_invert(input) if out is None else write_out(out, bitwise_not, input)
+
+
+def op_iand(a: Tensor, b: Any) -> Any:
+    """a &= b"""
+    return in_place(a, bitwise_and(a, b))
+
+
+def op_ior(a: Tensor, b: Any) -> Any:
+    """a |= b"""
+    return in_place(a, bitwise_or(a, b))
+
+
+def op_ixor(a: Tensor, b: Any) -> Any:
+    """a ^= b"""
+    return in_place(a, bitwise_xor(a, b))
+
+
+def op_ilshift(a: Tensor, b: Any) -> Any:
+    """a <<= b"""
+    return in_place(a, bitwise_left_shift(a, b))
+
+
+def op_irshift(a: Tensor, b: Any) -> Any:
+    """a >>= b"""
+    return in_place(a, bitwise_right_shift(a, b))
+
+
+def logical_not_(input: Tensor) -> Tensor:
+    """logical_not, in place, in input's dtype (torch.Tensor.logical_not_)."""
+    return in_place(input, _core.wrap(_core.array_of(logical_not(input))))
+
+
+# ---- questions ------------------------------------------------------------------------------------------------
+
+
+def isnan(input: Tensor) -> Tensor:
+    """Whether it is NaN (torch.isnan)."""
+    return _core.wrap(np.isnan(_core.array_of(input)))
+
+
+def isinf(input: Tensor) -> Tensor:
+    """Whether it is an infinity (torch.isinf)."""
+    return _core.wrap(np.isinf(_core.array_of(input)))
+
+
+def isfinite(input: Tensor) -> Tensor:
+    """Whether it is neither NaN nor an infinity (torch.isfinite)."""
+    return _core.wrap(np.isfinite(_core.array_of(input)))
+
+
+def isposinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether it is +infinity (torch.isposinf)."""
+    made = _core.wrap(_core.array_of(input) == np.inf)
+    return made if out is None else _core.view_as_result(made, out)
+
+
+def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether it is -infinity (torch.isneginf)."""
+    made = _core.wrap(_core.array_of(input) == -np.inf)
+    return made if out is None else _core.view_as_result(made, out)
+
+
+def isreal(input: Tensor) -> Tensor:
+    """True: there are no complex numbers (torch.isreal)."""
+    return _core.wrap(np.ones(input._shape, np.bool_))
+
+
+def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Whether its sign is minus, -0 included (torch.signbit)."""
+    x = _core.array_of(input)
+    made = _core.wrap(np.signbit(x) if x.dtype.kind == "f" else x < 0)
+    return made if out is None else _core.view_as_result(made, out)

@@ -1,0 +1,576 @@
+"""Functions of one tensor, element by element: one call into C each, the row of csrc/ops.h with the same name.
+
+Integers and booleans become the default float dtype, but where the function maps integers to integers (neg, abs, floor,
+...): those are NumPy's. Each function has its in-place form (exp_) beside it.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _dtypes
+from rnn._c import Handle, op
+from rnn.ops import _core
+from rnn.ops.elementwise import in_place, unary, unary_in_place, where, write_out
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_EXP = op("exp")
+_EXP2 = op("exp2")
+_EXPM1 = op("expm1")
+_LOG = op("log")
+_LOG2 = op("log2")
+_LOG10 = op("log10")
+_LOG1P = op("log1p")
+_SQRT = op("sqrt")
+_RSQRT = op("rsqrt")
+_RECIPROCAL = op("reciprocal")
+_SIN = op("sin")
+_COS = op("cos")
+_TAN = op("tan")
+_ASIN = op("asin")
+_ACOS = op("acos")
+_ATAN = op("atan")
+_SINH = op("sinh")
+_COSH = op("cosh")
+_TANH = op("tanh")
+_ASINH = op("asinh")
+_ACOSH = op("acosh")
+_ATANH = op("atanh")
+_SIGMOID = op("sigmoid")
+_ERF = op("erf")
+_ERFC = op("erfc")
+_FRAC = op("frac")
+_NEG = op("neg")
+_ABS = op("abs")
+_SIGN = op("sign")
+_SQUARE = op("square")
+_RELU = op("relu")
+_FLOOR = op("floor")
+_CEIL = op("ceil")
+_TRUNC = op("trunc")
+_ROUND = op("round")
+
+# ---- floats in, floats out --------------------------------------------------------------------------
+
+
+def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """e to the power of each element (torch.exp)."""
+    return unary(_EXP, input) if out is None else write_out(out, exp, input)
+
+
+def exp_(input: Tensor) -> Tensor:
+    """exp, in place (torch.Tensor.exp_)."""
+    return unary_in_place(_EXP, exp, input)
+
+
+def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """2 to the power of each element (torch.exp2)."""
+    return unary(_EXP2, input) if out is None else write_out(out, exp2, input)
+
+
+def exp2_(input: Tensor) -> Tensor:
+    """exp2, in place (torch.Tensor.exp2_)."""
+    return unary_in_place(_EXP2, exp2, input)
+
+
+def expm1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """exp(x) - 1, exact near 0 (torch.expm1)."""
+    return unary(_EXPM1, input) if out is None else write_out(out, expm1, input)
+
+
+def expm1_(input: Tensor) -> Tensor:
+    """expm1, in place (torch.Tensor.expm1_)."""
+    return unary_in_place(_EXPM1, expm1, input)
+
+
+def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The natural logarithm of each element (torch.log)."""
+    return unary(_LOG, input) if out is None else write_out(out, log, input)
+
+
+def log_(input: Tensor) -> Tensor:
+    """log, in place (torch.Tensor.log_)."""
+    return unary_in_place(_LOG, log, input)
+
+
+def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm to base 2 (torch.log2)."""
+    return unary(_LOG2, input) if out is None else write_out(out, log2, input)
+
+
+def log2_(input: Tensor) -> Tensor:
+    """log2, in place (torch.Tensor.log2_)."""
+    return unary_in_place(_LOG2, log2, input)
+
+
+def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The logarithm to base 10 (torch.log10)."""
+    return unary(_LOG10, input) if out is None else write_out(out, log10, input)
+
+
+def log10_(input: Tensor) -> Tensor:
+    """log10, in place (torch.Tensor.log10_)."""
+    return unary_in_place(_LOG10, log10, input)
+
+
+def log1p(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log(1 + x), exact near 0 (torch.log1p)."""
+    return unary(_LOG1P, input) if out is None else write_out(out, log1p, input)
+
+
+def log1p_(input: Tensor) -> Tensor:
+    """log1p, in place (torch.Tensor.log1p_)."""
+    return unary_in_place(_LOG1P, log1p, input)
+
+
+def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The square root; NaN of negative numbers (torch.sqrt)."""
+    return unary(_SQRT, input) if out is None else write_out(out, sqrt, input)
+
+
+def sqrt_(input: Tensor) -> Tensor:
+    """sqrt, in place (torch.Tensor.sqrt_)."""
+    return unary_in_place(_SQRT, sqrt, input)
+
+
+def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """1 / sqrt(x) (torch.rsqrt)."""
+    return unary(_RSQRT, input) if out is None else write_out(out, rsqrt, input)
+
+
+def rsqrt_(input: Tensor) -> Tensor:
+    """rsqrt, in place (torch.Tensor.rsqrt_)."""
+    return unary_in_place(_RSQRT, rsqrt, input)
+
+
+def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """1 / x (torch.reciprocal)."""
+    return unary(_RECIPROCAL, input) if out is None else write_out(out, reciprocal, input)
+
+
+def reciprocal_(input: Tensor) -> Tensor:
+    """reciprocal, in place (torch.Tensor.reciprocal_)."""
+    return unary_in_place(_RECIPROCAL, reciprocal, input)
+
+
+def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The sine, of radians (torch.sin)."""
+    return unary(_SIN, input) if out is None else write_out(out, sin, input)
+
+
+def sin_(input: Tensor) -> Tensor:
+    """sin, in place (torch.Tensor.sin_)."""
+    return unary_in_place(_SIN, sin, input)
+
+
+def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The cosine, of radians (torch.cos)."""
+    return unary(_COS, input) if out is None else write_out(out, cos, input)
+
+
+def cos_(input: Tensor) -> Tensor:
+    """cos, in place (torch.Tensor.cos_)."""
+    return unary_in_place(_COS, cos, input)
+
+
+def tan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The tangent, of radians (torch.tan)."""
+    return unary(_TAN, input) if out is None else write_out(out, tan, input)
+
+
+def tan_(input: Tensor) -> Tensor:
+    """tan, in place (torch.Tensor.tan_)."""
+    return unary_in_place(_TAN, tan, input)
+
+
+def asin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle whose sine is x (torch.asin)."""
+    return unary(_ASIN, input) if out is None else write_out(out, asin, input)
+
+
+def asin_(input: Tensor) -> Tensor:
+    """asin, in place (torch.Tensor.asin_)."""
+    return unary_in_place(_ASIN, asin, input)
+
+
+def acos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle whose cosine is x (torch.acos)."""
+    return unary(_ACOS, input) if out is None else write_out(out, acos, input)
+
+
+def acos_(input: Tensor) -> Tensor:
+    """acos, in place (torch.Tensor.acos_)."""
+    return unary_in_place(_ACOS, acos, input)
+
+
+def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle whose tangent is x (torch.atan)."""
+    return unary(_ATAN, input) if out is None else write_out(out, atan, input)
+
+
+def atan_(input: Tensor) -> Tensor:
+    """atan, in place (torch.Tensor.atan_)."""
+    return unary_in_place(_ATAN, atan, input)
+
+
+def sinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The hyperbolic sine (torch.sinh)."""
+    return unary(_SINH, input) if out is None else write_out(out, sinh, input)
+
+
+def sinh_(input: Tensor) -> Tensor:
+    """sinh, in place (torch.Tensor.sinh_)."""
+    return unary_in_place(_SINH, sinh, input)
+
+
+def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The hyperbolic cosine (torch.cosh)."""
+    return unary(_COSH, input) if out is None else write_out(out, cosh, input)
+
+
+def cosh_(input: Tensor) -> Tensor:
+    """cosh, in place (torch.Tensor.cosh_)."""
+    return unary_in_place(_COSH, cosh, input)
+
+
+def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The hyperbolic tangent (torch.tanh)."""
+    return unary(_TANH, input) if out is None else write_out(out, tanh, input)
+
+
+def tanh_(input: Tensor) -> Tensor:
+    """tanh, in place (torch.Tensor.tanh_)."""
+    return unary_in_place(_TANH, tanh, input)
+
+
+def asinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The inverse of sinh (torch.asinh)."""
+    return unary(_ASINH, input) if out is None else write_out(out, asinh, input)
+
+
+def asinh_(input: Tensor) -> Tensor:
+    """asinh, in place (torch.Tensor.asinh_)."""
+    return unary_in_place(_ASINH, asinh, input)
+
+
+def acosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The inverse of cosh (torch.acosh)."""
+    return unary(_ACOSH, input) if out is None else write_out(out, acosh, input)
+
+
+def acosh_(input: Tensor) -> Tensor:
+    """acosh, in place (torch.Tensor.acosh_)."""
+    return unary_in_place(_ACOSH, acosh, input)
+
+
+def atanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The inverse of tanh (torch.atanh)."""
+    return unary(_ATANH, input) if out is None else write_out(out, atanh, input)
+
+
+def atanh_(input: Tensor) -> Tensor:
+    """atanh, in place (torch.Tensor.atanh_)."""
+    return unary_in_place(_ATANH, atanh, input)
+
+
+def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """1 / (1 + exp(-x)) (torch.sigmoid)."""
+    return unary(_SIGMOID, input) if out is None else write_out(out, sigmoid, input)
+
+
+def sigmoid_(input: Tensor) -> Tensor:
+    """sigmoid, in place (torch.Tensor.sigmoid_)."""
+    return unary_in_place(_SIGMOID, sigmoid, input)
+
+
+def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The error function (torch.erf)."""
+    return unary(_ERF, input) if out is None else write_out(out, erf, input)
+
+
+def erf_(input: Tensor) -> Tensor:
+    """erf, in place (torch.Tensor.erf_)."""
+    return unary_in_place(_ERF, erf, input)
+
+
+def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """1 - erf(x), exact where erf is near 1 (torch.erfc)."""
+    return unary(_ERFC, input) if out is None else write_out(out, erfc, input)
+
+
+def erfc_(input: Tensor) -> Tensor:
+    """erfc, in place (torch.Tensor.erfc_)."""
+    return unary_in_place(_ERFC, erfc, input)
+
+
+def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """x without its whole part (torch.frac)."""
+    return unary(_FRAC, input) if out is None else write_out(out, frac, input)
+
+
+def frac_(input: Tensor) -> Tensor:
+    """frac, in place (torch.Tensor.frac_)."""
+    return unary_in_place(_FRAC, frac, input)
+
+
+def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
+    """log(x / (1 - x)), the inverse of sigmoid; x is first clamped to [eps, 1 - eps] (torch.logit)."""
+    if out is not None:
+        return write_out(out, logit, input, eps)
+    x = input if eps is None else input.clamp(eps, 1 - eps)
+    return log(x / (1 - x))
+
+
+def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """sin(pi x) / (pi x), 1 at 0 (torch.sinc)."""
+    if out is not None:
+        return write_out(out, sinc, input)
+    zero = input == 0
+    scaled = where(zero, 1.0, input * np.pi)
+    return where(zero, 1.0, sin(scaled) / scaled)  # type: ignore[no-any-return]
+
+
+def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Degrees to radians (torch.deg2rad)."""
+    return input * (np.pi / 180.0) if out is None else write_out(out, deg2rad, input)
+
+
+def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Radians to degrees (torch.rad2deg)."""
+    return input * (180.0 / np.pi) if out is None else write_out(out, rad2deg, input)
+
+
+# ---- integers stay integers ---------------------------------------------------------------------------
+
+
+def _relu(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
+def _keep(number: int, numpy: Callable[..., Any], input: Tensor) -> Tensor:
+    """A function that maps integers to integers: of floats in C, of integers in NumPy."""
+    if not isinstance(input, Handle) or input._h:
+        return unary(number, input)
+    x = input._array
+    if x.dtype == np.bool_:
+        x = _of_bools(number, x)
+    return _core.wrap(np.array(numpy(x)))
+
+
+def _of_bools(number: int, x: Any) -> Any:
+    """What the function makes of a bool array: most refuse."""
+    if number == _NEG:
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    if number == _RELU:
+        raise RuntimeError("Boolean inputs not supported for relu")
+    if number == _SQUARE:
+        return x.astype(np.int64)
+    if number == _SIGN:
+        return x
+    names = {_ABS: "abs_cpu", _FLOOR: "floor_vml_cpu", _CEIL: "ceil_vml_cpu", _TRUNC: "trunc_vml_cpu"}
+    raise NotImplementedError(f'"{names[number]}" not implemented for \'Bool\'')
+
+
+def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """-x (torch.neg)."""
+    return _keep(_NEG, np.negative, input) if out is None else write_out(out, neg, input)
+
+
+def neg_(input: Tensor) -> Tensor:
+    """neg, in place (torch.Tensor.neg_)."""
+    return unary_in_place(_NEG, neg, input)
+
+
+def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The absolute value; its gradient at 0 is 0 (torch.abs)."""
+    return _keep(_ABS, np.abs, input) if out is None else write_out(out, abs, input)
+
+
+def abs_(input: Tensor) -> Tensor:
+    """abs, in place (torch.Tensor.abs_)."""
+    return unary_in_place(_ABS, abs, input)
+
+
+def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """1, 0 or -1 (torch.sign)."""
+    return _keep(_SIGN, np.sign, input) if out is None else write_out(out, sign, input)
+
+
+def sign_(input: Tensor) -> Tensor:
+    """sign, in place (torch.Tensor.sign_)."""
+    return unary_in_place(_SIGN, sign, input)
+
+
+def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """x * x (torch.square)."""
+    return _keep(_SQUARE, np.square, input) if out is None else write_out(out, square, input)
+
+
+def square_(input: Tensor) -> Tensor:
+    """square, in place (torch.Tensor.square_)."""
+    return unary_in_place(_SQUARE, square, input)
+
+
+def relu(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """x where it is positive, else 0; the gradient at 0 is 0 (torch.relu)."""
+    return _keep(_RELU, _relu, input) if out is None else write_out(out, relu, input)
+
+
+def relu_(input: Tensor) -> Tensor:
+    """relu, in place (torch.Tensor.relu_)."""
+    return unary_in_place(_RELU, relu, input)
+
+
+def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The largest whole number up to x (torch.floor)."""
+    return _keep(_FLOOR, np.positive, input) if out is None else write_out(out, floor, input)
+
+
+def floor_(input: Tensor) -> Tensor:
+    """floor, in place (torch.Tensor.floor_)."""
+    return unary_in_place(_FLOOR, floor, input)
+
+
+def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The smallest whole number from x on (torch.ceil)."""
+    return _keep(_CEIL, np.positive, input) if out is None else write_out(out, ceil, input)
+
+
+def ceil_(input: Tensor) -> Tensor:
+    """ceil, in place (torch.Tensor.ceil_)."""
+    return unary_in_place(_CEIL, ceil, input)
+
+
+def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """x without its fraction (torch.trunc)."""
+    return _keep(_TRUNC, np.positive, input) if out is None else write_out(out, trunc, input)
+
+
+def trunc_(input: Tensor) -> Tensor:
+    """trunc, in place (torch.Tensor.trunc_)."""
+    return unary_in_place(_TRUNC, trunc, input)
+
+
+def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Tensor:
+    """The nearest whole number, of two equally near ones the even (torch.round).
+
+    Args:
+        decimals: digits behind the point to keep; -1 rounds to tens.
+    """
+    if out is not None:
+        return write_out(out, round, input, decimals=decimals)
+    if decimals == 0 or not input._h:
+        return _keep(_ROUND, np.positive, input)
+    scale = 10.0 ** builtins.abs(decimals)
+    return unary(_ROUND, input * scale) / scale if decimals > 0 else unary(_ROUND, input / scale) * scale
+
+
+def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """round, in place (torch.Tensor.round_)."""
+    if decimals:
+        return in_place(input, round(input, decimals=decimals))
+    return unary_in_place(_ROUND, round, input)
+
+
+def positive(input: Tensor) -> Tensor:
+    """input itself (torch.positive).
+
+    Raises:
+        RuntimeError: input is bool.
+    """
+    if not input._h and input._array.dtype == np.bool_:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def nan_to_num(
+    input: Tensor,
+    nan: float | None = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    """NaN becomes nan, infinities the largest numbers of the dtype or what is given (torch.nan_to_num)."""
+    if out is not None:
+        return write_out(out, nan_to_num, input, nan, posinf, neginf)
+    if not input._h:
+        return _core.wrap(input._array.copy())
+    x = _core.array_of(input)
+    limits = _dtypes.finfo(_core.dtype_of(input))
+    filled = np.nan_to_num(
+        x,
+        nan=nan or 0.0,
+        posinf=limits.max if posinf is None else posinf,
+        neginf=limits.min if neginf is None else neginf,
+    )
+    return where(_core.wrap(np.isfinite(x)), input, _core.nodes(np.asarray(filled, x.dtype)))  # type: ignore[no-any-return]
+
+
+def nan_to_num_(
+    input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """nan_to_num, in place (torch.Tensor.nan_to_num_)."""
+    return in_place(input, nan_to_num(input, nan, posinf, neginf))
+
+
+# ---- other names --------------------------------------------------------------------------------------
+
+
+def negative(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """neg (torch.negative)."""
+    return neg(input, out=out)
+
+
+def absolute(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """abs (torch.absolute)."""
+    return abs(input, out=out)
+
+
+def arcsin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """asin (torch.arcsin)."""
+    return asin(input, out=out)
+
+
+def arccos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """acos (torch.arccos)."""
+    return acos(input, out=out)
+
+
+def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """atan (torch.arctan)."""
+    return atan(input, out=out)
+
+
+def arcsinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """asinh (torch.arcsinh)."""
+    return asinh(input, out=out)
+
+
+def arccosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """acosh (torch.arccosh)."""
+    return acosh(input, out=out)
+
+
+def arctanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """atanh (torch.arctanh)."""
+    return atanh(input, out=out)
+
+
+def fix(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """trunc (torch.fix)."""
+    return trunc(input, out=out)
+
+
+def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """sign (torch.sgn)."""
+    return sign(input, out=out)
