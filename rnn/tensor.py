@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from rnn import _c, _dtypes, _repr, autograd
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
-from rnn.ops import _core, convert, create, elementwise, from_data
+from rnn.ops import _core, comparison, convert, create, elementwise, from_data, unary
 from rnn.value import Value
-
 
 Bool: TypeAlias = bool  # what Tensor's own `bool`, `int` and `float` hide from its annotations
 Int: TypeAlias = int
@@ -112,6 +109,263 @@ class Tensor(Handle):  # type: ignore[misc]
     def is_leaf(self) -> Bool:
         """Whether no recorded operation made it."""
         return not self._h or bool(lib.rnn_is_leaf(E, self._h))
+
+    # ---- operators ---------------------------------------------------------------------------------
+
+    __add__ = elementwise.op_add
+    __radd__ = elementwise.op_add
+    __sub__ = elementwise.op_sub
+    __rsub__ = elementwise.op_rsub
+    __mul__ = elementwise.op_mul
+    __rmul__ = elementwise.op_mul
+    __truediv__ = elementwise.op_truediv
+    __rtruediv__ = elementwise.op_rtruediv
+    __floordiv__ = elementwise.op_floordiv
+    __rfloordiv__ = elementwise.op_rfloordiv
+    __mod__ = elementwise.op_mod
+    __rmod__ = elementwise.op_rmod
+    __pow__ = elementwise.op_pow
+    __rpow__ = elementwise.op_rpow
+    __iadd__ = elementwise.add_
+    __isub__ = elementwise.sub_
+    __imul__ = elementwise.mul_
+    __itruediv__ = elementwise.div_
+    __ifloordiv__ = elementwise.floor_divide_
+    __imod__ = elementwise.remainder_
+    __ipow__ = elementwise.pow_
+    __neg__ = unary.neg
+    __pos__ = unary.positive
+    __abs__ = unary.abs
+    __eq__ = comparison.op_eq
+    __ne__ = comparison.op_ne
+    __lt__ = comparison.op_lt
+    __le__ = comparison.op_le
+    __gt__ = comparison.op_gt
+    __ge__ = comparison.op_ge
+    __and__ = comparison.op_and
+    __or__ = comparison.op_or
+    __xor__ = comparison.op_xor
+    __lshift__ = comparison.op_lshift
+    __rshift__ = comparison.op_rshift
+    __rand__ = comparison.op_and
+    __ror__ = comparison.op_or
+    __rxor__ = comparison.op_xor
+    __rlshift__ = comparison.op_rlshift
+    __rrshift__ = comparison.op_rrshift
+    __iand__ = comparison.op_iand
+    __ior__ = comparison.op_ior
+    __ixor__ = comparison.op_ixor
+    __ilshift__ = comparison.op_ilshift
+    __irshift__ = comparison.op_irshift
+    __invert__ = comparison.op_invert
+
+    def __bool__(self) -> Bool:
+        """The truth of its one element.
+
+        Raises:
+            RuntimeError: there is not exactly one.
+        """
+        count = self.numel()
+        if count != 1:
+            how_many = "no values" if count == 0 else "more than one value"
+            raise RuntimeError(f"Boolean value of Tensor with {how_many} is ambiguous")
+        return Bool(self.item())
+
+    def __int__(self) -> Int:
+        return Int(self._number())
+
+    def __float__(self) -> Float:
+        return Float(self._number())
+
+    def __complex__(self) -> complex:
+        return complex(self._number())
+
+    def __index__(self) -> Int:
+        """Its one element, of an integer or boolean tensor, as a Python index.
+
+        Raises:
+            TypeError: it holds floats, or more than one element.
+        """
+        if self._h or self.numel() != 1 or self._array.dtype.kind == "f":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return Int(self._array.item())
+
+    def _number(self) -> Any:
+        if self.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return self.item()
+
+    # ---- elementwise -------------------------------------------------------------------------------
+
+    add = elementwise.add
+    sub = elementwise.sub
+    mul = elementwise.mul
+    div = elementwise.div
+    true_divide = elementwise.true_divide
+    add_ = elementwise.add_
+    sub_ = elementwise.sub_
+    mul_ = elementwise.mul_
+    div_ = elementwise.div_
+    true_divide_ = elementwise.true_divide_
+    floor_divide = elementwise.floor_divide
+    remainder = elementwise.remainder
+    fmod = elementwise.fmod
+    pow = elementwise.pow
+    float_power = elementwise.float_power
+    floor_divide_ = elementwise.floor_divide_
+    remainder_ = elementwise.remainder_
+    fmod_ = elementwise.fmod_
+    pow_ = elementwise.pow_
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    fmax = elementwise.fmax
+    fmin = elementwise.fmin
+    clamp = elementwise.clamp
+    clamp_min = elementwise.clamp_min
+    clamp_max = elementwise.clamp_max
+    clip = elementwise.clip
+    clamp_ = elementwise.clamp_
+    clamp_min_ = elementwise.clamp_min_
+    clamp_max_ = elementwise.clamp_max_
+    clip_ = elementwise.clip_
+    lerp = elementwise.lerp
+    lerp_ = elementwise.lerp_
+    addcmul = elementwise.addcmul
+    addcdiv = elementwise.addcdiv
+    addcmul_ = elementwise.addcmul_
+    addcdiv_ = elementwise.addcdiv_
+    atan2 = elementwise.atan2
+    hypot = elementwise.hypot
+    logaddexp = elementwise.logaddexp
+    logaddexp2 = elementwise.logaddexp2
+    xlogy = elementwise.xlogy
+    copysign = elementwise.copysign
+    ldexp = elementwise.ldexp
+    heaviside = elementwise.heaviside
+    copy_ = elementwise.copy_
+    fill_ = elementwise.fill_
+    zero_ = elementwise.zero_
+    where = elementwise.where_of
+    subtract = elementwise.sub
+    subtract_ = elementwise.sub_
+    multiply = elementwise.mul
+    multiply_ = elementwise.mul_
+    divide = elementwise.div
+    divide_ = elementwise.div_
+    exp = unary.exp
+    exp_ = unary.exp_
+    exp2 = unary.exp2
+    exp2_ = unary.exp2_
+    expm1 = unary.expm1
+    expm1_ = unary.expm1_
+    log = unary.log
+    log_ = unary.log_
+    log2 = unary.log2
+    log2_ = unary.log2_
+    log10 = unary.log10
+    log10_ = unary.log10_
+    log1p = unary.log1p
+    log1p_ = unary.log1p_
+    sqrt = unary.sqrt
+    sqrt_ = unary.sqrt_
+    rsqrt = unary.rsqrt
+    rsqrt_ = unary.rsqrt_
+    reciprocal = unary.reciprocal
+    reciprocal_ = unary.reciprocal_
+    sin = unary.sin
+    sin_ = unary.sin_
+    cos = unary.cos
+    cos_ = unary.cos_
+    tan = unary.tan
+    tan_ = unary.tan_
+    asin = unary.asin
+    asin_ = unary.asin_
+    acos = unary.acos
+    acos_ = unary.acos_
+    atan = unary.atan
+    atan_ = unary.atan_
+    sinh = unary.sinh
+    sinh_ = unary.sinh_
+    cosh = unary.cosh
+    cosh_ = unary.cosh_
+    tanh = unary.tanh
+    tanh_ = unary.tanh_
+    asinh = unary.asinh
+    asinh_ = unary.asinh_
+    acosh = unary.acosh
+    acosh_ = unary.acosh_
+    atanh = unary.atanh
+    atanh_ = unary.atanh_
+    sigmoid = unary.sigmoid
+    sigmoid_ = unary.sigmoid_
+    erf = unary.erf
+    erf_ = unary.erf_
+    erfc = unary.erfc
+    erfc_ = unary.erfc_
+    frac = unary.frac
+    frac_ = unary.frac_
+    logit = unary.logit
+    sinc = unary.sinc
+    deg2rad = unary.deg2rad
+    rad2deg = unary.rad2deg
+    neg = unary.neg
+    neg_ = unary.neg_
+    abs = unary.abs
+    abs_ = unary.abs_
+    sign = unary.sign
+    sign_ = unary.sign_
+    square = unary.square
+    square_ = unary.square_
+    relu = unary.relu
+    relu_ = unary.relu_
+    floor = unary.floor
+    floor_ = unary.floor_
+    ceil = unary.ceil
+    ceil_ = unary.ceil_
+    trunc = unary.trunc
+    trunc_ = unary.trunc_
+    round = unary.round
+    round_ = unary.round_
+    positive = unary.positive
+    nan_to_num = unary.nan_to_num
+    nan_to_num_ = unary.nan_to_num_
+    negative = unary.negative
+    absolute = unary.absolute
+    arcsin = unary.arcsin
+    arccos = unary.arccos
+    arctan = unary.arctan
+    arcsinh = unary.arcsinh
+    arccosh = unary.arccosh
+    arctanh = unary.arctanh
+    fix = unary.fix
+    sgn = unary.sgn
+    eq = comparison.eq
+    ne = comparison.ne
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    isclose = comparison.isclose
+    allclose = comparison.allclose
+    equal = comparison.equal
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    logical_xor = comparison.logical_xor
+    logical_not = comparison.logical_not
+    bitwise_and = comparison.bitwise_and
+    bitwise_or = comparison.bitwise_or
+    bitwise_xor = comparison.bitwise_xor
+    bitwise_left_shift = comparison.bitwise_left_shift
+    bitwise_right_shift = comparison.bitwise_right_shift
+    bitwise_not = comparison.bitwise_not
+    logical_not_ = comparison.logical_not_
+    isnan = comparison.isnan
+    isinf = comparison.isinf
+    isfinite = comparison.isfinite
+    isposinf = comparison.isposinf
+    isneginf = comparison.isneginf
+    isreal = comparison.isreal
+    signbit = comparison.signbit
 
     # ---- conversions -------------------------------------------------------------------------------
 
