@@ -6,6 +6,7 @@ from math import nan as nan
 from math import pi as pi
 
 from rnn import autograd as autograd
+from rnn import random as random
 from rnn._dtypes import bfloat16 as bfloat16
 from rnn._dtypes import bool_ as bool  # noqa: F401
 from rnn._dtypes import can_cast as can_cast
@@ -218,6 +219,23 @@ from rnn.ops.unary import tanh as tanh
 from rnn.ops.unary import tanh_ as tanh_
 from rnn.ops.unary import trunc as trunc
 from rnn.ops.unary import trunc_ as trunc_
+from rnn.random import Generator as Generator
+from rnn.random import bernoulli as bernoulli
+from rnn.random import default_generator as default_generator
+from rnn.random import get_rng_state as get_rng_state
+from rnn.random import initial_seed as initial_seed
+from rnn.random import manual_seed as manual_seed
+from rnn.random import multinomial as multinomial
+from rnn.random import normal as normal
+from rnn.random import rand as rand
+from rnn.random import rand_like as rand_like
+from rnn.random import randint as randint
+from rnn.random import randint_like as randint_like
+from rnn.random import randn as randn
+from rnn.random import randn_like as randn_like
+from rnn.random import randperm as randperm
+from rnn.random import seed as seed
+from rnn.random import set_rng_state as set_rng_state
 from rnn.resolution import get_resolution as get_resolution
 from rnn.resolution import resolution as resolution
 from rnn.resolution import set_resolution as set_resolution

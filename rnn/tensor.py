@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from rnn import _c, _dtypes, _repr, autograd
+from rnn import _c, _dtypes, _repr, autograd, random
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
 from rnn.ops import _core, comparison, convert, create, elementwise, from_data, unary
@@ -395,6 +395,16 @@ class Tensor(Handle):  # type: ignore[misc]
     __copy__ = convert.__copy__
     __deepcopy__ = convert.__deepcopy__
     __reduce_ex__ = convert.__reduce_ex__
+    uniform_ = random.uniform_
+    normal_ = random.normal_
+    random_ = random.random_
+    bernoulli = random.bernoulli
+    bernoulli_ = random.bernoulli_
+    exponential_ = random.exponential_
+    cauchy_ = random.cauchy_
+    log_normal_ = random.log_normal_
+    geometric_ = random.geometric_
+    multinomial = random.multinomial
     new = from_data.new
     new_tensor = from_data.new_tensor
     new_zeros = create.new_zeros
