@@ -404,6 +404,21 @@ int rnn_elementwise_backward(rnn_engine *e, uint32_t id) {
     return 0;
 }
 
+void rnn_spread(rnn_engine *e, const rnn_spread_job *in) {
+    const rnn_target *t = in->target;
+    rnn_view row;
+    job j = {.e = e, .dtype = t->v.dtype, .backward = in->loop, .p = in->p, .scale = 1, .add = !t->fresh};
+    rnn_reduced_view(&t->v, in->reduced, &row);
+    box_begin(&j.x, t->v.ndim, t->v.shape);
+    box_add(&j.x, DST, &t->v, t->grad);
+    box_add(&j.x, A, &t->v, rnn_view_data(e, &t->v));
+    if (in->b) box_add(&j.x, B, &row, (void *)(uintptr_t)in->b);
+    box_add(&j.x, Z, &row, (void *)(uintptr_t)in->z);
+    box_add(&j.x, DZ, &row, (void *)(uintptr_t)in->dz);
+    box_finish(&j.x);
+    run(&j);
+}
+
 /* ---- copies and sums ------------------------------------------------------------------------------------ */
 
 int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *in) {

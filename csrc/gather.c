@@ -79,11 +79,11 @@ static int64_t row_grain(int64_t inner) { return 16384 / (inner > 0 ? inner : 1)
 
 /* ---- gather -------------------------------------------------------------------------------------------- */
 
-rnn_ref rnn_gather(rnn_engine *e, rnn_ref ref, const int64_t *index, int64_t count, int64_t inner, int ndim,
-                   const int64_t *out_shape) {
+rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref ref, const int64_t *index, int64_t count, int64_t inner,
+                      int ndim, const int64_t *out_shape) {
     rnn_view a;
     if (rnn_view_of(e, ref, &a)) return RNN_ETYPE;
-    rnn_build b = {.op = RNN_OP_GATHER, .dtype = a.dtype, .ndim = ndim, .count = 1, .in = &a};
+    rnn_build b = {.op = op, .dtype = a.dtype, .ndim = ndim, .count = 1, .in = &a};
     int64_t n;
     int failed = rnn_check_shape(e, "gather", ndim, out_shape, &n);
     if (!failed && n != count * inner)
@@ -102,6 +102,11 @@ rnn_ref rnn_gather(rnn_engine *e, rnn_ref ref, const int64_t *index, int64_t cou
     rnn_parallel_for(e->pool, count, row_grain(inner), pick_task, &j);
     rnn_drop_block(e, temp);
     return rnn_build_finish(e, &b);
+}
+
+rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, int ndim,
+                   const int64_t *out_shape) {
+    return rnn_gather_as(e, RNN_OP_GATHER, a, index, count, inner, ndim, out_shape);
 }
 
 int rnn_gather_backward(rnn_engine *e, uint32_t id) {

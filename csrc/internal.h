@@ -307,6 +307,19 @@ uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad);
 uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double p, bool has_param);
 uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b);
 
+/* reduce.c: what reductions share */
+int rnn_dim_of(rnn_engine *e, int ndim, int64_t *dim); /* counted from the front, or RNN_EINDEX */
+int rnn_reduced_dims(rnn_engine *e, int ndim, int count, const int64_t *dims, uint32_t *mask);
+void rnn_reduced_shape(rnn_build *b, const rnn_view *a, uint32_t mask, bool keep);
+/* The result laid over its operand: strides of 0 where it was reduced. */
+void rnn_reduced_view(const rnn_view *a, uint32_t mask, rnn_view *result);
+/* The operand's elements that node was made from: those of view `inner`. */
+void rnn_reduced_inner(const rnn_view *a, uint32_t mask, int64_t node, rnn_view *inner);
+
+/* gather.c: a gather under another row's name */
+rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, int ndim,
+                      const int64_t *out_shape);
+
 /* edges.c */
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node, double local);
 void rnn_result_index(const rnn_ext *x, int64_t node, int64_t *index); /* a node's place in its span's shape */
@@ -328,6 +341,15 @@ typedef struct {
     bool overwrite;
 } rnn_accumulate_job;
 int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *job);
+/* target (+)= loop over its elements, which are a; b, z and dz are numbers of their rows (b: or NULL) */
+typedef struct {
+    rnn_backward_loop loop;
+    const rnn_target *target;
+    uint32_t reduced; /* dimensions */
+    const void *b, *z, *dz;
+    const double *p;
+} rnn_spread_job;
+void rnn_spread(rnn_engine *e, const rnn_spread_job *job);
 /* a contiguous copy of a view into `out` */
 int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out);
 /* target (+)= contiguous gradient of the operand's shape */

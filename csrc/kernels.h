@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "fold.h"
 #include "ops.h"
 
 /* Contiguous runs of n elements; strided operands are packed into tiles first (elementwise.c). */
@@ -45,6 +46,8 @@ typedef struct {
                              void *dgates);
     void (*gru_forward[2])(int64_t n, const void *x, const void *s, const void *h_prev, void *saved, void *h);
     void (*gru_backward[2])(int64_t n, const void *saved, const void *h_prev, void *dh, void *dx, void *ds);
+    rnn_fold_loop fold[2][RNN_FOLD_COUNT]; /* fold.inc */
+    rnn_backward_loop spread[2][RNN_SPREAD_COUNT];
 } rnn_kernels;
 
 extern const rnn_kernels rnn_kernels_base, rnn_kernels_avx2, rnn_kernels_avx512;

@@ -129,10 +129,37 @@ enum { /* which values a backward kernel reads */
     X(CAST, "cast", "ToCopyBackward0", 1, N_, copy) \
     X(ASSIGN, "assign", "CopySlices", 2, N_, assign) \
     X(CAT, "cat", "CatBackward0", -1, N_, cat) \
-    X(SUM, "sum", "SumBackward1", 1, C_ | N_, sum) \
-    X(MEAN, "mean", "MeanBackward1", 1, C_ | N_, sum) \
+    X(SUM, "sum", "SumBackward0", 1, C_ | N_, sum) \
+    X(SUM_DIM, "sum_dim", "SumBackward1", 1, C_ | N_, sum) \
+    X(MEAN, "mean", "MeanBackward0", 1, C_ | N_, sum) \
+    X(MEAN_DIM, "mean_dim", "MeanBackward1", 1, C_ | N_, sum) \
+    X(VAR, "var", "VarBackward0", 1, C_ | A_, statistic) \
+    X(STD, "std", "StdBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(VECTOR_NORM, "vector_norm", "LinalgVectorNormBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(LOGSUMEXP, "logsumexp", "LogsumexpBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(PROD, "prod", "ProdBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(PROD_DIM, "prod_dim", "ProdBackward1", 1, C_ | A_ | Z_, statistic) \
+    X(AMAX, "amax", "AmaxBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(AMIN, "amin", "AminBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(MAX, "max", "MaxBackward1", 1, C_ | A_ | Z_, statistic) \
+    X(MIN, "min", "MinBackward1", 1, C_ | A_ | Z_, statistic) \
+    X(MEDIAN, "median", "MedianBackward0", 1, C_ | A_ | Z_, statistic) \
+    X(NANMEDIAN, "nanmedian", "NanmedianBackward0", 1, C_ | A_ | Z_, statistic) \
     X(CUMSUM, "cumsum", "CumsumBackward0", 1, N_, cumsum) \
+    X(CUMPROD, "cumprod", "CumprodBackward0", 1, C_ | A_ | Z_, cumprod) \
+    X(LOGCUMSUMEXP, "logcumsumexp", "LogcumsumexpBackward0", 1, C_ | A_ | Z_, cumprod) \
     X(GATHER, "gather", "IndexBackward0", 1, N_, gather) \
+    X(MAX_DIM, "max_dim", "MaxBackward0", 1, N_, gather) \
+    X(MIN_DIM, "min_dim", "MinBackward0", 1, N_, gather) \
+    X(MEDIAN_DIM, "median_dim", "MedianBackward1", 1, N_, gather) \
+    X(NANMEDIAN_DIM, "nanmedian_dim", "NanmedianBackward1", 1, N_, gather) \
+    X(MODE, "mode", "ModeBackward0", 1, N_, gather) \
+    X(KTHVALUE, "kthvalue", "KthvalueBackward0", 1, N_, gather) \
+    X(SORT, "sort", "SortBackward0", 1, N_, gather) \
+    X(STABLE_SORT, "stable_sort", "SortBackward1", 1, N_, gather) \
+    X(TOPK, "topk", "TopkBackward0", 1, N_, gather) \
+    X(CUMMAX, "cummax", "CummaxBackward0", 1, N_, gather) \
+    X(CUMMIN, "cummin", "CumminBackward0", 1, N_, gather) \
     X(SCATTER, "scatter", "IndexPutBackward0", 2, N_, scatter) \
     X(SCATTER_ADD, "scatter_add", "ScatterAddBackward0", 2, N_, scatter) \
     X(WHERE, "where", "WhereBackward0", 2, N_, where) \

@@ -180,7 +180,19 @@ rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
 rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim, int mean); /* count 0: all */
+/* Any reduction of the table, over `count` dimensions (0: all). p: the correction of var and std, the power of
+ * vector_norm, the value of median and nanmedian (which Python found). */
+rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref a, int count, const int64_t *dims, int keepdim, double p);
+/* cumsum, cumprod, logcumsumexp */
+rnn_ref rnn_cumulate(rnn_engine *e, int op, rnn_ref a, int64_t dim);
 rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim);
+/* Values picked along one dimension: out[.., k, ..] = a[.., index[.., k, ..], ..], `count` of them (drop: and then the
+ * dimension, of size 1, goes). op is the row whose name the span gets: gather, sort, topk, ... */
+rnn_ref rnn_pick(rnn_engine *e, int op, rnn_ref a, int64_t dim, const int64_t *index, int64_t count, int drop);
+/* max_dim, min_dim: the values, and in `index` where the first such one is. */
+rnn_ref rnn_extreme(rnn_engine *e, int op, rnn_ref a, int64_t dim, int keepdim, int64_t *index);
+/* The place of the first largest (smallest) element along a dimension; all: of the flattened tensor. */
+int rnn_arg_extreme(rnn_engine *e, rnn_ref a, int64_t dim, int all, int smallest, int64_t *index);
 rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
 /* x (.., K) times w (K, N) (transposed: w is (N, K), as in nn.Linear) plus bias (N) or 0: (.., N) */
 rnn_ref rnn_linear(rnn_engine *e, rnn_ref x, rnn_ref w, rnn_ref bias, int transposed);
