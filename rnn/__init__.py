@@ -4,9 +4,40 @@ from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
+from rnn import _config
+from rnn import accelerator as accelerator
+from rnn import amp as amp
 from rnn import autograd as autograd
+from rnn import backends as backends
+from rnn import cuda as cuda
+from rnn import mps as mps
 from rnn import random as random
+from rnn import testing as testing
+from rnn import version as version
+from rnn import xpu as xpu
+from rnn._config import __version__ as __version__
+from rnn._config import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+from rnn._config import compile as compile
+from rnn._config import empty_cache as empty_cache
+from rnn._config import get_default_device as get_default_device
+from rnn._config import get_float32_matmul_precision as get_float32_matmul_precision
+from rnn._config import get_memory_limit as get_memory_limit
+from rnn._config import get_num_interop_threads as get_num_interop_threads
+from rnn._config import get_num_threads as get_num_threads
+from rnn._config import memory_stats as memory_stats
+from rnn._config import reset_peak_memory as reset_peak_memory
+from rnn._config import set_default_device as set_default_device
+from rnn._config import set_default_tensor_type as set_default_tensor_type
+from rnn._config import set_float32_matmul_precision as set_float32_matmul_precision
+from rnn._config import set_flush_denormal as set_flush_denormal
+from rnn._config import set_memory_limit as set_memory_limit
+from rnn._config import set_num_interop_threads as set_num_interop_threads
+from rnn._config import set_num_threads as set_num_threads
+from rnn._config import show_config as show_config
+from rnn._config import use_deterministic_algorithms as use_deterministic_algorithms
 from rnn._dtypes import bfloat16 as bfloat16
 from rnn._dtypes import bool_ as bool  # noqa: F401
 from rnn._dtypes import can_cast as can_cast
@@ -39,6 +70,7 @@ from rnn._size import layout as layout
 from rnn._size import memory_format as memory_format
 from rnn._size import preserve_format as preserve_format
 from rnn._size import strided as strided
+from rnn.amp import autocast as autocast
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401
 from rnn.ops.comparison import allclose as allclose
@@ -94,7 +126,7 @@ from rnn.ops.elementwise import clamp_min as clamp_min
 from rnn.ops.elementwise import clip as clip
 from rnn.ops.elementwise import copysign as copysign
 from rnn.ops.elementwise import div as div
-from rnn.ops.elementwise import div as divide
+from rnn.ops.elementwise import div as divide  # noqa: F401
 from rnn.ops.elementwise import float_power as float_power
 from rnn.ops.elementwise import floor_divide as floor_divide
 from rnn.ops.elementwise import fmax as fmax
@@ -109,12 +141,12 @@ from rnn.ops.elementwise import logaddexp2 as logaddexp2
 from rnn.ops.elementwise import maximum as maximum
 from rnn.ops.elementwise import minimum as minimum
 from rnn.ops.elementwise import mul as mul
-from rnn.ops.elementwise import mul as multiply
+from rnn.ops.elementwise import mul as multiply  # noqa: F401
 from rnn.ops.elementwise import pow as pow
 from rnn.ops.elementwise import remainder as remainder
 from rnn.ops.elementwise import rsub as rsub
 from rnn.ops.elementwise import sub as sub
-from rnn.ops.elementwise import sub as subtract
+from rnn.ops.elementwise import sub as subtract  # noqa: F401
 from rnn.ops.elementwise import true_divide as true_divide
 from rnn.ops.elementwise import where as where
 from rnn.ops.elementwise import xlogy as xlogy
@@ -244,4 +276,8 @@ from rnn.value import Value as Value
 
 tensor = _tensor  # the function; the module rnn.tensor has had this name until here
 newaxis = None
-__version__ = "0.1.0"
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)
