@@ -1,17 +1,348 @@
 """Scalar resolution: every composite function as the additions, multiplications, powers, exponentials, logarithms,
 maxima, cumulative sums and gathers that it means.
 
-The engine asks for a composition (code COMPOSE) where a row of csrc/ops.h says so and `rnn.resolution("scalar")` is on.
+The engine asks for a composition (code COMPOSE) where a row of csrc/ops.h says so (`C_`) and
+`rnn.resolution("scalar")` is on. Values are those of the fused kernels to rounding, and so are gradients, at ties and
+far from 0 too: an exponential is taken of negative numbers only, and `where` (which is a gather: it picks nodes) keeps
+what overflows out of the graph. sin, cos, asin, acos, atan, atan2, erf, fmod and the steps (floor, sign, ...) mean no
+simpler operations here: they are primitive.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from rnn._c import op
+from rnn.ops import _core
+from rnn.ops import elementwise as ew
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
+Unary: TypeAlias = "Callable[[Tensor, float, float], Tensor]"
+Binary: TypeAlias = "Callable[[Tensor, Tensor, float], Tensor]"
+
 #: by operation number
-unary: dict[int, Callable[[Tensor, float, float], Tensor]] = {}
-binary: dict[int, Callable[[Tensor, Tensor, float], Tensor]] = {}
+unary: dict[int, Unary] = {}
+binary: dict[int, Binary] = {}
+
+_ADD_SCALAR, _MUL_SCALAR, _POW_SCALAR = op("add_scalar"), op("mul_scalar"), op("pow_scalar")
+_POW = op("pow")
+
+
+def _unary(name: str) -> Callable[[Unary], Unary]:
+    """What the row `name` of one operand means: a function of the operand and the row's two parameters."""
+
+    def register(function: Unary) -> Unary:
+        unary[op(name)] = function
+        return function
+
+    return register
+
+
+def _binary(name: str) -> Callable[[Binary], Binary]:
+    """What the row `name` of two operands means: a function of both and the row's parameter."""
+
+    def register(function: Binary) -> Binary:
+        binary[op(name)] = function
+        return function
+
+    return register
+
+
+def _scale(t: Tensor, factor: float) -> Tensor:
+    return ew.unary(_MUL_SCALAR, t, factor)
+
+
+def _shift(t: Tensor, term: float) -> Tensor:
+    return ew.unary(_ADD_SCALAR, t, term)
+
+
+def _power(t: Tensor, exponent: float) -> Tensor:
+    return ew.unary(_POW_SCALAR, t, exponent, 1.0)
+
+
+def _choose(condition: Tensor, t: Any, other: Any) -> Tensor:
+    return ew.where(condition, t, other)  # type: ignore[no-any-return]
+
+
+def _fold(t: Tensor) -> Tensor:
+    """-|t|, with the derivative 1 at 0."""
+    return _choose(t > 0, -t, t)
+
+
+# ---- arithmetic -------------------------------------------------------------------------------------
+
+
+@_unary("sub_scalar")
+def _sub_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _shift(t, -p0)
+
+
+@_unary("rsub_scalar")
+def _rsub_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _shift(_scale(t, -1.0), p0)
+
+
+@_unary("div_scalar")
+def _div_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t, 1.0 / p0 if p0 else math.copysign(math.inf, p0))
+
+
+@_unary("rdiv_scalar")
+def _rdiv_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(_power(t, -1.0), p0)
+
+
+@_unary("rpow_scalar")
+def _rpow_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
+    return ew.binary(_POW, p0, t)
+
+
+@_unary("neg")
+def _neg(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t, -1.0)
+
+
+@_unary("square")
+def _square(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _power(t, 2.0)
+
+
+@_unary("reciprocal")
+def _reciprocal(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _power(t, -1.0)
+
+
+@_unary("sqrt")
+def _sqrt(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _power(t, 0.5)
+
+
+@_unary("rsqrt")
+def _rsqrt(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _power(t, -0.5)
+
+
+@_unary("abs")
+def _abs(t: Tensor, p0: float, p1: float) -> Tensor:
+    return t.relu() + (-t).relu()  # type: ignore[no-any-return]
+
+
+@_binary("sub")
+def _sub(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return a + _scale(b, -p0)  # type: ignore[no-any-return]
+
+
+@_binary("div")
+def _div(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return a * _power(b, -1.0)  # type: ignore[no-any-return]
+
+
+@_binary("lerp")
+def _lerp(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return a + _scale(b - a, p0)  # type: ignore[no-any-return]
+
+
+@_binary("hypot")
+def _hypot(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    """The larger one, held constant, is taken out: no square overflows, and the gradient is the same."""
+    x, y = np.abs(_core.array_of(a)), np.abs(_core.array_of(b))
+    top = np.maximum(x, y)
+    scale = _core.nodes(np.asarray(np.where((top > 0) & np.isfinite(top), top, 1.0), top.dtype))
+    return _power((a / scale) ** 2 + (b / scale) ** 2, 0.5) * scale  # type: ignore[no-any-return]
+
+
+# ---- the larger, the smaller, and between -----------------------------------------------------------
+
+
+@_binary("minimum")
+def _minimum(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return -ew.maximum(-a, -b)  # type: ignore[no-any-return]
+
+
+@_binary("fmax")
+def _fmax(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return _choose((a >= b) | (b != b), a, b)
+
+
+@_binary("fmin")
+def _fmin(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return _choose((a <= b) | (b != b), a, b)
+
+
+@_unary("clamp")
+def _clamp(t: Tensor, p0: float, p1: float) -> Tensor:
+    for beyond, bound in ((t < p0, p0), (t > p1, p1)):
+        if bound != bound:
+            return _choose(t != t, t, bound) * bound  # type: ignore[no-any-return]
+        if abs(bound) != math.inf:
+            t = _choose(beyond, bound, t)
+    return t if p0 <= p1 else _choose(t == t, p1, t)
+
+
+@_unary("hardtanh")
+def _hardtanh(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _choose(t <= p0, p0, _choose(t >= p1, p1, t))
+
+
+@_unary("hardsigmoid")
+def _hardsigmoid(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _choose(t <= -3, 0.0, _choose(t >= 3, 1.0, _scale(_shift(t, 3.0), 1 / 6)))
+
+
+@_unary("hardswish")
+def _hardswish(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _choose(t <= -3, 0.0, _choose(t >= 3, t, _scale(t * _shift(t, 3.0), 1 / 6)))
+
+
+@_unary("leaky_relu")
+def _leaky_relu(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _choose(t > 0, t, _scale(t, p0))
+
+
+# ---- exponentials and logarithms --------------------------------------------------------------------
+
+
+@_unary("exp2")
+def _exp2(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t, math.log(2)).exp()
+
+
+@_unary("expm1")
+def _expm1(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _shift(t.exp(), -1.0)
+
+
+@_unary("log2")
+def _log2(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t.log(), 1 / math.log(2))
+
+
+@_unary("log10")
+def _log10(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t.log(), 1 / math.log(10))
+
+
+@_unary("log1p")
+def _log1p(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _shift(t, 1.0).log()
+
+
+@_unary("sinh")
+def _sinh(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t.exp() - (-t).exp(), 0.5)
+
+
+@_unary("cosh")
+def _cosh(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t.exp() + (-t).exp(), 0.5)
+
+
+@_unary("tanh")
+def _tanh(t: Tensor, p0: float, p1: float) -> Tensor:
+    """(e^2x - 1) / (e^2x + 1) of -|x|, its sign changed back."""
+    e = _scale(_fold(t), 2.0).exp()
+    low = _shift(e, -1.0) * _power(_shift(e, 1.0), -1.0)
+    return _choose(t > 0, -low, low)
+
+
+@_unary("asinh")
+def _asinh(t: Tensor, p0: float, p1: float) -> Tensor:
+    """log(y + sqrt(y^2 + 1)) of y = |x|, and log(2 y) where y^2 would overflow."""
+    y = _choose(t < 0, -t, t)
+    large = y > 1e9
+    near, far = _choose(large, 1.0, y), _choose(large, y, 1.0)
+    near = (near + _power(_shift(_power(near, 2.0), 1.0), 0.5)).log()
+    size = _choose(large, _shift(far.log(), math.log(2)), near)
+    return _choose(t < 0, -size, size)
+
+
+@_unary("acosh")
+def _acosh(t: Tensor, p0: float, p1: float) -> Tensor:
+    return (t + _power(_shift(t, -1.0), 0.5) * _power(_shift(t, 1.0), 0.5)).log()  # type: ignore[no-any-return]
+
+
+@_unary("atanh")
+def _atanh(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(_shift(t, 1.0).log() - _shift(-t, 1.0).log(), 0.5)
+
+
+@_unary("sigmoid")
+def _sigmoid(t: Tensor, p0: float, p1: float) -> Tensor:
+    """1 / (1 + e^-x), above and below by e^-x where x is negative."""
+    e = _fold(t).exp()
+    return _choose(t > 0, 1.0, e) * _power(_shift(e, 1.0), -1.0)  # type: ignore[no-any-return]
+
+
+@_unary("softplus")
+def _softplus(t: Tensor, p0: float, p1: float) -> Tensor:
+    """max(x, 0) + log(1 + e^-|x|) of x = p0 t, over p0; t itself where x > p1."""
+    x = _scale(t, p0) if p0 != 1 else t
+    soft = x.relu() + _shift(_fold(x).exp(), 1.0).log()
+    return _choose(x > p1, t, soft / p0 if p0 != 1 else soft)
+
+
+@_unary("logsigmoid")
+def _logsigmoid(t: Tensor, p0: float, p1: float) -> Tensor:
+    """min(x, 0) - log(1 + e^-|x|)"""
+    low = _choose(t > 0, 0.0, t)
+    return low - _shift(_fold(t).exp(), 1.0).log()  # type: ignore[no-any-return]
+
+
+@_unary("elu")
+def _elu(t: Tensor, p0: float, p1: float) -> Tensor:
+    low = _shift(_choose(t > 0, 0.0, t).exp(), -1.0)
+    return _choose(t > 0, _scale(t, p1), _scale(low, p0 * p1))
+
+
+@_unary("silu")
+def _silu(t: Tensor, p0: float, p1: float) -> Tensor:
+    return t * t.sigmoid()  # type: ignore[no-any-return]
+
+
+@_unary("mish")
+def _mish(t: Tensor, p0: float, p1: float) -> Tensor:
+    return t * _softplus(t, 1.0, 20.0).tanh()  # type: ignore[no-any-return]
+
+
+@_unary("gelu")
+def _gelu(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _scale(t, 0.5) * _shift(_scale(t, math.sqrt(0.5)).erf(), 1.0)  # type: ignore[no-any-return]
+
+
+@_unary("gelu_tanh")
+def _gelu_tanh(t: Tensor, p0: float, p1: float) -> Tensor:
+    inner = _scale(t + _scale(_power(t, 3.0), 0.044715), math.sqrt(2 / math.pi))
+    return _scale(t, 0.5) * _shift(inner.tanh(), 1.0)  # type: ignore[no-any-return]
+
+
+@_binary("logaddexp")
+def _logaddexp(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    """The larger one, held constant, is taken out: no exponential overflows, and the gradient is the same."""
+    x, y = _core.array_of(a), _core.array_of(b)
+    top = np.maximum(x, y)
+    shift = _core.nodes(np.asarray(np.where(np.isfinite(top), top, 0.0), top.dtype))
+    return ((a - shift).exp() + (b - shift).exp()).log() + shift  # type: ignore[no-any-return]
+
+
+@_binary("xlogy")
+def _xlogy(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return a * _choose((a == 0) & (b <= 0), 1.0, b).log()  # type: ignore[no-any-return]
+
+
+# ---- what is left -----------------------------------------------------------------------------------
+
+
+@_unary("tan")
+def _tan(t: Tensor, p0: float, p1: float) -> Tensor:
+    return t.sin() * _power(t.cos(), -1.0)  # type: ignore[no-any-return]
+
+
+@_unary("erfc")
+def _erfc(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _shift(-t.erf(), 1.0)
