@@ -132,13 +132,19 @@ int rnn_touch(rnn_engine *e, rnn_ref ref) {
     return 0;
 }
 
-static int check_writable(rnn_engine *e, rnn_ref ref, const rnn_view *v) {
-    const rnn_span *s = rnn_at(e, v->span);
-    if (rnn_grad_mode() && v->needs_grad && s->flags & RNN_S_LEAF)
+int rnn_check_inplace(rnn_engine *e, rnn_ref ref) {
+    const rnn_tensor *t = rnn_tensor_of(ref);
+    if (rnn_grad_mode() && rnn_tensor_needs_grad(e, t) && rnn_at(e, t->store->span)->flags & RNN_S_LEAF)
         return rnn_fail(e, RNN_ERUNTIME,
-                        rnn_tensor_of(ref)->view_op
+                        t->view_op
                             ? "a view of a leaf Variable that requires grad is being used in an in-place operation."
                             : "a leaf Variable that requires grad is being used in an in-place operation.");
+    return 0;
+}
+
+static int check_writable(rnn_engine *e, rnn_ref ref, const rnn_view *v) {
+    int failed = rnn_check_inplace(e, ref);
+    if (failed) return failed;
     if (!rnn_view_is_injective(v))
         return rnn_fail(e, RNN_ERUNTIME,
                         "unsupported operation: more than one element of the written-to tensor refers to a single "
@@ -158,13 +164,19 @@ static void write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const
 
 /* All views of `ref`'s store now look at the span of `made`, which is released. */
 static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
-    rnn_store *store = rnn_tensor_of(ref)->store, *from = rnn_tensor_of(made)->store;
+    rnn_tensor *t = rnn_tensor_of(ref), *from = rnn_tensor_of(made);
+    rnn_store *store = t->store;
     rnn_lock(e);
-    uint32_t was = store->span;
-    store->span = from->span;
-    from->span = was; /* the old span goes with the handle */
+    if (t->flags & RNN_T_DETACHED) { /* what it was detached from stays what it is */
+        t->store = from->store;
+        from->store = store;
+    } else {
+        const uint32_t was = store->span;
+        store->span = from->store->span;
+        from->store->span = was; /* the old span goes with the handle */
+    }
     rnn_unlock(e);
-    rnn_tensor_of(ref)->flags &= (uint8_t)~RNN_T_DETACHED;
+    t->flags &= (uint8_t)~RNN_T_DETACHED;
     rnn_release(e, made);
 }
 
@@ -181,13 +193,15 @@ int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     if (!failed) rebind(e, ref, made);
     return failed;
 }
+
 /* The recorded form: a new span, the old one with some nodes replaced; every view of the store then sees it.
  * Operands: the whole old span and src; ext->ip holds where: offset, then the shape and strides in `saved`. */
 static int assign_recorded(rnn_engine *e, rnn_ref ref, const rnn_view *dst, const rnn_view *src) {
     rnn_span *old = rnn_at(e, dst->span);
     if (old->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "a Value cannot be written in place");
     rnn_view in[2] = {{.span = dst->span, .ndim = (int16_t)old->ext->ndim, .dtype = dst->dtype,
-                       .needs_grad = old->flags & RNN_S_NEEDS_GRAD}, *src};
+                       .needs_grad = old->flags & RNN_S_NEEDS_GRAD && !(rnn_tensor_of(ref)->flags & RNN_T_DETACHED)},
+                      *src};
     memcpy(in[0].shape, old->ext->shape, (size_t)old->ext->ndim * sizeof(int64_t));
     rnn_contiguous_strides(in[0].ndim, in[0].shape, in[0].stride);
     rnn_build b = {.op = RNN_OP_ASSIGN, .dtype = dst->dtype, .ndim = in[0].ndim, .count = 2, .in = in,
@@ -246,6 +260,15 @@ int rnn_fill(rnn_engine *e, rnn_ref ref, double value) {
     if (number < 0) return (int)number;
     int failed = rnn_assign(e, ref, number);
     rnn_release(e, number);
+    return failed;
+}
+
+int rnn_take_over(rnn_engine *e, rnn_ref ref, rnn_ref made) {
+    const bool record = rnn_grad_mode() && rnn_requires_grad(e, made);
+    int failed = record ? rnn_rebind(e, ref, made) : RNN_EDTYPE;
+    if (!failed) return 0;
+    if (failed == RNN_EDTYPE) failed = rnn_assign(e, ref, made);
+    rnn_release(e, made);
     return failed;
 }
 
@@ -329,17 +352,20 @@ int rnn_assign_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
 /* ---- cat ------------------------------------------------------------------------------------------------ */
 
 static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64_t *shape) {
-    char want[256], have[256];
     memcpy(shape, v[0].shape, sizeof v[0].shape);
     shape[dim] = 0;
     for (int k = 0; k < count; k++) {
-        bool same = v[k].ndim == v[0].ndim;
-        for (int d = 0; same && d < v[0].ndim; d++) same = d == dim || v[k].shape[d] == v[0].shape[d];
-        if (!same)
+        int wrong = v[k].ndim == v[0].ndim ? -1 : 0;
+        for (int d = 0; wrong < 0 && d < v[0].ndim; d++)
+            if (d != dim && v[k].shape[d] != v[0].shape[d]) wrong = d;
+        if (v[k].ndim != v[0].ndim)
+            return rnn_fail(e, RNN_ERUNTIME, "Tensors must have same number of dimensions: got %d and %d", v[0].ndim,
+                            v[k].ndim);
+        if (wrong >= 0)
             return rnn_fail(e, RNN_ERUNTIME,
-                            "Sizes of tensors must match except in dimension %d. Expected %s but got %s for tensor "
-                            "number %d in the list.", dim, rnn_shape_text(v[0].ndim, v[0].shape, want, sizeof want),
-                            rnn_shape_text(v[k].ndim, v[k].shape, have, sizeof have), k);
+                            "Sizes of tensors must match except in dimension %d. Expected size %lld but got size %lld "
+                            "for tensor number %d in the list.", dim, (long long)v[0].shape[wrong],
+                            (long long)v[k].shape[wrong], k);
         if (v[k].dtype != v[0].dtype) return RNN_EDTYPE;
         if (__builtin_add_overflow(shape[dim], v[k].shape[dim], &shape[dim]))
             return rnn_fail(e, RNN_EVALUE, "cat: more elements than can be counted");
@@ -347,9 +373,9 @@ static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64
     return 0;
 }
 
-static rnn_ref cat_views(rnn_engine *e, int count, const rnn_view *v, int dim) {
+static rnn_ref cat_views(rnn_engine *e, int op, int count, const rnn_view *v, int dim) {
     int64_t stride[RNN_MAX_DIMS];
-    rnn_build b = {.op = RNN_OP_CAT, .dtype = v[0].dtype, .ndim = v[0].ndim, .count = count, .in = v, .ip = {dim}};
+    rnn_build b = {.op = op, .dtype = v[0].dtype, .ndim = v[0].ndim, .count = count, .in = v, .ip = {dim}};
     int failed = cat_shape(e, count, v, dim, b.shape);
     if (!failed) failed = rnn_build_begin(e, &b);
     if (failed) return failed;
@@ -364,20 +390,46 @@ static rnn_ref cat_views(rnn_engine *e, int count, const rnn_view *v, int dim) {
     return rnn_build_finish(e, &b);
 }
 
-rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim) {
+/* The view with a dimension of size 1 at `dim`. */
+static void insert_dim(rnn_view *v, int dim) {
+    for (int d = v->ndim; d > dim; d--) {
+        v->shape[d] = v->shape[d - 1];
+        v->stride[d] = v->stride[d - 1];
+    }
+    v->shape[dim] = 1;
+    v->stride[dim] = 1;
+    v->ndim++;
+}
+
+static int take_parts(rnn_engine *e, int count, const rnn_ref *parts, rnn_view *v, int stack) {
+    char want[256], have[256];
+    for (int k = 0; k < count; k++) {
+        if (rnn_view_of(e, parts[k], &v[k])) return RNN_ETYPE;
+        if (!stack && v[k].ndim == 0)
+            return rnn_fail(e, RNN_ERUNTIME, "zero-dimensional tensor (at position %d) cannot be concatenated", k);
+        if (stack && (v[k].ndim != v[0].ndim || memcmp(v[k].shape, v[0].shape, (size_t)v[0].ndim * sizeof(int64_t))))
+            return rnn_fail(e, RNN_ERUNTIME, "stack expects each tensor to be equal size, but got %s at entry 0 and %s "
+                            "at entry %d", rnn_shape_text(v[0].ndim, v[0].shape, want, sizeof want),
+                            rnn_shape_text(v[k].ndim, v[k].shape, have, sizeof have), k);
+    }
+    if (v[0].ndim + stack > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions", RNN_MAX_DIMS);
+    return 0;
+}
+
+rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int stack) {
     if (count <= 0) return rnn_fail(e, RNN_ERUNTIME, "expected a non-empty list of Tensors");
     rnn_view *v = rnn_malloc(e, (size_t)count * sizeof *v);
     if (!v) return rnn_fail(e, RNN_EMEMORY, "cat: no memory for %d operands", count);
-    rnn_ref out = 0;
-    for (int k = 0; k < count && out >= 0; k++) out = rnn_view_of(e, parts[k], &v[k]);
-    const int ndim = out < 0 ? 0 : v[0].ndim;
-    if (out >= 0 && ndim == 0)
-        out = rnn_fail(e, RNN_ERUNTIME, "zero-dimensional tensor (at position 0) cannot be concatenated");
+    rnn_ref out = take_parts(e, count, parts, v, stack);
+    const int ndim = out < 0 ? 0 : v[0].ndim + stack;
     if (out >= 0 && (dim < -ndim || dim >= ndim))
         out = rnn_fail(e, RNN_EINDEX,
                        "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -ndim, ndim - 1,
                        (long long)dim);
-    if (out >= 0) out = cat_views(e, count, v, (int)(dim < 0 ? dim + ndim : dim));
+    if (out >= 0 && dim < 0) dim += ndim;
+    for (int k = 0; out >= 0 && stack && k < count; k++) insert_dim(&v[k], (int)dim);
+    if (out >= 0) out = cat_views(e, stack ? RNN_OP_STACK : RNN_OP_CAT, count, v, (int)dim);
     free(v);
     return out;
 }

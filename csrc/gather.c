@@ -1,5 +1,5 @@
-/* gather.c: rows picked by index and put back by index, and the choice by mask. All of fancy indexing, embedding,
- * take, flip, roll, repeat and their gradients stand on these. */
+/* gather.c: rows picked by index and put back by index. All of fancy indexing, embedding, take, index_add and their
+ * gradients stand on these. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -33,8 +33,8 @@ static int take_index(rnn_engine *e, const rnn_view *a, const int64_t *index, in
         to[i] = index[i];
         if (index[i] >= 0 && index[i] < rows) continue;
         free(b->saved);
-        return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for %lld rows", (long long)index[i],
-                        (long long)rows);
+        return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for dimension 0 with size %lld",
+                        (long long)index[i], (long long)rows);
     }
     b->ip[0] = count;
     b->ip[1] = inner;
@@ -50,28 +50,29 @@ typedef struct {
     const char *src;
 } rows_job;
 
+/* Rows of one element: dst[..] = or += src[..], one of them through the index. */
+#define SINGLES(T, to, operator, from, begin, end)          \
+    do {                                                     \
+        const T *src = (const T *)(const void *)j->src;      \
+        T *dst = (T *)(void *)j->dst;                        \
+        for (int64_t i = (begin); i < (end); i++) dst[to] operator src[from]; \
+    } while (0)
+
 static void pick_task(void *ctx, int64_t begin, int64_t end) {
     const rows_job *j = ctx;
-    if (j->inner == 1 && j->dtype == RNN_F32) {
-        const float *src = (const float *)(const void *)j->src;
-        float *dst = (float *)(void *)j->dst;
-        for (int64_t i = begin; i < end; i++) dst[i] = src[j->index[i]];
-        return;
-    }
     const size_t row = (size_t)j->inner * rnn_itemsize(j->dtype);
-    for (int64_t i = begin; i < end; i++) memcpy(j->dst + (size_t)i * row, j->src + (size_t)j->index[i] * row, row);
+    if (j->inner != 1)
+        for (int64_t i = begin; i < end; i++) memcpy(j->dst + (size_t)i * row, j->src + (size_t)j->index[i] * row, row);
+    else if (j->dtype == RNN_F32) SINGLES(float, i, =, j->index[i], begin, end);
+    else SINGLES(double, i, =, j->index[i], begin, end);
 }
 
 /* Rows added one after the other: an index may occur twice. */
 static void add_rows(const rows_job *j, int64_t count) {
     const size_t row = (size_t)j->inner * rnn_itemsize(j->dtype);
-    if (j->inner == 1 && j->dtype == RNN_F32) {
-        const float *src = (const float *)(const void *)j->src;
-        float *dst = (float *)(void *)j->dst;
-        for (int64_t i = 0; i < count; i++) dst[j->index[i]] += src[i];
-        return;
-    }
-    for (int64_t i = 0; i < count; i++)
+    if (j->inner == 1 && j->dtype == RNN_F32) SINGLES(float, j->index[i], +=, i, 0, count);
+    else if (j->inner == 1) SINGLES(double, j->index[i], +=, i, 0, count);
+    else for (int64_t i = 0; i < count; i++)
         j->k->add_scaled[j->dtype](j->inner, j->dst + (size_t)j->index[i] * row, j->src + (size_t)i * row, 1);
 }
 
@@ -144,7 +145,10 @@ int rnn_gather_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
 
 static void put_rows(const rows_job *j, int64_t count) {
     const size_t row = (size_t)j->inner * rnn_itemsize(j->dtype);
-    for (int64_t i = 0; i < count; i++) memcpy(j->dst + (size_t)j->index[i] * row, j->src + (size_t)i * row, row);
+    if (j->inner == 1 && j->dtype == RNN_F32) SINGLES(float, j->index[i], =, i, 0, count);
+    else if (j->inner == 1) SINGLES(double, j->index[i], =, i, 0, count);
+    else for (int64_t i = 0; i < count; i++)
+        memcpy(j->dst + (size_t)j->index[i] * row, j->src + (size_t)i * row, row);
 }
 
 rnn_ref rnn_scatter(rnn_engine *e, rnn_ref ref, const int64_t *index, int64_t count, int64_t inner, rnn_ref src_ref,
@@ -172,6 +176,35 @@ rnn_ref rnn_scatter(rnn_engine *e, rnn_ref ref, const int64_t *index, int64_t co
     else put_rows(&j, count);
     rnn_drop_block(e, temp);
     return rnn_build_finish(e, &b);
+}
+
+/* Without a record, into contiguous memory: the rows alone are written. */
+static int scatter_directly(rnn_engine *e, rnn_ref ref, const rnn_view *dst, const int64_t *index, int64_t count,
+                            int64_t inner, const rnn_view *src, bool add) {
+    rnn_build b = {.op = RNN_OP_SCATTER};
+    int failed = take_index(e, dst, index, count, inner, &b);
+    if (failed) return failed;
+    rnn_block *temp;
+    rows_job j = {e->k, dst->dtype, b.saved, inner, rnn_view_data(e, dst), flat_data(e, "scatter", src, &temp)};
+    if (j.src && add) add_rows(&j, count);
+    else if (j.src) put_rows(&j, count);
+    free(b.saved);
+    rnn_drop_block(e, temp);
+    return j.src ? rnn_touch(e, ref) : RNN_EMEMORY;
+}
+
+int rnn_scatter_into(rnn_engine *e, rnn_ref ref, const int64_t *index, int64_t count, int64_t inner, rnn_ref src_ref,
+                     int add) {
+    rnn_view dst, src;
+    if (rnn_view_of(e, ref, &dst) || rnn_view_of(e, src_ref, &src)) return RNN_ETYPE;
+    int failed = rnn_check_inplace(e, ref);
+    if (failed) return failed;
+    const bool record = rnn_grad_mode() && (dst.needs_grad || src.needs_grad);
+    if (!record && dst.dtype == src.dtype && rnn_view_is_contiguous(&dst) && !rnn_same_memory(e, ref, src_ref) &&
+        rnn_numel(src.ndim, src.shape) == count * inner)
+        return scatter_directly(e, ref, &dst, index, count, inner, &src, add);
+    rnn_ref made = rnn_scatter(e, ref, index, count, inner, src_ref, add);
+    return made < 0 ? (int)made : rnn_take_over(e, ref, made);
 }
 
 /* winner[row]: which of the index list wrote that row last; -1: none did. */
@@ -250,79 +283,5 @@ int rnn_scatter_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *o
     }
     if (!add && last >= 0) rnn_push_edge(e, out, &src, rnn_flat_to_offset(&src, last * inner + node % inner), 1);
     if (add || last < 0) rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, node), 1);
-    return 0;
-}
-
-/* ---- where --------------------------------------------------------------------------------------------- */
-
-static void choose(int dtype, int64_t n, const uint8_t *mask, const void *a, const void *b, void *z) {
-    if (dtype == RNN_F64) {
-        const double *x = a, *y = b;
-        for (int64_t i = 0; i < n; i++) ((double *)z)[i] = mask[i] ? x[i] : y[i];
-    } else {
-        const float *x = a, *y = b;
-        for (int64_t i = 0; i < n; i++) ((float *)z)[i] = mask[i] ? x[i] : y[i];
-    }
-}
-
-rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref ra, rnn_ref rb) {
-    rnn_view in[2], wide[2];
-    if (rnn_view_of(e, ra, &in[0]) || rnn_view_of(e, rb, &in[1])) return RNN_ETYPE;
-    if (in[0].dtype != in[1].dtype) return RNN_EDTYPE;
-    rnn_build b = {.op = RNN_OP_WHERE, .dtype = in[0].dtype, .ndim = ndim, .count = 2, .in = in};
-    int failed = rnn_check_shape(e, "where", ndim, shape, &b.n);
-    if (failed) return failed;
-    if (ndim) memcpy(b.shape, shape, (size_t)ndim * sizeof(int64_t));
-    b.saved_bytes = (size_t)b.n;
-    b.saved = rnn_malloc(e, b.saved_bytes);
-    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "where: no memory for a mask of %lld", (long long)b.n);
-    memcpy(b.saved, mask, b.saved_bytes);
-    if ((failed = rnn_build_begin(e, &b))) return failed;
-    rnn_block *other = rnn_block_new(e, "where", b.n, b.dtype);
-    if (!other) {
-        rnn_build_abort(e, &b);
-        return RNN_EMEMORY;
-    }
-    for (int k = 0; k < 2; k++) {
-        wide[k] = in[k];
-        rnn_expand_view(&wide[k], ndim, shape);
-        rnn_pack_view(e, &wide[k], k ? other->data : b.out);
-    }
-    choose(b.dtype, b.n, b.saved, b.out, other->data, b.out);
-    rnn_drop_block(e, other);
-    return rnn_build_finish(e, &b);
-}
-
-int rnn_where_backward(rnn_engine *e, uint32_t id) {
-    const rnn_span *s = rnn_at(e, id);
-    const rnn_ext *x = s->ext;
-    const size_t bytes = (size_t)x->n * rnn_itemsize(s->dtype);
-    for (int k = 0; k < 2; k++) {
-        rnn_target t;
-        int failed = rnn_target_begin(e, id, k, x->n, &t);
-        if (failed) return failed;
-        if (!t.wanted) continue;
-        rnn_block *zeros = rnn_block_new(e, "where backward", x->n, s->dtype);
-        if (!zeros) return RNN_EMEMORY;
-        memset(zeros->data, 0, bytes);
-        const void *dz = rnn_span_grad(e, id);
-        choose(s->dtype, x->n, x->saved, k ? zeros->data : dz, k ? dz : zeros->data, zeros->data);
-        rnn_expand_view(&t.v, x->ndim, x->shape);
-        failed = rnn_target_add(e, &t, s->dtype, zeros->data);
-        rnn_drop_block(e, zeros);
-        if (failed) return failed;
-    }
-    return 0;
-}
-
-int rnn_where_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
-    const rnn_ext *x = rnn_at(e, id)->ext;
-    const int chosen = ((const uint8_t *)x->saved)[node] ? 0 : 1;
-    for (int k = 0; k < 2; k++) {
-        rnn_view v;
-        rnn_operand_view(e, id, k, &v);
-        rnn_expand_view(&v, x->ndim, x->shape);
-        rnn_push_edge(e, out, &v, rnn_flat_to_offset(&v, node), k == chosen);
-    }
     return 0;
 }

@@ -210,6 +210,36 @@ int rnn_add_grad(rnn_engine *e, rnn_ref view, rnn_ref grad, int replace) {
 
 /* ---- leaves ------------------------------------------------------------------------------------------ */
 
+/* A view becomes a leaf of its own: new nodes over the same memory, in the order of that memory. */
+static int own_nodes(rnn_engine *e, rnn_tensor *t) {
+    const rnn_span *s = rnn_at(e, t->store->span);
+    if (s->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "a view of a Value cannot have nodes of its own");
+    rnn_lock(e);
+    rnn_block *block = s->ext->data;
+    block->refs++;
+    rnn_unlock(e);
+    rnn_build b = {.op = RNN_OP_LEAF, .dtype = t->dtype, .ndim = s->ext->ndim, .block = block};
+    memcpy(b.shape, s->ext->shape, (size_t)s->ext->ndim * sizeof(int64_t));
+    int64_t data_offset = s->ext->data_offset;
+    int failed = rnn_build_begin(e, &b);
+    if (failed) return failed;
+    b.ext->data_offset = data_offset;
+    rnn_ref fresh = rnn_build_finish(e, &b);
+    if (fresh < 0) return (int)fresh;
+    rnn_store *store = rnn_tensor_of(fresh)->store, *old = t->store;
+    rnn_lock(e);
+    t->store = store;
+    t->flags = 0;
+    t->view_op = 0;
+    store->refs++;
+    bool last = --old->refs == 0;
+    if (last) rnn_span_unref(e, old->span);
+    rnn_unlock(e);
+    if (last) free(old);
+    rnn_release(e, fresh);
+    return 0;
+}
+
 int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
     rnn_tensor *t = rnn_tensor_of(ref);
     rnn_span *s = rnn_at(e, t->store->span);
@@ -230,33 +260,14 @@ int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
         rnn_unlock(e);
         return 0;
     }
-    /* A view becomes a leaf of its own: new nodes over the same memory, in the order of that memory. */
-    if (s->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "requires_grad_: not for a view of a Value");
-    rnn_lock(e);
-    rnn_block *block = s->ext->data;
-    block->refs++;
-    rnn_unlock(e);
-    rnn_build b = {.op = RNN_OP_LEAF, .dtype = t->dtype, .ndim = s->ext->ndim, .block = block};
-    memcpy(b.shape, s->ext->shape, (size_t)s->ext->ndim * sizeof(int64_t));
-    int64_t data_offset = s->ext->data_offset;
-    int failed = rnn_build_begin(e, &b);
-    if (failed) return failed;
-    b.ext->data_offset = data_offset;
-    rnn_ref fresh = rnn_build_finish(e, &b);
-    if (fresh < 0) return (int)fresh;
-    rnn_store *store = rnn_tensor_of(fresh)->store, *old = t->store;
-    rnn_at(e, store->span)->flags |= RNN_S_NEEDS_GRAD;
-    rnn_lock(e);
-    t->store = store;
-    t->flags = 0;
-    t->view_op = 0;
-    store->refs++;
-    bool last = --old->refs == 0;
-    if (last) rnn_span_unref(e, old->span);
-    rnn_unlock(e);
-    if (last) free(old);
-    rnn_release(e, fresh);
-    return 0;
+    int failed = own_nodes(e, t);
+    if (!failed) rnn_at(e, t->store->span)->flags |= RNN_S_NEEDS_GRAD;
+    return failed;
+}
+
+int rnn_own(rnn_engine *e, rnn_ref ref) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    return rnn_grad_mode() && t->flags & RNN_T_DETACHED ? own_nodes(e, t) : 0;
 }
 
 /* t.data = value, for a leaf of the same dtype and shape: it takes over the memory, its gradient stays. */

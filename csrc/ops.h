@@ -129,6 +129,7 @@ enum { /* which values a backward kernel reads */
     X(CAST, "cast", "ToCopyBackward0", 1, N_, copy) \
     X(ASSIGN, "assign", "CopySlices", 2, N_, assign) \
     X(CAT, "cat", "CatBackward0", -1, N_, cat) \
+    X(STACK, "stack", "StackBackward0", -1, N_, cat) \
     X(SUM, "sum", "SumBackward0", 1, C_ | N_, sum) \
     X(SUM_DIM, "sum_dim", "SumBackward1", 1, C_ | N_, sum) \
     X(MEAN, "mean", "MeanBackward0", 1, C_ | N_, sum) \
@@ -163,6 +164,7 @@ enum { /* which values a backward kernel reads */
     X(SCATTER, "scatter", "IndexPutBackward0", 2, N_, scatter) \
     X(SCATTER_ADD, "scatter_add", "ScatterAddBackward0", 2, N_, scatter) \
     X(WHERE, "where", "WhereBackward0", 2, N_, where) \
+    X(MASKED_FILL, "masked_fill", "MaskedFillBackward0", 1, N_, masked_fill) \
     X(MATMUL, "matmul", "MmBackward0", 2, C_ | A_ | B_, matmul) \
     X(LINEAR, "linear", "AddmmBackward0", -1, C_ | A_ | B_, linear) \
     X(LAYER_NORM, "layer_norm", "NativeLayerNormBackward0", -1, C_ | A_ | B_, layer_norm) \

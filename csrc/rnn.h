@@ -114,8 +114,10 @@ int rnn_requires_grad(rnn_engine *e, rnn_ref t);
 int rnn_set_requires_grad(rnn_engine *e, rnn_ref t, int on);
 int rnn_is_leaf(rnn_engine *e, rnn_ref t);
 int rnn_view_op(rnn_ref t); /* 0, or the code (RNN_V_...) of the view function that made it */
+void rnn_set_view_op(rnn_ref t, int view_op);
 const char *rnn_view_name(int view_op); /* PyTorch's: "ViewBackward0"; "" for 0 */
 uint32_t rnn_span_of(rnn_ref t);
+int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t); /* of its span */
 int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b);
 double rnn_item(rnn_engine *e, rnn_ref t, int64_t position); /* the element at a position in row-major order */
 
@@ -157,6 +159,7 @@ rnn_ref rnn_permute(rnn_engine *e, rnn_ref t, int ndim, const int64_t *order);
 rnn_ref rnn_transpose(rnn_engine *e, rnn_ref t, int64_t dim0, int64_t dim1);
 rnn_ref rnn_expand(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape); /* -1 keeps a size */
 rnn_ref rnn_select(rnn_engine *e, rnn_ref t, int64_t dim, int64_t index);
+rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref t, int count, const int64_t *index); /* t[i, j, ...] */
 rnn_ref rnn_slice(rnn_engine *e, rnn_ref t, int64_t dim, int64_t start, int64_t stop, int64_t step);
 rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref t, int64_t dim);
 rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref t, int64_t dim, int all);
@@ -174,6 +177,10 @@ int rnn_fill(rnn_engine *e, rnn_ref dst, double value);
 /* An in-place operation whose result `made` has dst's shape and covers all of its nodes: dst and all views of the same
  * nodes now look at made's span. `made` is released. Refused (RNN_EDTYPE) where dst is not all of its span. */
 int rnn_rebind(rnn_engine *e, rnn_ref dst, rnn_ref made);
+/* A detached tensor, about to be written with gradients, gets nodes of its own over the same memory. */
+int rnn_own(rnn_engine *e, rnn_ref t);
+int rnn_take_over(rnn_engine *e, rnn_ref dst, rnn_ref made); /* the same, by rnn_rebind where that does, else rnn_assign */
+int rnn_check_inplace(rnn_engine *e, rnn_ref t); /* 0, or the error where a leaf that requires gradients is written */
 int rnn_touch(rnn_engine *e, rnn_ref t); /* its memory was written from outside: stamp it */
 
 rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);
@@ -220,15 +227,19 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref x, const int64_t *parameters, int max,
  * step after step as they were made; an LSTM's (.., 2, H), c before h. */
 rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref h0, rnn_ref c0, int reverse,
                       int64_t steps, const int64_t *sizes);
-rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim);
+rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int stack); /* stack: a new dimension */
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
 /* mask: a byte for each element of the broadcast shape */
 rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref a, rnn_ref b);
+/* mask[i % period] decides about element i of row-major a. */
+rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref a, const uint8_t *mask, int64_t period, double value);
 /* Row-major a is read as rows of `inner` elements: out row i = row index[i] of a. out_shape has count * inner elements. */
 rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, int ndim,
                    const int64_t *out_shape);
 /* a copy of a with row index[i] = (add: +=) row i of src; src has count * inner elements. */
 rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
+/* The same into a itself, recorded where gradients are wanted. */
+int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
 /* A span whose values Python computed and whose gradient Python will compute: autograd.Function. `data` is copied. */
 rnn_ref rnn_custom(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data, int count,
                    const rnn_ref *operands, int64_t function);

@@ -74,13 +74,14 @@ bool rnn_view_is_injective(const rnn_view *v) {
         if (v->shape[d] == 0) return true;
         if (v->shape[d] == 1) continue;
         int at = count++;
-        for (; at > 0 && v->stride[order[at - 1]] > v->stride[d]; at--) order[at] = order[at - 1];
+        for (; at > 0 && llabs(v->stride[order[at - 1]]) > llabs(v->stride[d]); at--) order[at] = order[at - 1];
         order[at] = d;
     }
     int64_t reach = 0;
     for (int i = 0; i < count; i++) {
-        if (v->stride[order[i]] <= reach) return false;
-        reach += (v->shape[order[i]] - 1) * v->stride[order[i]];
+        const int64_t step = llabs(v->stride[order[i]]);
+        if (step <= reach) return false;
+        reach += (v->shape[order[i]] - 1) * step;
     }
     return true;
 }
@@ -155,6 +156,8 @@ bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t) {
 int rnn_ndim(rnn_ref t) { return rnn_tensor_of(t)->ndim; }
 int rnn_dtype(rnn_ref t) { return rnn_tensor_of(t)->dtype; }
 int rnn_view_op(rnn_ref t) { return rnn_tensor_of(t)->view_op; }
+void rnn_set_view_op(rnn_ref t, int view_op) { rnn_tensor_of(t)->view_op = (uint8_t)view_op; }
+int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t) { return rnn_span_size(rnn_at(e, rnn_span_of(t))); }
 
 const char *rnn_view_name(int view_op) {
     static const char *const names[] = {
@@ -292,7 +295,8 @@ static int infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wa
             if (hole >= 0) return rnn_fail(e, RNN_ERUNTIME, "only one dimension can be inferred");
             hole = d;
         } else if (wanted[d] < 0) {
-            return rnn_fail(e, RNN_ERUNTIME, "invalid shape dimension %lld", (long long)wanted[d]);
+            return rnn_fail(e, RNN_ERUNTIME, "invalid shape dimension %lld at index %d of shape %s", (long long)wanted[d],
+                            d, rnn_shape_text(ndim, wanted, text, sizeof text));
         } else if (__builtin_mul_overflow(known, wanted[d], &known)) {
             return rnn_fail(e, RNN_EVALUE, "shape '%s' has more elements than can be counted",
                             rnn_shape_text(ndim, wanted, text, sizeof text));
@@ -393,16 +397,23 @@ rnn_ref rnn_expand(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted) 
     rnn_tensor *t = rnn_tensor_of(ref);
     int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS], n;
     char a[256], b[256];
-    if (ndim < t->ndim || ndim > RNN_MAX_DIMS)
+    if (ndim > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+    if (ndim < t->ndim)
         return rnn_fail(e, RNN_ERUNTIME,
-                        "expand: the number of sizes provided (%d) must be greater or equal to the number of "
-                        "dimensions in the tensor (%d)",
-                        ndim, t->ndim);
-    for (int d = 0; d < ndim; d++) {
+                        "expand(torch.%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
+                        "equal to the number of dimensions in the tensor (%d)",
+                        t->dtype == RNN_F64 ? "Double" : "Float", rnn_shape_text(t->ndim, t->dims, b, sizeof b),
+                        rnn_shape_text(ndim, wanted, a, sizeof a), ndim, t->ndim);
+    for (int d = ndim - 1; d >= 0; d--) {
         int from = d - (ndim - t->ndim);
         int64_t have = from >= 0 ? t->dims[from] : 1;
         shape[d] = wanted[d] == -1 && from >= 0 ? have : wanted[d];
         stride[d] = from >= 0 && have == shape[d] ? strides_of(t)[from] : 0;
+        if (shape[d] < 0 && from < 0)
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "The expanded size of the tensor (%lld) isn't allowed in a leading, non-existing dimension "
+                            "%d", (long long)wanted[d], d);
         if (shape[d] < 0 || (have != 1 && have != shape[d]))
             return rnn_fail(e, RNN_ERUNTIME,
                             "The expanded size of the tensor (%lld) must match the existing size (%lld) at "
@@ -430,15 +441,32 @@ static rnn_ref drop_dim(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset,
 
 rnn_ref rnn_select(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t index) {
     rnn_tensor *t = rnn_tensor_of(ref);
+    char text[256];
     if (t->ndim == 0)
         return rnn_fail(e, RNN_EINDEX, "select() cannot be applied to a 0-dim tensor.");
     if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
     int64_t size = t->dims[dim];
     if (index < -size || index >= size)
-        return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for dimension %lld with size %lld",
-                        (long long)index, (long long)dim, (long long)size);
+        return rnn_fail(e, RNN_EINDEX, "select(): index %lld out of range for tensor of size %s at dimension %lld",
+                        (long long)index, rnn_shape_text(t->ndim, t->dims, text, sizeof text), (long long)dim);
     if (index < 0) index += size;
     return drop_dim(e, ref, RNN_V_SELECT, t->offset + index * strides_of(t)[dim], 1u << dim);
+}
+
+/* t[i, j, ...]: the first `count` dimensions selected. */
+rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref ref, int count, const int64_t *index) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    int64_t offset = t->offset;
+    if (count > t->ndim)
+        return rnn_fail(e, RNN_EINDEX, "too many indices for tensor of dimension %d", t->ndim);
+    for (int d = 0; d < count; d++) {
+        const int64_t size = t->dims[d], i = index[d] < 0 ? index[d] + size : index[d];
+        if (i < 0 || i >= size)
+            return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for dimension %d with size %lld",
+                            (long long)index[d], d, (long long)size);
+        offset += i * strides_of(t)[d];
+    }
+    return drop_dim(e, ref, RNN_V_SELECT, offset, (1u << count) - 1);
 }
 
 rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_t stop, int64_t step) {
@@ -457,7 +485,7 @@ rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_
     }
     shape[dim] = (stop - start) / step + ((stop - start) % step != 0);
     int64_t offset = t->offset + start * stride[dim];
-    if (shape[dim] > 1) stride[dim] *= step; /* cannot overflow: it reaches a node that exists */
+    if (__builtin_mul_overflow(stride[dim], step, &stride[dim])) stride[dim] = 1; /* one element: any stride is right */
     return derive(e, ref, RNN_V_SLICE, offset, t->ndim, shape, stride);
 }
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from rnn import _c, _dtypes, _repr, autograd, random
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
-from rnn.ops import _core, comparison, convert, create, elementwise, from_data, unary
+from rnn.ops import _core, comparison, convert, create, elementwise, from_data, index, join, linalg, unary
+from rnn.ops import shape as views
 from rnn.value import Value
 
 Bool: TypeAlias = bool  # what Tensor's own `bool`, `int` and `float` hide from its annotations
@@ -78,10 +78,6 @@ class Tensor(Handle):  # type: ignore[misc]
     def get_device(self) -> Int:
         """-1: the CPU has no number."""
         return -1
-
-    def numel(self) -> Int:
-        """How many elements it has."""
-        return int(lib.rnn_count(self._h)) if self._h else int(self._array.size)
 
     @property
     def requires_grad(self) -> Bool:
@@ -496,15 +492,134 @@ class Tensor(Handle):  # type: ignore[misc]
     def _grad_fn_name(self) -> str | None:
         return None
 
-    def __len__(self) -> Int:
-        if not self._shape:
-            raise TypeError("len() of a 0-d tensor")
-        return int(self._shape[0])
+    # ---- shape: views of the same memory -----------------------------------------------------------
 
-    def __iter__(self) -> Iterator[Any]:
-        if not self._shape:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter([self[i] for i in range(self._shape[0])])
+    size = views.size
+    stride = views.stride
+    storage_offset = views.storage_offset
+    numel = views.numel
+    nelement = views.numel
+    dim = views.dim
+    ndimension = views.dim
+    is_contiguous = views.is_contiguous
+    contiguous = views.contiguous
+    view = views.view
+    view_as = views.view_as
+    reshape = views.reshape
+    reshape_as = views.reshape_as
+    ravel = views.ravel
+    flatten = views.flatten
+    unflatten = views.unflatten
+    transpose = views.transpose
+    transpose_ = views.transpose_
+    swapaxes = views.transpose
+    swapdims = views.transpose
+    permute = views.permute
+    movedim = views.movedim
+    moveaxis = views.movedim
+    t = views.t
+    t_ = views.t_
+    T = property(views.numpy_T)
+    mT = property(views.matrix_transpose)
+    mH = property(views.matrix_transpose)
+    H = property(views.hermitian)
+    adjoint = views.matrix_transpose
+    squeeze = views.squeeze
+    squeeze_ = views.squeeze_
+    unsqueeze = views.unsqueeze
+    unsqueeze_ = views.unsqueeze_
+    expand = views.expand
+    expand_as = views.expand_as
+    broadcast_to = views.broadcast_to
+    select = views.select
+    narrow = views.narrow
+    unbind = views.unbind
+    split = views.split
+    split_with_sizes = views.split_with_sizes
+    chunk = views.chunk
+    tensor_split = views.tensor_split
+    hsplit = views.hsplit
+    vsplit = views.vsplit
+    dsplit = views.dsplit
+    diagonal = views.diagonal
+    as_strided = views.as_strided
+    unfold = views.unfold
+    resize_ = views.resize_
+    clone = views.clone
+
+    # ---- index: parts, read and written --------------------------------------------------------------
+
+    __getitem__ = index.getitem
+    __setitem__ = index.setitem
+    __len__ = index.length
+    __iter__ = index.iterate
+    __contains__ = index.contains
+    index_put = index.index_put
+    index_put_ = index.index_put_
+    masked_fill = index.masked_fill
+    masked_fill_ = index.masked_fill_
+    masked_select = index.masked_select
+    masked_scatter = index.masked_scatter
+    masked_scatter_ = index.masked_scatter_
+    gather = index.gather
+    take_along_dim = index.take_along_dim
+    scatter = index.scatter
+    scatter_ = index.scatter_
+    scatter_add = index.scatter_add
+    scatter_add_ = index.scatter_add_
+    scatter_reduce = index.scatter_reduce
+    scatter_reduce_ = index.scatter_reduce_
+    index_select = index.index_select
+    index_add = index.index_add
+    index_add_ = index.index_add_
+    index_copy = index.index_copy
+    index_copy_ = index.index_copy_
+    index_fill = index.index_fill
+    index_fill_ = index.index_fill_
+    take = index.take
+    put = index.put
+    put_ = index.put_
+
+    # ---- join: repeated, turned, cut to triangles ------------------------------------------------------
+
+    repeat = join.repeat
+    tile = join.tile
+    repeat_interleave = join.repeat_interleave
+    flip = join.flip
+    fliplr = join.fliplr
+    flipud = join.flipud
+    roll = join.roll
+    rot90 = join.rot90
+    tril = join.tril
+    tril_ = join.tril_
+    triu = join.triu
+    triu_ = join.triu_
+    diag = join.diag
+    diag_embed = join.diag_embed
+    diagflat = join.diagflat
+    trace = join.trace
+
+    # ---- linalg: products ------------------------------------------------------------------------------
+
+    __matmul__ = linalg.matmul_operator
+    __rmatmul__ = linalg.rmatmul_operator
+    matmul = linalg.matmul
+    mm = linalg.mm
+    bmm = linalg.bmm
+    mv = linalg.mv
+    dot = linalg.dot
+    vdot = linalg.vdot
+    inner = linalg.inner
+    outer = linalg.outer
+    ger = linalg.outer
+    kron = linalg.kron
+    cross = linalg.cross
+    addmm = linalg.addmm
+    addmv = linalg.addmv
+    addr = linalg.addr
+    addbmm = linalg.addbmm
+    baddbmm = linalg.baddbmm
+    matrix_power = linalg.matrix_power
 
     __hash__ = object.__hash__
 

@@ -147,7 +147,7 @@ def _of_values(data: Any, to: Dtype | None, requires_grad: bool) -> Tensor:
     ]
     if not isinstance(data, ValueBase):
         flat = [adopt(check(lib.rnn_reshape(E, t._h, 1, (1,), 1))) for t in parts]
-        whole = adopt(check(lib.rnn_cat(E, len(flat), [t._h for t in flat], 0)))
+        whole = adopt(check(lib.rnn_cat(E, len(flat), [t._h for t in flat], 0, 0)))
         t = (
             adopt(check(lib.rnn_reshape(E, whole._h, len(shape), shape, 1)))
             if len(shape) > 1

@@ -1,0 +1,485 @@
+"""Tensors put together, repeated, turned round and cut to triangles: results are new, unlike the views of shape.py.
+
+Joining is one operation in C (csrc/copies.c); the rest are views that are then copied: `flip` is a copy of a view with
+negative strides, `repeat` one of an expanded view, `tril` a mask. So every function here has its gradient for free.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _dtypes
+from rnn._c import COMPOSE, E, EDTYPE, Handle, adopt, fail, lib
+from rnn._shapes import as_size_args, broadcast_shapes, normalize_dim, normalize_dims
+from rnn.ops import _core
+from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
+from rnn.ops.index import getitem, index_select, masked_fill, take_over, take_rows, write
+from rnn.ops.shape import (
+    STRIDED,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    clone,
+    diagonal,
+    expand,
+    narrow,
+    permute,
+    reshape,
+    strided,
+    strides_of,
+    transpose,
+    unsqueeze,
+)
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+Shape = tuple[int, ...]
+
+# ---- joining -------------------------------------------------------------------------------------------
+
+
+def _checked(tensors: Any, name: str) -> list[Any]:
+    """A list of tensors.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(tensors, Handle) or not isinstance(tensors, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
+    every = list(tensors)
+    for place, x in enumerate(every):
+        if isinstance(x, Handle):
+            continue
+        if hasattr(x, "_node"):  # a Value
+            every[place] = as_node(x, x._dtype_code)
+            continue
+        raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}")
+    return every
+
+
+def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
+    """cat or stack, of tensors of any dtypes."""
+    if all([x._h for x in parts]):
+        h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
+        if h > 0:
+            return adopt(h)  # type: ignore[no-any-return]
+        if h != EDTYPE:
+            fail(h)
+    to = dtype_of(parts[0])
+    for x in parts[1:]:
+        to = _dtypes.promote_types(to, dtype_of(x))
+    if to in _core.CODES:
+        return _join([as_node(x, _core.CODES[to]) for x in parts], dim, stack)
+    arrays = [_dtypes.cast(x._array, to) for x in parts]
+    _check_shapes(arrays, dim, stack)
+    return wrap(np.stack(arrays, dim) if stack else np.concatenate(arrays, dim))
+
+
+def _check_shapes(arrays: list[Any], dim: int, stack: bool) -> None:
+    """Raises what C raises for shapes that do not fit."""
+    first = arrays[0].shape
+    at = normalize_dim(dim, len(first) + stack)
+    for place, array in enumerate(arrays):
+        if stack and array.shape != first:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
+                f"{list(array.shape)} at entry {place}"
+            )
+        if not stack and not array.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
+        if array.ndim != len(first):
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {array.ndim}")
+        for d, (have, want) in enumerate(zip(array.shape, first)):
+            if not stack and d != at and have != want:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {at}. Expected size {want} but got size {have} "
+                    f"for tensor number {place} in the list."
+                )
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Tensors one after the other along a dimension (torch.cat).
+
+    Vectors without elements fit everywhere, as in PyTorch. Dtypes are promoted.
+
+    Raises:
+        RuntimeError: the other dimensions differ.
+
+    Example:
+        >>> rnn.cat([rnn.zeros(2, 3), rnn.ones(1, 3)]).shape
+        rnn.Size([3, 3])
+    """
+    every = _checked(tensors, "cat")
+    if not every:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    if any([x._shape == (0,) for x in every]):
+        whole = [x for x in every if x._shape != (0,)]
+        if whole:
+            to = dtype_of(every[0])
+            for x in every[1:]:
+                to = _dtypes.promote_types(to, dtype_of(x))
+            every = whole if dtype_of(whole[0]) is to else [whole[0].to(to), *whole[1:]]
+    return view_as_result(_join(every, dim, False), out)
+
+
+def concat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """cat (torch.concat)."""
+    return cat(tensors, dim, out=out)
+
+
+def concatenate(tensors: Sequence[Tensor], axis: int = 0, out: Tensor | None = None, *, dim: int | None = None) -> Tensor:
+    """cat by NumPy's name (torch.concatenate)."""
+    return cat(tensors, axis if dim is None else dim, out=out)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Tensors of one shape side by side along a new dimension (torch.stack).
+
+    Raises:
+        RuntimeError: the shapes differ.
+    """
+    every = _checked(tensors, "stack")
+    if not every:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    return view_as_result(_join(every, dim, True), out)
+
+
+def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """cat along columns: dimension 1, or 0 of vectors (torch.hstack)."""
+    every = list(atleast_1d(_checked(tensors, "hstack")))
+    return cat(every, 1 if len(every[0]._shape) > 1 else 0, out=out)
+
+
+def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """cat along rows (torch.vstack)."""
+    return cat(list(atleast_2d(_checked(tensors, "vstack"))), 0, out=out)
+
+
+def dstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """cat along dimension 2 (torch.dstack)."""
+    return cat(list(atleast_3d(_checked(tensors, "dstack"))), 2, out=out)
+
+
+def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    """hstack, with vectors as columns (torch.column_stack)."""
+    every = [reshape(x, -1, 1) if len(x._shape) <= 1 else x for x in _checked(tensors, "column_stack")]
+    return cat(every, 1, out=out)
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """Matrices along the diagonal of one that is zero elsewhere (torch.block_diag)."""
+    every = [x if len(x._shape) == 2 else reshape(x, 1, -1) for x in tensors]
+    rows, columns = sum(x._shape[0] for x in every), sum(x._shape[1] for x in every)
+    out = _zeros_like_any(every, (rows, columns))
+    top = left = 0
+    for x in every:
+        height, width = x._shape
+        write(getitem(out, (slice(top, top + height), slice(left, left + width))), x)
+        top, left = top + height, left + width
+    return out
+
+
+def _zeros_like_any(tensors: Sequence[Any], shape: Shape) -> Tensor:
+    """Zeros of the dtype that tensors promote to."""
+    to = dtype_of(tensors[0])
+    for x in tensors[1:]:
+        to = _dtypes.promote_types(to, dtype_of(x))
+    return wrap(np.zeros(shape, to.storage))
+
+
+# ---- repeating --------------------------------------------------------------------------------------------
+
+
+def repeat(input: Tensor, *repeats: Any) -> Tensor:
+    """The whole tensor, so many times along each dimension (torch.Tensor.repeat).
+
+    Raises:
+        RuntimeError: there are fewer numbers than dimensions.
+
+    Example:
+        >>> rnn.tensor([1, 2]).repeat(2, 2).tolist()
+        [[1, 2, 1, 2], [1, 2, 1, 2]]
+    """
+    times = as_size_args(repeats, "repeat", "repeats")
+    shape = input._shape
+    if len(times) < len(shape):
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+        )
+    shape = (1,) * (len(times) - len(shape)) + shape
+    target = tuple([n * size for n, size in zip(times, shape)])
+    if min(target, default=0) < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(target)}: {list(target)}")
+    paired = tuple(itertools.chain.from_iterable([(1, size) for size in shape]))
+    wide = tuple(itertools.chain.from_iterable(zip(times, shape)))
+    if paired == wide:
+        return clone(reshape(input, target))
+    return reshape(expand(reshape(input, paired), wide), target)
+
+
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """repeat, with numbers counted from the last dimension (torch.tile)."""
+    times = as_size_args(dims, "tile", "dims")
+    return repeat(input, (1,) * (len(input._shape) - len(times)) + times)
+
+
+def repeat_interleave(
+    input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Tensor:
+    """Each slice of a dimension so many times in a row (torch.repeat_interleave).
+
+    Args:
+        repeats: a number, or a tensor with one number for each slice.
+        dim: without it, of the flattened tensor.
+    """
+    if repeats is None:
+        return wrap(np.repeat(np.arange(len(input._array)), input._array))
+    source = reshape(input, -1) if dim is None else input
+    at = normalize_dim(0 if dim is None else dim, len(source._shape))
+    size = source._shape[at] if source._shape else 1
+    counts = np.asarray(repeats._array if isinstance(repeats, Handle) else repeats).reshape(-1)
+    if counts.size not in (1, size):
+        raise RuntimeError(
+            "repeats must have the same size as input along dim, but got "
+            f"repeats.size(0) = {counts.size} and input.size({at}) = {size}"
+        )
+    if counts.size and counts.min() < 0:
+        raise RuntimeError("Repeats must be non-negative" if counts.size == 1 else "repeats can not be negative")
+    rows = np.repeat(np.arange(size), counts)
+    return index_select(source, at, wrap(rows)) if source._shape else reshape(source, 1).expand(len(rows)).clone()
+
+
+# ---- turning --------------------------------------------------------------------------------------------------
+
+
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """Some dimensions in reverse order (torch.flip)."""
+    shape, strides = input._shape, strides_of(input)
+    turned = normalize_dims(as_size_args(dims, "flip", "dims"), len(shape))
+    if not shape or 0 in shape:
+        return clone(input)
+    start = sum((shape[d] - 1) * strides[d] for d in turned)
+    steps = tuple([-s if d in turned else s for d, s in enumerate(strides)])
+    return clone(strided(input, STRIDED, start, shape, steps))
+
+
+def fliplr(input: Tensor) -> Tensor:
+    """flip along dimension 1 (torch.fliplr)."""
+    if len(input._shape) < 2:
+        raise RuntimeError("Input must be >= 2-d.")
+    return flip(input, 1)
+
+
+def flipud(input: Tensor) -> Tensor:
+    """flip along dimension 0 (torch.flipud)."""
+    if not input._shape:
+        raise RuntimeError("Input must be >= 1-d.")
+    return flip(input, 0)
+
+
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """Elements moved along dimensions; what leaves at the end comes in at the start (torch.roll).
+
+    Raises:
+        RuntimeError: shifts and dims differ in number.
+    """
+    moves = [shifts] if isinstance(shifts, int) else list(shifts)
+    along = [] if dims is None else [dims] if isinstance(dims, int) else list(dims)
+    if not along and len(moves) == 1:
+        return reshape(roll(reshape(input, -1), moves[0], 0), input._shape)
+    if len(moves) != len(along):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(along)}")
+    out = input
+    for move, d in zip(moves, along):
+        at = normalize_dim(d, len(input._shape))
+        size = input._shape[at] if input._shape else 1
+        by = move % size if size else 0
+        if by:
+            out = _join([narrow(out, at, size - by, by), narrow(out, at, 0, size - by)], at, False)
+    return clone(input) if out is input else out
+
+
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by k quarters, from the first of two dimensions towards the second (torch.rot90)."""
+    ndim = len(input._shape)
+    if len(dims) != 2:
+        raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
+    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == ndim:
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
+    first, second = normalize_dim(dims[0], ndim), normalize_dim(dims[1], ndim)
+    quarter = k % 4
+    if quarter == 1:
+        return transpose(flip(input, second), first, second)
+    if quarter == 2:
+        return flip(input, first, second)
+    if quarter == 3:
+        return transpose(flip(input, first), first, second)
+    return clone(input)
+
+
+# ---- triangles and diagonals ------------------------------------------------------------------------------------
+
+
+def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
+    shape = input._shape
+    if len(shape) < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    lower = np.tri(shape[-2], shape[-1], diagonal if name == "tril" else diagonal - 1, dtype=bool)
+    return masked_fill(input, wrap(~lower if name == "tril" else lower), 0)
+
+
+def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Matrices with zeros above a diagonal (torch.tril)."""
+    return view_as_result(_triangle(input, diagonal, "tril"), out)
+
+
+def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """Matrices with zeros below a diagonal (torch.triu)."""
+    return view_as_result(_triangle(input, diagonal, "triu"), out)
+
+
+def tril_(input: Tensor, diagonal: int = 0) -> Tensor:
+    """tril, in place (torch.Tensor.tril_)."""
+    return take_over(input, _triangle(input, diagonal, "tril"))
+
+
+def triu_(input: Tensor, diagonal: int = 0) -> Tensor:
+    """triu, in place (torch.Tensor.triu_)."""
+    return take_over(input, _triangle(input, diagonal, "triu"))
+
+
+def _indices(mask: Any, dtype: Any) -> Tensor:
+    to = _dtypes.int64 if dtype is None else _dtypes.as_dtype(dtype)
+    return wrap(np.stack(np.nonzero(mask)).astype(to.storage))
+
+
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+    """Rows and columns of the lower triangle of a matrix, shape (2, n) (torch.tril_indices)."""
+    return _indices(np.tri(row, col, offset, dtype=bool), dtype)
+
+
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+    """Rows and columns of the upper triangle of a matrix, shape (2, n) (torch.triu_indices)."""
+    return _indices(~np.tri(row, col, offset - 1, dtype=bool), dtype)
+
+
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Zeros, with the last dimension of input along a diagonal of two new dimensions (torch.diag_embed)."""
+    shape = input._shape
+    if not shape:
+        raise RuntimeError("diag_embed: expected an input of at least one dimension")
+    ndim, side = len(shape) + 1, shape[-1] + abs(offset)
+    first, second = normalize_dim(dim1, ndim), normalize_dim(dim2, ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    out = _zeros_like_any([input], (*shape[:-1], side, side))
+    order = list(range(ndim - 2))
+    for d, old in sorted([(first, ndim - 2), (second, ndim - 1)]):
+        order.insert(d, old)
+    out = permute(out, order)
+    write(_diagonal(out, offset, first, second), input)
+    return out
+
+
+def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """The diagonal of a matrix, or the matrix with this diagonal (torch.diag)."""
+    ndim = len(input._shape)
+    if ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {ndim}D")
+    made = diag_embed(input, diagonal) if ndim == 1 else clone(_diagonal(input, diagonal))
+    return view_as_result(made, out)
+
+
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """The flattened tensor as a diagonal (torch.diagflat)."""
+    return diag(reshape(input, -1), offset)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of the diagonal of a matrix (torch.trace)."""
+    if len(input._shape) != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
+    return _diagonal(input).sum()  # type: ignore[no-any-return]
+
+
+_diagonal = diagonal  # what an argument of this name hides
+
+# ---- grids and choices -----------------------------------------------------------------------------------------------
+
+
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Vectors expanded to the grid that they span (torch.meshgrid).
+
+    Args:
+        indexing: "ij" (default): the i-th vector runs along dimension i; "xy": the first two change places.
+    """
+    every = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+    if not every:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    for x in every:
+        if len(x._shape) > 1:
+            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: " + str(x))
+        if dtype_of(x) is not dtype_of(every[0]):
+            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    turn = indexing == "xy" and len(every) > 1
+    if turn:
+        every[0], every[1] = every[1], every[0]
+    shape = tuple([math.prod(x._shape) for x in every])
+    grids = [
+        expand(reshape(x, (1,) * d + (-1,) + (1,) * (len(every) - 1 - d)), shape) for d, x in enumerate(every)
+    ]
+    if turn:
+        grids = [transpose(g, 0, 1) for g in (grids[1], grids[0], *grids[2:])]
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """All combinations of the elements of vectors, one a row (torch.cartesian_prod)."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([reshape(g, -1) for g in meshgrid(*tensors)], 1)
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of r elements of a vector, one a row (torch.combinations)."""
+    if len(input._shape) != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._shape)}")
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.array(list(choose(range(input._shape[0]), r)), np.int64).reshape(-1, r)
+    return take_rows(input, rows.reshape(-1), 1, rows.shape)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 ones where the last dimension is the class, zeros elsewhere (torch.nn.functional.one_hot).
+
+    Args:
+        num_classes: the size of the new dimension; -1: the largest class + 1.
+    """
+    if dtype_of(tensor) is not _dtypes.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
+    classes = tensor._array
+    if not classes.size and num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    if classes.size and classes.min() < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    if num_classes == -1:
+        num_classes = int(classes.max()) + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif classes.size and classes.max() >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return wrap((classes[..., None] == np.arange(num_classes)).astype(np.int64))

@@ -1,0 +1,755 @@
+"""Views: another shape, other strides, the same memory. No node is made, except where `reshape` must copy.
+
+Float tensors: one call into C, which works out shape and strides (csrc/views.c). Integer and boolean tensors: NumPy's
+views of the same array. Both share memory with their source, so a write through a view is seen there, in the graph too.
+
+What it is not: indexing (index.py), and everything that moves elements (join.py).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _dtypes
+from rnn._c import E, adopt, check, fail, lib
+from rnn._shapes import (
+    as_size_args,
+    broadcast_shapes,
+    chunk_sizes,
+    compute_strides,
+    expand_sizes,
+    infer_view_size,
+    normalize_dim,
+    normalize_dims,
+    permute_dims,
+    split_sizes,
+    tensor_split_sizes,
+)
+from rnn._size import Size
+from rnn.ops import _core
+from rnn.ops._core import wrap
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+STRIDED = lib.RNN_V_STRIDED
+Shape = tuple[int, ...]
+
+# ---- the two ways to make a view -------------------------------------------------------------------
+
+
+class _Window:
+    """What NumPy makes a strided array from; keeps the array that it looks into."""
+
+    def __init__(self, interface: dict[str, Any], base: Any) -> None:
+        self.__array_interface__ = interface
+        self.base = base
+
+
+def strided_array(array: Any, offset: int, shape: Shape, strides: Shape) -> Any:
+    """A NumPy array over the same memory, `offset` elements further on; strides in elements."""
+    size = array.itemsize
+    interface = dict(array.__array_interface__)
+    address, read_only = interface["data"]
+    interface["data"] = (address + offset * size, read_only)
+    interface["shape"] = shape
+    interface["strides"] = tuple([s * size for s in strides])
+    return np.asarray(_Window(interface, array))
+
+
+def strided(t: Tensor, view_op: int, offset: int, shape: Shape, strides: Shape) -> Tensor:
+    """The view of t that starts `offset` elements after t's first, with this shape and these strides."""
+    if t._h:
+        h = lib.rnn_as_view(E, t._h, view_op, lib.rnn_offset(t._h) + offset, len(shape), shape, strides)
+        return adopt(h) if h > 0 else fail(h)
+    return wrap(strided_array(t._array, offset, shape, strides))
+
+
+def strides_of(t: Tensor) -> Shape:
+    """Strides in elements, of a tensor of any dtype."""
+    if t._h:
+        return t._strides  # type: ignore[no-any-return]
+    array = t._array
+    if array.flags.c_contiguous:
+        return compute_strides(array.shape)
+    return tuple([s // array.itemsize for s in array.strides])
+
+
+# ---- what it looks like -------------------------------------------------------------------------------
+
+
+def size(input: Tensor, dim: int | None = None) -> Any:
+    """The shape, or one size of it (torch.Tensor.size)."""
+    shape = input._shape
+    if dim is None:
+        return tuple.__new__(Size, shape)
+    return shape[normalize_dim(dim, len(shape))] if shape else fail_dim(dim)
+
+
+def fail_dim(dim: int) -> Any:
+    """A tensor without dimensions has no size along one."""
+    raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+
+
+def stride(input: Tensor, dim: int | None = None) -> Any:
+    """The strides, or one of them: how many elements apart neighbours lie (torch.Tensor.stride)."""
+    strides = strides_of(input)
+    if dim is None:
+        return strides
+    return strides[normalize_dim(dim, len(strides))] if strides else fail_dim(dim)
+
+
+def storage_offset(input: Tensor) -> int:
+    """How many elements after the start of its memory it starts (torch.Tensor.storage_offset)."""
+    return _storage(input)[0]
+
+
+def _storage(input: Tensor) -> tuple[int, int]:
+    """(where in its memory a tensor starts, how much memory there is), in elements."""
+    if input._h:
+        return int(lib.rnn_offset(input._h)), int(lib.rnn_storage_nodes(E, input._h))
+    root = array = input._array
+    while isinstance(root.base, (np.ndarray, _Window)):
+        root = root.base
+    return (array.ctypes.data - root.ctypes.data) // array.itemsize, int(root.size)
+
+
+def numel(input: Tensor) -> int:
+    """How many elements it has (torch.numel)."""
+    return int(lib.rnn_count(input._h)) if input._h else int(input._array.size)
+
+
+def dim(input: Tensor) -> int:
+    """How many dimensions it has (torch.Tensor.dim)."""
+    return int(lib.rnn_ndim(input._h)) if input._h else int(input._array.ndim)
+
+
+def is_contiguous(input: Tensor, memory_format: Any = None) -> bool:
+    """Whether its elements lie in row-major order without gaps (torch.Tensor.is_contiguous)."""
+    if input._h:
+        return bool(lib.rnn_is_contiguous(E, input._h))
+    return bool(input._array.flags.c_contiguous)
+
+
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A contiguous copy, in the graph (torch.clone)."""
+    if input._h:
+        h = lib.rnn_clone(E, input._h)
+        return adopt(h) if h > 0 else fail(h)
+    return wrap(input._array.copy())
+
+
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself where it is contiguous, else a copy that is (torch.Tensor.contiguous)."""
+    if input._h:
+        if lib.rnn_is_contiguous(E, input._h):
+            return input
+        h = lib.rnn_clone(E, input._h)
+        return adopt(h) if h > 0 else fail(h)
+    return input if input._array.flags.c_contiguous else wrap(input._array.copy())
+
+
+# ---- other shapes -------------------------------------------------------------------------------------
+
+
+def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
+    """The same elements in another shape (torch.Tensor.view).
+
+    Args:
+        shape: sizes, or one tuple of them; one may be -1. Or a dtype: the same bytes read as that.
+
+    Raises:
+        RuntimeError: the shape has another number of elements, or the strides do not allow it (use reshape).
+
+    Example:
+        >>> rnn.zeros(2, 6).view(3, -1).shape
+        rnn.Size([3, 4])
+    """
+    if dtype is not None or (shape and isinstance(shape[0], _dtypes.dtype)):
+        return _view_dtype(input, shape[0] if dtype is None else dtype)
+    sizes = as_size_args(shape if size is None else (size,), "view")
+    if input._h:
+        h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 1)
+        return adopt(h) if h > 0 else fail(h)
+    array = input._array.view()
+    try:
+        array.shape = infer_view_size(sizes, array.size)
+    except AttributeError:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "spans across two contiguous subspaces). Use .reshape(...) instead."
+        ) from None
+    return wrap(array)
+
+
+def _view_dtype(input: Tensor, dtype: _dtypes.dtype) -> Tensor:
+    """The bytes of a tensor, read as another dtype: shared, but for results of a floating-point dtype, which are copied."""
+    have = _core.dtype_of(input)
+    if dtype is have:
+        return view(input, input._shape)
+    names = [d.tensor_type.removesuffix("Tensor") for d in (have, dtype)]
+    small, large = have.itemsize, dtype.itemsize
+    if small != large:
+        if not input._shape:
+            raise RuntimeError(
+                f"self.dim() cannot be 0 to view {names[0]} as {names[1]} (different element sizes)"
+            )
+        if large > small and input._shape[-1] % (large // small):
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {large // small} to view {names[0]} as {names[1]} "
+                f"(different element sizes), but got {input._shape[-1]}"
+            )
+        if strides_of(input)[-1] != 1:
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 to view {names[0]} as {names[1]} (different element sizes), "
+                f"but got {strides_of(input)[-1]}"
+            )
+    return wrap(_core.array_of(input).view(dtype.storage))
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements in another shape: a view where the strides allow it, else a copy (torch.reshape).
+
+    Raises:
+        RuntimeError: the shape has another number of elements.
+    """
+    sizes = as_size_args(shape, "reshape", "shape")
+    if input._h:
+        h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 0)
+        return adopt(h) if h > 0 else fail(h)
+    array = input._array
+    return wrap(array.reshape(infer_view_size(sizes, array.size)))
+
+
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """reshape to other's shape (torch.Tensor.reshape_as)."""
+    return reshape(input, other._shape)
+
+
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """view with other's shape (torch.Tensor.view_as)."""
+    return view(input, other._shape)
+
+
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension; a view where it can be (torch.ravel)."""
+    return reshape(input, -1) if numel(input) else reshape(input, 0)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The dimensions from start_dim to end_dim as one (torch.flatten).
+
+    Raises:
+        RuntimeError: start_dim comes after end_dim.
+
+    Example:
+        >>> rnn.zeros(2, 3, 4).flatten(1).shape
+        rnn.Size([2, 12])
+    """
+    shape = input._shape
+    start, end = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not shape:
+        return reshape(input, 1)
+    if start == end:
+        return input
+    return reshape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One dimension as several, whose product it is; one may be -1 (torch.unflatten).
+
+    Raises:
+        RuntimeError: the sizes do not multiply up to the dimension's.
+    """
+    shape = input._shape
+    at = normalize_dim(dim, len(shape))
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    have = shape[at] if shape else 1
+    try:
+        inferred = infer_view_size(as_size_args((sizes,), "unflatten", "sizes", 2), have)
+    except RuntimeError as error:
+        if "is invalid for input" not in str(error):
+            raise
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {at} ({have}) "
+            "in the input tensor"
+        ) from None
+    return view(input, (*shape[:at], *inferred, *shape[at + 1 :]))
+
+
+# ---- other orders of the dimensions ---------------------------------------------------------------------
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions swapped (torch.transpose)."""
+    if input._h:
+        h = lib.rnn_transpose(E, input._h, dim0, dim1)
+        return adopt(h) if h > 0 else fail(h)
+    array = input._array
+    first, second = normalize_dim(dim0, array.ndim), normalize_dim(dim1, array.ndim)
+    return wrap(array.swapaxes(first, second) if array.ndim else array[...])
+
+
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """transpose by NumPy's name (torch.swapaxes)."""
+    return transpose(input, axis0, axis1)
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """The dimensions in another order (torch.permute).
+
+    Raises:
+        RuntimeError: dims is no permutation of all dimensions.
+
+    Example:
+        >>> rnn.zeros(2, 3, 4).permute(2, 0, 1).shape
+        rnn.Size([4, 2, 3])
+    """
+    order = as_size_args(dims, "permute", "dims") if dims else ()
+    if input._h:
+        h = lib.rnn_permute(E, input._h, len(order), order)
+        return adopt(h) if h > 0 else fail(h)
+    return wrap(input._array.transpose(permute_dims(order, input._array.ndim)))
+
+
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Dimensions moved to other places; the rest keep their order (torch.movedim)."""
+    ndim = len(input._shape)
+    froms, tos = [[d] if isinstance(d, int) else list(d) for d in (source, destination)]
+    if len(froms) != len(tos):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({froms} dims) should contain the same "
+            f"number of dims as destination ({tos} dims)"
+        )
+    places = [[normalize_dim(d, ndim) for d in dims] for dims in (froms, tos)]
+    for dims, given, name in ((places[0], froms, "source"), (places[1], tos, "destination")):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({given})")
+    if not ndim:
+        return transpose(input, 0, 0)
+    order = [d for d in range(ndim) if d not in places[0]]
+    for to, at in sorted(zip(places[1], places[0])):
+        order.insert(to, at)
+    return permute(input, order)
+
+
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed; vectors and scalars as they are (torch.t)."""
+    ndim = len(input._shape)
+    if ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {ndim}D")
+    out = transpose(input, 0, ndim - 1 if ndim else 0)
+    return _named(out, lib.RNN_V_T)
+
+
+def _named(view: Tensor, view_op: int) -> Tensor:
+    """Tells grad_fn which view function made it."""
+    if view._h:
+        lib.rnn_set_view_op(view._h, view_op)
+    return view
+
+
+def numpy_T(input: Tensor) -> Tensor:
+    """All dimensions in reverse order (torch.Tensor.T)."""
+    ndim = len(input._shape)
+    if ndim == 2:
+        return permute(input, 1, 0)
+    if ndim == 0:
+        warnings.warn(
+            "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
+            stacklevel=2,
+        )
+    else:
+        warnings.warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
+            "throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
+            stacklevel=2,
+        )
+    return permute(input, list(range(ndim - 1, -1, -1)))
+
+
+def matrix_transpose(input: Tensor, name: str = "mT") -> Tensor:
+    """The last two dimensions swapped (torch.Tensor.mT, .mH)."""
+    ndim = len(input._shape)
+    if ndim == 1:
+        raise RuntimeError(
+            f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor."
+        )
+    return transpose(input, -2, -1) if ndim else transpose(input, 0, 0)
+
+
+def hermitian(input: Tensor) -> Tensor:
+    """A matrix transposed: there are no complex numbers to conjugate (torch.Tensor.H)."""
+    ndim = len(input._shape)
+    if ndim not in (0, 2):
+        more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}")
+    return transpose(input, 0, 1 if ndim else 0)
+
+
+# ---- dimensions of size 1, and broadcasting ------------------------------------------------------------
+
+
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without its dimensions of size 1, or without those of `dim` that have size 1 (torch.squeeze)."""
+    if input._h and (dim is None or isinstance(dim, int)):
+        h = lib.rnn_squeeze(E, input._h, dim or 0, dim is None)
+        return adopt(h) if h > 0 else fail(h)
+    shape, strides = input._shape, strides_of(input)
+    dims = range(len(shape)) if dim is None else normalize_dims(dim, len(shape))
+    kept = [d for d, n in enumerate(shape) if n != 1 or d not in dims]
+    return strided(
+        input, lib.RNN_V_SQUEEZE, 0, tuple([shape[d] for d in kept]), tuple([strides[d] for d in kept])
+    )
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a new dimension of size 1 at `dim` (torch.unsqueeze)."""
+    if input._h:
+        h = lib.rnn_unsqueeze(E, input._h, dim)
+        return adopt(h) if h > 0 else fail(h)
+    return wrap(np.expand_dims(input._array, normalize_dim(dim, input._array.ndim + 1)))
+
+
+def expand(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+    """Dimensions of size 1 seen as larger ones, without copying; -1 keeps a size (torch.Tensor.expand).
+
+    Raises:
+        RuntimeError: a size that is not 1 would change.
+
+    Example:
+        >>> rnn.zeros(3, 1).expand(3, 4).stride()
+        (1, 0)
+    """
+    sizes = as_size_args(size, "expand") if size else ()
+    if input._h:
+        h = lib.rnn_expand(E, input._h, len(sizes), sizes)
+        return adopt(h) if h > 0 else fail(h)
+    shape, strides = input._shape, strides_of(input)
+    target = expand_sizes(sizes, shape)
+    lead = len(target) - len(shape)
+    steps = [0 if shape[d] != target[lead + d] else strides[d] for d in range(len(shape))]
+    return wrap(strided_array(input._array, 0, target, (0,) * lead + tuple(steps)))
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """expand to other's shape (torch.Tensor.expand_as)."""
+    return expand(input, other._shape)
+
+
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """expand by NumPy's name (torch.broadcast_to)."""
+    return expand(input, tuple(size))
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """All tensors expanded to their common shape (torch.broadcast_tensors)."""
+    every = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    shape = broadcast_shapes(*[x._shape for x in every])
+    return tuple([expand(x, shape) for x in every])
+
+
+def atleast_1d(*tensors: Any) -> Any:
+    """A scalar as a vector of one element; others as they are (torch.atleast_1d)."""
+    return _each(tensors, lambda x: x if x._shape else reshape(x, 1))
+
+
+def atleast_2d(*tensors: Any) -> Any:
+    """With dimensions of size 1 in front, up to two (torch.atleast_2d)."""
+    return _each(tensors, lambda x: x if len(x._shape) > 1 else reshape(x, (1, -1) if x._shape else (1, 1)))
+
+
+def atleast_3d(*tensors: Any) -> Any:
+    """With dimensions of size 1 around, up to three (torch.atleast_3d)."""
+    wide = {0: (1, 1, 1), 1: (1, -1, 1)}
+
+    def one(x: Tensor) -> Tensor:
+        ndim = len(x._shape)
+        return x if ndim > 2 else unsqueeze(x, 2) if ndim == 2 else reshape(x, wide[ndim])
+
+    return _each(tensors, one)
+
+
+def _each(tensors: tuple[Any, ...], one: Any) -> Any:
+    """One tensor for one; a tuple for several or for a sequence."""
+    if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
+        return one(tensors[0])
+    every = tensors[0] if len(tensors) == 1 else tensors
+    return tuple([one(x) for x in every])
+
+
+# ---- parts ----------------------------------------------------------------------------------------------
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The part at one index of a dimension, which goes (torch.select).
+
+    Raises:
+        IndexError: the index is out of range.
+    """
+    if input._h:
+        h = lib.rnn_select(E, input._h, dim, int(index))
+        return adopt(h) if h > 0 else fail(h)
+    array = input._array
+    if not array.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    at, size = normalize_dim(dim, array.ndim), array.shape[normalize_dim(dim, array.ndim)]
+    if not -size <= index < size:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(array.shape)} at dimension {at}"
+        )
+    return wrap(array[(slice(None),) * at + (int(index), ...)])
+
+
+def _part(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`length` elements of a dimension from `start` on, all in range."""
+    if input._h:
+        h = lib.rnn_slice(E, input._h, dim, start, start + length, 1)
+        return adopt(h) if h > 0 else fail(h)
+    return wrap(input._array[(slice(None),) * dim + (slice(start, start + length),)])
+
+
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """`length` elements of a dimension, from `start` on (torch.narrow).
+
+    Raises:
+        IndexError, RuntimeError: the part is not in the dimension.
+    """
+    shape = input._shape
+    if not shape:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    at, begin = normalize_dim(dim, len(shape)), int(start)
+    size = shape[at]
+    if not -size <= begin <= size:
+        raise IndexError(f"start out of range (expected to be in range of [-{size}, {size}], but got {begin})")
+    begin += size if begin < 0 else 0
+    if begin + length > size:
+        raise RuntimeError(f"start ({begin}) + length ({length}) exceeds dimension size ({size}).")
+    return _part(input, at, begin, length)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """All parts along a dimension, without it (torch.unbind). Iterating a tensor gives these."""
+    shape = input._shape
+    if not shape:
+        return fail_dim(dim)  # type: ignore[no-any-return]
+    at = normalize_dim(dim, len(shape))
+    if not input._h:
+        return tuple([select(input, at, i) for i in range(shape[at])])
+    chosen, source = lib.rnn_select, input._h
+    parts = [adopt(chosen(E, source, at, i)) for i in range(shape[at])]
+    for part in parts:
+        lib.rnn_set_view_op(part._h, lib.RNN_V_UNBIND)
+    return tuple(parts)
+
+
+def _parts(input: Tensor, dim: int, parts: list[tuple[int, int]]) -> tuple[Tensor, ...]:
+    return tuple([_named(_part(input, dim, *part), lib.RNN_V_SPLIT) for part in parts])
+
+
+def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
+    """Parts of one length (the last may be shorter), or of the lengths of a list (torch.split).
+
+    Example:
+        >>> [len(p) for p in rnn.arange(5).split(2)]
+        [2, 2, 1]
+    """
+    sections = split_size_or_sections if split_size is None else split_size
+    return _parts(tensor, *split_sizes(tensor._shape, sections, dim))
+
+
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of these lengths (torch.split_with_sizes)."""
+    return split(input, list(split_sizes), dim)
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` parts of one length, the last perhaps shorter (torch.chunk)."""
+    return _parts(input, *chunk_sizes(input._shape, chunks, dim))
+
+
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts as equal as can be, or cut at the places of a list (torch.tensor_split)."""
+    sections = indices_or_sections
+    if _core.is_tensor(sections):
+        sections = sections.tolist()
+    return _parts(input, *tensor_split_sizes(input._shape, sections, dim))
+
+
+def _named_split(input: Tensor, sections: Any, name: str, least: int, dim: int) -> tuple[Tensor, ...]:
+    shape = input._shape
+    if len(shape) < least:
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with "
+            f"{len(shape)} dimensions!"
+        )
+    if isinstance(sections, int) and (sections < 1 or shape[dim] % sections):
+        raise RuntimeError(
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {shape[dim]} is "
+            f"not divisible by the split_size {sections}!"
+        )
+    return tensor_split(input, sections, dim)
+
+
+def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """tensor_split along columns: dimension 1, or 0 of a vector (torch.hsplit)."""
+    return _named_split(input, indices_or_sections, "hsplit", 1, 1 if len(input._shape) > 1 else 0)
+
+
+def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """tensor_split along rows, dimension 0 (torch.vsplit)."""
+    return _named_split(input, indices_or_sections, "vsplit", 2, 0)
+
+
+def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+    """tensor_split along dimension 2 (torch.dsplit)."""
+    return _named_split(input, indices_or_sections, "dsplit", 3, 2)
+
+
+# ---- strides ----------------------------------------------------------------------------------------------
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two dimensions, as the last dimension (torch.diagonal)."""
+    shape, strides = input._shape, strides_of(input)
+    first, second = normalize_dim(dim1, len(shape)), normalize_dim(dim2, len(shape))
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    down, right = max(-offset, 0), max(offset, 0)
+    length = max(min(shape[first] - down, shape[second] - right), 0)
+    start = down * strides[first] + right * strides[second] if length else 0
+    rest = [d for d in range(len(shape)) if d not in (first, second)]
+    return strided(
+        input,
+        lib.RNN_V_DIAGONAL,
+        start,
+        (*[shape[d] for d in rest], length),
+        (*[strides[d] for d in rest], strides[first] + strides[second]),
+    )
+
+
+def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+    """A view with any shape and strides of the memory that input looks into (torch.as_strided).
+
+    Raises:
+        RuntimeError: it would reach beyond that memory.
+    """
+    sizes, strides = tuple(size), tuple(stride)
+    if len(sizes) != len(strides):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if min(strides, default=0) < 0:
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}"
+        )
+    if min(sizes, default=0) < 0:
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(sizes)} and strides={list(strides)}"
+        )
+    here, have = _storage(input)
+    offset = here if storage_offset is None else storage_offset
+    if offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {offset}")
+    reach = sum((n - 1) * s for n, s in zip(sizes, strides)) + 1 if 0 not in sizes else 0
+    if reach and offset + reach > have:
+        item = _core.dtype_of(input).itemsize
+        raise RuntimeError(
+            f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset}, and itemsize {item} "
+            f"requiring a storage size of {(offset + reach) * item} are out of bounds for storage of size "
+            f"{have * item}"
+        )
+    return strided(input, STRIDED, offset - here, sizes, strides)
+
+
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of `size` elements of a dimension, one every `step`, in a new last dimension (torch.Tensor.unfold).
+
+    Example:
+        >>> rnn.arange(5).unfold(0, 3, 1).tolist()
+        [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
+    """
+    shape, strides = input._shape, strides_of(input)
+    at = normalize_dim(dimension, len(shape))
+    have, move = (shape[at], strides[at]) if shape else (1, 1)
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > have:
+        raise RuntimeError(f"maximum size for tensor at dimension {at} is {have} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    windows = (have - size) // step + 1 if shape else 1
+    lead = (*shape[:at], windows, *shape[at + 1 :]) if shape else ()
+    steps = (*strides[:at], step * move, *strides[at + 1 :]) if shape else ()
+    return strided(input, lib.RNN_V_UNFOLD, 0, (*lead, size), (*steps, move))
+
+
+# ---- in place: the tensor itself looks elsewhere -------------------------------------------------------------
+
+
+def _become(input: Tensor, view: Tensor) -> Tensor:
+    """`input` looks where `view` looks.
+
+    Raises:
+        RuntimeError: input is a leaf that requires gradients.
+    """
+    if input._h:
+        check(lib.rnn_check_inplace(E, input._h))
+        input._h, view._h = view._h, input._h
+    else:
+        input._array = view._array
+    return input
+
+
+def unsqueeze_(input: Tensor, dim: int) -> Tensor:
+    """unsqueeze, in place (torch.Tensor.unsqueeze_)."""
+    return _become(input, unsqueeze(input, dim))
+
+
+def squeeze_(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """squeeze, in place (torch.Tensor.squeeze_)."""
+    return _become(input, squeeze(input, dim))
+
+
+def t_(input: Tensor) -> Tensor:
+    """t, in place (torch.Tensor.t_)."""
+    return _become(input, t(input))
+
+
+def transpose_(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """transpose, in place (torch.Tensor.transpose_)."""
+    return _become(input, transpose(input, dim0, dim1))
+
+
+def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+    """Another shape, in place: what memory there is, kept; what more is needed, undefined (torch.Tensor.resize_).
+
+    Raises:
+        RuntimeError: it requires gradients.
+    """
+    shape = as_size_args(sizes, "resize_") if sizes else ()
+    if input._h and lib.rnn_requires_grad(E, input._h):
+        raise RuntimeError("cannot resize variables that require grad")
+    if min(shape, default=0) < 0:
+        raise RuntimeError("numel: integer multiplication overflow")
+    need = math.prod(shape)
+    start, have = _storage(input)
+    if start + need <= have:
+        return _become(input, strided(input, STRIDED, 0, shape, compute_strides(shape)))
+    if not input._h:
+        larger = np.zeros(need, input._array.dtype)
+        larger[: input._array.size] = input._array.reshape(-1)
+        return _become(input, wrap(larger.reshape(shape)))
+    h = lib.rnn_empty(E, lib.rnn_dtype(input._h), len(shape), shape)
+    fresh: Tensor = adopt(h) if h > 0 else fail(h)
+    _core.array_of(fresh).reshape(-1)[: numel(input)] = _core.array_of(input).reshape(-1)
+    return _become(input, fresh)
