@@ -24,8 +24,7 @@ struct rnn_gemm_scratch {
 };
 
 /* NULL where memory is short. */
-static void *take_buffer(const rnn_gemm_env *env)
-{
+static void *take_buffer(const rnn_gemm_env *env) {
     for (int i = 0; env->scratch != NULL && i < SLOTS; i++) {
         void *buffer = atomic_exchange(&env->scratch->slot[i], NULL);
         if (buffer != NULL) return buffer;
@@ -34,8 +33,7 @@ static void *take_buffer(const rnn_gemm_env *env)
     return posix_memalign(&buffer, 64, RNN_GEMM_SCRATCH) == 0 ? buffer : NULL;
 }
 
-static void give_buffer(const rnn_gemm_env *env, void *buffer)
-{
+static void give_buffer(const rnn_gemm_env *env, void *buffer) {
     for (int i = 0; buffer != NULL && env->scratch != NULL && i < SLOTS; i++) {
         void *empty = NULL;
         if (atomic_compare_exchange_strong(&env->scratch->slot[i], &empty, buffer)) return;
@@ -43,16 +41,14 @@ static void give_buffer(const rnn_gemm_env *env, void *buffer)
     free(buffer);
 }
 
-void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa)
-{
+void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa) {
     env->pool = pool;
     env->blas = blas;
     env->kernels = RNN_ISA_PICK(rnn_gemm_kernels, isa);
     env->scratch = calloc(1, sizeof *env->scratch);
 }
 
-void rnn_gemm_env_free(rnn_gemm_env *env)
-{
+void rnn_gemm_env_free(rnn_gemm_env *env) {
     for (int i = 0; env->scratch != NULL && i < SLOTS; i++) free(env->scratch->slot[i]);
     free(env->scratch);
     env->scratch = NULL;
@@ -62,15 +58,12 @@ void rnn_gemm_env_free(rnn_gemm_env *env)
 
 enum { CBLAS_ROW_MAJOR = 101, CBLAS_NO_TRANS = 111, CBLAS_TRANS = 112 };
 
-static bool fits_int(int64_t a, int64_t b, int64_t c)
-{
+static bool fits_int(int64_t a, int64_t b, int64_t c) {
     return a <= INT_MAX && b <= INT_MAX && c <= INT_MAX;
 }
 
-
 /* True where both operands, packed, fit what a kernel has on its stack. */
-static bool packs_small(int64_t m, int64_t n, int64_t k, int64_t size)
-{
+static bool packs_small(int64_t m, int64_t n, int64_t k, int64_t size) {
     enum { PADDING = 64, LARGE = RNN_GEMM_SMALL };
     return m < LARGE && n < LARGE && k < LARGE && (m + n + PADDING) * k * size < RNN_GEMM_SMALL;
 }
@@ -84,8 +77,7 @@ static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 /* Halves the longer side of the panels until there are some for each thread; then further, so that
  * no thread is waited for long, while they are so large that packing them costs little. */
-static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads)
-{
+static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads) {
     enum { ALIGN = 16, FEW = 2, MANY = 4 };
     const double small = 1 << 20, large = 1 << 24; /* multiplications of a panel */
     panels p = {m, n, 1};
@@ -100,8 +92,7 @@ static panels cut_panels(int64_t m, int64_t n, int64_t k, int threads)
 }
 
 /* Whether x (m, k) W (k, n) is faster by kernels that read W once than by packing it: measured. */
-static bool rows_pay(bool dot, int64_t m, int64_t n, int64_t k, int64_t size)
-{
+static bool rows_pay(bool dot, int64_t m, int64_t n, int64_t k, int64_t size) {
     const double cached = 32 << 10, large = 1 << 20; /* bytes of W */
     double bytes = (double)n * (double)k * (double)size;
     if (m > RNN_GEMM_ROWS) return dot && m <= 2 * RNN_GEMM_ROWS && bytes > large && k >= 256;
@@ -118,18 +109,15 @@ typedef struct {
 
 /* dot: k runs along the memory of W, else n. Every slab costs a partial result of m * n elements,
  * of which there is room for `room`. */
-static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, int64_t room)
-{
+static pieces cut_rows(bool dot, int64_t m, int64_t n, int64_t k, int64_t size, int64_t room) {
     enum { PIECE = 128 << 10, LINE = 8192, SLABS = 16 };
     pieces c = {n, k, 1, 1};
     double bytes = (double)n * (double)k * (double)size;
     int64_t align = dot ? 64 : 8; /* whole cache lines; rows that axpy takes together */
     int64_t most = room / (m * n) < SLABS ? room / (m * n) : SLABS;
     if (bytes < 2 * PIECE) return c;
-    if (dot && k * size < PIECE)
-        c.width = divide_up(PIECE / size / k, 16) * 16;
-    else
-        c.width = dot ? 4 : divide_up(divide_up(n, divide_up(n, LINE)), 16) * 16;
+    if (dot && k * size < PIECE) c.width = divide_up(PIECE / size / k, 16) * 16;
+    else c.width = dot ? 4 : divide_up(divide_up(n, divide_up(n, LINE)), 16) * 16;
     if (c.width > n) c.width = n;
     c.tiles = divide_up(n, c.width);
     if (c.tiles < SLABS && most > 1) {

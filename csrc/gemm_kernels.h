@@ -15,29 +15,32 @@ enum { RNN_GEMM_SCRATCH = 1 << 20, RNN_GEMM_SMALL = 48 << 10 };
 /* Most rows that rows_dot and rows_axpy take. */
 enum { RNN_GEMM_ROWS = 4 };
 
-#define RNN_GEMM_KERNELS_OF(real)                                                              \
-    struct {                                                                                   \
-        /* C = alpha op(A) op(B) + beta C, any sizes; scratch: RNN_GEMM_SCRATCH bytes or NULL */ \
-        void (*block)(void *scratch, int transa, int transb, int64_t m, int64_t n, int64_t k,  \
-                      real alpha, const real *a, int64_t lda, const real *b, int64_t ldb,      \
-                      real beta, real *c, int64_t ldc);                                        \
-        /* acc[i, j] += sum_p x[i, p] w[j, p] for i < m <= RNN_GEMM_ROWS, j < n, p < k, where                \
-         * x[i, p] = x[i * ldx + p], w[j, p] = w[j * ldw + p], acc[i, j] = acc[i * ld_acc + j] */ \
-        void (*rows_dot)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx,          \
-                         const real *w, int64_t ldw, real *acc, int64_t ld_acc);               \
-        /* the same with w[p, j] = w[p * ldw + j] in place of w[j, p] */                       \
-        void (*rows_axpy)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx,         \
-                          const real *w, int64_t ldw, real *acc, int64_t ld_acc);              \
-        real (*dot)(int64_t n, const real *x, const real *y);                                  \
-        void (*axpy)(int64_t n, real alpha, const real *x, real *y);                           \
+/*
+ * block: C = alpha op(A) op(B) + beta C, any sizes; scratch: RNN_GEMM_SCRATCH bytes, or NULL.
+ * rows_dot: acc[i, j] += sum_p x[i, p] w[j, p] for i < m <= RNN_GEMM_ROWS, j < n, p < k, where
+ *     x[i, p] = x[i * ldx + p], w[j, p] = w[j * ldw + p] and acc[i, j] = acc[i * ld_acc + j].
+ * rows_axpy: the same with w[p, j] = w[p * ldw + j] in place of w[j, p].
+ * dot: sum_i x[i] y[i]. axpy: y[i] += alpha x[i].
+ */
+#define RNN_GEMM_KERNELS_OF(real) \
+    struct { \
+        void (*block)(void *scratch, int transa, int transb, int64_t m, int64_t n, int64_t k, \
+                      real alpha, const real *a, int64_t lda, const real *b, int64_t ldb, \
+                      real beta, real *c, int64_t ldc); \
+        void (*rows_dot)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx, \
+                         const real *w, int64_t ldw, real *acc, int64_t ld_acc); \
+        void (*rows_axpy)(int64_t m, int64_t n, int64_t k, const real *x, int64_t ldx, \
+                          const real *w, int64_t ldw, real *acc, int64_t ld_acc); \
+        real (*dot)(int64_t n, const real *x, const real *y); \
+        void (*axpy)(int64_t n, real alpha, const real *x, real *y); \
     }
 
 typedef struct rnn_gemm_kernels {
+    double own_below; /* multiplications: smaller products are ours even where there is a BLAS */
     RNN_GEMM_KERNELS_OF(float) s;
     RNN_GEMM_KERNELS_OF(double) d;
 } rnn_gemm_kernels;
 
-extern const rnn_gemm_kernels rnn_gemm_kernels_base, rnn_gemm_kernels_avx2,
-    rnn_gemm_kernels_avx512;
+extern const rnn_gemm_kernels rnn_gemm_kernels_base, rnn_gemm_kernels_avx2, rnn_gemm_kernels_avx512;
 
 #endif

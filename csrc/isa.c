@@ -4,16 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *rnn_isa_name(int isa)
-{
+const char *rnn_isa_name(int isa) {
     return isa == RNN_ISA_BASE     ? "base"
            : isa == RNN_ISA_AVX2   ? "avx2"
            : isa == RNN_ISA_AVX512 ? "avx512"
                                    : "?";
 }
 
-static int best(void)
-{
+static int best(void) {
 #if RNN_ISA_X86
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return RNN_ISA_BASE;
@@ -26,8 +24,7 @@ static int best(void)
 #endif
 }
 
-int rnn_isa_detect(void)
-{
+int rnn_isa_detect(void) {
     int isa = best();
     const char *wish = getenv("RNN_ISA");
     for (int lower = RNN_ISA_BASE; wish != NULL && lower < isa; lower++)

@@ -34,10 +34,8 @@ const char *rnn_isa_name(int isa);
 /* For a family of three structs: RNN_ISA_PICK(rnn_gemm_kernels, isa) is the address of
  * rnn_gemm_kernels_base, _avx2 or _avx512. */
 #if RNN_ISA_X86
-#define RNN_ISA_PICK(name, isa)                                   \
-    ((isa) == RNN_ISA_AVX512 ? &name##_avx512                     \
-     : (isa) == RNN_ISA_AVX2 ? &name##_avx2                       \
-                             : &name##_base)
+#define RNN_ISA_PICK(name, isa) \
+    ((isa) == RNN_ISA_AVX512 ? &name##_avx512 : (isa) == RNN_ISA_AVX2 ? &name##_avx2 : &name##_base)
 #else
 #define RNN_ISA_PICK(name, isa) ((void)(isa), &name##_base)
 #endif
@@ -71,13 +69,14 @@ const char *rnn_isa_name(int isa);
 #define RNN_ISA(name) name##_avx512
 #define RNN_VEC 64
 #if defined(__clang__)
-#define RNN_TARGET_BEGIN                                                                          \
-    RNN_PRAGMA(clang attribute push(                                                              \
-        __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function))
+#define RNN_TARGET_BEGIN \
+    RNN_PRAGMA(clang attribute push( \
+        __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), \
+        apply_to = function))
 #define RNN_TARGET_END RNN_PRAGMA(clang attribute pop)
 #else
-#define RNN_TARGET_BEGIN           \
-    RNN_PRAGMA(GCC push_options)   \
+#define RNN_TARGET_BEGIN \
+    RNN_PRAGMA(GCC push_options) \
     RNN_PRAGMA(GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))
 #define RNN_TARGET_END RNN_PRAGMA(GCC pop_options)
 #endif

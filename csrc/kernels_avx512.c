@@ -1,4 +1,4 @@
-/* kernels_avx512.c: the kernels for x86-64 processors with AVX-512 (F, BW, DQ, VL). Empty elsewhere. */
+/* kernels_avx512.c: the kernels for x86-64 with AVX-512 (F, BW, DQ, VL). Empty elsewhere. */
 #if defined(__x86_64__)
 #define RNN_ISA_LEVEL 2
 #include "kernels.inc"

@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 enum {
-    CLAIMS_PER_THREAD = 64,  /* enough that the last one to finish costs 1/64 of the time */
-    SPIN_NS = 25000,         /* how long a thread looks before it sleeps */
-    STACK_BYTES = 2 << 20,   /* musl's default of 128 KiB is too small for a BLAS */
-    LINE = 64,               /* bytes of a cache line */
+    CLAIMS_PER_THREAD = 64, /* enough that the last one to finish costs 1/64 of the time */
+    SPIN_NS = 25000,        /* how long a thread looks before it sleeps */
+    STACK_BYTES = 2 << 20,  /* musl's default of 128 KiB is too small for a BLAS */
+    LINE = 64,              /* bytes of a cache line */
 };
 
 struct rnn_pool {
@@ -37,28 +37,27 @@ struct rnn_pool {
     _Alignas(LINE) _Atomic(rnn_task) fn;
     _Atomic(void *) ctx;
     _Atomic int64_t n, grain;
-    _Atomic int64_t span;    /* items of a claim, a multiple of grain */
+    _Atomic int64_t span; /* items of a claim, a multiple of grain */
     _Atomic uint32_t claims;
 
     _Alignas(LINE) atomic_bool busy; /* one job at a time: who sets it owns the job fields */
     atomic_bool stop;
-    atomic_int wanted;  /* threads asked for, the caller included */
-    atomic_int pid;     /* the process that the workers live in; 0 while a child tidies up */
-    int started_for;    /* the `wanted` that the workers were started for; by the owner only */
-    int workers;        /* how many run: at most started_for - 1 */
+    atomic_int wanted; /* threads asked for, the caller included */
+    atomic_int pid;    /* the process that the workers live in; 0 while a child tidies up */
+    int started_for;   /* the `wanted` that the workers were started for; by the owner only */
+    int workers;       /* how many run: at most started_for - 1 */
     pthread_t worker[RNN_POOL_MAX];
 
-    pthread_mutex_t lock;     /* guards sleeping only; never held while a task runs */
-    pthread_cond_t wake;      /* workers wait for a job */
-    pthread_cond_t finished;  /* the caller waits for the last claim */
-    atomic_int sleepers;      /* workers in or about to enter wake */
-    atomic_bool waiting;      /* the caller is in or about to enter finished */
+    pthread_mutex_t lock;    /* guards sleeping only; never held while a task runs */
+    pthread_cond_t wake;     /* workers wait for a job */
+    pthread_cond_t finished; /* the caller waits for the last claim */
+    atomic_int sleepers;     /* workers in or about to enter wake */
+    atomic_bool waiting;     /* the caller is in or about to enter finished */
 };
 
 /* ---------------------------------------------------------------- helpers */
 
-static int processors(void)
-{
+static int processors(void) {
 #ifdef __linux__
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
@@ -67,14 +66,12 @@ static int processors(void)
     return n < 1 ? 1 : n > RNN_POOL_MAX ? RNN_POOL_MAX : (int)n;
 }
 
-static int clamp_threads(int threads)
-{
+static int clamp_threads(int threads) {
     if (threads <= 0) threads = processors();
     return threads < 1 ? 1 : threads > RNN_POOL_MAX ? RNN_POOL_MAX : threads;
 }
 
-static void cpu_pause(void)
-{
+static void cpu_pause(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -82,31 +79,22 @@ static void cpu_pause(void)
 #endif
 }
 
-static int64_t now_ns(void)
-{
+static int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool has_claims(const rnn_pool *p)
-{
-    return (uint32_t)atomic_load(&p->ticket) != 0;
-}
+static bool has_claims(const rnn_pool *p) { return (uint32_t)atomic_load(&p->ticket) != 0; }
 
-static bool all_done(const rnn_pool *p)
-{
+static bool all_done(const rnn_pool *p) {
     return atomic_load(&p->done) == atomic_load_explicit(&p->claims, memory_order_relaxed);
 }
 
-static bool roused(const rnn_pool *p)
-{
-    return has_claims(p) || atomic_load(&p->stop);
-}
+static bool roused(const rnn_pool *p) { return has_claims(p) || atomic_load(&p->stop); }
 
 /* True as soon as ready(p), false when SPIN_NS have gone by. */
-static bool spin(const rnn_pool *p, bool (*ready)(const rnn_pool *))
-{
+static bool spin(const rnn_pool *p, bool (*ready)(const rnn_pool *)) {
     if (ready(p)) return true;
     int64_t until = now_ns() + SPIN_NS;
     do {
@@ -118,8 +106,7 @@ static bool spin(const rnn_pool *p, bool (*ready)(const rnn_pool *))
     return false;
 }
 
-static void run_blocks(rnn_task fn, void *ctx, int64_t begin, int64_t end, int64_t grain)
-{
+static void run_blocks(rnn_task fn, void *ctx, int64_t begin, int64_t end, int64_t grain) {
     for (int64_t i = begin; i < end;) {
         int64_t next = end - i > grain ? i + grain : end;
         fn(ctx, i, next);
@@ -130,8 +117,7 @@ static void run_blocks(rnn_task fn, void *ctx, int64_t begin, int64_t end, int64
 /* ---------------------------------------------------------------- jobs */
 
 /* Takes claims of whatever job there is and runs them until none is left. */
-static void work(rnn_pool *p)
-{
+static void work(rnn_pool *p) {
     for (;;) {
         uint64_t ticket = atomic_load(&p->ticket);
         uint32_t left = (uint32_t)ticket;
@@ -156,8 +142,7 @@ static void work(rnn_pool *p)
     }
 }
 
-static void *worker_main(void *arg)
-{
+static void *worker_main(void *arg) {
     rnn_pool *p = arg;
     while (!atomic_load(&p->stop)) {
         if (spin(p, roused)) {
@@ -174,8 +159,7 @@ static void *worker_main(void *arg)
 }
 
 /* Makes the job of `claims` claims visible and wakes as many sleepers as it can feed. */
-static void publish(rnn_pool *p, uint32_t claims)
-{
+static void publish(rnn_pool *p, uint32_t claims) {
     uint64_t job = (atomic_load(&p->ticket) >> 32) + 1;
     atomic_store(&p->ticket, job << 32 | claims);
     if (atomic_load(&p->sleepers) == 0) return;
@@ -188,8 +172,7 @@ static void publish(rnn_pool *p, uint32_t claims)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void wait_until_done(rnn_pool *p)
-{
+static void wait_until_done(rnn_pool *p) {
     if (spin(p, all_done)) return;
     /* Perhaps the worker has lost its processor: by sleeping we offer it ours. */
     pthread_mutex_lock(&p->lock);
@@ -200,8 +183,7 @@ static void wait_until_done(rnn_pool *p)
 }
 
 /* The caller owns `busy`, and n > grain. */
-static void run_job(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *ctx)
-{
+static void run_job(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *ctx) {
     int64_t blocks = n / grain + (n % grain != 0);
     int64_t most = (int64_t)(p->workers + 1) * CLAIMS_PER_THREAD;
     int64_t span = grain * (blocks / most > 1 ? blocks / most : 1); /* <= n: no overflow */
@@ -221,8 +203,7 @@ static void run_job(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *ct
 
 /* ---------------------------------------------------------------- workers */
 
-static void stop_workers(rnn_pool *p)
-{
+static void stop_workers(rnn_pool *p) {
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->stop, true);
     pthread_cond_broadcast(&p->wake);
@@ -234,8 +215,7 @@ static void stop_workers(rnn_pool *p)
 }
 
 /* Starts what it can; with fewer threads, or none, jobs are slower and still right. */
-static void start_workers(rnn_pool *p, int threads)
-{
+static void start_workers(rnn_pool *p, int threads) {
     sigset_t all, old;
     pthread_attr_t attr;
     p->started_for = threads;
@@ -250,8 +230,7 @@ static void start_workers(rnn_pool *p, int threads)
     pthread_attr_destroy(&attr);
 }
 
-static bool init_sync(rnn_pool *p)
-{
+static bool init_sync(rnn_pool *p) {
     if (pthread_mutex_init(&p->lock, NULL) != 0) return false;
     if (pthread_cond_init(&p->wake, NULL) == 0) {
         if (pthread_cond_init(&p->finished, NULL) == 0) return true;
@@ -263,8 +242,7 @@ static bool init_sync(rnn_pool *p)
 
 /* In a forked child: the workers stayed with the parent, and locks and flags are as they happened
  * to be. False where another thread of the child is at it, or where it cannot be done. */
-static bool adopt_after_fork(rnn_pool *p, int me)
-{
+static bool adopt_after_fork(rnn_pool *p, int me) {
     int owner = atomic_load(&p->pid);
     if (owner == me) return true;
     if (owner == 0 || !atomic_compare_exchange_strong(&p->pid, &owner, 0)) return false;
@@ -282,8 +260,7 @@ static bool adopt_after_fork(rnn_pool *p, int me)
 
 /* ---------------------------------------------------------------- interface */
 
-rnn_pool *rnn_pool_new(int threads)
-{
+rnn_pool *rnn_pool_new(int threads) {
     void *memory = NULL;
     if (posix_memalign(&memory, LINE, sizeof(rnn_pool)) != 0) return NULL;
     rnn_pool *p = memory;
@@ -297,8 +274,7 @@ rnn_pool *rnn_pool_new(int threads)
     return p;
 }
 
-void rnn_pool_free(rnn_pool *p)
-{
+void rnn_pool_free(rnn_pool *p) {
     if (p == NULL) return;
     if (adopt_after_fork(p, (int)getpid())) {
         stop_workers(p);
@@ -309,21 +285,18 @@ void rnn_pool_free(rnn_pool *p)
     free(p);
 }
 
-int rnn_pool_threads(const rnn_pool *p)
-{
+int rnn_pool_threads(const rnn_pool *p) {
     return p == NULL ? 1 : atomic_load_explicit(&p->wanted, memory_order_relaxed);
 }
 
-int rnn_pool_resize(rnn_pool *p, int threads)
-{
+int rnn_pool_resize(rnn_pool *p, int threads) {
     if (p == NULL) return 1;
     threads = clamp_threads(threads);
     atomic_store(&p->wanted, threads);
     return threads;
 }
 
-void rnn_parallel_for(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *ctx)
-{
+void rnn_parallel_for(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *ctx) {
     if (n <= 0) return;
     if (grain < 1) grain = 1;
     if (n <= grain) {
@@ -339,9 +312,7 @@ void rnn_parallel_for(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *
         stop_workers(p);
         start_workers(p, threads);
     }
-    if (p->workers == 0)
-        run_blocks(fn, ctx, 0, n, grain);
-    else
-        run_job(p, n, grain, fn, ctx);
+    if (p->workers == 0) run_blocks(fn, ctx, 0, n, grain);
+    else run_job(p, n, grain, fn, ctx);
     atomic_store(&p->busy, false);
 }

@@ -25,8 +25,7 @@
 
 static int failures, checks;
 
-static void fail(const char *what, const char *where)
-{
+static void fail(const char *what, const char *where) {
     if (failures++ < 40) printf("%s: %s\n", what, where);
 }
 
@@ -48,8 +47,7 @@ typedef struct {
     const char *mode;
 } trial;
 
-static const char *describe(const trial *t)
-{
+static const char *describe(const trial *t) {
     static char text[300];
     snprintf(text, sizeof text,
              "[%s] ta %d tb %d m %lld n %lld k %lld lda %lld ldb %lld ldc %lld "
@@ -65,108 +63,102 @@ static const char *describe(const trial *t)
 
 static _Atomic int blas_calls, bad_blas_calls;
 
-#define FAKE_BLAS(name, real)                                                                  \
+#define FAKE_BLAS(name, real) \
     static void name(int order, int ta, int tb, int m, int n, int k, real alpha, const real *a, \
-                     int lda, const real *b, int ldb, real beta, real *c, int ldc)             \
-    {                                                                                          \
-        atomic_fetch_add(&blas_calls, 1);                                                      \
-        if (order != 101 || (ta != 111 && ta != 112) || (tb != 111 && tb != 112) || m < 1 ||   \
+                     int lda, const real *b, int ldb, real beta, real *c, int ldc) { \
+        atomic_fetch_add(&blas_calls, 1); \
+        if (order != 101 || (ta != 111 && ta != 112) || (tb != 111 && tb != 112) || m < 1 || \
             n < 1 || k < 1 || lda < (ta == 112 ? m : k) || ldb < (tb == 112 ? k : n) || ldc < n) \
-            atomic_fetch_add(&bad_blas_calls, 1);                                              \
-        for (int64_t i = 0; i < m; i++)                                                        \
-            for (int64_t j = 0; j < n; j++) {                                                  \
-                double s = 0;                                                                  \
-                for (int64_t p = 0; p < k; p++)                                                \
-                    s += (double)a[ta == 112 ? p * lda + i : i * lda + p] *                    \
-                         (double)b[tb == 112 ? j * ldb + p : p * ldb + j];                     \
-                real *z = c + i * ldc + j;                                                     \
-                *z = (real)(alpha * s + (beta == 0 ? 0 : (double)beta * (double)*z));          \
-            }                                                                                  \
+            atomic_fetch_add(&bad_blas_calls, 1); \
+        for (int64_t i = 0; i < m; i++) \
+            for (int64_t j = 0; j < n; j++) { \
+                double s = 0; \
+                for (int64_t p = 0; p < k; p++) \
+                    s += (double)a[ta == 112 ? p * lda + i : i * lda + p] * \
+                         (double)b[tb == 112 ? j * ldb + p : p * ldb + j]; \
+                real *z = c + i * ldc + j; \
+                *z = (real)(alpha * s + (beta == 0 ? 0 : (double)beta * (double)*z)); \
+            } \
     }
 FAKE_BLAS(fake_sgemm, float)
 FAKE_BLAS(fake_dgemm, double)
 
 /* ---------------------------------------------------------------- against the triple loop */
 
-#define TRIAL(real, letter, epsilon)                                                           \
-    static real *fill_##letter(int64_t n)                                                      \
-    {                                                                                          \
-        real *x = malloc((size_t)(n > 0 ? n : 1) * sizeof *x);                                 \
-        if (x == NULL) exit(2);                                                                \
-        for (int64_t i = 0; i < n; i++) x[i] = (real)(below(2001) - 1000) / 500;               \
-        return x;                                                                              \
-    }                                                                                          \
-                                                                                               \
+#define TRIAL(real, letter, epsilon) \
+    static real *fill_##letter(int64_t n) { \
+        real *x = malloc((size_t)(n > 0 ? n : 1) * sizeof *x); \
+        if (x == NULL) exit(2); \
+        for (int64_t i = 0; i < n; i++) x[i] = (real)(below(2001) - 1000) / 500; \
+        return x; \
+    } \
+\
     /* C after the product, in double; magnitude: the sum of absolute values, for the bound. */ \
     static void reference_##letter(const trial *t, const real *a, const real *b, const real *c, \
-                                   double *z, double *magnitude)                               \
-    {                                                                                          \
-        int64_t size = (t->batch - 1) * t->stride_c + (t->m - 1) * t->ldc + t->n;              \
-        for (int64_t i = 0; i < size; i++) z[i] = (double)c[i], magnitude[i] = fabs(z[i]);     \
-        for (int64_t h = 0; h < t->batch; h++)                                                 \
-            for (int64_t i = 0; i < t->m; i++)                                                 \
-                for (int64_t j = 0; j < t->n; j++) {                                           \
-                    double s = 0, r = 0;                                                       \
-                    const real *ah = a + h * t->stride_a, *bh = b + h * t->stride_b;           \
-                    for (int64_t p = 0; p < t->k; p++) {                                       \
-                        double u = (double)ah[t->transa ? p * t->lda + i : i * t->lda + p] *   \
-                                   (double)bh[t->transb ? j * t->ldb + p : p * t->ldb + j];    \
-                        s += u, r += fabs(u);                                                  \
-                    }                                                                          \
-                    double *to = z + h * t->stride_c + i * t->ldc + j;                         \
-                    double beta = h > 0 && t->stride_c == 0 ? 1 : t->beta;                     \
-                    *to = t->alpha * s + (beta == 0 ? 0 : beta * *to);                         \
-                    double *mag = magnitude + h * t->stride_c + i * t->ldc + j;                \
-                    *mag = fabs(t->alpha) * r + fabs(beta) * *mag + 1;                         \
-                }                                                                              \
-    }                                                                                          \
-                                                                                               \
-    static void try_##letter(const rnn_gemm_env *env, const trial *t)                          \
-    {                                                                                          \
-        int64_t na = (t->batch - 1) * t->stride_a +                                            \
-                     ((t->transa ? t->k : t->m) - 1) * t->lda + (t->transa ? t->m : t->k);     \
-        int64_t nb = (t->batch - 1) * t->stride_b +                                            \
-                     ((t->transb ? t->n : t->k) - 1) * t->ldb + (t->transb ? t->k : t->n);     \
-        int64_t nc = (t->batch - 1) * t->stride_c + (t->m - 1) * t->ldc + t->n;                \
-        real *a = fill_##letter(na), *b = fill_##letter(nb), *c = fill_##letter(nc);           \
-        double *z = malloc((size_t)nc * sizeof *z), *mag = malloc((size_t)nc * sizeof *mag);   \
-        if (z == NULL || mag == NULL) exit(2);                                                 \
-        reference_##letter(t, a, b, c, z, mag);                                                \
-        if (t->beta == 0) /* C must not be read where it is written */                         \
-            for (int64_t h = 0; h < t->batch; h++)                                             \
-                for (int64_t i = 0; i < t->m; i++)                                             \
-                    for (int64_t j = 0; j < t->n; j++)                                         \
-                        c[h * t->stride_c + i * t->ldc + j] = (real)NAN;                       \
-        if (t->batch == 1)                                                                     \
+                                   double *z, double *magnitude) { \
+        int64_t size = (t->batch - 1) * t->stride_c + (t->m - 1) * t->ldc + t->n; \
+        for (int64_t i = 0; i < size; i++) z[i] = (double)c[i], magnitude[i] = fabs(z[i]); \
+        for (int64_t h = 0; h < t->batch; h++) \
+            for (int64_t i = 0; i < t->m; i++) \
+                for (int64_t j = 0; j < t->n; j++) { \
+                    double s = 0, r = 0; \
+                    const real *ah = a + h * t->stride_a, *bh = b + h * t->stride_b; \
+                    for (int64_t p = 0; p < t->k; p++) { \
+                        double u = (double)ah[t->transa ? p * t->lda + i : i * t->lda + p] * \
+                                   (double)bh[t->transb ? j * t->ldb + p : p * t->ldb + j]; \
+                        s += u, r += fabs(u); \
+                    } \
+                    double *to = z + h * t->stride_c + i * t->ldc + j; \
+                    double beta = h > 0 && t->stride_c == 0 ? 1 : t->beta; \
+                    *to = t->alpha * s + (beta == 0 ? 0 : beta * *to); \
+                    double *mag = magnitude + h * t->stride_c + i * t->ldc + j; \
+                    *mag = fabs(t->alpha) * r + fabs(beta) * *mag + 1; \
+                } \
+    } \
+\
+    static void try_##letter(const rnn_gemm_env *env, const trial *t) { \
+        int64_t na = (t->batch - 1) * t->stride_a + ((t->transa ? t->k : t->m) - 1) * t->lda + \
+                     (t->transa ? t->m : t->k); \
+        int64_t nb = (t->batch - 1) * t->stride_b + ((t->transb ? t->n : t->k) - 1) * t->ldb + \
+                     (t->transb ? t->k : t->n); \
+        int64_t nc = (t->batch - 1) * t->stride_c + (t->m - 1) * t->ldc + t->n; \
+        real *a = fill_##letter(na), *b = fill_##letter(nb), *c = fill_##letter(nc); \
+        double *z = malloc((size_t)nc * sizeof *z), *mag = malloc((size_t)nc * sizeof *mag); \
+        if (z == NULL || mag == NULL) exit(2); \
+        reference_##letter(t, a, b, c, z, mag); \
+        if (t->beta == 0) /* C must not be read where it is written */ \
+            for (int64_t h = 0; h < t->batch; h++) \
+                for (int64_t i = 0; i < t->m; i++) \
+                    for (int64_t j = 0; j < t->n; j++) \
+                        c[h * t->stride_c + i * t->ldc + j] = (real)NAN; \
+        if (t->batch == 1) \
             rnn_##letter##gemm(env, t->transa, t->transb, t->m, t->n, t->k, (real)t->alpha, a, \
-                               t->lda, b, t->ldb, (real)t->beta, c, t->ldc);                   \
-        else                                                                                   \
-            rnn_##letter##gemm_batched(env, t->batch, t->transa, t->transb, t->m, t->n, t->k,  \
-                                       (real)t->alpha, a, t->lda, t->stride_a, b, t->ldb,      \
-                                       t->stride_b, (real)t->beta, c, t->ldc, t->stride_c);    \
-        checks++;                                                                              \
-        for (int64_t i = 0; i < nc; i++)                                                       \
-            if (!(fabs((double)c[i] - z[i]) <= epsilon * (8 + sqrt((double)t->k)) * mag[i])) {     \
-                char text[400];                                                                \
+                               t->lda, b, t->ldb, (real)t->beta, c, t->ldc); \
+        else \
+            rnn_##letter##gemm_batched(env, t->batch, t->transa, t->transb, t->m, t->n, t->k, \
+                                       (real)t->alpha, a, t->lda, t->stride_a, b, t->ldb, \
+                                       t->stride_b, (real)t->beta, c, t->ldc, t->stride_c); \
+        checks++; \
+        for (int64_t i = 0; i < nc; i++) \
+            if (!(fabs((double)c[i] - z[i]) <= epsilon * (8 + sqrt((double)t->k)) * mag[i])) { \
+                char text[400]; \
                 snprintf(text, sizeof text, "%s: element %lld is %.9g, not %.9g", describe(t), \
-                         (long long)i, (double)c[i], z[i]);                                    \
-                fail(#letter "gemm", text);                                                    \
-                break;                                                                         \
-            }                                                                                  \
-        free(a), free(b), free(c), free(z), free(mag);                                         \
+                         (long long)i, (double)c[i], z[i]); \
+                fail(#letter "gemm", text); \
+                break; \
+            } \
+        free(a), free(b), free(c), free(z), free(mag); \
     }
 TRIAL(float, s, 0x1p-23)
 TRIAL(double, d, 0x1p-52)
 
-static void try_both(const rnn_gemm_env *env, const trial *t)
-{
+static void try_both(const rnn_gemm_env *env, const trial *t) {
     try_s(env, t);
     try_d(env, t);
 }
 
 /* Sizes m, n, k with every transpose, and paddings, alpha and beta at random. */
-static void try_shape(const rnn_gemm_env *env, const char *mode, int64_t m, int64_t n, int64_t k)
-{
+static void try_shape(const rnn_gemm_env *env, const char *mode, int64_t m, int64_t n, int64_t k) {
     static const double alphas[] = {1, 1, -0.5}, betas[] = {0, 1, 0.25};
     for (int flags = 0; flags < 4; flags++) {
         trial t = {.transa = flags & 1, .transb = flags >> 1, .m = m, .n = n, .k = k, .batch = 1};
@@ -180,28 +172,26 @@ static void try_shape(const rnn_gemm_env *env, const char *mode, int64_t m, int6
     }
 }
 
-static void test_shapes(const rnn_gemm_env *env, const char *mode)
-{
+static void test_shapes(const rnn_gemm_env *env, const char *mode) {
     static const int64_t few[] = {1, 2, 3, 4, 5, 7}, some[] = {1, 5, 16, 33, 70};
     for (int i = 0; i < 6; i++)
         for (int j = 0; j < 6; j++)
             for (int h = 0; h < 5; h++) try_shape(env, mode, few[i], few[j], some[h]);
-    for (int i = 0; i < 40; i++)
-        try_shape(env, mode, 1 + below(70), 1 + below(70), 1 + below(70));
-    for (int i = 0; i < 6; i++) {
-        try_shape(env, mode, 100 + below(150), 100 + below(150), 100 + below(300));
-        try_shape(env, mode, 1 + below(4), 300 + below(900), 300 + below(600));
-        try_shape(env, mode, 300 + below(900), 1 + below(4), 300 + below(600));
-        try_shape(env, mode, 1 + below(20), 1 + below(20), 3000 + below(4000));
+    for (int i = 0; i < 40; i++) try_shape(env, mode, 1 + below(70), 1 + below(70), 1 + below(70));
+    for (int i = 0; i < 2; i++) {
+        try_shape(env, mode, 80 + below(100), 80 + below(100), 80 + below(300));
+        try_shape(env, mode, 1 + below(4), 300 + below(600), 300 + below(300));
+        try_shape(env, mode, 300 + below(600), 1 + below(4), 300 + below(300));
+        try_shape(env, mode, 1 + below(12), 1 + below(12), 2000 + below(2000));
     }
+    try_shape(env, mode, 7, 1300, 300); /* few rows, and a matrix larger than the caches */
     try_shape(env, mode, 1, 1, 50000);
     try_shape(env, mode, 2, 3, 300001);
     try_shape(env, mode, 700, 6, 10);
     try_shape(env, mode, 600, 500, 3);
 }
 
-static void test_batches(const rnn_gemm_env *env, const char *mode)
-{
+static void test_batches(const rnn_gemm_env *env, const char *mode) {
     for (int i = 0; i < 60; i++) {
         trial t = {.transa = (int)below(2), .transb = (int)below(2), .mode = mode};
         t.m = 1 + below(20), t.n = 1 + below(20), t.k = 1 + below(40), t.batch = 2 + below(9);
@@ -217,8 +207,7 @@ static void test_batches(const rnn_gemm_env *env, const char *mode)
 }
 
 /* Rows of A that repeat (leading dimension 0) and that overlap: no BLAS takes them. */
-static void test_odd_leading_dimensions(const rnn_gemm_env *env, const char *mode)
-{
+static void test_odd_leading_dimensions(const rnn_gemm_env *env, const char *mode) {
     for (int i = 0; i < 40; i++) {
         trial t = {.m = 1 + below(30), .n = 1 + below(30), .k = 1 + below(30), .batch = 1};
         t.transa = (int)below(2), t.transb = (int)below(2), t.alpha = 1, t.mode = mode;
@@ -229,8 +218,7 @@ static void test_odd_leading_dimensions(const rnn_gemm_env *env, const char *mod
 
 /* ---------------------------------------------------------------- special values */
 
-static void test_nothing_to_do(const rnn_gemm_env *env, const char *mode)
-{
+static void test_nothing_to_do(const rnn_gemm_env *env, const char *mode) {
     float nan4[4] = {NAN, NAN, NAN, NAN}, c[4] = {NAN, 1, 2, NAN};
     rnn_sgemm(env, 0, 0, 2, 2, 0, 1, NULL, 1, NULL, 2, 0, c, 2);
     if (c[0] != 0 || c[1] != 0 || c[2] != 0 || c[3] != 0) fail("k = 0, beta = 0", mode);
@@ -246,8 +234,7 @@ static void test_nothing_to_do(const rnn_gemm_env *env, const char *mode)
 
 /* One NaN in A spoils its row of C and no other; one infinity in B its column, as NaN where A is 0.
  */
-static void test_nan(const rnn_gemm_env *env, const char *mode, int64_t m, int64_t n, int64_t k)
-{
+static void test_nan(const rnn_gemm_env *env, const char *mode, int64_t m, int64_t n, int64_t k) {
     float *a = malloc((size_t)(m * k) * sizeof *a), *b = malloc((size_t)(k * n) * sizeof *b);
     float *c = malloc((size_t)(m * n) * sizeof *c);
     if (a == NULL || b == NULL || c == NULL) exit(2);
@@ -262,9 +249,9 @@ static void test_nan(const rnn_gemm_env *env, const char *mode, int64_t m, int64
         for (int64_t j = 0; j < n; j++) {
             float z = c[i * n + j];
             int want_nan = i == row || (j == column && i == 0);
-            int good = want_nan        ? isnan(z)
-                       : j == column   ? isinf(z)
-                                       : z == (float)(i == 0 ? k - 1 : k);
+            int good = want_nan      ? isnan(z)
+                       : j == column ? isinf(z)
+                                     : z == (float)(i == 0 ? k - 1 : k);
             if (!good) {
                 char text[160];
                 snprintf(text, sizeof text, "[%s] (%lld, %lld) is %g", mode, (long long)i,
@@ -276,8 +263,7 @@ static void test_nan(const rnn_gemm_env *env, const char *mode, int64_t m, int64
     free(a), free(b), free(c);
 }
 
-static void test_same_bits(const rnn_gemm_env *env, const char *mode)
-{
+static void test_same_bits(const rnn_gemm_env *env, const char *mode) {
     enum { M = 150, N = 170, K = 190 };
     float *a = fill_s(M * K), *b = fill_s(K * N), *c = fill_s(M * N), *d = fill_s(M * N);
     static const int64_t rows[] = {1, 3, M};
@@ -295,43 +281,41 @@ static void test_same_bits(const rnn_gemm_env *env, const char *mode)
     free(a), free(b), free(c), free(d);
 }
 
-#define VECTORS(real, letter, epsilon)                                                         \
-    static void vectors_##letter(const rnn_gemm_env *env, const char *mode)                    \
-    {                                                                                          \
-        for (int64_t n = 0; n < 300; n += 1 + n / 9)                                           \
-            for (int64_t inc = -2; inc <= 3; inc++) {                                          \
-                int64_t incy = inc == 2 ? 1 : inc == 1 ? 1 : 3;                                \
-                real *x = fill_##letter(3 * n + 1), *y = fill_##letter(3 * n + 1);             \
-                const real *from = inc < 0 ? x + 2 * n : x;                                    \
-                double s = 0, magnitude = 1;                                                   \
-                for (int64_t i = 0; i < n; i++) {                                              \
-                    double u = (double)from[i * inc] * (double)y[i * incy];                    \
-                    s += u, magnitude += fabs(u);                                              \
-                }                                                                              \
-                double z = (double)rnn_##letter##dot(env, n, from, inc, y, incy);              \
-                checks++;                                                                      \
-                if (!(fabs(z - s) <= epsilon * 8 * magnitude)) fail(#letter "dot", mode);      \
-                real *old = malloc((size_t)(3 * n + 1) * sizeof *old);                         \
-                if (old == NULL) exit(2);                                                      \
-                memcpy(old, y, (size_t)(3 * n + 1) * sizeof *old);                             \
-                rnn_##letter##axpy(env, n, 2, from, inc, y, incy);                             \
-                for (int64_t i = 0; i < 3 * n + 1; i++) {                                      \
-                    real add = i % incy == 0 && i / incy < n ? 2 * from[i / incy * inc] : 0;   \
-                    if (!(fabs((double)(y[i] - (old[i] + add))) <= epsilon * 16)) {            \
-                        fail(#letter "axpy", mode);                                            \
-                        break;                                                                 \
-                    }                                                                          \
-                }                                                                              \
-                free(x), free(y), free(old);                                                   \
-            }                                                                                  \
+#define VECTORS(real, letter, epsilon) \
+    static void vectors_##letter(const rnn_gemm_env *env, const char *mode) { \
+        for (int64_t n = 0; n < 300; n += 1 + n / 9) \
+            for (int64_t inc = -2; inc <= 3; inc++) { \
+                int64_t incy = inc == 2 ? 1 : inc == 1 ? 1 : 3; \
+                real *x = fill_##letter(3 * n + 1), *y = fill_##letter(3 * n + 1); \
+                const real *from = inc < 0 ? x + 2 * n : x; \
+                double s = 0, magnitude = 1; \
+                for (int64_t i = 0; i < n; i++) { \
+                    double u = (double)from[i * inc] * (double)y[i * incy]; \
+                    s += u, magnitude += fabs(u); \
+                } \
+                double z = (double)rnn_##letter##dot(env, n, from, inc, y, incy); \
+                checks++; \
+                if (!(fabs(z - s) <= epsilon * 8 * magnitude)) fail(#letter "dot", mode); \
+                real *old = malloc((size_t)(3 * n + 1) * sizeof *old); \
+                if (old == NULL) exit(2); \
+                memcpy(old, y, (size_t)(3 * n + 1) * sizeof *old); \
+                rnn_##letter##axpy(env, n, 2, from, inc, y, incy); \
+                for (int64_t i = 0; i < 3 * n + 1; i++) { \
+                    real add = i % incy == 0 && i / incy < n ? 2 * from[i / incy * inc] : 0; \
+                    if (!(fabs((double)(y[i] - (old[i] + add))) <= epsilon * 16)) { \
+                        fail(#letter "axpy", mode); \
+                        break; \
+                    } \
+                } \
+                free(x), free(y), free(old); \
+            } \
     }
 VECTORS(float, s, 0x1p-23)
 VECTORS(double, d, 0x1p-52)
 
 /* ---------------------------------------------------------------- main */
 
-static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name)
-{
+static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name) {
     rnn_pool *pool = threads > 0 ? rnn_pool_new(threads) : NULL;
     rnn_gemm_env env;
     char mode[60];
@@ -341,8 +325,8 @@ static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name)
     test_batches(&env, mode);
     test_odd_leading_dimensions(&env, mode);
     test_nothing_to_do(&env, mode);
-    static const int64_t nan_sizes[][3] = {
-        {1, 300, 40}, {3, 40, 300}, {50, 2, 30}, {8, 8, 8}, {40, 50, 60}, {150, 140, 130}};
+    static const int64_t nan_sizes[][3] = {{1, 300, 40}, {3, 40, 300}, {50, 2, 30},
+                                           {8, 8, 8},    {40, 50, 60}, {150, 140, 130}};
     for (int i = 0; i < 6; i++)
         if (nan_sizes[i][0] > 1)
             test_nan(&env, mode, nan_sizes[i][0], nan_sizes[i][1], nan_sizes[i][2]);
@@ -354,8 +338,7 @@ static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name)
 }
 
 /* Without its scratch (as when memory is short) a product still comes out. */
-static void test_without_scratch(int isa)
-{
+static void test_without_scratch(int isa) {
     rnn_gemm_env env;
     rnn_gemm_env_init(&env, NULL, (rnn_blas){NULL, NULL}, isa);
     rnn_gemm_env_free(&env); /* leaves an env that allocates for every call */
@@ -364,8 +347,7 @@ static void test_without_scratch(int isa)
 }
 
 /* The real library; without one, only the stand-in is tested. */
-static rnn_blas load(int argc, char **argv)
-{
+static rnn_blas load(int argc, char **argv) {
     rnn_blas blas = {NULL, NULL};
     char name[100];
     if (argc < 2) return blas;
@@ -387,8 +369,7 @@ static rnn_blas load(int argc, char **argv)
     return blas;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     rnn_blas none = {NULL, NULL}, fake = {(void *)fake_sgemm, (void *)fake_dgemm};
     rnn_blas real = load(argc, argv);
     for (int isa = 0; isa <= rnn_isa_detect(); isa++) {
@@ -400,9 +381,7 @@ int main(int argc, char **argv)
     if (blas_calls == 0) fail("BLAS", "was never called");
     if (bad_blas_calls != 0) fail("BLAS", "was called with arguments that it rejects");
     if (real.sgemm != NULL) test_all(rnn_isa_detect(), 2, real, "BLAS");
-    if (failures == 0)
-        printf("ok (%d products)\n", checks);
-    else
-        printf("%d failures\n", failures);
+    if (failures == 0) printf("ok (%d products)\n", checks);
+    else printf("%d failures\n", failures);
     return failures != 0;
 }

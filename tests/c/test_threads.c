@@ -30,32 +30,30 @@
 
 static int failures;
 
-#define CHECK(condition, ...)                          \
-    do {                                               \
-        if (!(condition)) {                            \
-            printf("%s:%d: ", __FILE__, __LINE__);     \
-            printf(__VA_ARGS__);                       \
-            printf("\n");                              \
-            failures++;                                \
-        }                                              \
+#define CHECK(condition, ...) \
+    do { \
+        if (!(condition)) { \
+            printf("%s:%d: ", __FILE__, __LINE__); \
+            printf(__VA_ARGS__); \
+            printf("\n"); \
+            failures++; \
+        } \
     } while (0)
 
 typedef struct {
     unsigned char *hits; /* n counts, one an item */
     int64_t n, grain;
-    atomic_int bad;      /* blocks that are not [i * grain, (i + 1) * grain) */
+    atomic_int bad; /* blocks that are not [i * grain, (i + 1) * grain) */
 } cover;
 
-static void cover_task(void *ctx, int64_t begin, int64_t end)
-{
+static void cover_task(void *ctx, int64_t begin, int64_t end) {
     cover *c = ctx;
     int64_t last = begin + c->grain < c->n ? begin + c->grain : c->n;
     if (begin % c->grain != 0 || end != last) atomic_fetch_add(&c->bad, 1);
     for (int64_t i = begin; i < end; i++) c->hits[i]++;
 }
 
-static int covers(rnn_pool *pool, int64_t n, int64_t grain)
-{
+static int covers(rnn_pool *pool, int64_t n, int64_t grain) {
     cover c = {.hits = calloc((size_t)n + 1, 1), .n = n, .grain = grain};
     if (c.hits == NULL) return 0;
     rnn_parallel_for(pool, n, grain, cover_task, &c);
@@ -65,8 +63,7 @@ static int covers(rnn_pool *pool, int64_t n, int64_t grain)
     return good;
 }
 
-static void test_every_item_once(void)
-{
+static void test_every_item_once(void) {
     static const int64_t sizes[] = {0, 1, 2, 3, 7, 64, 100, 1000, 4097, 100003};
     static const int64_t grains[] = {1, 2, 3, 10, 64, 5000};
     for (int threads = 1; threads <= 5; threads++) {
@@ -82,13 +79,11 @@ static void test_every_item_once(void)
     rnn_pool_free(NULL);
 }
 
-static void count_items(void *ctx, int64_t begin, int64_t end)
-{
+static void count_items(void *ctx, int64_t begin, int64_t end) {
     atomic_fetch_add((_Atomic int64_t *)ctx, end - begin);
 }
 
-static void test_huge_range(void)
-{
+static void test_huge_range(void) {
     rnn_pool *pool = rnn_pool_new(3);
     _Atomic int64_t sum = 0;
     rnn_parallel_for(pool, INT64_MAX, INT64_MAX / 1000, count_items, &sum);
@@ -105,8 +100,7 @@ static void test_huge_range(void)
 }
 
 /* Many short jobs in a row: the window between the end of one and the start of the next. */
-static void test_many_jobs(void)
-{
+static void test_many_jobs(void) {
     rnn_pool *pool = rnn_pool_new(4);
     for (int i = 0; i < 20000; i++) {
         _Atomic int64_t sum = 0;
@@ -120,15 +114,13 @@ static void test_many_jobs(void)
     rnn_pool_free(pool);
 }
 
-static void pause_between(long ns)
-{
+static void pause_between(long ns) {
     struct timespec t = {0, ns};
     nanosleep(&t, NULL);
 }
 
 /* Jobs after pauses of about the time that workers spin: the edge between spinning and sleep. */
-static void test_sleep_edge(void)
-{
+static void test_sleep_edge(void) {
     rnn_pool *pool = rnn_pool_new(3);
     for (int i = 0; i < 500; i++) {
         CHECK(covers(pool, 40, 1), "after a pause");
@@ -142,29 +134,25 @@ typedef struct {
     _Atomic int64_t sum;
 } nest;
 
-static void nested_task(void *ctx, int64_t begin, int64_t end)
-{
+static void nested_task(void *ctx, int64_t begin, int64_t end) {
     nest *t = ctx;
     for (int64_t i = begin; i < end; i++) rnn_parallel_for(t->pool, 100, 9, count_items, &t->sum);
 }
 
-static void test_nested(void)
-{
+static void test_nested(void) {
     nest t = {.pool = rnn_pool_new(3)};
     rnn_parallel_for(t.pool, 50, 1, nested_task, &t);
     CHECK(t.sum == 5000, "nested: %lld", (long long)t.sum);
     rnn_pool_free(t.pool);
 }
 
-static void *hammer(void *arg)
-{
+static void *hammer(void *arg) {
     int bad = 0;
     for (int i = 0; i < 400; i++) bad += !covers(arg, 50 + i, 3);
     return (void *)(intptr_t)bad;
 }
 
-static void *resizer(void *arg)
-{
+static void *resizer(void *arg) {
     for (int i = 0; i < 40; i++) {
         rnn_pool_resize(arg, 1 + i % 5);
         pause_between(300000);
@@ -172,8 +160,7 @@ static void *resizer(void *arg)
     return NULL;
 }
 
-static void test_two_callers_and_resize(void)
-{
+static void test_two_callers_and_resize(void) {
     rnn_pool *pool = rnn_pool_new(2);
     pthread_t thread[3];
     int made = 0;
@@ -192,14 +179,12 @@ static void test_two_callers_and_resize(void)
     rnn_pool_free(pool);
 }
 
-static int child_failed(pid_t child)
-{
+static int child_failed(pid_t child) {
     int status;
     return waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
 }
 
-static void test_fork(void)
-{
+static void test_fork(void) {
     rnn_pool *pool = rnn_pool_new(3);
     CHECK(covers(pool, 1000, 10), "before fork");
     pid_t child = fork();
@@ -221,8 +206,7 @@ static void test_fork(void)
 }
 
 /* Fork while another thread is inside a job: the pool is copied busy, perhaps locked. */
-static void test_fork_in_the_middle(void)
-{
+static void test_fork_in_the_middle(void) {
     rnn_pool *pool = rnn_pool_new(2);
     pthread_t thread;
     if (pthread_create(&thread, NULL, hammer, pool) != 0) return;
@@ -246,16 +230,14 @@ typedef struct {
     float partial[64];
 } reduction;
 
-static void sum_block(void *ctx, int64_t begin, int64_t end)
-{
+static void sum_block(void *ctx, int64_t begin, int64_t end) {
     reduction *r = ctx;
     float s = 0;
     for (int64_t i = begin; i < end; i++) s += r->x[i];
     r->partial[begin / 1000] = s;
 }
 
-static void test_same_bits(void)
-{
+static void test_same_bits(void) {
     static float x[60500];
     float first = 0;
     for (int i = 0; i < 60500; i++) x[i] = 1.0f / (float)(i + 1);
@@ -271,8 +253,7 @@ static void test_same_bits(void)
     }
 }
 
-int main(void)
-{
+int main(void) {
     test_every_item_once();
     test_huge_range();
     test_many_jobs();
