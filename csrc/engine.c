@@ -121,6 +121,7 @@ rnn_engine *rnn_new(void) {
 void rnn_free(rnn_engine *e) {
     if (!e) return;
     if (forked == e) forked = NULL;
+    rnn_gemm_env_free(&e->gemm);
     rnn_pool_free(e->pool);
     rnn_arena_free(e);
     free(e);
@@ -139,7 +140,7 @@ const char *rnn_compiler(void) {
 const char *rnn_isa(rnn_engine *e) { return rnn_isa_name(e->isa); }
 
 void rnn_set_blas(rnn_engine *e, void *sgemm, void *dgemm) {
-    rnn_gemm_env_init(&e->gemm, e->pool, (rnn_blas){sgemm, dgemm}, e->isa);
+    e->gemm.blas = (rnn_blas){sgemm, dgemm};
 }
 
 int rnn_has_blas(rnn_engine *e) { return e->gemm.blas.sgemm && e->gemm.blas.dgemm; }

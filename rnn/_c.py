@@ -88,29 +88,38 @@ def dims(shape: Any) -> Any:
         raise ValueError(f"a size in shape {list(shape)} does not fit 64 bits") from None
 
 
+#: OpenBLAS kernels that use AVX-512, by the names that it gives them
+_AVX512_CORES = (b"SkylakeX", b"Cooperlake", b"SapphireRapids", b"Zen5")
+
+
 def _load_blas() -> str | None:
-    """Hands OpenBLAS to the engine, where its wheel is installed; its name, or None."""
+    """Hands OpenBLAS to the engine where its wheel is installed and its kernels are no narrower than ours; its own
+    words about itself, or None where the engine uses its own products.
+    """
     try:
         import scipy_openblas32 as wheel
     except ImportError:
         return None
-    folder = Path(wheel.get_lib_dir())
-    for path in sorted(folder.glob("libscipy_openblas*")):
+    for path in sorted(Path(wheel.get_lib_dir()).glob("libscipy_openblas*")):
         try:
             blas = ctypes.CDLL(os.fspath(path))
             sgemm, dgemm = blas.scipy_cblas_sgemm, blas.scipy_cblas_dgemm
             blas.scipy_openblas_set_num_threads(1)  # the engine's own threads share the work
         except (OSError, AttributeError):
             continue
+        blas.scipy_openblas_get_corename.restype = ctypes.c_char_p
         blas.scipy_openblas_get_config.restype = ctypes.c_char_p
+        core: bytes = blas.scipy_openblas_get_corename() or b""
+        if ffi.string(lib.rnn_isa(E)) == b"avx512" and core not in _AVX512_CORES:
+            return None  # half as fast as the engine's own
         _keep.append(blas)
-        pointers = [ffi.cast("void *", ctypes.cast(f, ctypes.c_void_p).value) for f in (sgemm, dgemm)]
-        lib.rnn_set_blas(E, *pointers)
+        pointers = [ctypes.cast(f, ctypes.c_void_p).value for f in (sgemm, dgemm)]
+        lib.rnn_set_blas(E, *[ffi.cast("void *", pointer) for pointer in pointers])
         config: bytes = blas.scipy_openblas_get_config() or b"OpenBLAS"
         return config.decode()
     return None
 
 
 _keep: list[Any] = []
-#: the BLAS in use, in its own words, or None
+#: the BLAS in use, in its own words, or None; RNN_BLAS=none in the environment leaves it out
 blas_name = None if os.environ.get("RNN_BLAS", "") == "none" else _load_blas()
