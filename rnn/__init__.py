@@ -1,8 +1,5 @@
 """rnn: a scalar autograd engine. Every number is a node; PyTorch's names."""
 
-# Run from the source tree, the package finds the engine that `pip install .` put elsewhere.
-__path__ = __import__("pkgutil").extend_path(__path__, __name__)
-
 from math import e as e
 from math import inf as inf
 from math import nan as nan

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pkgutil
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnn import _engine  # type: ignore[attr-defined]
+try:
+    from rnn import _engine  # type: ignore[attr-defined]
+except ImportError:  # run from the source tree: the engine is where `pip install .` put it
+    import rnn
+
+    rnn.__path__ = pkgutil.extend_path(rnn.__path__, "rnn")
+    from rnn import _engine  # type: ignore[attr-defined]
 
 ffi: Any = _engine.ffi
 lib: Any = _engine.lib
