@@ -118,8 +118,10 @@ enum { /* which values a backward kernel reads */
       dz / (1 + F(exp)(b - a)), dz / (1 + F(exp)(a - b))) \
     X(XLOGY, "xlogy", "XlogyBackward0", C_ | A_ | B_, b != b ? b : a == 0 ? 0 : a * F(log)(b), \
       dz == 0 || (a == 0 && b <= 0) ? 0 : dz * F(log)(b), dz * a / b) \
-    X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), dz * b * (1 / (a * a + b * b)), \
-      dz * -a * (1 / (a * a + b * b))) \
+    X(COPYSIGN, "copysign", "CopysignBackward0", A_ | Z_, F(copysign)(a, b), a == 0 ? 0 : dz * (z / a), 0) \
+    X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), \
+      a * a + b * b == 0 ? 0 : dz * b * (1 / (a * a + b * b)), \
+      a * a + b * b == 0 ? 0 : dz * -a * (1 / (a * a + b * b))) \
     X(FMOD, "fmod", "FmodBackward0", A_ | B_, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
     X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floordiv)(a, b))
 

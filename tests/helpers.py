@@ -47,14 +47,14 @@ def _values(given: Any, low: float, high: float, rng: np.random.Generator) -> np
 def _base(values: Any, layout: str, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     """The leaf of which a view in `layout` has these values (expanded: its first row's)."""
     if layout == "transposed":
-        return np.ascontiguousarray(values.T)
+        return np.array(values.T, order="C")
     if layout == "strided":
         base = rng.uniform(-1, 1, [2 * n + 1 for n in values.shape]).astype(values.dtype)
         base[tuple([slice(1, None, 2)] * values.ndim)] = values
         return base
     if layout == "expanded" and values.ndim:
-        return np.ascontiguousarray(values[:1])
-    return np.ascontiguousarray(values)
+        return np.array(values[:1], order="C")
+    return np.array(values, order="C")
 
 
 def _torch_view(base: Any, layout: str, shape: tuple[int, ...]) -> Any:

@@ -177,12 +177,11 @@ def _fmin(a: Tensor, b: Tensor, p0: float) -> Tensor:
 
 @_unary("clamp")
 def _clamp(t: Tensor, p0: float, p1: float) -> Tensor:
-    for beyond, bound in ((t < p0, p0), (t > p1, p1)):
-        if bound != bound:
-            return _choose(t != t, t, bound) * bound  # type: ignore[no-any-return]
-        if abs(bound) != math.inf:
-            t = _choose(beyond, bound, t)
-    return t if p0 <= p1 else _choose(t == t, p1, t)
+    x = _core.array_of(t)
+    with np.errstate(invalid="ignore"):
+        bounds = np.minimum(np.maximum(x, x.dtype.type(p0)), x.dtype.type(p1))  # NaN stays
+        inside = (x >= p0) & (x <= p1)
+    return _choose(_core.wrap(inside), t, _core.nodes(np.asarray(bounds)))
 
 
 @_unary("hardtanh")

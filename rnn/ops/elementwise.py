@@ -36,7 +36,7 @@ _POW, _POW_SCALAR, _RPOW_SCALAR, _SQUARE = (op(n) for n in ("pow", "pow_scalar",
 _REMAINDER, _FMOD = op("remainder"), op("fmod")
 _MAXIMUM, _MINIMUM, _FMAX, _FMIN = op("maximum"), op("minimum"), op("fmax"), op("fmin")
 _ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
-_LERP, _CLAMP = op("lerp"), op("clamp")
+_LERP, _CLAMP, _COPYSIGN = op("lerp"), op("clamp"), op("copysign")
 
 # ---- the ways into C ------------------------------------------------------------------------------
 
@@ -99,6 +99,8 @@ def _arithmetic(
     if a is NotImplemented or b is NotImplemented:
         return NotImplemented
     result = _core.result_dtype(a, b)
+    if number == _DIV and not result.is_floating_point:
+        result = _dtypes.get_default_dtype()
     code = _core.CODES.get(result)
     if code is None:
         return integers(numpy, a, b, result)
@@ -269,7 +271,7 @@ def op_truediv(a: Any, b: Any) -> Any:
         h = _unary(E, _DIV_SCALAR, a._h, b, 0.0)
     else:
         h = 0
-    return adopt(h) if h > 0 else _arithmetic(_DIV, _DIV_SCALAR, _true_divide, a, b, h)
+    return adopt(h) if h > 0 else _arithmetic(_DIV, _DIV_SCALAR, np.true_divide, a, b, h)
 
 
 def op_rtruediv(a: Any, b: Any) -> Any:
@@ -279,7 +281,7 @@ def op_rtruediv(a: Any, b: Any) -> Any:
         return adopt(h)
     if h == COMPOSE:
         return compose.unary[_RDIV_SCALAR](a, b, 0.0)
-    return _arithmetic(_DIV, None, _true_divide, b, a, 0)
+    return _arithmetic(_DIV, None, np.true_divide, b, a, 0)
 
 
 def _refuse_bools(a: Any, b: Any) -> None:
@@ -296,20 +298,18 @@ def _refuse_bools(a: Any, b: Any) -> None:
         )
 
 
-def _true_divide(x: Any, y: Any) -> Any:
-    """Integers divided give the default dtype; float16 stays."""
-    return np.true_divide(x, y, dtype=None if x.dtype.kind == "f" else _dtypes.get_default_dtype().storage)
+def _alpha(a: Any, b: Any, alpha: Number) -> Any:
+    """b * alpha, as a + alpha * b wants it: in b's dtype.
 
-
-def _alpha(b: Any, alpha: Number) -> Any:
-    """b * alpha as add and sub want it: in b's dtype."""
-    if isinstance(b, Handle) and not b._h:
-        if b._array.dtype == np.bool_:
-            return b if alpha else b & False
-        if isinstance(alpha, float):
-            raise RuntimeError(
-                "For integral input tensors, argument alpha must not be a floating point number."
-            )
+    Raises:
+        RuntimeError: alpha is a float, a and b are integers.
+    """
+    if isinstance(alpha, float) and not _core.result_dtype(a, b).is_floating_point:
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
+    if isinstance(b, Handle) and not b._h and b._array.dtype == np.bool_:
+        return b if alpha else b & False
     return b * alpha
 
 
@@ -336,7 +336,7 @@ def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
         h = _binary(E, _ADD, input._h, other._h, alpha)
         if h > 0:
             return adopt(h)  # type: ignore[no-any-return]
-    return _function("add", op_add, op_add, input, _alpha(other, alpha))
+    return _function("add", op_add, op_add, input, _alpha(input, other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
@@ -349,12 +349,12 @@ def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
         h = _binary(E, _SUB, input._h, other._h, alpha)
         if h > 0:
             return adopt(h)  # type: ignore[no-any-return]
-    return _function("sub", op_sub, op_rsub, input, _alpha(other, alpha))
+    return _function("sub", op_sub, op_rsub, input, _alpha(input, other, alpha))
 
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input (torch.rsub)."""
-    return _function("rsub", op_rsub, op_sub, input if alpha == 1 else _alpha(input, alpha), other)
+    return _function("rsub", op_rsub, op_sub, input if alpha == 1 else _alpha(other, input, alpha), other)
 
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -441,33 +441,37 @@ def true_divide_(input: Tensor, other: Any) -> Tensor:
 # ---- // % and powers --------------------------------------------------------------------------------
 
 
-def _nonzero(y: Any) -> Any:
+def _divisor(name: str, y: Any) -> Any:
+    if y.dtype == np.bool_:
+        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
     if y.dtype.kind != "f" and not np.all(y):
         raise RuntimeError("ZeroDivisionError")
     return y
 
 
 def _floor_divide(x: Any, y: Any) -> Any:
-    return np.floor_divide(x, _nonzero(y), dtype=None if x.dtype != np.bool_ else np.int8)
+    return np.floor_divide(x, _divisor("div_floor_cpu", y))
 
 
 def _trunc_divide(x: Any, y: Any) -> Any:
     if x.dtype.kind == "f":
         return np.trunc(x / y)
-    q = np.floor_divide(x, _nonzero(y))
+    q = np.floor_divide(x, _divisor("div_trunc_cpu", y))
     return q + ((q < 0) & (q * y != x))
 
 
 def _remainder(x: Any, y: Any) -> Any:
-    return np.remainder(x, _nonzero(y))
+    return np.remainder(x, _divisor("remainder_cpu", y))
 
 
 def _fmod(x: Any, y: Any) -> Any:
-    return np.fmod(x, _nonzero(y))
+    return np.fmod(x, _divisor("fmod_cpu", y))
 
 
 def _power(x: Any, y: Any) -> Any:
     """Integer powers: a negative exponent gives 0, but for 1 and -1."""
+    if x.dtype == np.bool_:
+        raise NotImplementedError("\"pow\" not implemented for 'Bool'")
     if x.dtype.kind == "f" or x.dtype.kind == "u" or not np.any(y < 0):
         return np.power(x, y)
     exact = np.power(x, np.where(y < 0, -y, y))
@@ -662,7 +666,7 @@ def clamp(
         tensor([0.0000, 0.5000, 1.0000])
     """
     if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise RuntimeError("rnn.clamp: At least one of 'min' or 'max' must not be None")
     if out is not None:
         return write_out(out, clamp, input, min, max)
     if not (_is_number(min) and _is_number(max)):
@@ -863,11 +867,7 @@ def copysign(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The size of input with the sign of other (torch.copysign)."""
     if out is not None:
         return write_out(out, copysign, input, other)
-    signs = _core.array_of(other) if isinstance(other, Handle) else np.asarray(other)
-    dtype = _core.result_dtype(input, other)
-    code = _core.CODES.get(dtype, _core.CODES[_dtypes.get_default_dtype()])
-    ones = np.where(np.signbit(signs), -1.0, 1.0).astype(_core.NUMPY_NODE_DTYPES[code])
-    return as_node(input, code).abs() * _core.nodes(ones)  # type: ignore[no-any-return]
+    return binary(_COPYSIGN, input, other)
 
 
 def ldexp(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -904,7 +904,8 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
                 f"output with shape {list(input._shape)} doesn't match the broadcast shape {list(shape)}"
             )
     if input._h:
-        check(lib.rnn_assign(E, input._h, as_node(src, lib.rnn_dtype(input._h))._h))
+        src = as_node(src, lib.rnn_dtype(input._h))  # held: the call borrows its handle
+        check(lib.rnn_assign(E, input._h, src._h))
     else:
         input._array[...] = _dtypes.cast(_core.array_of(src), _core.dtype_of(input))
     return input

@@ -15,6 +15,7 @@ import numpy as np
 from rnn import _dtypes
 from rnn._c import Handle, op
 from rnn.ops import _core
+from rnn.ops._core import as_node
 from rnn.ops.elementwise import in_place, unary, unary_in_place, where, write_out
 
 if TYPE_CHECKING:
@@ -323,7 +324,8 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     """log(x / (1 - x)), the inverse of sigmoid; x is first clamped to [eps, 1 - eps] (torch.logit)."""
     if out is not None:
         return write_out(out, logit, input, eps)
-    x = input if eps is None else input.clamp(eps, 1 - eps)
+    x = as_node(input, _core.float_code(input))
+    x = x if eps is None else x.clamp(eps, 1 - eps)
     return log(x / (1 - x))
 
 
@@ -358,9 +360,7 @@ def _keep(number: int, numpy: Callable[..., Any], input: Tensor) -> Tensor:
     if not isinstance(input, Handle) or input._h:
         return unary(number, input)
     x = input._array
-    if x.dtype == np.bool_:
-        x = _of_bools(number, x)
-    return _core.wrap(np.array(numpy(x)))
+    return _core.wrap(_of_bools(number, x) if x.dtype == np.bool_ else np.array(numpy(x)))
 
 
 def _of_bools(number: int, x: Any) -> Any:
@@ -375,9 +375,10 @@ def _of_bools(number: int, x: Any) -> Any:
     if number == _SQUARE:
         return x.astype(np.int64)
     if number == _SIGN:
-        return x
-    names = {_ABS: "abs_cpu", _FLOOR: "floor_vml_cpu", _CEIL: "ceil_vml_cpu", _TRUNC: "trunc_vml_cpu"}
-    raise NotImplementedError(f'"{names[number]}" not implemented for \'Bool\'')
+        return x.copy()
+    name = {_ABS: "abs_cpu", _FLOOR: "floor_vml_cpu", _CEIL: "ceil_vml_cpu"}.get(number)
+    name = name or {_TRUNC: "trunc_vml_cpu", _ROUND: "round_vml_cpu"}[number]
+    raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
 
 
 def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
