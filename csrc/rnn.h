@@ -265,6 +265,28 @@ int64_t rnn_pass_key(rnn_pass *p);
 uint32_t rnn_pass_span(rnn_pass *p);
 void rnn_backward_end(rnn_engine *e, rnn_pass *p);            /* always, also after a failure */
 
+/* ---- whole lists of parameters (optim.c); 0 in a list is skipped -------------------------------------------------- */
+
+enum { RNN_SGD, RNN_ADAM, RNN_RMSPROP, RNN_ADAGRAD, RNN_ADADELTA, RNN_ADAMAX, RNN_NADAM, RNN_RADAM };
+/* One step of an optimizer over all parameters that have a gradient; returns how many. options: lr, weight_decay, maximize,
+ * then the rule's own:
+ *   SGD momentum, dampening, nesterov              s0 momentum_buffer, or 0; negated where it holds nothing yet
+ *   ADAM beta1, beta2, eps, decoupled, amsgrad     s0 exp_avg, s1 exp_avg_sq, s2 max_exp_avg_sq
+ *   RMSPROP alpha, eps, centered, momentum         s0 square_avg, s1 grad_avg, s2 momentum_buffer
+ *   ADAGRAD lr_decay, eps                          s0 sum
+ *   ADADELTA rho, eps                              s0 square_avg, s1 acc_delta
+ *   ADAMAX beta1, beta2, eps                       s0 exp_avg, s1 exp_inf
+ *   NADAM beta1, beta2, eps, decoupled, momentum_decay   s0 exp_avg, s1 exp_avg_sq, s2 mu_product (one element)
+ *   RADAM beta1, beta2, eps, decoupled             s0 exp_avg, s1 exp_avg_sq
+ * steps: one-element tensors, which it counts up; or NULL. A list of states may be NULL. */
+int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rnn_ref *steps, const rnn_ref *s0,
+             const rnn_ref *s1, const rnn_ref *s2, const double *options);
+int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none); /* else to zeros */
+/* The norms of tensors, or of the gradients of those that have one; returns how many. */
+int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, double order, double *out);
+/* Gradients times a, or clamped to a ... b. */
+int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a, double b);
+
 /* ---- inspection -------------------------------------------------------------------------------------------------- */
 
 typedef struct {

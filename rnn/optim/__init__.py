@@ -1,0 +1,14 @@
+"""Optimizers and learning-rate schedules (torch.optim)."""
+
+from rnn.optim import lr_scheduler as lr_scheduler
+from rnn.optim.adagrad import Adadelta as Adadelta
+from rnn.optim.adagrad import Adagrad as Adagrad
+from rnn.optim.adagrad import RMSprop as RMSprop
+from rnn.optim.adam import Adam as Adam
+from rnn.optim.adam import Adamax as Adamax
+from rnn.optim.adam import AdamW as AdamW
+from rnn.optim.adam import NAdam as NAdam
+from rnn.optim.adam import RAdam as RAdam
+from rnn.optim.lbfgs import LBFGS as LBFGS
+from rnn.optim.optimizer import Optimizer as Optimizer
+from rnn.optim.sgd import SGD as SGD
