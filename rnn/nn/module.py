@@ -16,7 +16,7 @@ import numpy as np
 from rnn import _c, _dtypes
 from rnn._c import E, Handle, check, lib
 from rnn._size import Size, check_device
-from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into, handles, set_data
+from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into, handles
 from rnn.ops import _core
 from rnn.tensor import Tensor
 from rnn.utils.hooks import BackwardHook, RemovableHandle
@@ -580,7 +580,7 @@ class Module:
             changed = fn(value)
             if changed is value:
                 continue
-            set_data(param, changed)
+            param.data = changed
             if grad is not None:
                 param.grad = fn(grad)
         for name, buffer in self._buffers.items():

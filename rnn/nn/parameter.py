@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, check, fail, ffi, lib
+from rnn._c import E, Handle, check, ffi, lib
 from rnn.ops import _core
 from rnn.tensor import Tensor
 
@@ -53,18 +53,11 @@ class Parameter(Tensor):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
-            made: Parameter = Handle.__new__(type(self))
-            _share(made, copy_of(self), self.requires_grad)
-            made.__dict__.update(self.__dict__)
-            grad = self.grad
-            if grad is not None:
-                made.grad = copy_of(grad)
-            memo[id(self)] = made
+            memo[id(self)] = type(self)(copy_of(self), self.requires_grad)
         return memo[id(self)]  # type: ignore[no-any-return]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        data = self.detach() if type(self) is Parameter else self
-        return _rebuild_parameter, (type(self), _core.array_of(data), self.requires_grad)
+        return _rebuild_parameter, (type(self), _core.array_of(self).copy(), self.requires_grad)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
@@ -110,23 +103,6 @@ def cast_to(t: Tensor, dtype: Any) -> Tensor:
         lib.rnn_set_grad_mode(was)
         return _c.adopt(check(h))  # type: ignore[no-any-return]
     return t.detach().to(dtype)
-
-
-def set_data(t: Tensor, value: Tensor) -> None:
-    """`t.data = value` for a leaf and a value of any dtype and shape: t stays the same object. Where dtype or shape
-    change, it loses its gradient."""
-    if value is t:
-        return
-    if t._h and value._h:
-        code = lib.rnn_set_data(E, t._h, value._h)
-        if code >= 0:
-            return
-        if code != _c.EDTYPE:
-            fail(code)
-    fresh: Tensor = Handle.__new__(Tensor)
-    _share(fresh, value, t.requires_grad and bool(value._h))
-    t._h, fresh._h = fresh._h, t._h
-    t._array, fresh._array = fresh._array, t._array
 
 
 def copy_into(t: Tensor, value: Tensor) -> None:

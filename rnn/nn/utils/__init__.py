@@ -1,0 +1,10 @@
+"""What is done to whole lists of parameters, and sequences of several lengths (torch.nn.utils)."""
+
+from rnn.nn.utils import rnn as rnn
+from rnn.nn.utils.clip_grad import clip_grad_norm as clip_grad_norm
+from rnn.nn.utils.clip_grad import clip_grad_norm_ as clip_grad_norm_
+from rnn.nn.utils.clip_grad import clip_grad_value_ as clip_grad_value_
+from rnn.nn.utils.clip_grad import clip_grads_with_norm_ as clip_grads_with_norm_
+from rnn.nn.utils.clip_grad import get_total_norm as get_total_norm
+from rnn.nn.utils.convert_parameters import parameters_to_vector as parameters_to_vector
+from rnn.nn.utils.convert_parameters import vector_to_parameters as vector_to_parameters

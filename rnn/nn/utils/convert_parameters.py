@@ -1,0 +1,30 @@
+"""Parameters as one vector, and back (torch.nn.utils.parameters_to_vector, vector_to_parameters)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rnn.tensor import Tensor
+
+
+def parameters_to_vector(parameters: Iterable[Any]) -> Tensor:
+    """All parameters one after the other, flat; recorded, so gradients flow back."""
+    import rnn
+
+    return rnn.cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
+    """Sets parameters to views of one vector, in order.
+
+    Raises:
+        TypeError: vec is no tensor.
+    """
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
+    start = 0
+    for p in parameters:
+        count = p.numel()
+        p.data = vec[start : start + count].view_as(p).detach()
+        start += count
