@@ -4,6 +4,7 @@
  *   Handle     base of Tensor: owns one rnn_ref, or a NumPy array for integers and booleans
  *   Memory     owns a span's memory for NumPy, by the buffer protocol
  *   ValueBase  base of Value: one node, with its operators
+ *   ModuleBase base of Module: owns nothing, finds attributes
  *
  * What it is not: no graph and no arithmetic; it calls the engine, as cffi's callers do. */
 #define PY_SSIZE_T_CLEAN
@@ -520,6 +521,43 @@ static PyType_Slot value_slots[] = {
 static PyType_Spec value_spec = {"rnn._engine.ValueBase", sizeof(value), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
                                  value_slots};
 
+/* ---- Module's attributes -------------------------------------------------------------------------------- */
+
+/* The registries of a Module hold what its __dict__ does not: parameters, buffers and modules. Borrowed, or NULL. */
+static PyObject *registered(PyObject *dict, PyObject *name) {
+    static const char *const kinds[] = {"_modules", "_parameters", "_buffers"};
+    static PyObject *names[3];
+    for (int i = 0; i < 3; i++) {
+        if (!names[i] && !(names[i] = PyUnicode_InternFromString(kinds[i]))) return NULL;
+        PyObject *registry = PyDict_GetItemWithError(dict, names[i]);
+        PyObject *found = registry && PyDict_Check(registry) ? PyDict_GetItemWithError(registry, name) : NULL;
+        if (found || PyErr_Occurred()) return found;
+    }
+    return NULL;
+}
+
+/* As Python does it: the class, the __dict__, and then what a __getattr__ in Python would find. It is here because a
+ * model asks for its layers and weights at every step, and a miss costs Python an exception. */
+static PyObject *module_getattro(PyObject *self, PyObject *name) {
+    if (!PyUnicode_Check(name) || _PyType_Lookup(Py_TYPE(self), name)) return PyObject_GenericGetAttr(self, name);
+    PyObject *dict = PyObject_GenericGetDict(self, NULL);
+    if (!dict) return NULL;
+    PyObject *found = PyDict_GetItemWithError(dict, name);
+    if (!found && !PyErr_Occurred()) found = registered(dict, name);
+    Py_XINCREF(found);
+    Py_DECREF(dict);
+    return found || PyErr_Occurred() ? found : PyObject_GenericGetAttr(self, name);
+}
+
+static PyType_Slot module_slots[] = {
+    {Py_tp_doc, "Base of Module: finds parameters, buffers and modules."},
+    {Py_tp_getattro, module_getattro},
+    {0, NULL},
+};
+
+static PyType_Spec module_spec = {"rnn._engine.ModuleBase", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                                  module_slots};
+
 /* ---- functions ------------------------------------------------------------------------------------------- */
 
 /* value_at(h, position): the Value of the element at a row-major position. */
@@ -625,6 +663,9 @@ static PyObject *make_python(rnn_engine *e) {
         Py_XDECREF(function);
         if (!all) return NULL;
     }
+    PyObject *module_base = PyType_FromSpec(&module_spec);
+    if (!module_base || PyDict_SetItemString(all, "ModuleBase", module_base)) Py_CLEAR(all);
+    Py_XDECREF(module_base);
     return all;
 }
 

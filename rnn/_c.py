@@ -40,6 +40,7 @@ value_of: Any = _types["value_of"]
 ref_of: Any = _types["ref_of"]
 retain: Any = _types["retain"]
 object_at: Any = _types["object_at"]
+ModuleBase: Any = _types["ModuleBase"]
 register_classes: Any = _types["register_classes"]
 
 ETYPE = -5

@@ -100,7 +100,15 @@ _HOOKS = (
 )
 
 
-class Module:
+def _getattr(self: Module, name: str) -> Any:
+    """Module.__getattr__, where a subclass overrides it."""
+    for key in _DICTS:
+        if name in self.__dict__.get(key, ()):
+            return self.__dict__[key][name]
+    raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
+class Module(_c.ModuleBase):  # type: ignore[misc]
     """The base of all layers and models (torch.nn.Module).
 
     Parameters, Buffers and Modules that are assigned as attributes are found by parameters(), to(), state_dict() and
@@ -135,6 +143,13 @@ class Module:
     _state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
     _load_state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
     _load_state_dict_post_hooks: OrderedDict[int, Callable[..., Any]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # C finds attributes (handle.c) faster where no class has a __getattr__. A subclass that defines one may call
+        # super().__getattr__: from then on there is one here.
+        if "__getattr__" in cls.__dict__ and "__getattr__" not in Module.__dict__:
+            Module.__getattr__ = _getattr  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         name = type(self).__name__
@@ -246,14 +261,6 @@ class Module:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
-    else:
-
-        def __getattr__(self, name: str) -> Any:
-            state = self.__dict__
-            for key in _DICTS:
-                if key in state and name in state[key]:
-                    return state[key][name]
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__
