@@ -219,18 +219,28 @@ static void adamax(rnn_optim_numbers *a, const double *h, double step) {
     a->lr /= 1 - pow(h[0], step);
 }
 
-/* h: beta1, beta2, eps, decoupled, momentum_decay; the product of the momenta so far comes after (see step_item) */
-static void nadam(rnn_optim_numbers *a, const double *h, double step, double *product) {
+static double number_of(rnn_engine *e, rnn_ref t) { return rnn_item(e, t, 0); }
+
+static void set_number(rnn_engine *e, rnn_ref t, double x) {
+    void *data = rnn_data(e, t);
+    if (rnn_dtype(t) == RNN_F64) *(double *)data = x;
+    else *(float *)data = (float)x;
+}
+
+/* h: beta1, beta2, eps, decoupled, momentum_decay; mu_product: the momenta so far, multiplied */
+static void nadam(rnn_engine *e, rnn_optim_numbers *a, const double *h, double step, rnn_ref mu_product) {
     const double mu = h[0] * (1 - 0.5 * pow(0.96, step * h[4]));
     const double next = h[0] * (1 - 0.5 * pow(0.96, (step + 1) * h[4]));
-    *product *= mu;
+    const double factor = rnn_dtype(mu_product) == RNN_F64 ? mu : (float)mu;
+    set_number(e, mu_product, number_of(e, mu_product) * factor);
+    const double product = number_of(e, mu_product); /* rounded as PyTorch's is */
     a->c[0] = 1 - h[0];
     a->c[1] = h[1];
     a->c[2] = 1 - h[1];
     a->c[3] = 1 - pow(h[1], step);
     a->c[4] = h[2];
-    a->c[5] = a->lr * (1 - mu) / (1 - *product);
-    a->c[6] = a->lr * next / (1 - *product * next);
+    a->c[5] = a->lr * (1 - mu) / (1 - product);
+    a->c[6] = a->lr * next / (1 - product * next);
 }
 
 /* h: beta1, beta2, eps, decoupled */
@@ -246,7 +256,9 @@ static void radam(rnn_optim_numbers *a, const double *h, double step) {
         a->c[3] = sqrt(1 - power) * sqrt((now - 4) * (now - 2) * end / ((end - 4) * (end - 2) * now));
 }
 
-static void step_numbers(rnn_optim_numbers *a, int rule, const double *options, double step, double *product) {
+static void step_numbers(list *l, item *it, const double *options, double step, rnn_ref mu_product) {
+    rnn_optim_numbers *a = &it->numbers;
+    const int rule = l->rule;
     const double *h = options + H_OWN;
     const bool decoupled = (rule == RNN_RULE_ADAM || rule == RNN_RULE_NADAM || rule == RNN_RULE_RADAM) && h[3] != 0;
     a->sign = options[H_MAXIMIZE] != 0 ? -1 : 1;
@@ -260,18 +272,9 @@ static void step_numbers(rnn_optim_numbers *a, int rule, const double *options, 
     case RNN_RULE_ADAGRAD: adagrad(a, h, step); break;
     case RNN_RULE_ADADELTA: adadelta(a, h, step); break;
     case RNN_RULE_ADAMAX: adamax(a, h, step); break;
-    case RNN_RULE_NADAM: nadam(a, h, step, product); break;
+    case RNN_RULE_NADAM: nadam(l->e, a, h, step, mu_product); break;
     default: radam(a, h, step); break;
     }
-}
-
-/* One-element tensors: steps and products. */
-static double number_of(rnn_engine *e, rnn_ref t) { return rnn_item(e, t, 0); }
-
-static void set_number(rnn_engine *e, rnn_ref t, double x) {
-    void *data = rnn_data(e, t);
-    if (rnn_dtype(t) == RNN_F64) *(double *)data = x;
-    else *(float *)data = (float)x;
 }
 
 static int add_state(list *l, item *it, int k, rnn_ref t) {
@@ -325,18 +328,16 @@ static int gather_step(list *l, int count, const rnn_ref *params, const rnn_ref 
     return 0;
 }
 
-/* Steps are counted, and what follows from them is worked out. A NADAM parameter's product is the third state. */
-static void count_steps(list *l, const double *options, const rnn_ref *steps, const rnn_ref *products) {
+/* Steps are counted, and what follows from them is worked out. */
+static void count_steps(list *l, const double *options, const rnn_ref *steps, const rnn_ref *s2) {
     for (int64_t i = 0; i < l->count; i++) {
         item *it = &l->items[i];
-        const bool nadam = l->rule == RNN_RULE_NADAM;
-        double step = 0, product = nadam ? number_of(l->e, products[it->index]) : 0;
+        double step = 0;
         if (steps) {
             step = number_of(l->e, steps[it->index]) + 1;
             set_number(l->e, steps[it->index], step);
         }
-        step_numbers(&it->numbers, l->rule, options, step, &product);
-        if (nadam) set_number(l->e, products[it->index], product);
+        step_numbers(l, it, options, step, s2 ? s2[it->index] : 0);
     }
 }
 

@@ -11,6 +11,9 @@ from rnn import _config
 from rnn import accelerator as accelerator
 from rnn import amp as amp
 from rnn import autograd as autograd
+from rnn import nn as nn
+from rnn import optim as optim
+from rnn import utils as utils
 from rnn import backends as backends
 from rnn import cuda as cuda
 from rnn import mps as mps
