@@ -473,11 +473,14 @@ def _leaves(data: Any, shape: tuple[int, ...], is_node: IsNode) -> list[Any]:
     level = [data]
     for dim, length in enumerate(shape):
         known = set(map(type, level)) <= {list, tuple}  # much faster than asking each
-        if not known and not all(_is_sequence(x, is_node) for x in level):
-            raise TypeError("not a sequence")
-        if set(map(len, level)) != {length}:
-            other = next(n for n in map(len, level) if n != length)
-            raise ValueError(f"expected sequence of length {length} at dim {dim} (got {other})")
+        if not known or set(map(len, level)) != {length}:
+            for x in level:
+                if not _is_sequence(x, is_node):
+                    raise TypeError("not a sequence")
+                if len(x) != length:
+                    raise ValueError(
+                        f"expected sequence of length {length} at dim {dim} (got {len(x)})"
+                    )
         level = list(chain.from_iterable(level))
     return level
 

@@ -22,6 +22,7 @@ from rnn.ops._core import CODES, array_of, dtype_of
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _GRADLESS = "Only Tensors of floating point and complex dtype can require gradients"
 
 # ---- what the functions below share --------------------------------------------------------------
@@ -247,17 +248,19 @@ def full(
 def _full(shape: Sequence[int], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     """_filled with a number of the user's, which the dtype must hold."""
     to = real_dtype(dtype)
-    if to not in CODES:
-        value = held(value, to)
-    return _filled(shape, value, to, device, requires_grad)
+    return _filled(shape, held(value, to), to, device, requires_grad)
 
 
 def held(value: Any, to: Dtype) -> Any:
-    """A number as a dtype of integers or bool holds it.
+    """A number as a dtype holds it.
 
     Raises:
         RuntimeError: it does not.
     """
+    if to in CODES:
+        if to is _dtypes.float32 and math.isfinite(value) and abs(value) > _FLOAT32_MAX:
+            raise RuntimeError("value cannot be converted to type float without overflow")
+        return value
     if to is _dtypes.bool_:
         return bool(value)
     info = _dtypes.iinfo(to)
@@ -453,17 +456,15 @@ def linspace(
     """
     first, last, to = _line("linspace", start, end, steps, out, dtype, device)
     code = CODES.get(to)
-    if code is not None:
-        h = lib.rnn_linspace(E, code, steps, first, last)
-        t: Tensor = adopt(h) if h > 0 else fail(h)
-        return _into(t.requires_grad_() if requires_grad else t, out)
-    first, last = held(first, to), held(last, to)
-    return _into(
-        integers(
-            _line_array(first, last, int(steps), np.float64).astype(to.storage), requires_grad
-        ),
-        out,
-    )
+    t = _line_of(first, last, steps, CODES[_dtypes.float64] if code is None else code)
+    if code is None:
+        t = integers(array_of(t).astype(to.storage), requires_grad)
+    return _into(t.requires_grad_() if requires_grad else t, out)
+
+
+def _line_of(first: float, last: float, steps: int, code: int) -> Tensor:
+    h = lib.rnn_linspace(E, code, steps, first, last)
+    return adopt(h) if h > 0 else fail(h)
 
 
 def _line(
@@ -486,17 +487,8 @@ def _line(
     to = real_dtype(dtype, None if out is None else dtype_of(out))
     if to is _dtypes.bool_:
         raise NotImplementedError(f"\"{function}_cpu\" not implemented for 'Bool'")
-    return number(start, function, "start", 1), number(end, function, "end", 2), to
-
-
-def _line_array(first: Any, last: Any, steps: int, kind: Any) -> Any:
-    """From both ends to the middle, rounded as a float type rounds."""
-    if steps < 2:
-        return np.full(steps, first, kind)
-    low, high = kind(first), kind(last)
-    i = np.arange(steps).astype(kind)
-    step = (high - low) / kind(steps - 1)
-    return np.where(np.arange(steps) < steps // 2, low + step * i, high - step * i[::-1])
+    first, last = number(start, function, "start", 1), number(end, function, "end", 2)
+    return (first, last, to) if to in CODES else (held(first, to), held(last, to), to)
 
 
 def logspace(
@@ -514,12 +506,10 @@ def logspace(
 ) -> Tensor:
     """base to the power of linspace(start, end, steps) (torch.logspace)."""
     first, last, to = _line("logspace", start, end, steps, out, dtype, device)
-    kind = np.float32 if to is _dtypes.float32 else np.float64
+    code = CODES.get(to, CODES[_dtypes.float64])
+    exponents = array_of(_line_of(first, last, steps, code)).astype(np.float64)
     with np.errstate(all="ignore"):
-        array = np.power(
-            np.float64(base), _line_array(first, last, int(steps), kind).astype(np.float64)
-        )
-        array = array.astype(to.storage)
+        array = np.power(np.float64(base), exponents).astype(to.storage)
     if to not in CODES:
         return _into(integers(array, requires_grad), out)
     t = _core.nodes(array)
@@ -535,8 +525,20 @@ def _is_plain(t: Tensor) -> bool:
     return bool(t._array.flags.c_contiguous)
 
 
+def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the strides, in some order, step over every element once."""
+    step = 1
+    for stride, n in sorted([(s, n) for n, s in zip(shape, strides) if n != 1]):
+        if stride != step:
+            return False
+        step *= n
+    return True
+
+
 def dense_strides(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     """Strides without holes for `shape`, in the order of `strides` (torch's preserve_format)."""
+    if _is_dense(shape, strides):
+        return list(strides)
     order = sorted(np.arange(len(shape)).tolist(), key=lambda d: (-strides[d], d))
     found, step = [0] * len(shape), 1
     for d in reversed(order):
@@ -587,7 +589,7 @@ def full_like(
     if _is_plain(input) or str(memory_format).endswith("contiguous_format"):
         return _full(input._shape, value, to, device, requires_grad)
     t = empty_like(input, dtype=to, device=device)
-    array_of(t)[...] = value if to in CODES else held(value, to)
+    array_of(t)[...] = held(value, to)
     return t.requires_grad_() if requires_grad else t
 
 

@@ -193,10 +193,10 @@ def asarray(
         if t is not shared and copy is False:
             names = f"'{shared.dtype}' into dtype '{t.dtype}'"
             raise ValueError(f"can't alias tensor with dtype {names}.")
-        t = t.clone() if copy and t is shared else t
+        t = copied(array_of(t).copy()) if copy and t is shared else t
     elif isinstance(obj, (bytes, bytearray, memoryview)):
         t = frombuffer(obj, dtype=real_dtype(dtype))
-        t = t.clone() if copy else t
+        t = copied(array_of(t).copy()) if copy else t
     else:
         if copy is False:
             raise ValueError(
@@ -310,7 +310,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """A tensor over the memory of an object with `__dlpack__` (torch.from_dlpack)."""
     check_device(device)
     t = share(np.from_dlpack(ext_tensor))
-    return t.clone() if copy else t
+    return copied(array_of(t).copy()) if copy else t
 
 
 def new_tensor(
