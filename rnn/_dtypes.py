@@ -471,18 +471,29 @@ def _leaves(data: Any, shape: tuple[int, ...], is_node: IsNode) -> list[Any]:
     if 0 in shape:
         return []  # and no closer look at what is beside the empty sequence
     level = [data]
-    for dim, length in enumerate(shape):
+    for length in shape:
         known = set(map(type, level)) <= {list, tuple}  # much faster than asking each
-        if not known or set(map(len, level)) != {length}:
-            for x in level:
-                if not _is_sequence(x, is_node):
-                    raise TypeError("not a sequence")
-                if len(x) != length:
-                    raise ValueError(
-                        f"expected sequence of length {length} at dim {dim} (got {len(x)})"
-                    )
+        if not known and not all(_is_sequence(x, is_node) for x in level):
+            _refuse(data, shape, is_node)
+        if set(map(len, level)) != {length}:
+            _refuse(data, shape, is_node)
         level = list(chain.from_iterable(level))
     return level
+
+
+def _refuse(x: Any, shape: tuple[int, ...], is_node: IsNode, dim: int = 0) -> None:
+    """Raises what PyTorch raises for ragged data: it walks to the first wrong place, depth first."""
+    if dim == len(shape):
+        if _is_sequence(x, is_node):
+            raise TypeError(f"must be real number, not {type(x).__name__}")
+        return
+    if not _is_sequence(x, is_node):
+        raise TypeError("not a sequence")
+    if len(x) != shape[dim]:
+        length = shape[dim]
+        raise ValueError(f"expected sequence of length {length} at dim {dim} (got {len(x)})")
+    for part in x:
+        _refuse(part, shape, is_node, dim + 1)
 
 
 def _is_sequence(x: Any, is_node: IsNode) -> bool:

@@ -22,7 +22,15 @@ from rnn._size import CPU, check_device
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.convert import cast
-from rnn.ops.create import element_strides, empty_like, integers, real_dtype, refuse, sizes
+from rnn.ops.create import (
+    element_strides,
+    empty_like,
+    integers,
+    memory_order,
+    real_dtype,
+    refuse,
+    sizes,
+)
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -303,18 +311,13 @@ def _like(t: Tensor, kind: int, a: float, b: float, generator: Any, dtype: Any =
     return new
 
 
-def _memory_order(t: Tensor) -> list[int]:
-    strides = element_strides(t)
-    return sorted([d for d, _ in enumerate(strides)], key=lambda d: (-strides[d], d))
-
-
 def _write(t: Tensor, flat: Any) -> Tensor:
     """Writes a flat array into a tensor, in the order of its memory."""
     target = t
     if t._h:
         _is_recorded(t)
         target = empty_like(t)
-    order = _memory_order(target)
+    order = memory_order(target._shape, element_strides(target))[::-1]
     shape = target._shape
     array_of(target).transpose(order)[...] = flat.reshape([shape[d] for d in order])
     if t._h:
@@ -679,7 +682,7 @@ def _flips(p: Any, generator: Any) -> Any:
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
     """Fills with 1 with probability p (a number or a tensor), else 0 (torch.Tensor.bernoulli_)."""
     if isinstance(p, Handle):
-        order = _memory_order(self)
+        order = memory_order(self._shape, element_strides(self))[::-1]
         odds = array_of(p if p._h else cast(p, _dtypes.get_default_dtype()))
         odds = np.broadcast_to(odds, self._shape).transpose(order)
         return _write(self, _flips(odds, generator).ravel())

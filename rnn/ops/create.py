@@ -427,7 +427,7 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
     return integers(array.astype(to.storage, copy=False), requires_grad)
 
 
-def range(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
+def range_(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
     """start, start + step, ... up to and with end (torch.range; deprecated there: see arange)."""
     to = real_dtype(options.pop("dtype", None))
     if end is None:
@@ -535,13 +535,28 @@ def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
     return True
 
 
+def memory_order(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The dimensions from the closest in memory to the farthest, as torch sorts them."""
+    order: list[int] = []
+    for d in reversed(range(len(shape))):
+        order.append(d)
+        at = len(order) - 1
+        for before in reversed(range(at)):
+            other, stride = strides[order[before]], strides[d]
+            if other and stride and other < stride:
+                break
+            if other and stride and (other > stride or shape[order[before]] > shape[d]):
+                order[before], order[at] = d, order[before]
+                at = before
+    return order
+
+
 def dense_strides(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     """Strides without holes for `shape`, in the order of `strides` (torch's preserve_format)."""
     if _is_dense(shape, strides):
         return list(strides)
-    order = sorted(np.arange(len(shape)).tolist(), key=lambda d: (-strides[d], d))
     found, step = [0] * len(shape), 1
-    for d in reversed(order):
+    for d in memory_order(shape, strides):
         found[d] = step
         step *= max(shape[d], 1)
     return found
