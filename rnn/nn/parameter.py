@@ -14,8 +14,9 @@ def _share(made: Tensor, data: Tensor, requires_grad: bool) -> None:
     """Lets `made`, which is empty yet, look at the nodes of `data` as a leaf of its own."""
     if data._h:
         made._h = check(lib.rnn_detach(E, data._h, 0))
-        if requires_grad:
-            check(lib.rnn_set_requires_grad(E, made._h, 1))
+        check(lib.rnn_set_requires_grad(E, made._h, 1))  # which makes it a leaf with a gradient of its own
+        if not requires_grad:
+            check(lib.rnn_set_requires_grad(E, made._h, 0))
         return
     made._array = data._array
     if requires_grad:
