@@ -401,7 +401,7 @@ rnn_ref rnn_expand(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted) 
         return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
     if (ndim < t->ndim)
         return rnn_fail(e, RNN_ERUNTIME,
-                        "expand(torch.%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
+                        "expand(rnn.%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
                         "equal to the number of dimensions in the tensor (%d)",
                         t->dtype == RNN_F64 ? "Double" : "Float", rnn_shape_text(t->ndim, t->dims, b, sizeof b),
                         rnn_shape_text(ndim, wanted, a, sizeof a), ndim, t->ndim);

@@ -75,7 +75,7 @@ def strides_of(t: Tensor) -> Shape:
     if t._h:
         return t._strides  # type: ignore[no-any-return]
     array = t._array
-    if array.flags.c_contiguous:
+    if not array.size:  # NumPy gives any
         return compute_strides(array.shape)
     return tuple([s // array.itemsize for s in array.strides])
 
@@ -591,12 +591,12 @@ def _named_split(input: Tensor, sections: Any, name: str, least: int, dim: int) 
     shape = input._shape
     if len(shape) < least:
         raise RuntimeError(
-            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with "
+            f"{_dtypes.prefix}{name} requires a tensor with at least {least} dimension, but got a tensor with "
             f"{len(shape)} dimensions!"
         )
     if isinstance(sections, int) and (sections < 1 or shape[dim] % sections):
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {shape[dim]} is "
+            f"{_dtypes.prefix}{name} attempted to split along dimension {dim}, but the size of the dimension {shape[dim]} is "
             f"not divisible by the split_size {sections}!"
         )
     return tensor_split(input, sections, dim)
