@@ -7,7 +7,22 @@ from typing import Any, TypeAlias
 from rnn import _c, _dtypes, _repr, autograd, random
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
-from rnn.ops import _core, comparison, convert, create, elementwise, from_data, index, join, linalg, unary
+from rnn.ops import (
+    _core,
+    comparison,
+    convert,
+    create,
+    elementwise,
+    from_data,
+    index,
+    join,
+    linalg,
+    norms,
+    reduce,
+    scan,
+    sorting,
+    unary,
+)
 from rnn.ops import shape as views
 from rnn.value import Value
 
@@ -407,6 +422,59 @@ class Tensor(Handle):  # type: ignore[misc]
     new_ones = create.new_ones
     new_empty = create.new_empty
     new_full = create.new_full
+
+    # ---- reductions, order, counts -----------------------------------------------------------------
+
+    all = reduce.all
+    amax = reduce.amax
+    amin = reduce.amin
+    aminmax = reduce.aminmax
+    any = reduce.any
+    argmax = reduce.argmax
+    argmin = reduce.argmin
+    count_nonzero = reduce.count_nonzero
+    log_softmax = reduce.log_softmax
+    logsumexp = reduce.logsumexp
+    max = reduce.max
+    mean = reduce.mean
+    min = reduce.min
+    nanmean = reduce.nanmean
+    nansum = reduce.nansum
+    prod = reduce.prod
+    softmax = reduce.softmax
+    std = reduce.std
+    sum = reduce.sum
+    var = reduce.var
+    dist = norms.dist
+    norm = norms.norm
+    renorm = norms.renorm
+    cov = norms.cov
+    corrcoef = norms.corrcoef
+    cummax = scan.cummax
+    cummin = scan.cummin
+    cumprod = scan.cumprod
+    cumprod_ = scan.cumprod_
+    cumsum = scan.cumsum
+    cumsum_ = scan.cumsum_
+    diff = scan.diff
+    logcumsumexp = scan.logcumsumexp
+    argsort = sorting.argsort
+    argwhere = sorting.argwhere
+    bincount = sorting.bincount
+    histc = sorting.histc
+    histogram = sorting.histogram
+    kthvalue = sorting.kthvalue
+    median = sorting.median
+    mode = sorting.mode
+    msort = sorting.msort
+    nanmedian = sorting.nanmedian
+    nanquantile = sorting.nanquantile
+    nonzero = sorting.nonzero
+    quantile = sorting.quantile
+    sort = sorting.sort
+    topk = sorting.topk
+    unique = sorting.unique
+    unique_consecutive = sorting.unique_consecutive
 
     # ---- gradients ---------------------------------------------------------------------------------
 

@@ -1,0 +1,246 @@
+"""Reductions at scalar resolution: cumulative sums, products, powers, exponentials, logarithms and gathers.
+
+A sum is the last element of a cumulative sum. What is subtracted for precision (the maximum under an exponential) and
+which elements are the extreme ones are constants, as in PyTorch's gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn._c import E, adopt, check, dims, ffi, lib, op
+from rnn.ops import _core
+from rnn.ops._core import array_of
+from rnn.ops.join import cat
+from rnn.ops.shape import clone, narrow, reshape, select
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+Dims = tuple[int, ...]
+_POW = op("pow_scalar")
+
+# ---- views, and constants beside a tensor --------------------------------------------------------
+
+
+def _constant(array: Any, like: Tensor) -> Tensor:
+    """A constant of like's dtype."""
+    return _core.nodes(np.asarray(array, _core.NUMPY_NODE_DTYPES[lib.rnn_dtype(like._h)]))
+
+
+def _power(t: Tensor, exponent: float) -> Tensor:
+    return adopt(check(lib.rnn_unary(E, _POW, t._h, exponent, 0.0)))  # type: ignore[no-any-return]
+
+
+def _where(mask: Any, a: Tensor, b: Tensor) -> Tensor:
+    mask = np.asarray(mask, order="C")
+    shape = mask.shape
+    pointer = ffi.from_buffer("uint8_t[]", mask)
+    h = lib.rnn_where(E, pointer, len(shape), dims(shape), a._h, b._h)
+    return adopt(check(h))  # type: ignore[no-any-return]
+
+
+def _without_zeros(t: Tensor) -> Tensor:
+    """t, with constants where it is 0: no gradient goes there."""
+    zero = array_of(t) == 0
+    return _where(zero, _constant(0.0, t), t) if zero.any() else t
+
+
+def _size(a: Tensor, over: Dims) -> int:
+    return math.prod([a._shape[d] for d in over])
+
+
+def _kept(a: Tensor, over: Dims, keepdim: bool) -> Dims:
+    sizes = [1 if d in over else n for d, n in enumerate(a._shape)]
+    return tuple([n for d, n in enumerate(sizes) if keepdim or d not in over])
+
+
+# ---- sums ----------------------------------------------------------------------------------------
+
+
+def _padded(a: Tensor, dim: int, value: float) -> Tensor:
+    """a; where it has nothing along dim, one slice of `value` instead."""
+    if not a._shape or a._shape[dim]:
+        return a
+    one = tuple([1 if d == dim else n for d, n in enumerate(a._shape)])
+    return cat([_constant(np.full(one, value), a), a], dim)
+
+
+def sum(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
+    """The last elements of cumulative sums."""
+    shape, t = _kept(a, over, keepdim), a
+    if len(over) == len(a._shape) > 1 and lib.rnn_is_contiguous(E, a._h):
+        t, over = (
+            reshape(a, (-1,)) if 0 not in a._shape else a,
+            (0,) if 0 not in a._shape else over,
+        )
+    if not a._shape:
+        return adopt(check(lib.rnn_cumsum(E, a._h, 0)))  # type: ignore[no-any-return]
+    for d in sorted(over, reverse=True):
+        t = _padded(t, d, 0.0)
+        t = select(adopt(check(lib.rnn_cumsum(E, t._h, d))), d, -1)
+    return t if t._shape == shape else reshape(t, shape)
+
+
+def mean(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
+    """The sum times 1 / n."""
+    n = _size(a, over)
+    return sum(a, over, keepdim) * (1 / n if n else math.nan)
+
+
+def var(a: Tensor, over: Dims, keepdim: bool, correction: float) -> Tensor:
+    """The sum of (a - mean) ** 2 over n - correction."""
+    n = _size(a, over) - correction
+    away = a - mean(a, over, True)
+    return sum(_power(away, 2.0), over, keepdim) * (1 / n if n > 0 else math.inf)
+
+
+def std(a: Tensor, over: Dims, keepdim: bool, correction: float) -> Tensor:
+    """The variance to the power of 0.5."""
+    return _power(_without_zeros(var(a, over, keepdim, correction)), 0.5)
+
+
+def vector_norm(a: Tensor, over: Dims, keepdim: bool, p: float) -> Tensor:
+    """The sum of |a| ** p, to the power of 1 / p."""
+    if p == 2:
+        powers = _power(a, 2.0)
+    else:
+        powers = abs(a)
+        if p < 1:
+            powers = _without_zeros(powers)
+        powers = powers if p == 1 else _power(powers, p)
+    total = sum(powers, over, keepdim)
+    return total if p == 1 else _power(_without_zeros(total), 1 / p)
+
+
+def _top(a: Tensor, over: Dims, keepdim: bool) -> Any:
+    """The largest elements, as a constant; 0 where they are infinite."""
+    with np.errstate(all="ignore"):
+        top = array_of(a).max(axis=over, keepdims=keepdim, initial=-np.inf)
+    return np.where(np.isinf(top), 0, top)
+
+
+def logsumexp(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
+    """log(sum(exp(a - m))) + m, with the maximum m a constant."""
+    shifted = a - _constant(_top(a, over, True), a)
+    return sum(shifted.exp(), over, keepdim).log() + _constant(_top(a, over, keepdim), a)
+
+
+def softmax(a: Tensor, dim: int) -> Tensor:
+    """exp(a - m) times its sum to the power of -1."""
+    over = (dim % len(a._shape),) if a._shape else ()
+    powers = (a - _constant(_top(a, over, True), a)).exp()
+    return powers * _power(sum(powers, over, True), -1.0)
+
+
+def log_softmax(a: Tensor, dim: int) -> Tensor:
+    """a - m - log(sum(exp(a - m)))"""
+    over = (dim % len(a._shape),) if a._shape else ()
+    shifted = a - _constant(_top(a, over, True), a)
+    return shifted - sum(shifted.exp(), over, True).log()
+
+
+# ---- products ------------------------------------------------------------------------------------
+
+
+def prod(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
+    """n - 1 multiplications of halves along each dimension."""
+    shape, t = _kept(a, over, keepdim), a
+    for d in sorted(over, reverse=True):
+        t = _padded(t, d, 1.0)
+        while t._shape[d] > 1:
+            half = t._shape[d] // 2
+            rest = narrow(t, d, 2 * half, 1) if t._shape[d] % 2 else None
+            t = narrow(t, d, 0, half) * narrow(t, d, half, half)
+            t = t if rest is None else cat([t, rest], d)
+        t = select(t, d, 0)
+    t = t if t._shape == shape else reshape(t, shape)
+    same = lib.rnn_span_of(t._h) == lib.rnn_span_of(a._h)
+    return clone(t) if same else t
+
+
+def _chain(a: Tensor, dim: int, step: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    if 0 in a._shape or not a._shape or a._shape[dim] == 1:
+        return clone(a)
+    links = [narrow(a, dim, 0, 1)]
+    for i in range(1, a._shape[dim]):
+        links.append(step(links[-1], narrow(a, dim, i, 1)))
+    return cat(links, dim)
+
+
+def cumprod(a: Tensor, dim: int) -> Tensor:
+    """A chain of multiplications."""
+    return _chain(a, dim, lambda x, y: x * y)
+
+
+def logcumsumexp(a: Tensor, dim: int) -> Tensor:
+    """A chain of log(exp(x) + exp(y))."""
+    return _chain(a, dim, lambda x, y: x.logaddexp(y))
+
+
+# ---- extremes ------------------------------------------------------------------------------------
+
+
+def _rows(array: Any, over: Dims) -> Any:
+    """(rows, elements of each)"""
+    kept = [d for d in range(array.ndim) if d not in over]
+    sizes = [math.prod([array.shape[d] for d in which]) for which in (kept, over)]
+    return array.transpose(*kept, *over).reshape(sizes)
+
+
+def equal_to(a: Tensor, over: Dims, keepdim: bool, found: Any) -> Tensor:
+    """The elements that equal `found` (the rows' extreme values): gathered, or their mean where there are several."""
+    shape = _kept(a, over, keepdim)
+    array = array_of(a)
+    values = np.asarray(found).reshape([1 if d in over else n for d, n in enumerate(array.shape)])
+    mask = (array == values) | ((array != array) & (values != values))
+    count = mask.sum(axis=over, keepdims=True)
+    if (count == 1).all():
+        places = _rows(np.arange(array.size).reshape(array.shape), over)[_rows(mask, over)]
+        places = np.ascontiguousarray(places, np.int64)
+        pointer = ffi.from_buffer("int64_t[]", places)
+        h = lib.rnn_gather(E, a._h, pointer, len(places), 1, len(shape), dims(shape))
+        return adopt(check(h))  # type: ignore[no-any-return]
+    shares = _where(mask, a, _constant(0.0, a)) * _constant(1 / count, a)
+    return sum(shares, over, keepdim)
+
+
+def amax(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
+    """The largest elements."""
+    return equal_to(a, over, keepdim, array_of(a).max(axis=over))
+
+
+def amin(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
+    """The smallest elements."""
+    return equal_to(a, over, keepdim, array_of(a).min(axis=over))
+
+
+# ---- by operation number -------------------------------------------------------------------------
+
+#: (tensor, dimensions counted from the front, keepdim, the number that rnn_reduce is given)
+reductions: dict[int, Callable[[Tensor, Dims, bool, float], Tensor]] = {
+    op("sum"): lambda a, over, keep, p: sum(a, over, keep),
+    op("sum_dim"): lambda a, over, keep, p: sum(a, over, keep),
+    op("mean"): lambda a, over, keep, p: mean(a, over, keep),
+    op("mean_dim"): lambda a, over, keep, p: mean(a, over, keep),
+    op("var"): var,
+    op("std"): std,
+    op("vector_norm"): vector_norm,
+    op("logsumexp"): lambda a, over, keep, p: logsumexp(a, over, keep),
+    op("prod"): lambda a, over, keep, p: prod(a, over, keep),
+    op("prod_dim"): lambda a, over, keep, p: prod(a, over, keep),
+    op("amax"): lambda a, over, keep, p: amax(a, over, keep),
+    op("amin"): lambda a, over, keep, p: amin(a, over, keep),
+    op("max"): lambda a, over, keep, p: amax(a, over, keep),
+    op("min"): lambda a, over, keep, p: amin(a, over, keep),
+    op("median"): equal_to,
+    op("nanmedian"): equal_to,
+}
+scans: dict[int, Callable[[Tensor, int], Tensor]] = {
+    op("cumprod"): cumprod,
+    op("logcumsumexp"): logcumsumexp,
+}

@@ -1,0 +1,746 @@
+"""Reductions: sums, means, variances, extremes, products, logsumexp, softmax. One call into C each.
+
+The way of `x.sum(0)`: Tensor.sum is `sum` below; it calls rnn_reduce in csrc/statistics.c; that folds the rows with the
+loops of csrc/fold.inc. Integers and booleans are NumPy's. At scalar resolution: compose_reduce.py.
+
+NumPy's names `axis` and `keepdims` are taken for `dim` and `keepdim`, as PyTorch takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from rnn import _dtypes, _shapes, return_types
+from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op
+from rnn.ops import _core, compose_reduce, elementwise
+from rnn.ops._core import array_of, dtype_of, type_name
+from rnn.ops.convert import cast
+from rnn.ops.elementwise import write_out
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+Dim: TypeAlias = "int | tuple[int, ...] | list[int] | None"
+
+_reduce, _extreme = lib.rnn_reduce, lib.rnn_extreme
+_SUM, _SUM_DIM, _MEAN, _MEAN_DIM = op("sum"), op("sum_dim"), op("mean"), op("mean_dim")
+_VAR, _STD, _LOGSUMEXP = op("var"), op("std"), op("logsumexp")
+_PROD, _PROD_DIM = op("prod"), op("prod_dim")
+_AMAX, _AMIN, _MAX, _MIN, _MAX_DIM, _MIN_DIM = (
+    op(n) for n in ("amax", "amin", "max", "min", "max_dim", "min_dim")
+)
+
+# ---- what the functions below share --------------------------------------------------------------
+
+
+def reduce(
+    number: int, a: Tensor, dim: Any, keepdim: Any, p: float = 0.0, name: str = ""
+) -> Tensor:
+    """A reduction of the table over one dimension, several, or all (None, ()) of a float tensor.
+
+    Raises:
+        IndexError: a dimension is out of range. RuntimeError: one is named twice. TypeError: it is no int.
+    """
+    if dim is None:
+        h = _reduce(E, number, a._h, 0, ffi.NULL, keepdim, p)
+    else:
+        over = dim if isinstance(dim, (tuple, list)) else (dim,)
+        try:
+            h = _reduce(E, number, a._h, len(over), over, keepdim, p)
+        except TypeError:
+            raise _invalid(name, dim) from None
+    if h > 0:
+        return adopt(h)  # type: ignore[no-any-return]
+    if h != COMPOSE:
+        fail(h)
+    return compose_reduce.reductions[number](
+        a, _shapes.reduce_dims(dim, a._shape)[0], bool(keepdim), p
+    )
+
+
+def _invalid(name: str, *given: Any) -> TypeError:
+    kinds = ", ".join([type(x).__name__ for x in given])
+    return TypeError(
+        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:"
+    )
+
+
+def _of_integers(
+    numpy: Callable[..., Any], name: str, input: Tensor, dim: Any, keepdim: Any, **more: Any
+) -> Tensor:
+    """numpy over dimensions of a tensor that is no node."""
+    try:
+        over = _shapes.reduce_dims(dim, input._shape)[0]
+    except TypeError:
+        raise _invalid(name, dim) from None
+    with np.errstate(all="ignore"):
+        return _core.wrap(
+            np.asarray(numpy(input._array, axis=over, keepdims=bool(keepdim), **more))
+        )
+
+
+def converted(input: Tensor, dtype: Any) -> Tensor:
+    """input in a dtype that was asked for; itself where none was.
+
+    Raises:
+        RuntimeError: gradients would have to flow through integers.
+    """
+    if dtype is None:
+        return input
+    wanted = _dtypes.as_dtype(dtype)
+    if not wanted.is_floating_point and input.requires_grad and lib.rnn_grad_mode():
+        raise RuntimeError(f"Autograd not support dtype: {type_name(wanted)}")
+    return cast(input, wanted)
+
+
+def _refuse_no_int(name: str, dim: Any) -> None:
+    if not isinstance(dim, (int, np.integer)) and not hasattr(dim, "__index__"):
+        raise _invalid(name, dim)
+
+
+def as_floats(input: Tensor) -> Tensor:
+    """input, or its integers as floats of the default dtype."""
+    return input if input._h else _core.as_node(input, _core.float_code(input))
+
+
+# ---- sum and mean --------------------------------------------------------------------------------
+
+
+def sum(
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The sum of the elements, over the dimensions that are given or all (torch.sum).
+
+    Args:
+        input: of any shape and dtype; integers and booleans give int64.
+        dim: an int, several, or None.
+        keepdim: whether the dimensions stay, with size 1.
+        dtype: what to convert input to first.
+
+    Raises:
+        IndexError: a dimension is out of range.
+        RuntimeError: one is named twice.
+
+    Example:
+        >>> rnn.tensor([[1.0, 2.0], [3.0, 4.0]]).sum(0)
+        tensor([4., 6.])
+    """
+    if dim is None and axis is None and dtype is None and out is None:
+        h = _reduce(E, _SUM, input._h, 0, ffi.NULL, keepdim or keepdims, 0.0)
+        if h > 0:
+            return adopt(h)  # type: ignore[no-any-return]
+    if out is not None:
+        return write_out(out, sum, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+    dim = axis if dim is None else dim
+    keepdim = keepdim or keepdims
+    input = converted(input, dtype)
+    if input._h:
+        return reduce(_SUM if dim is None else _SUM_DIM, input, dim, keepdim, 0.0, "sum")
+    wide = None if dtype is not None or input._array.dtype.kind == "f" else np.int64
+    return _of_integers(np.sum, "sum", input, dim, keepdim, dtype=wide or input._array.dtype)
+
+
+def mean(
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The mean of the elements, over the dimensions that are given or all (torch.mean).
+
+    Args: see sum. The mean of no elements is NaN.
+
+    Raises:
+        RuntimeError: the dtype is not a floating-point one.
+
+    Example:
+        >>> rnn.tensor([1.0, 2.0, 4.0]).mean()
+        tensor(2.3333)
+    """
+    if dim is None and axis is None and dtype is None and out is None:
+        h = _reduce(E, _MEAN, input._h, 0, ffi.NULL, keepdim or keepdims, 0.0)
+        if h > 0:
+            return adopt(h)  # type: ignore[no-any-return]
+    if out is not None:
+        return write_out(out, mean, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+    dim = axis if dim is None else dim
+    wanted = dtype_of(input) if dtype is None else _dtypes.as_dtype(dtype)
+    if not wanted.is_floating_point:
+        which = "Input" if dtype is None else "Optional"
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
+            f"complex dtype. Got: {type_name(wanted)}"
+        )
+    input = cast(input, wanted)
+    if not input._h:
+        return _of_integers(np.mean, "mean", input, dim, keepdim or keepdims)
+    return reduce(_MEAN if dim is None else _MEAN_DIM, input, dim, keepdim or keepdims, 0.0, "mean")
+
+
+def nansum(
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The sum of the elements that are not NaN (torch.nansum)."""
+    if out is not None:
+        return write_out(out, nansum, input, dim, keepdim, dtype=dtype)
+    return sum(_without_nan(input), dim, keepdim, dtype=dtype)
+
+
+def nanmean(
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The mean of the elements that are not NaN (torch.nanmean).
+
+    Raises:
+        RuntimeError: the dtype is not a floating-point one.
+    """
+    if out is not None:
+        return write_out(out, nanmean, input, dim, keepdim, dtype=dtype)
+    if not dtype_of(input).is_floating_point:
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {type_name(dtype_of(input))}"
+        )
+    numbers = _core.wrap(~np.isnan(array_of(input)))
+    total = nansum(input, dim, keepdim, dtype=dtype)
+    return total / cast(sum(numbers, dim, keepdim), dtype_of(total))
+
+
+def _without_nan(input: Tensor) -> Tensor:
+    """input with 0 for NaN."""
+    if not dtype_of(input).is_floating_point:
+        return input
+    nan = np.isnan(array_of(input))
+    return elementwise.where(_core.wrap(nan), 0.0, input) if nan.any() else input  # type: ignore[no-any-return]
+
+
+# ---- variance ------------------------------------------------------------------------------------
+
+
+def _spread(
+    number: int,
+    input: Tensor,
+    dim: Any,
+    unbiased: Any,
+    keepdim: Any,
+    correction: Any,
+    axis: Any,
+    keepdims: Any,
+) -> Tensor:
+    if isinstance(dim, bool):  # var(unbiased)
+        dim, unbiased = None, dim
+    if unbiased is not None and correction is not None:
+        names = "var", "std"
+        raise _invalid(names[number == _STD], dim)
+    if not input._h:
+        raise RuntimeError("std and var only support floating point and complex dtypes")
+    if correction is None:
+        correction = 1 if unbiased is None else int(unbiased)
+    name = "std" if number == _STD else "var"
+    dim = axis if dim is None else dim
+    return reduce(
+        number, input, dim if dim != () else None, keepdim or keepdims, float(correction), name
+    )
+
+
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The variance of the elements, over the dimensions that are given or all (torch.var).
+
+    Args:
+        input: a float tensor.
+        dim: an int, several, or None. var(False) is var(unbiased=False).
+        unbiased: True (the default) divides by n - 1, False by n.
+        keepdim: whether the dimensions stay, with size 1.
+        correction: divides by n - correction instead.
+
+    Raises:
+        RuntimeError: the dtype is not a floating-point one.
+
+    Example:
+        >>> rnn.tensor([1.0, 2.0, 4.0]).var()
+        tensor(2.3333)
+    """
+    if out is not None:
+        return write_out(out, var, input, dim, unbiased, keepdim, correction=correction)
+    return _spread(_VAR, input, dim, unbiased, keepdim, correction, axis, keepdims)
+
+
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The standard deviation, the root of var, with the same arguments (torch.std).
+
+    Where it is 0, no gradient flows.
+    """
+    if out is not None:
+        return write_out(out, std, input, dim, unbiased, keepdim, correction=correction)
+    return _spread(_STD, input, dim, unbiased, keepdim, correction, axis, keepdims)
+
+
+def var_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(var, mean) of the elements, with var's arguments (torch.var_mean)."""
+    first = _spread(_VAR, input, dim, unbiased, keepdim, correction, None, False)
+    return first, mean(input, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def std_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(std, mean) of the elements, with var's arguments (torch.std_mean)."""
+    first = _spread(_STD, input, dim, unbiased, keepdim, correction, None, False)
+    return first, mean(input, None if isinstance(dim, bool) else dim, keepdim)
+
+
+# ---- products, and logarithms of sums ------------------------------------------------------------
+
+
+def prod(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """The product of the elements, over one dimension or all (torch.prod).
+
+    Its gradient is right where elements are 0. Integers and booleans give int64.
+    """
+    if out is not None:
+        return write_out(out, prod, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+    dim = axis if dim is None else dim
+    if dim is not None:
+        _refuse_no_int("prod", dim)
+    input = converted(input, dtype)
+    if input._h:
+        return reduce(
+            _PROD if dim is None else _PROD_DIM, input, dim, keepdim or keepdims, 0.0, "prod"
+        )
+    wide = None if dtype is not None or input._array.dtype.kind == "f" else np.int64
+    return _of_integers(
+        np.prod, "prod", input, dim, keepdim or keepdims, dtype=wide or input._array.dtype
+    )
+
+
+def logsumexp(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """log(sum(exp(input))) over dimensions, with no overflow on the way (torch.logsumexp)."""
+    if out is not None:
+        return write_out(out, logsumexp, input, dim, keepdim)
+    dim = axis if dim is None else dim
+    if dim is None:
+        raise TypeError('logsumexp() missing 1 required positional arguments: "dim"')
+    return reduce(_LOGSUMEXP, as_floats(input), dim, keepdim or keepdims, 0.0, "logsumexp")
+
+
+def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Tensor:
+    dim = axis if dim is None else dim
+    if dim is None:
+        raise TypeError(f"{name}(): argument 'dim' must be int, not NoneType")
+    input = converted(input, dtype)
+    if not input._h:
+        raise NotImplementedError(
+            f'"{"log_softmax_lastdim" if log else "softmax"}_kernel_impl" not implemented for '
+            f"'{type_name(dtype_of(input))}'"
+        )
+    h = lib.rnn_softmax(E, input._h, dim, log)
+    if h > 0:
+        return adopt(h)  # type: ignore[no-any-return]
+    if h != COMPOSE:
+        fail(h)
+    return (compose_reduce.log_softmax if log else compose_reduce.softmax)(input, dim)
+
+
+def softmax(
+    input: Tensor,
+    dim: int | None = None,
+    dtype: Any = None,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """exp(input) over its sum along a dimension (torch.softmax).
+
+    Raises:
+        IndexError: the dimension is out of range.
+        NotImplementedError: of integers, where no dtype is given.
+
+    Example:
+        >>> rnn.softmax(rnn.tensor([0.0, 0.0]), 0)
+        tensor([0.5000, 0.5000])
+    """
+    if out is not None:
+        return write_out(out, softmax, input, dim, dtype)
+    return _softmax("softmax", False, input, dim, dtype, axis)
+
+
+def log_softmax(
+    input: Tensor,
+    dim: int | None = None,
+    dtype: Any = None,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """The logarithm of softmax, computed as one (torch.log_softmax)."""
+    if out is not None:
+        return write_out(out, log_softmax, input, dim, dtype)
+    return _softmax("log_softmax", True, input, dim, dtype, axis)
+
+
+# ---- extremes ------------------------------------------------------------------------------------
+
+
+def _many(number: int, numpy: Any, name: str, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    """amax, amin, and max and min of all elements: equal ones share the gradient."""
+    dim = None if isinstance(dim, (tuple, list)) and not dim else dim
+    if input._h:
+        return reduce(number, input, dim, keepdim, 0.0, name)
+    if input._array.size == 0:
+        _refuse_empty(name, input, dim)
+    return _of_integers(numpy, name, input, dim, keepdim)
+
+
+def _refuse_empty(name: str, input: Tensor, dim: Any) -> None:
+    if dim is None:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+    for d in _shapes.reduce_dims(dim, input._shape)[0]:
+        if input._shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+
+
+def amax(
+    input: Tensor,
+    dim: Any = (),
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Any = (),
+    keepdims: bool = False,
+) -> Tensor:
+    """The largest elements over dimensions; equal ones share the gradient (torch.amax).
+
+    NaN where there is one.
+
+    Raises:
+        IndexError: a dimension has no elements.
+    """
+    if out is not None:
+        return write_out(out, amax, input, dim, keepdim)
+    return _many(_AMAX, np.max, "amax", input, axis if dim == () else dim, keepdim or keepdims)
+
+
+def amin(
+    input: Tensor,
+    dim: Any = (),
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Any = (),
+    keepdims: bool = False,
+) -> Tensor:
+    """The smallest elements over dimensions; equal ones share the gradient (torch.amin)."""
+    if out is not None:
+        return write_out(out, amin, input, dim, keepdim)
+    return _many(_AMIN, np.min, "amin", input, axis if dim == () else dim, keepdim or keepdims)
+
+
+def aminmax(
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
+) -> return_types.aminmax:
+    """(min, max) over one dimension or all (torch.aminmax)."""
+    if dim is None and input.numel() == 0:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
+    if dim is not None and input._shape and input._shape[dim] == 0:
+        raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
+    over = () if dim is None else dim
+    made = amin(input, over, keepdim), amax(input, over, keepdim)
+    if out is not None:
+        made = _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+    return return_types.aminmax(made)
+
+
+def _one(
+    number: int,
+    numpy: Any,
+    arg: Any,
+    name: str,
+    kind: Any,
+    input: Tensor,
+    dim: Any,
+    keepdim: Any,
+    out: Any,
+) -> Any:
+    """max and min along one dimension, with where they are."""
+    _refuse_no_int(name, dim)
+    if input._h:
+        shape = _shapes.reduce_dims(dim, input._shape, bool(keepdim))[1]
+        index = np.empty(shape, np.int64)
+        h = _extreme(E, number, input._h, dim, keepdim, ffi.from_buffer("int64_t[]", index))
+        made = adopt(h) if h > 0 else fail(h), _core.wrap(index)
+    else:
+        dim = _shapes.normalize_dim(dim, len(input._shape))
+        if input._shape and input._shape[dim] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+        array = input._array if input._shape else input._array.reshape(1)
+        keep = bool(keepdim) and bool(input._shape)
+        values, index = numpy(array, axis=dim, keepdims=keep), arg(array, axis=dim, keepdims=keep)
+        made = _core.wrap(values), _core.wrap(np.asarray(index, np.int64))
+    if out is not None:
+        made = _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+    return kind(made)
+
+
+_NOTHING: Any = object()
+
+
+def max(
+    input: Tensor,
+    dim: Any = _NOTHING,
+    keepdim: bool = False,
+    *,
+    other: Any = None,
+    out: Any = None,
+    axis: Any = _NOTHING,
+    keepdims: bool = False,
+) -> Any:
+    """The largest element; or the largest ones along a dimension, and where; or of two tensors (torch.max).
+
+    max(input): a 0-d tensor; equal elements share its gradient.
+    max(input, dim, keepdim=False): (values, indices), the first ones of equal elements.
+    max(input, other): see maximum.
+
+    Raises:
+        RuntimeError, IndexError: there are no elements.
+
+    Example:
+        >>> rnn.tensor([[1.0, 3.0, 2.0]]).max(1).indices
+        tensor([1])
+    """
+    dim = axis if dim is _NOTHING else dim
+    if isinstance(dim, Handle) or other is not None:
+        return elementwise.maximum(input, dim if isinstance(dim, Handle) else other, out=out)
+    if dim is not _NOTHING:
+        made = _one(
+            _MAX_DIM,
+            np.max,
+            np.argmax,
+            "max",
+            return_types.max,
+            input,
+            dim,
+            keepdim or keepdims,
+            out,
+        )
+        return made
+    if out is not None:
+        return write_out(out, max, input)
+    return _many(_MAX, np.max, "max", input, None, False)
+
+
+def min(
+    input: Tensor,
+    dim: Any = _NOTHING,
+    keepdim: bool = False,
+    *,
+    other: Any = None,
+    out: Any = None,
+    axis: Any = _NOTHING,
+    keepdims: bool = False,
+) -> Any:
+    """The smallest element; or along a dimension, and where; or of two tensors (torch.min). See max."""
+    dim = axis if dim is _NOTHING else dim
+    if isinstance(dim, Handle) or other is not None:
+        return elementwise.minimum(input, dim if isinstance(dim, Handle) else other, out=out)
+    if dim is not _NOTHING:
+        made = _one(
+            _MIN_DIM,
+            np.min,
+            np.argmin,
+            "min",
+            return_types.min,
+            input,
+            dim,
+            keepdim or keepdims,
+            out,
+        )
+        return made
+    if out is not None:
+        return write_out(out, min, input)
+    return _many(_MIN, np.min, "min", input, None, False)
+
+
+def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    ndim = len(input._shape)
+    if dim is not None:
+        dim = _shapes.normalize_dim(dim, ndim)
+    if input._h:
+        over = () if dim is None else dim
+        index = np.empty(_shapes.reduce_dims(over, input._shape, bool(keepdim))[1], np.int64)
+        pointer = ffi.from_buffer("int64_t[]", index)
+        code = lib.rnn_arg_extreme(E, input._h, dim or 0, dim is None, name == "argmin", pointer)
+        return _core.wrap(index) if code >= 0 else fail(code)
+    array = input._array
+    if array.dtype == np.bool_:
+        raise RuntimeError(f"{name}(): does not support bool input")
+    if array.size == 0 and dim is None:
+        raise IndexError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+        )
+    if ndim and dim is not None and array.shape[dim] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    index = numpy(array, axis=dim if ndim else None, keepdims=bool(keepdim))
+    return _core.wrap(np.asarray(index, np.int64))
+
+
+def argmax(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Where the largest element is, the first of equal ones, int64 (torch.argmax).
+
+    Args:
+        dim: None: in the flattened tensor.
+
+    Raises:
+        IndexError: there are no elements.
+    """
+    if out is not None:
+        return write_out(out, argmax, input, dim, keepdim)
+    return _arg("argmax", np.argmax, input, axis if dim is None else dim, keepdim or keepdims)
+
+
+def argmin(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Where the smallest element is, the first of equal ones, int64 (torch.argmin). See argmax."""
+    if out is not None:
+        return write_out(out, argmin, input, dim, keepdim)
+    return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdim or keepdims)
+
+
+# ---- questions about all elements ----------------------------------------------------------------
+
+
+def _truth(numpy: Any, name: str, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    array = array_of(input)
+    if isinstance(dim, (tuple, list)) and not dim:  # of no dimension: each element's own
+        made = array != 0
+    else:
+        made = numpy(array, axis=_shapes.reduce_dims(dim, array.shape)[0], keepdims=bool(keepdim))
+    return _core.wrap(np.asarray(made, np.uint8 if array.dtype == np.uint8 else np.bool_))
+
+
+def any(
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Whether some element is not 0, bool (uint8 of uint8) (torch.any)."""
+    if out is not None:
+        return write_out(out, any, input, dim, keepdim)
+    return _truth(np.any, "any", input, axis if dim is None else dim, keepdim or keepdims)
+
+
+def all(
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Whether no element is 0, bool (uint8 of uint8) (torch.all)."""
+    if out is not None:
+        return write_out(out, all, input, dim, keepdim)
+    return _truth(np.all, "all", input, axis if dim is None else dim, keepdim or keepdims)
+
+
+def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
+    """How many elements are not 0, int64 (torch.count_nonzero)."""
+    array = array_of(input)
+    over = _shapes.reduce_dims(dim, array.shape)[0]
+    return _core.wrap(np.asarray(np.count_nonzero(array, axis=over), np.int64))

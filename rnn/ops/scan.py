@@ -1,0 +1,177 @@
+"""Along one dimension, each element with those before it: cumulative sums, products, extremes; differences.
+
+csrc/scan.c does the arithmetic; integers are NumPy's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _shapes, return_types
+from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op
+from rnn.ops import _core, compose_reduce
+from rnn.ops._core import array_of, dtype_of, type_name
+from rnn.ops.elementwise import in_place, write_out
+from rnn.ops.join import cat
+from rnn.ops.reduce import converted
+from rnn.ops.shape import narrow
+from rnn.ops.sorting import pick
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_CUMSUM, _CUMPROD, _LOGCUMSUMEXP = op("cumsum"), op("cumprod"), op("logcumsumexp")
+_CUMMAX, _CUMMIN = op("cummax"), op("cummin")
+
+
+def _scan(
+    number: int, name: str, numpy: Any, input: Tensor, dim: Any, dtype: Any, axis: Any
+) -> Tensor:
+    dim = axis if dim is None else dim
+    if dim is None:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
+    input = converted(input, dtype)
+    if input._h:
+        h = lib.rnn_cumulate(E, number, input._h, dim)
+        if h > 0:
+            return adopt(h)  # type: ignore[no-any-return]
+        if h != COMPOSE:
+            fail(h)
+        return compose_reduce.scans[number](input, _shapes.normalize_dim(dim, len(input._shape)))
+    array = input._array
+    wide = array.dtype if dtype is not None or array.dtype.kind == "f" else np.dtype(np.int64)
+    dim = _shapes.normalize_dim(dim, array.ndim)
+    made = numpy(np.atleast_1d(array), axis=dim, dtype=wide)
+    return _core.wrap(made.reshape(array.shape))
+
+
+def cumsum(
+    input: Tensor,
+    dim: int | None = None,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """The sum of each element and those before it along a dimension (torch.cumsum).
+
+    Args:
+        input: of any shape and dtype; integers and booleans give int64.
+        dtype: what to convert input to first.
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> rnn.tensor([1.0, 2.0, 3.0]).cumsum(0)
+        tensor([1., 3., 6.])
+    """
+    if out is not None:
+        return write_out(out, cumsum, input, dim, dtype=dtype)
+    return _scan(_CUMSUM, "cumsum", np.cumsum, input, dim, dtype, axis)
+
+
+def cumprod(
+    input: Tensor,
+    dim: int | None = None,
+    *,
+    dtype: Any = None,
+    out: Tensor | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """The product of each element and those before it along a dimension (torch.cumprod). See cumsum."""
+    if out is not None:
+        return write_out(out, cumprod, input, dim, dtype=dtype)
+    return _scan(_CUMPROD, "cumprod", np.cumprod, input, dim, dtype, axis)
+
+
+def cumsum_(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """cumsum, in place (torch.Tensor.cumsum_)."""
+    return in_place(input, cumsum(input, dim, dtype=dtype))
+
+
+def cumprod_(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """cumprod, in place (torch.Tensor.cumprod_)."""
+    return in_place(input, cumprod(input, dim, dtype=dtype))
+
+
+def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
+    """log(cumsum(exp(input))), with no overflow on the way (torch.logcumsumexp).
+
+    Raises:
+        NotImplementedError: of integers.
+    """
+    if out is not None:
+        return write_out(out, logcumsumexp, input, dim)
+    if not input._h:
+        raise NotImplementedError(
+            f"\"logcumsumexp_out_cpu\" not implemented for '{type_name(dtype_of(input))}'"
+        )
+    return _scan(_LOGCUMSUMEXP, "logcumsumexp", None, input, dim, None, None)
+
+
+def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[Tensor, Tensor]:
+    """Where the best element until here is: the last of equal ones, and NaN is best."""
+    dim = _shapes.normalize_dim(dim, len(input._shape))
+    array = np.atleast_1d(array_of(input))
+    hit = (array == numpy.accumulate(array, axis=dim)) | (array != array)
+    at = np.arange(array.shape[dim]).reshape([-1 if d == dim else 1 for d in range(array.ndim)])
+    index = np.maximum.accumulate(np.where(hit, at, 0), axis=dim).reshape(input._shape)
+    made = pick(number, input, dim, index), _core.wrap(index)
+    if out is None:
+        return made
+    return _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+
+
+def cummax(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummax:
+    """The largest of each element and those before it, and where it is (torch.cummax).
+
+    Returns:
+        (values, indices): of equal elements, the last.
+    """
+    return return_types.cummax(_best(_CUMMAX, np.maximum, input, dim, out))  # type: ignore[return-value]
+
+
+def cummin(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummin:
+    """The smallest of each element and those before it, and where it is (torch.cummin). See cummax."""
+    return return_types.cummin(_best(_CUMMIN, np.minimum, input, dim, out))  # type: ignore[return-value]
+
+
+# ---- differences ---------------------------------------------------------------------------------
+
+
+def diff(
+    input: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Each element less the one before it along a dimension, n times over (torch.diff).
+
+    Args:
+        prepend, append: tensors to put before and behind input along the dimension first.
+
+    Raises:
+        RuntimeError: input has no dimensions, or n is negative.
+    """
+    if out is not None:
+        return write_out(out, diff, input, n, dim, prepend, append)
+    if not input._shape:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    dim = _shapes.normalize_dim(dim, len(input._shape))
+    parts = [t for t in (prepend, input, append) if isinstance(t, Handle)]
+    if len(parts) > 1 and n > 0:
+        input = cat(parts, dim)
+    for _ in range(min(n, input._shape[dim])):
+        size = input._shape[dim]
+        after, before = narrow(input, dim, 1, size - 1), narrow(input, dim, 0, size - 1)
+        bools = not input._h and input._array.dtype == np.bool_
+        input = after ^ before if bools else after - before
+    return input

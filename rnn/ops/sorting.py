@@ -1,0 +1,644 @@
+"""Order: sort, topk, kthvalue, medians, quantiles; sets and counts: unique, bincount, histograms; searching.
+
+The places are NumPy's to find; the values are gathered from the nodes (rnn_pick in csrc/pick.c), so gradients go where
+the values came from.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _shapes, return_types
+from rnn._c import COMPOSE, E, Handle, adopt, check, fail, ffi, lib, op
+from rnn.ops import _core, compose_reduce
+from rnn.ops._core import array_of, dtype_of, type_name
+from rnn.ops.elementwise import write_out
+from rnn.ops.shape import movedim, reshape
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_GATHER, _SORT, _STABLE_SORT, _TOPK, _KTHVALUE, _MODE = (
+    op(n) for n in ("gather", "sort", "stable_sort", "topk", "kthvalue", "mode")
+)
+_MEDIAN, _NANMEDIAN, _MEDIAN_DIM, _NANMEDIAN_DIM = (
+    op(n) for n in ("median", "nanmedian", "median_dim", "nanmedian_dim")
+)
+_SMALL = 1024  # up to here everything is sorted, which makes the first of equal elements win
+
+# ---- what the functions below share --------------------------------------------------------------
+
+
+def pick(number: int, input: Tensor, dim: int, index: Any, drop: bool = False) -> Tensor:
+    """input's elements at `index` along dim (counted from the front), recorded as operation `number`.
+
+    Args:
+        index: int64, of input's shape but for dim; where drop is set, of size 1 there, and then that goes.
+    """
+    index = np.ascontiguousarray(index, np.int64)
+    if not input._shape:
+        index = index.reshape(1)
+    if not input._h:
+        array = np.atleast_1d(input._array)
+        made = np.take_along_axis(array, index, dim)
+        return _core.wrap(made.squeeze(dim) if drop or not input._shape else made)
+    count = index.shape[dim]
+    h = lib.rnn_pick(E, number, input._h, dim, ffi.from_buffer("int64_t[]", index), count, drop)
+    return adopt(check(h))  # type: ignore[no-any-return]
+
+
+def _order(array: Any, dim: int, descending: bool) -> Any:
+    """What sorts along dim: equal elements keep their order, NaN is the largest."""
+    if not descending:
+        return np.argsort(array, axis=dim, kind="stable")
+    order = np.argsort(np.flip(array, dim), axis=dim, kind="stable")
+    return array.shape[dim] - 1 - np.flip(order, dim)
+
+
+def _at(input: Tensor, dim: Any) -> tuple[int, Any]:
+    """(dim from the front, the elements with one dimension at least)"""
+    array = array_of(input)
+    return _shapes.normalize_dim(dim, array.ndim), np.atleast_1d(array)
+
+
+def _results(kind: Any, made: tuple[Any, ...], out: Any) -> Any:
+    if out is not None:
+        made = tuple([_core.view_as_result(t, o) for t, o in zip(made, out)])
+    return kind(made)
+
+
+def _picked(
+    kind: Any, number: int, input: Tensor, dim: int, index: Any, keepdim: bool, out: Any
+) -> Any:
+    """(values, indices) for an index of size 1 along dim."""
+    drop = not keepdim
+    values = pick(number, input, dim, index, drop)
+    return _results(kind, (values, _core.wrap(index.reshape(values._shape))), out)
+
+
+def _refuse_empty(name: str, array: Any, dim: int) -> None:
+    if array.shape[dim] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+
+
+# ---- sorting -------------------------------------------------------------------------------------
+
+
+def sort(
+    input: Tensor,
+    dim: int | None = None,
+    descending: bool = False,
+    stable: bool = False,
+    *,
+    out: Any = None,
+    axis: int | None = None,
+) -> return_types.sort:
+    """The elements in order along a dimension, and where they were (torch.sort).
+
+    Args:
+        input: of any shape and dtype.
+        dim: default -1.
+        descending: the largest first. NaN is larger than all numbers.
+        stable: equal elements keep their order (they do in any case).
+
+    Returns:
+        (values, indices)
+
+    Raises:
+        IndexError: the dimension is out of range.
+
+    Example:
+        >>> rnn.tensor([3.0, 1.0, 2.0]).sort().indices
+        tensor([1, 2, 0])
+    """
+    dim = axis if dim is None else dim
+    if isinstance(dim, bool):
+        dim, descending = None, dim
+    dim, array = _at(input, -1 if dim is None else dim)
+    index = _order(array, dim, descending).reshape(input._shape)
+    values = pick(_STABLE_SORT if stable else _SORT, input, dim, index)
+    return _results(return_types.sort, (values, _core.wrap(index)), out)  # type: ignore[no-any-return]
+
+
+def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """sort(input, 0).values (torch.msort)."""
+    return _core.view_as_result(sort(input, 0).values, out)
+
+
+def argsort(
+    input: Tensor,
+    dim: int = -1,
+    descending: bool = False,
+    stable: bool = False,
+    *,
+    axis: int | None = None,
+) -> Tensor:
+    """What sorts the elements along a dimension, int64 (torch.argsort). See sort."""
+    dim, array = _at(input, dim if axis is None else axis)
+    return _core.wrap(_order(array, dim, descending).reshape(input._shape))
+
+
+def topk(
+    input: Tensor,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,
+    *,
+    out: Any = None,
+    axis: int | None = None,
+) -> return_types.topk:
+    """The k largest (smallest) elements along a dimension, in order, and where they are (torch.topk).
+
+    Args:
+        k: how many.
+        largest: False: the smallest.
+        sorted: they come in order in any case.
+
+    Returns:
+        (values, indices): which ones of equal elements is not defined, as in PyTorch.
+
+    Raises:
+        RuntimeError: k is negative, or larger than the dimension.
+    """
+    k = int(k)
+    dim, array = _at(input, dim if axis is None else axis)
+    n = array.shape[dim]
+    if array.dtype == np.bool_:
+        raise RuntimeError("topk does not support bool dtypes on CPU")
+    if not 0 <= k <= n:
+        raise RuntimeError("selected index k out of range")
+    if n <= _SMALL or k == 0 or 4 * k >= n:
+        index = _order(array, dim, largest).take(np.arange(k), dim)
+    else:
+        part = np.argpartition(array, n - k if largest else k - 1, axis=dim)
+        part = part.take(np.arange(n - k, n) if largest else np.arange(k), dim)
+        part.sort(axis=dim)
+        order = _order(np.take_along_axis(array, part, dim), dim, largest)
+        index = np.take_along_axis(part, order, dim)
+    if not input._shape and k == 1:
+        index = index.reshape(())
+    values = pick(_TOPK, input, dim, index)
+    return _results(return_types.topk, (values, _core.wrap(index)), out)  # type: ignore[no-any-return]
+
+
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> return_types.kthvalue:
+    """The k-th smallest element along a dimension (k from 1), and where it is (torch.kthvalue).
+
+    Raises:
+        RuntimeError: there are not as many.
+    """
+    dim, array = _at(input, dim)
+    _refuse_empty("kthvalue", array, dim)
+    if array.dtype == np.bool_:
+        raise NotImplementedError("\"kthvalue_cpu\" not implemented for 'Bool'")
+    if not 1 <= k <= array.shape[dim]:
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
+    index = _ranked(array, dim, k - 1)
+    return _picked(return_types.kthvalue, _KTHVALUE, input, dim, index, keepdim, out)  # type: ignore[no-any-return]
+
+
+def _ranked(array: Any, dim: int, rank: int) -> Any:
+    """Where the element of this rank is, of size 1 along dim."""
+    if array.shape[dim] <= _SMALL:
+        return _order(array, dim, False).take([rank], dim)
+    return np.argpartition(array, rank, axis=dim).take([rank], dim)
+
+
+# ---- medians, modes, quantiles -------------------------------------------------------------------
+
+
+def _median_places(array: Any, dim: int, ignore_nan: bool) -> Any:
+    """Where the lower median is; without ignore_nan the first NaN, where there is one."""
+    n = array.shape[dim]
+    if array.dtype.kind != "f" or not np.isnan(array).any():
+        return _ranked(array, dim, (n - 1) // 2)
+    nan, order = np.isnan(array), _order(array, dim, False)
+    numbers = n - nan.sum(axis=dim, keepdims=True)
+    if ignore_nan:
+        return np.take_along_axis(order, np.maximum(numbers - 1, 0) // 2, dim)
+    median = order.take([(n - 1) // 2], dim)
+    return np.where(numbers < n, nan.argmax(axis=dim, keepdims=True), median)
+
+
+def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Any:
+    ignore_nan = name == "nanmedian"
+    if not input._h and input._array.dtype == np.bool_:
+        raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
+    if dim is not None:
+        dim, array = _at(input, dim)
+        _refuse_empty("median", array, dim)
+        index = _median_places(array, dim, ignore_nan)
+        number = _NANMEDIAN_DIM if ignore_nan else _MEDIAN_DIM
+        return _picked(getattr(return_types, name), number, input, dim, index, keepdim, out)
+    flat = array_of(input).reshape(-1)
+    if not flat.size:
+        value = flat.dtype.type(math.nan if flat.dtype.kind == "f" else np.iinfo(flat.dtype).min)
+    else:
+        value = flat[_median_places(flat, 0, ignore_nan)[0]]
+    if not input._h:
+        return _core.wrap(np.asarray(value))
+    number = _NANMEDIAN if ignore_nan else _MEDIAN
+    h = lib.rnn_reduce(E, number, input._h, 0, ffi.NULL, 0, value)
+    if h > 0:
+        return adopt(h)
+    if h != COMPOSE:
+        fail(h)
+    over = tuple(range(len(input._shape)))
+    return compose_reduce.reductions[number](input, over, False, value)
+
+
+def median(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    out: Any = None,
+    axis: int | None = None,
+) -> Any:
+    """The lower median of all elements, or along a dimension, and where it is (torch.median).
+
+    NaN where there is one.
+
+    Returns:
+        without dim a 0-d tensor (equal elements share its gradient), else (values, indices).
+
+    Raises:
+        IndexError: the dimension has no elements.
+    """
+    return _median("median", input, axis if dim is None else dim, keepdim, out)
+
+
+def nanmedian(
+    input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None
+) -> Any:
+    """median, of the elements that are not NaN (torch.nanmedian)."""
+    return _median("nanmedian", input, dim, keepdim, out)
+
+
+def mode(
+    input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> return_types.mode:
+    """The element that occurs most along a dimension, the smallest of several, and its last place (torch.mode).
+
+    Raises:
+        IndexError: the dimension has no elements.
+    """
+    dim, array = _at(input, dim)
+    _refuse_empty("mode", array, dim)
+    order = _order(array, dim, False)
+    ordered = np.moveaxis(np.take_along_axis(array, order, dim), dim, -1)
+    places = np.arange(array.shape[dim])
+    starts = np.ones(ordered.shape, np.bool_)
+    starts[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    runs = places - np.maximum.accumulate(np.where(starts, places, 0), axis=-1)
+    last = np.expand_dims(runs.argmax(-1), dim)
+    index = np.take_along_axis(order, last, dim)
+    return _picked(return_types.mode, _MODE, input, dim, index, keepdim, out)  # type: ignore[no-any-return]
+
+
+def _quantile(
+    name: str, input: Tensor, q: Any, dim: Any, keepdim: bool, interpolation: str, ignore_nan: bool
+) -> Tensor:
+    if not dtype_of(input).is_floating_point:
+        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
+    if input.numel() == 0:
+        raise RuntimeError(f"{name}() input tensor must be non-empty")
+    if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
+    many = isinstance(q, Handle) and bool(q._shape)
+    wanted = np.atleast_1d(array_of(q) if isinstance(q, Handle) else np.asarray(q, float))
+    if not ((wanted >= 0) & (wanted <= 1)).all():
+        if isinstance(q, Handle):
+            raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
+        raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
+    shape = input._shape
+    if dim is None:
+        input = reshape(input, -1)
+    at, array = _at(input, 0 if dim is None else dim)
+    n = array.shape[at]
+    nan = np.isnan(array)
+    last = n - 1 - (nan.sum(axis=at, keepdims=True) if ignore_nan else 0)
+    steps = wanted.astype(array.dtype).reshape([-1 if d == at else 1 for d in range(array.ndim)])
+    ranks = steps * np.maximum(last, 0).astype(array.dtype)
+    if not ignore_nan:
+        ranks = np.where(nan.any(axis=at, keepdims=True), n - 1, ranks)
+    made = _between(input, at, _order(array, at, False), ranks, interpolation)
+    kept = [1 if dim is None or d == at else size for d, size in enumerate(shape)]
+    if not keepdim:
+        kept = [size for d, size in enumerate(shape) if dim is not None and d != at]
+    front = [len(wanted)] if many else []
+    if made._shape:
+        made = movedim(made, at, 0)
+    return reshape(made, front + kept)
+
+
+def _between(input: Tensor, dim: int, order: Any, ranks: Any, interpolation: str) -> Tensor:
+    """The elements of these ranks along dim, or what lies between two."""
+    below = np.floor(ranks) if interpolation != "nearest" else np.round(ranks)
+    if interpolation == "higher":
+        below = np.ceil(ranks)
+    low = np.take_along_axis(order, below.astype(np.int64), dim)
+    values = pick(_GATHER, input, dim, low if input._shape else low.reshape(()))
+    if interpolation not in ("linear", "midpoint"):
+        return values
+    high = np.take_along_axis(order, np.ceil(ranks).astype(np.int64), dim)
+    weight = ranks - below if interpolation == "linear" else np.full_like(ranks, 0.5)
+    above = pick(_GATHER, input, dim, high if input._shape else high.reshape(()))
+    return values.lerp(above, _core.nodes(weight if input._shape else weight.reshape(())))
+
+
+def quantile(
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    out: Tensor | None = None,
+) -> Tensor:
+    """Below which a share q of the elements lies, of all or along a dimension (torch.quantile).
+
+    Args:
+        input: a float tensor.
+        q: a number from 0 to 1, or a tensor of several, which become the first dimension.
+        interpolation: between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+
+    Raises:
+        RuntimeError: input is empty or of integers, or q is out of range.
+    """
+    if out is not None:
+        return write_out(out, quantile, input, q, dim, keepdim, interpolation=interpolation)
+    return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
+
+
+def nanquantile(
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+    out: Tensor | None = None,
+) -> Tensor:
+    """quantile, of the elements that are not NaN (torch.nanquantile)."""
+    if out is not None:
+        return write_out(out, nanquantile, input, q, dim, keepdim, interpolation=interpolation)
+    return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
+
+
+# ---- sets and counts -----------------------------------------------------------------------------
+
+
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different elements, in order; with dim, the different slices (torch.unique).
+
+    Args:
+        return_inverse: also where each element of input is among them.
+        return_counts: also how often each occurs.
+
+    Returns:
+        a tensor, or a tuple of those asked for. No gradient goes through.
+    """
+    array = array_of(input)
+    found = np.unique(
+        array if array.ndim or dim is None else array.reshape(1),
+        return_inverse=True,
+        return_counts=True,
+        axis=dim,
+        equal_nan=False,
+    )
+    values, inverse, counts = found
+    inverse = inverse.reshape(array.shape if dim is None else -1)
+    return _asked(values, inverse, counts, return_inverse, return_counts)
+
+
+def _asked(values: Any, inverse: Any, counts: Any, with_inverse: bool, with_counts: bool) -> Any:
+    made = [_core.wrap(values)]
+    if with_inverse:
+        made.append(_core.wrap(np.asarray(inverse, np.int64)))
+    if with_counts:
+        made.append(_core.wrap(np.asarray(counts, np.int64)))
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+def unique_consecutive(
+    input: Tensor,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The elements (with dim, the slices) that differ from the one before (torch.unique_consecutive).
+
+    See unique.
+    """
+    array = array_of(input)
+    rows = array.reshape(-1) if dim is None else np.moveaxis(array, dim, 0)
+    n = len(rows)
+    starts = np.ones(n, np.bool_)
+    starts[1:] = (rows[1:] != rows[:-1]).reshape(builtins.max(n - 1, 0), -1).any(1)
+    values = rows[starts]
+    inverse = np.cumsum(starts) - 1
+    counts = np.diff(np.append(np.flatnonzero(starts), n))
+    if dim is None:
+        inverse = inverse.reshape(array.shape)
+    else:
+        values = np.moveaxis(values, 0, dim)
+    return _asked(values, inverse, counts, return_inverse, return_counts)
+
+
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, 2, ... occurs, int64; or the sum of its weights (torch.bincount).
+
+    Args:
+        input: 1-d, integers that are not negative.
+        weights: of input's shape; the result is float64, or float32 for float32.
+        minlength: how many counts there are at least.
+
+    Raises:
+        RuntimeError: input has another shape or holds floats or negative numbers.
+    """
+    array = array_of(input)
+    if array.dtype.kind == "f":
+        raise NotImplementedError(
+            f"\"bincount_cpu\" not implemented for '{type_name(dtype_of(input))}'"
+        )
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if array.ndim != 1 or (array.size and array.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    given = None if weights is None else array_of(weights)
+    if given is not None and given.shape != array.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    counts = np.bincount(array, given, minlength)
+    if given is None:
+        return _core.wrap(counts.astype(np.int64))
+    return _core.wrap(counts.astype(np.float32 if given.dtype == np.float32 else np.float64))
+
+
+def _edges(array: Any, bins: int, low: float, high: float, name: str) -> tuple[float, float]:
+    if low == high and array.size:
+        low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
+    if low > high:
+        raise RuntimeError(f"{name}: max must be larger than min")
+    return (low - 1, high + 1) if low == high else (low, high)
+
+
+def histc(
+    input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None
+) -> Tensor:
+    """How many elements lie in each of `bins` equal bins from min to max, in input's dtype (torch.histc).
+
+    Args:
+        min, max: both 0: input's smallest and largest element. What lies outside is not counted.
+
+    Raises:
+        RuntimeError: bins is not positive, or min above max.
+    """
+    if not input._h:
+        raise NotImplementedError(
+            f"\"histogram_cpu\" not implemented for '{type_name(dtype_of(input))}'"
+        )
+    if bins <= 0:
+        raise RuntimeError("bins must be > 0")
+    array = array_of(input).reshape(-1)
+    edges = _edges(array, bins, min, max, "torch.histc")
+    counts, _ = np.histogram(array, bins, edges)
+    return _core.view_as_result(_core.wrap(counts.astype(array.dtype)), out)
+
+
+def histogram(
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+    out: Any = None,
+) -> return_types.histogram:
+    """How many elements lie in each bin, and the bins' edges (torch.histogram).
+
+    Args:
+        input: a float tensor, of any shape.
+        bins: how many equal ones, or a 1-d tensor of edges.
+        range: (low, high) of equal bins; else input's smallest and largest element.
+        weight: what each element counts for, of input's shape.
+        density: whether the histogram's area becomes 1.
+
+    Returns:
+        (hist, bin_edges), in input's dtype.
+    """
+    array = array_of(input)
+    if isinstance(bins, Handle):
+        edges = array_of(bins)
+    else:
+        low, high = range if range is not None else (0.0, 0.0)
+        low, high = _edges(array, bins, low, high, "histogram")
+        edges = np.linspace(low, high, bins + 1).astype(array.dtype)
+    weights = None if weight is None else array_of(weight).reshape(-1)
+    hist, _ = np.histogram(array.reshape(-1), edges, weights=weights, density=density)
+    made = _core.wrap(hist.astype(array.dtype)), _core.wrap(edges.astype(array.dtype))
+    return _results(return_types.histogram, made, out)  # type: ignore[no-any-return]
+
+
+# ---- searching -----------------------------------------------------------------------------------
+
+
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Where along the last dimension input's elements would go to keep the order (torch.searchsorted).
+
+    Args:
+        sorted_sequence: 1-d, or of input's shape but for the last dimension.
+        input: a tensor or a number.
+        right, side: before ("left", the default) or behind ("right") equal elements.
+        sorter: what sorts the sequence, where it is not sorted.
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+    """
+    sequence = array_of(sorted_sequence)
+    values = array_of(input) if isinstance(input, Handle) else np.asarray(input)
+    if side is not None and right and side != "right":
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, "
+            f"got side of {side} while right was True"
+        )
+    to = "right" if right or side == "right" else "left"
+    if sorter is not None:
+        sequence = np.take_along_axis(sequence, array_of(sorter), -1)
+    kind = np.int32 if out_int32 else np.int64
+    if sequence.ndim == 1:
+        made = np.searchsorted(sequence, values, to)
+    elif sequence.shape[:-1] != values.shape[:-1]:
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            "dimensions of boundaries tensor and input value tensor must match, but we got "
+            f"boundaries tensor {list(sequence.shape)} and input value tensor {list(values.shape)}"
+        )
+    else:
+        made = np.empty(values.shape, kind)
+        for at in np.ndindex(values.shape[:-1]):
+            made[at] = np.searchsorted(sequence[at], values[at], to)
+    return _core.view_as_result(_core.wrap(np.asarray(made, kind)), out)
+
+
+def bucketize(
+    input: Any,
+    boundaries: Tensor,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Which of the intervals between 1-d boundaries each element of input lies in (torch.bucketize)."""
+    if len(boundaries._shape) != 1:
+        raise RuntimeError(
+            f"bucketize(): boundaries tensor must be 1 dimension, but got dim({len(boundaries._shape)})"
+        )
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
+    """Where the elements are that are not 0 (torch.nonzero).
+
+    Returns:
+        int64: a row for each; as_tuple: a 1-d tensor for each dimension instead, which indexes input.
+    """
+    array = array_of(input)
+    if as_tuple:
+        return tuple([_core.wrap(i) for i in np.nonzero(np.atleast_1d(array))])
+    return _core.view_as_result(argwhere(input), out)
+
+
+def argwhere(input: Tensor) -> Tensor:
+    """nonzero, without as_tuple (torch.argwhere)."""
+    array = array_of(input)
+    found = np.argwhere(array) if array.ndim else np.empty((int(bool(array)), 0), np.int64)
+    return _core.wrap(np.ascontiguousarray(found))
