@@ -18,6 +18,7 @@ from rnn._c import COMPOSE, E, Handle, adopt, check, fail, ffi, lib, op
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.elementwise import write_out
+from rnn.ops.reduce import mean
 from rnn.ops.shape import movedim, reshape
 
 if TYPE_CHECKING:
@@ -240,9 +241,12 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Any:
         return _picked(getattr(return_types, name), number, input, dim, index, keepdim, out)
     flat = array_of(input).reshape(-1)
     if not flat.size:
-        value = flat.dtype.type(math.nan if flat.dtype.kind == "f" else np.iinfo(flat.dtype).min)
-    else:
-        value = flat[_median_places(flat, 0, ignore_nan)[0]]
+        return (
+            mean(input)
+            if input._h
+            else _core.wrap(np.asarray(np.iinfo(flat.dtype).min, flat.dtype))
+        )
+    value = flat[_median_places(flat, 0, ignore_nan)[0]]
     if not input._h:
         return _core.wrap(np.asarray(value))
     number = _NANMEDIAN if ignore_nan else _MEDIAN
