@@ -1,49 +1,15 @@
-/* backward.c: the topological sort and the walk back through it.
- *
- * A pass first sorts the spans that its roots reach (depth first, operands in order, no recursion), then runs one kernel
- * a span in reverse, each adding to its operands' gradients. It does both in slices, so that Python can handle signals
- * between them, and hands hooks and autograd.Functions to Python. Passes of two threads take turns.
+/* backward.c: the walk back through the order that sort.c makes: one kernel a span, each adding to its operands'
+ * gradients, in slices, so that Python can handle signals between them. Hooks and autograd.Functions are handed to Python.
  *
  * What it is not: it knows no derivative. */
-#include "internal.h"
+#include "pass.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { RETAIN_GRAPH = 1, KEEP_LEAVES = 2 };
-enum { SORTING, SEEDING, RUNNING, DONE };
-
-typedef struct {
-    uint32_t span;
-    int32_t next; /* the operand to visit next */
-} frame;
-
-typedef struct {
-    uint32_t span;
-    bool had;
-    rnn_block *block;
-    double value;
-} stashed;
-
-typedef struct {
-    rnn_view view;
-    rnn_block *grad; /* contiguous, of the view's shape; NULL: ones */
-} root;
-
-struct rnn_pass {
-    int flags, phase;
-    bool locked, resumed; /* resumed: Python has had its turn at this span */
-    uint32_t *order;
-    int64_t count, capacity, pinned, at;
-    frame *stack;
-    int64_t depth, stack_capacity;
-    stashed *stash; /* gradients put aside: of leaves under KEEP_LEAVES, and of spans that add up over passes */
-    int64_t stash_count, stash_capacity;
-    root *roots;
-    int64_t root_count, root_capacity, root_at;
-    rnn_owner *key;
-};
+enum { FRESH, HOOKED, COMPUTED, ADDED };                          /* how far the span at the head is */
+enum { ASK_HOOKS = 2, ASK_FUNCTION = 3, ASK_POST_ACCUMULATE = 4 }; /* what rnn_backward_step asks of Python */
 
 static int64_t now(void) {
     struct timespec t;
@@ -51,152 +17,79 @@ static int64_t now(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool grow(rnn_engine *e, void **array, int64_t *capacity, int64_t count, size_t item) {
-    if (count < *capacity) return true;
-    int64_t larger = *capacity ? *capacity * 2 : 64;
-    void *moved = rnn_allocation_fails(e) ? NULL : realloc(*array, (size_t)larger * item);
-    if (!moved) return false;
-    *array = moved;
-    *capacity = larger;
-    return true;
-}
-#define GROW(e, array, capacity, count) grow(e, (void **)&(array), &(capacity), count, sizeof *(array))
-
-static int no_memory(rnn_engine *e) { return rnn_fail(e, RNN_EMEMORY, "backward: no memory to sort the graph"); }
+static int no_memory(rnn_engine *e) { return rnn_fail(e, RNN_EMEMORY, "backward: no memory for the record of a pass"); }
 
 /* ---- beginning ------------------------------------------------------------------------------------ */
 
-rnn_pass *rnn_pass_new(rnn_engine *e, int flags) {
-    rnn_pass *p = rnn_malloc(e, sizeof *p);
-    if (!p) {
-        no_memory(e);
-        return NULL;
-    }
-    memset(p, 0, sizeof *p);
-    p->flags = flags;
-    return p;
-}
-
-/* The root is pinned until the end of the pass. */
-int rnn_pass_root(rnn_engine *e, rnn_pass *p, const rnn_view *view, const rnn_view *grad) {
-    if (!view->needs_grad)
+static int add_root(rnn_engine *e, rnn_pass *p, rnn_ref ref, rnn_ref grad_ref) {
+    rnn_view view, grad;
+    int failed = rnn_view_of(e, ref, &view);
+    if (!failed && grad_ref > 0) failed = rnn_view_of(e, grad_ref, &grad);
+    if (failed) return failed;
+    if (!view.needs_grad)
         return rnn_fail(e, RNN_ERUNTIME, "element %lld of tensors does not require grad and does not have a grad_fn",
                         (long long)p->root_count);
     rnn_block *block = NULL;
-    if (!GROW(e, p->roots, p->root_capacity, p->root_count)) return no_memory(e);
-    if (grad) {
-        block = rnn_block_new(e, "backward", rnn_numel(grad->ndim, grad->shape), grad->dtype);
+    if (grad_ref > 0) {
+        block = rnn_block_new(e, "backward", rnn_numel(grad.ndim, grad.shape), grad.dtype);
         if (!block) return RNN_EMEMORY;
-        rnn_pack_view(e, grad, block->data);
+        failed = rnn_pack_view(e, &grad, block->data);
     }
-    p->roots[p->root_count++] = (root){*view, block};
+    p->roots[p->root_count++] = (rnn_root){view, block};
     rnn_lock(e);
-    rnn_span_ref(e, view->span);
+    rnn_span_ref(e, view.span);
     rnn_unlock(e);
-    return 0;
+    return failed;
 }
 
-rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int flags) {
-    rnn_pass *p = rnn_pass_new(e, flags);
+static void add_input(rnn_engine *e, rnn_pass *p, rnn_ref ref) {
+    const uint32_t id = rnn_span_of(ref);
+    p->inputs[p->input_count++] = id;
+    rnn_lock(e);
+    rnn_span_ref(e, id);
+    rnn_unlock(e);
+}
+
+rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int input_count,
+                             const rnn_ref *inputs, int flags) {
+    rnn_pass *p = rnn_malloc(e, sizeof *p);
     int failed = 0;
-    for (int i = 0; p && i < count && !failed; i++) {
-        rnn_view v, g;
-        failed = rnn_view_of(e, roots[i], &v);
-        const bool given = grads && grads[i] > 0;
-        if (!failed && given) failed = rnn_view_of(e, grads[i], &g);
-        if (!failed) failed = rnn_pass_root(e, p, &v, given ? &g : NULL);
+    if (p) {
+        memset(p, 0, sizeof *p);
+        p->flags = flags;
+        p->roots = rnn_malloc(e, (size_t)count * sizeof *p->roots);
+        p->inputs = rnn_malloc(e, (size_t)input_count * sizeof *p->inputs);
     }
+    if (!p || !p->roots || !p->inputs) failed = no_memory(e);
+    for (int i = 0; i < count && !failed; i++) failed = add_root(e, p, roots[i], grads ? grads[i] : 0);
+    for (int i = 0; i < input_count && !failed; i++) add_input(e, p, inputs[i]);
     if (!failed) return p;
     rnn_backward_end(e, p);
     return NULL;
 }
 
-/* ---- sorting -------------------------------------------------------------------------------------- */
-
-/* -1: this operand takes no gradient. */
-static int64_t visit_operand(rnn_engine *e, const rnn_span *s, int k) {
-    if (!(s->flags & RNN_S_SCALAR) && !s->ext->in[k].needs_grad) return -1;
-    uint32_t o = rnn_span_operand(s, k);
-    return rnn_at(e, o)->flags & RNN_S_NEEDS_GRAD ? (int64_t)o : -1;
-}
-
-static int push(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    rnn_span *s = rnn_at(e, id);
-    if (s->mark) return 0;
-    if (s->flags & RNN_S_PASSED && !(s->flags & RNN_S_LEAF))
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "Trying to backward through the graph a second time: the graph behind %s was freed by an "
-                        "earlier backward(). Specify retain_graph=True there if you need to backward through the "
-                        "graph a second time.", rnn_ops[s->op].torch_name);
-    if (!GROW(e, p->stack, p->stack_capacity, p->depth)) return no_memory(e);
-    s->mark = 1;
-    p->stack[p->depth++] = (frame){id, 0};
-    return 0;
-}
-
-static int sort_some(rnn_engine *e, rnn_pass *p, int64_t steps) {
-    for (; p->depth && steps > 0; steps--) {
-        frame *f = &p->stack[p->depth - 1];
-        const rnn_span *s = rnn_at(e, f->span);
-        if (f->next < rnn_span_operands(s)) {
-            int64_t operand = visit_operand(e, s, f->next++);
-            int failed = operand < 0 ? 0 : push(e, p, (uint32_t)operand);
-            if (failed) return failed;
-            continue;
-        }
-        if (!GROW(e, p->order, p->capacity, p->count)) return no_memory(e);
-        p->order[p->count++] = f->span;
-        p->depth--;
-    }
-    return 0;
-}
-
-/* Puts a gradient aside: a fresh one grows in its place. */
-static int put_aside(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    rnn_span *s = rnn_at(e, id);
-    if (!GROW(e, p->stash, p->stash_capacity, p->stash_count)) return no_memory(e);
-    stashed *to = &p->stash[p->stash_count++];
-    const bool had = s->flags & RNN_S_HAS_GRAD, scalar = s->flags & RNN_S_SCALAR;
-    *to = (stashed){id, had, had && !scalar ? s->ext->grad : NULL, had ? rnn_node_grad(e, id, 0) : 0};
-    if (!scalar) s->ext->grad = NULL;
-    s->flags &= (uint8_t)~RNN_S_HAS_GRAD;
-    return 0;
-}
-
-/* Spans found since the last slice: pinned, and their gradients of earlier passes cleared or put aside. */
-static int pin_found(rnn_engine *e, rnn_pass *p) {
+/* Inputs are marked; where nothing shall change (autograd.grad), their own gradients are put aside. */
+static int begin_inputs(rnn_engine *e, rnn_pass *p) {
     int failed = 0;
-    rnn_lock(e);
-    for (; p->pinned < p->count && !failed; p->pinned++) {
-        uint32_t id = p->order[p->pinned];
-        rnn_span *s = rnn_at(e, id);
-        rnn_span_ref(e, id);
-        const bool leaf = s->flags & RNN_S_LEAF, adds = leaf ? s->flags & RNN_S_HOOK : s->flags & RNN_S_RETAIN;
-        if ((leaf && p->flags & KEEP_LEAVES) || (adds && s->flags & RNN_S_HAS_GRAD)) failed = put_aside(e, p, id);
-        else if (!leaf) rnn_span_clear_grad(e, id);
+    for (int64_t i = 0; i < p->input_count && !failed; i++) {
+        rnn_span *s = rnn_at(e, p->inputs[i]);
+        if (s->state & RNN_G_TARGET) continue;
+        if (p->flags & RNN_KEEP) failed = rnn_stash_put(e, p, p->inputs[i], false);
+        if (!failed) s->state |= RNN_G_TARGET;
     }
-    rnn_unlock(e);
     return failed;
 }
 
-static int sort_slice(rnn_engine *e, rnn_pass *p) {
-    int failed = 0;
-    if (!p->depth && p->root_at < p->root_count) failed = push(e, p, p->roots[p->root_at++].view.span);
-    if (!failed) failed = sort_some(e, p, 1 << 16);
-    int pinned = pin_found(e, p);
-    if (failed || pinned) return failed ? failed : pinned;
-    if (p->depth || p->root_at < p->root_count) return 0;
-    for (int64_t i = 0; i < p->count; i++) rnn_at(e, p->order[i])->mark = 0;
-    p->phase = SEEDING;
-    return 0;
+static void end_inputs(rnn_engine *e, rnn_pass *p) {
+    for (int64_t i = 0; i < p->input_count; i++) rnn_at(e, p->inputs[i])->state &= (uint8_t)~RNN_G_TARGET;
 }
 
 /* ---- seeding --------------------------------------------------------------------------------------- */
 
-static int seed(rnn_engine *e, const root *r) {
+static int seed(rnn_engine *e, const rnn_root *r) {
     const rnn_view *v = &r->view;
     rnn_span *s = rnn_at(e, v->span);
-    int failed = s->flags & RNN_S_HAS_GRAD ? 0 : rnn_span_grad_begin(e, v->span, true);
+    int failed = rnn_span_has_grad(s) ? 0 : rnn_span_grad_begin(e, v->span, true);
     if (failed) return failed;
     const double one64 = 1;
     const float one32 = 1;
@@ -209,17 +102,24 @@ static int seed(rnn_engine *e, const root *r) {
     return rnn_accumulate(e, &job);
 }
 
+static int seed_roots(rnn_engine *e, rnn_pass *p) {
+    int failed = 0;
+    for (int64_t i = 0; i < p->root_count && !failed; i++)
+        if (!(rnn_at(e, p->roots[i].view.span)->state & RNN_G_SKIP)) failed = seed(e, &p->roots[i]);
+    return failed;
+}
+
 /* ---- running ---------------------------------------------------------------------------------------- */
 
 static int overwritten(rnn_engine *e, uint32_t id, uint32_t what) {
     char text[256] = "";
     const rnn_span *s = rnn_at(e, what);
-    if (!(s->flags & RNN_S_SCALAR)) rnn_shape_text(s->ext->ndim, s->ext->shape, text, sizeof text);
+    rnn_shape_text(s->ext->ndim, s->ext->shape, text, sizeof text);
     return rnn_fail(e, RNN_ERUNTIME,
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    "%s needs a value of %s%s that was overwritten after it was used",
-                    rnn_ops[rnn_at(e, id)->op].torch_name,
-                    s->flags & RNN_S_LEAF ? "a leaf tensor of shape " : rnn_ops[s->op].torch_name, text);
+                    "[rnn.%sTensor %s], %s%s, was overwritten after %s had used it",
+                    s->dtype == RNN_F64 ? "Double" : "Float", text, what == id ? "the output of " : "",
+                    s->flags & RNN_S_LEAF ? "a leaf" : rnn_ops[s->op].torch_name, rnn_ops[rnn_at(e, id)->op].torch_name);
 }
 
 /* Refuses where a value that the kernel needs was written after the span was made. */
@@ -235,207 +135,134 @@ static int check_versions(rnn_engine *e, uint32_t id) {
     return 0;
 }
 
-/* A Value's operation: the same formulas as the loops, on one element. */
-static int scalar_backward(rnn_engine *e, uint32_t id) {
+static int run_kernel(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
-    const int count = rnn_span_operands(s), wide = s->dtype;
-    double v[2] = {0, 0}, p[4] = {s->flags & RNN_S_PARAM ? s->param : 1, 0, 0, 0};
-    for (int k = 0; k < count; k++) v[k] = rnn_node_value(e, s->in[k].span, s->in[k].offset);
-    const double z = rnn_node_value(e, id, 0), dz = rnn_node_grad(e, id, 0);
-    for (int k = 0; k < count; k++) {
-        if (!(rnn_at(e, s->in[k].span)->flags & RNN_S_NEEDS_GRAD)) continue;
-        double d;
-        if (wide) {
-            rnn_kernels_base.backward[1][k][s->op](1, &v[0], &v[1], &z, &dz, &d, p);
-        } else {
-            const float a = (float)v[0], b = (float)v[1], zf = (float)z, dzf = (float)dz;
-            float df;
-            rnn_kernels_base.backward[0][k][s->op](1, &a, &b, &zf, &dzf, &df, p);
-            d = df;
-        }
-        int failed = rnn_node_add_grad(e, s->in[k].span, s->in[k].offset, d);
-        if (failed) return failed;
-    }
-    return 0;
-}
-
-static stashed *find_stash(rnn_pass *p, uint32_t id) {
-    for (int64_t i = 0; i < p->stash_count; i++)
-        if (p->stash[i].span == id) return &p->stash[i];
-    return NULL;
-}
-
-/* What was put aside joins what this pass found. */
-static int add_stash(rnn_engine *e, stashed *from) {
-    rnn_span *s = rnn_at(e, from->span);
-    if (s->flags & RNN_S_SCALAR) return rnn_node_add_grad(e, from->span, 0, from->value);
-    if (!from->block) return 0;
-    if (s->flags & RNN_S_HAS_GRAD) {
-        e->k->add_scaled[s->dtype](s->ext->n, from->block->data, s->ext->grad->data, 1);
-        rnn_lock(e);
-        rnn_block_unref(e, s->ext->grad);
-        rnn_unlock(e);
-    }
-    s->ext->grad = from->block;
-    s->flags |= RNN_S_HAS_GRAD;
-    from->block = NULL;
-    return 0;
-}
-
-/* The span at the head of the pass. 2: Python's turn, then again. */
-static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    rnn_span *s = rnn_at(e, id);
-    int failed = 0;
-    const bool has = s->flags & RNN_S_HAS_GRAD;
-    if (has && s->flags & RNN_S_HOOK && !p->resumed) {
-        p->key = s->ext->hooks;
-        return 2;
-    }
-    if (has && s->op == RNN_OP_CUSTOM && !(s->flags & RNN_S_LEAF)) {
-        if (p->key != s->ext->function) {
-            p->key = s->ext->function;
-            return 2;
-        }
-    } else if (has && !(s->flags & RNN_S_LEAF)) {
-        failed = check_versions(e, id);
-        if (!failed) failed = s->flags & RNN_S_SCALAR ? scalar_backward(e, id) : rnn_ops[s->op].backward(e, id);
-    }
+    if (s->flags & RNN_S_PASSED)
+        return rnn_fail(e, RNN_ERUNTIME, "backward: a pass within this one has freed the graph behind %s",
+                        rnn_ops[s->op].torch_name);
+    int failed = check_versions(e, id);
     if (failed) return failed;
-    if (s->flags & (RNN_S_RETAIN | RNN_S_HOOK) && !(p->flags & KEEP_LEAVES && s->flags & RNN_S_LEAF)) {
-        stashed *aside = find_stash(p, id);
-        if (aside) failed = add_stash(e, aside);
+    return s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
+}
+
+/* The span at the head of the pass, as far as it goes without Python: what to ask of Python, then call again. */
+static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    const bool leaf = s->flags & RNN_S_LEAF, hooks = s->flags & RNN_S_HOOK;
+    int failed = 0;
+    if (!rnn_span_has_grad(s)) return rnn_stash_add(e, p, id);
+    if (p->stage == FRESH) {
+        p->stage = HOOKED;
+        if (hooks) {
+            p->key = s->ext->hooks;
+            return ASK_HOOKS;
+        }
+    }
+    if (p->stage == HOOKED) {
+        p->stage = COMPUTED;
+        if (hooks) failed = rnn_span_grad_own(e, id);
+        if (!failed && !leaf && s->op == RNN_OP_CUSTOM && !(s->flags & RNN_S_PASSED)) {
+            p->key = s->ext->function;
+            return ASK_FUNCTION;
+        }
+        if (!failed && !leaf) failed = run_kernel(e, id);
+    }
+    if (!failed && p->stage == COMPUTED) {
+        p->stage = ADDED;
+        failed = rnn_stash_add(e, p, id);
+        if (!failed && leaf && hooks && !(p->flags & RNN_KEEP)) {
+            p->key = s->ext->hooks;
+            return ASK_POST_ACCUMULATE;
+        }
     }
     return failed;
 }
 
-/* The span is behind the pass. */
-static void leave_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    p->resumed = false;
-    p->key = NULL;
-    rnn_lock(e);
-    if (!(p->flags & RETAIN_GRAPH)) rnn_span_pass(e, id);
-    rnn_span_unref(e, id);
-    rnn_unlock(e);
-}
-
 static int run_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
     int64_t work = 0;
-    for (; p->at > 0; p->at--) {
-        uint32_t id = p->order[p->at - 1];
+    for (uint32_t id; (id = rnn_pass_head(p));) {
+        const rnn_span *s = rnn_at(e, id);
         if (work > (1 << 14)) {
             if (now() > until) return 1;
             work = 0;
         }
-        work += 32 + rnn_span_size(rnn_at(e, id));
-        int code = run_span(e, p, id);
-        if (code == 2) p->resumed = true;
+        work += 32 + rnn_span_size(s);
+        int code = s->state & RNN_G_SKIP ? 0 : run_span(e, p, id);
         if (code) return code;
-        leave_span(e, p, id);
+        rnn_pass_leave(e, p);
     }
-    p->phase = DONE;
+    p->phase = RNN_DONE;
+    return 0;
+}
+
+/* Takes the turn; a pass of this thread that is under way makes room. 1: somebody else has it. */
+static int enter(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
+    if (!rnn_turn_take(e, nanoseconds)) return 1;
+    p->entered = true;
+    p->outer = e->running;
+    e->running = p;
+    return p->outer ? rnn_pass_suspend(e, p->outer) : 0;
+}
+
+static int sort_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
+    int code;
+    do code = rnn_pass_sort(e, p, 1 << 12);
+    while (code == 1 && now() <= until);
+    if (code) return code;
+    end_inputs(e, p);
+    p->stash_at = p->stash_count;
+    p->phase = RNN_SEEDING;
     return 0;
 }
 
 int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
     const int64_t until = now() + nanoseconds;
-    if (!p->locked) {
-        pthread_mutex_lock(&e->backward_lock);
-        p->locked = true;
+    int code = p->entered ? 0 : enter(e, p, nanoseconds);
+    if (code) return code;
+    rnn_pass_resume(e, p);
+    if (p->phase == RNN_BEGINNING) {
+        if ((code = begin_inputs(e, p))) return code;
+        p->phase = RNN_SORTING;
     }
-    while (p->phase == SORTING) {
-        int failed = sort_slice(e, p);
-        if (failed) return failed;
-        if (now() > until) return 1;
+    if (p->phase == RNN_SORTING && (code = sort_slice(e, p, until))) return code;
+    if (p->phase == RNN_SEEDING) {
+        if ((code = seed_roots(e, p))) return code;
+        p->phase = RNN_RUNNING;
     }
-    if (p->phase == SEEDING) {
-        for (int64_t i = 0; i < p->root_count; i++) {
-            int failed = seed(e, &p->roots[i]);
-            if (failed) return failed;
-        }
-        p->at = p->count;
-        p->phase = RUNNING;
-    }
-    return p->phase == RUNNING ? run_slice(e, p, until) : 0;
+    return p->phase == RNN_RUNNING ? run_slice(e, p, until) : 0;
 }
 
 int64_t rnn_pass_key(rnn_pass *p) { return p->key ? (int64_t)(intptr_t)p->key->object : 0; }
-uint32_t rnn_pass_span(rnn_pass *p) { return p->at > 0 ? p->order[p->at - 1] : 0; }
+uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }
 
 /* ---- ending ------------------------------------------------------------------------------------------ */
 
-/* Leaves' own gradients come back (autograd.grad), and what a failure left aside. */
-static void restore(rnn_engine *e, rnn_pass *p) {
-    for (int64_t i = 0; i < p->stash_count; i++) {
-        stashed *from = &p->stash[i];
-        rnn_span *s = rnn_at(e, from->span);
-        if (!(p->flags & KEEP_LEAVES)) {
-            if (from->block) add_stash(e, from);
-            continue;
-        }
-        rnn_lock(e);
-        rnn_span_clear_grad(e, from->span);
-        rnn_unlock(e);
-        if (s->flags & RNN_S_SCALAR) {
-            if (from->had) rnn_node_add_grad(e, from->span, 0, from->value);
-        } else if (from->block) {
-            s->ext->grad = from->block;
-            s->flags |= RNN_S_HAS_GRAD;
-        }
-    }
-}
-
-void rnn_backward_end(rnn_engine *e, rnn_pass *p) {
-    if (!p) return;
-    if (p->phase == SORTING) {
-        for (int64_t i = 0; i < p->count; i++) rnn_at(e, p->order[i])->mark = 0;
-        for (int64_t i = 0; i < p->depth; i++) rnn_at(e, p->stack[i].span)->mark = 0;
-        p->at = p->pinned;
-    } else if (p->phase == SEEDING) {
-        p->at = p->count;
-    }
-    restore(e, p);
+static void release(rnn_engine *e, rnn_pass *p) {
     rnn_lock(e);
-    for (int64_t i = 0; i < p->at; i++) rnn_span_unref(e, p->order[i]);
     for (int64_t i = 0; i < p->root_count; i++) {
         rnn_span_unref(e, p->roots[i].view.span);
         rnn_block_unref(e, p->roots[i].grad);
     }
+    for (int64_t i = 0; i < p->input_count; i++) rnn_span_unref(e, p->inputs[i]);
     rnn_unlock(e);
-    if (p->locked) pthread_mutex_unlock(&e->backward_lock);
-    free(p->order);
-    free(p->stack);
-    free(p->stash);
     free(p->roots);
+    free(p->inputs);
+    free(p->stash);
+    free(p->array);
     free(p);
 }
 
-/* ---- counting ------------------------------------------------------------------------------------------ */
-
-/* Nodes of all spans that the roots reach, constants included: the sort, with every operand visited. */
-int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots) {
-    rnn_pass p = {0};
-    int64_t nodes = 0;
-    int failed = 0;
-    pthread_mutex_lock(&e->backward_lock);
-    for (int i = 0; i < count && !failed; i++) {
-        if (!rnn_at(e, rnn_span_of(roots[i]))->mark) failed = push(e, &p, rnn_span_of(roots[i]));
-        while (p.depth && !failed) {
-            frame *f = &p.stack[p.depth - 1];
-            const rnn_span *s = rnn_at(e, f->span);
-            if (f->next < rnn_span_operands(s)) {
-                failed = push(e, &p, rnn_span_operand(s, f->next++));
-                continue;
-            }
-            if (!GROW(e, p.order, p.capacity, p.count)) failed = no_memory(e);
-            else p.order[p.count++] = f->span;
-            p.depth--;
-            nodes += rnn_span_size(s);
+void rnn_backward_end(rnn_engine *e, rnn_pass *p) {
+    if (!p) return;
+    if (p->entered) {
+        if (p->phase <= RNN_SORTING) {
+            end_inputs(e, p);
+            rnn_pass_unsort(e, p);
         }
+        rnn_pass_drop(e, p);
+        rnn_stash_restore(e, p);
+        e->running = p->outer;
+        rnn_turn_give(e);
     }
-    for (int64_t i = 0; i < p.count; i++) rnn_at(e, p.order[i])->mark = 0;
-    for (int64_t i = 0; i < p.depth; i++) rnn_at(e, p.stack[i].span)->mark = 0;
-    pthread_mutex_unlock(&e->backward_lock);
-    free(p.order);
-    free(p.stack);
-    return failed ? failed : nodes;
+    release(e, p);
 }

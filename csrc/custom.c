@@ -4,32 +4,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-rnn_ref rnn_custom(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data, int count,
-                   const rnn_ref *operands, int64_t function) {
+static bool shares(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands) {
+    bool shares = rnn_at(e, rnn_span_of(values))->flags & RNN_S_SCALAR || !rnn_is_contiguous(e, values);
+    for (int k = 0; k < count; k++) shares |= rnn_same_memory(e, values, operands[k]);
+    return shares;
+}
+
+static int prepare(rnn_engine *e, rnn_build *b, const rnn_view *v, bool copies) {
+    int64_t first = 0;
+    if (!copies) {
+        const rnn_ext *x = rnn_at(e, v->span)->ext;
+        first = x->data_offset + v->offset;
+        b->block = x->data;
+        rnn_lock(e);
+        b->block->refs++;
+        rnn_unlock(e);
+    }
+    int failed = rnn_build_begin(e, b);
+    if (failed) return failed;
+    b->ext->data_offset = first;
+    if (copies) failed = rnn_pack_view(e, v, b->out);
+    if (failed) rnn_build_abort(e, b);
+    return failed;
+}
+
+rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function) {
     rnn_owner *owner = rnn_malloc(e, sizeof *owner);
-    rnn_view *v = rnn_malloc(e, ((size_t)count + 1) * sizeof *v);
-    if (!owner || !v) {
+    rnn_view *in = rnn_malloc(e, (size_t)count * sizeof *in), v;
+    int failed = owner && in ? 0 : rnn_fail(e, RNN_EMEMORY, "custom: no memory for the record of a span");
+    for (int k = 0; k < count && !failed; k++) failed = rnn_view_of(e, operands[k], &in[k]);
+    if (!failed) failed = rnn_view_of(e, values, &v);
+    if (failed) {
         free(owner);
-        free(v);
-        return rnn_fail(e, RNN_EMEMORY, "custom: no memory for the record of a span");
+        free(in);
+        return failed;
     }
     *owner = (rnn_owner){(void *)(intptr_t)function, NULL};
-    rnn_build b = {.op = RNN_OP_CUSTOM, .dtype = dtype, .ndim = ndim, .count = count, .in = v, .function = owner};
-    int failed = 0;
-    for (int k = 0; k < count && !failed; k++) failed = rnn_view_of(e, operands[k], &v[k]);
-    if (failed || ndim < 0 || ndim > RNN_MAX_DIMS) {
-        rnn_build_abort(e, &b);
-        free(v);
-        return failed ? failed : rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions", RNN_MAX_DIMS);
-    }
-    if (ndim) memcpy(b.shape, shape, (size_t)ndim * sizeof(int64_t));
-    failed = rnn_build_begin(e, &b);
-    rnn_ref out = failed;
-    if (!failed) {
-        memcpy(b.out, data, (size_t)b.n * rnn_itemsize(dtype));
-        out = rnn_build_finish(e, &b);
-    }
-    free(v);
+    rnn_build b = {.op = RNN_OP_CUSTOM, .dtype = v.dtype, .ndim = v.ndim, .count = count, .in = in, .function = owner};
+    memcpy(b.shape, v.shape, sizeof b.shape);
+    failed = prepare(e, &b, &v, shares(e, values, count, operands));
+    rnn_ref out = failed ? failed : rnn_build_finish(e, &b);
+    free(in);
     return out;
 }
 

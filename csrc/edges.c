@@ -97,7 +97,7 @@ int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     out->operands = rnn_span_operands(s);
     out->requires_grad = s->flags & RNN_S_NEEDS_GRAD ? 1 : 0;
     out->is_leaf = s->flags & RNN_S_LEAF ? 1 : 0;
-    out->has_grad = s->flags & RNN_S_HAS_GRAD ? 1 : 0;
+    out->has_grad = rnn_span_has_grad(s);
     out->passed = s->flags & RNN_S_PASSED && !(s->flags & RNN_S_LEAF) ? 1 : 0;
     if (s->flags & RNN_S_SCALAR) {
         out->p[0] = s->flags & RNN_S_PARAM ? s->param : 0;
@@ -117,7 +117,7 @@ static rnn_ref look(rnn_engine *e, const rnn_view *v, int flags) {
     rnn_unlock(e);
     rnn_ref whole = rnn_tensor_wrap(e, v->span);
     if (whole < 0) return whole;
-    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(whole)->store, v->dtype, flags, RNN_V_NONE, v->offset, v->ndim,
+    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(whole)->store, v->dtype, flags, v->view_op, v->offset, v->ndim,
                                  v->shape, v->stride);
     rnn_release(e, whole);
     return out;

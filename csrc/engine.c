@@ -20,8 +20,11 @@ int rnn_fail(rnn_engine *e, int code, const char *format, ...) {
     va_start(args, format);
     vsnprintf(thread_state.message, sizeof thread_state.message, format, args);
     va_end(args);
+    thread_state.code = code;
     return code;
 }
+
+int rnn_failure(void) { return thread_state.code; }
 
 const char *rnn_message(rnn_engine *e) {
     (void)e;
@@ -63,13 +66,8 @@ static uint64_t machine_memory(void) {
 }
 
 static int init_locks(rnn_engine *e) {
-    pthread_mutexattr_t recursive;
     if (pthread_mutex_init(&e->lock, NULL) || pthread_mutex_init(&e->random_lock, NULL)) return -1;
-    if (pthread_mutexattr_init(&recursive)) return -1;
-    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    int failed = pthread_mutex_init(&e->backward_lock, &recursive);
-    pthread_mutexattr_destroy(&recursive);
-    return failed ? -1 : 0;
+    return rnn_turn_init(e) ? -1 : 0;
 }
 
 static void choose_kernels(rnn_engine *e) {
@@ -83,7 +81,6 @@ static rnn_engine *forked;
 
 static void before_fork(void) {
     if (!forked) return;
-    pthread_mutex_lock(&forked->backward_lock);
     pthread_mutex_lock(&forked->lock);
     pthread_mutex_lock(&forked->random_lock);
 }
@@ -92,12 +89,14 @@ static void after_fork_parent(void) {
     if (!forked) return;
     pthread_mutex_unlock(&forked->random_lock);
     pthread_mutex_unlock(&forked->lock);
-    pthread_mutex_unlock(&forked->backward_lock);
 }
 
 /* The child has one thread, this one, which took the locks: it may make them anew. */
 static void after_fork_child(void) {
-    if (forked) init_locks(forked);
+    if (!forked) return;
+    pthread_mutex_init(&forked->lock, NULL);
+    pthread_mutex_init(&forked->random_lock, NULL);
+    rnn_turn_after_fork(forked);
 }
 
 rnn_engine *rnn_new(void) {
@@ -180,6 +179,14 @@ int rnn_grad_mode(void) { return !thread_state.no_grad; }
 int rnn_set_grad_mode(int on) {
     int was = !thread_state.no_grad;
     thread_state.no_grad = !on;
+    return was;
+}
+
+int rnn_inference_mode(void) { return thread_state.inference; }
+
+int rnn_set_inference_mode(int on) {
+    int was = thread_state.inference;
+    thread_state.inference = on != 0;
     return was;
 }
 

@@ -1,6 +1,6 @@
 /* grads.c: gradients as memory: making it, adding to it, reading it, handing it to Python.
  * What it is not: it decides nothing about when a gradient flows; backward.c does. */
-#include "internal.h"
+#include "pass.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ double rnn_node_grad(rnn_engine *e, uint32_t span, int64_t node) {
 
 int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d) {
     rnn_span *s = rnn_at(e, span);
-    if (!(s->flags & RNN_S_HAS_GRAD)) {
+    if (!rnn_span_has_grad(s)) {
         int failed = rnn_span_grad_begin(e, span, true);
         if (failed) return failed;
     }
@@ -42,7 +42,7 @@ int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d) {
 
 int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value) {
     rnn_span *s = rnn_at(e, span);
-    if (!(s->flags & RNN_S_HAS_GRAD)) {
+    if (!rnn_span_has_grad(s)) {
         int failed = rnn_span_grad_begin(e, span, true);
         if (failed) return failed;
     }
@@ -55,11 +55,21 @@ int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value) 
 /* Drops the gradient. Under the lock. */
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
-    if (!(s->flags & RNN_S_HAS_GRAD)) return;
-    s->flags &= (uint8_t)~RNN_S_HAS_GRAD;
+    if (!rnn_span_has_grad(s)) return;
+    s->state &= (uint8_t)~RNN_G_HAS;
     if (s->flags & RNN_S_SCALAR) return;
     rnn_block_unref(e, s->ext->grad);
     s->ext->grad = NULL;
+}
+
+/* The block, whose reference it takes over, becomes the gradient; the old one is given back. */
+static void put_block(rnn_engine *e, rnn_span *s, rnn_block *block) {
+    rnn_lock(e);
+    rnn_block *old = s->ext->grad;
+    s->ext->grad = block;
+    s->state |= RNN_G_HAS;
+    rnn_block_unref(e, old);
+    rnn_unlock(e);
 }
 
 /* The span, which has no gradient, gets memory for one: zeros, or anything if the caller overwrites all of it. */
@@ -67,15 +77,87 @@ int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero) {
     rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_SCALAR) {
         e->grad[id] = 0; /* also 0.0f */
-    } else {
-        rnn_block *b = rnn_block_new(e, "gradient", s->ext->n, s->dtype);
-        if (!b) return RNN_EMEMORY;
-        if (zero) memset(b->data, 0, (size_t)s->ext->n * rnn_itemsize(s->dtype));
-        s->ext->grad = b;
+        s->state |= RNN_G_HAS;
+        return 0;
     }
-    s->flags |= RNN_S_HAS_GRAD;
+    rnn_block *b = rnn_block_new(e, "gradient", s->ext->n, s->dtype);
+    if (!b) return RNN_EMEMORY;
+    if (zero) memset(b->data, 0, (size_t)s->ext->n * rnn_itemsize(s->dtype));
+    put_block(e, s, b);
     return 0;
 }
+
+static int copy_grad(rnn_engine *e, rnn_span *s) {
+    rnn_block *b = rnn_block_new(e, "gradient", s->ext->n, s->dtype);
+    if (!b) return RNN_EMEMORY;
+    memcpy(b->data, s->ext->grad->data, (size_t)s->ext->n * rnn_itemsize(s->dtype));
+    put_block(e, s, b);
+    return 0;
+}
+
+/* Hooks may have kept the gradient that they were given; what is added from now on is not theirs. */
+int rnn_span_grad_own(rnn_engine *e, uint32_t id) {
+    rnn_span *s = rnn_at(e, id);
+    if (s->flags & RNN_S_SCALAR || !rnn_span_has_grad(s)) return 0;
+    rnn_lock(e);
+    const bool shared = s->ext->grad->refs > 1;
+    rnn_unlock(e);
+    return shared ? copy_grad(e, s) : 0;
+}
+
+/* ---- putting aside -------------------------------------------------------------------------------- */
+
+int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds) {
+    if (p->stash_count == p->stash_capacity) {
+        const int64_t larger = p->stash_capacity ? 2 * p->stash_capacity : 16;
+        void *moved = rnn_allocation_fails(e) ? NULL : realloc(p->stash, (size_t)larger * sizeof *p->stash);
+        if (!moved) return rnn_fail(e, RNN_EMEMORY, "backward: no memory to put a gradient aside");
+        p->stash = moved;
+        p->stash_capacity = larger;
+    }
+    rnn_span *s = rnn_at(e, id);
+    const bool had = rnn_span_has_grad(s), scalar = s->flags & RNN_S_SCALAR;
+    p->stash[p->stash_count++] = (rnn_stashed){id, adds, had, scalar, had && !scalar ? s->ext->grad : NULL,
+                                               had && scalar ? rnn_node_grad(e, id, 0) : 0};
+    if (!scalar) s->ext->grad = NULL;
+    s->state &= (uint8_t)~RNN_G_HAS;
+    return 0;
+}
+
+static void add_stashed(rnn_engine *e, rnn_stashed *from) {
+    rnn_span *s = rnn_at(e, from->span);
+    if (from->had && from->scalar) {
+        rnn_node_add_grad(e, from->span, 0, from->value);
+    } else if (from->had) {
+        if (rnn_span_has_grad(s)) e->k->add_scaled[s->dtype](s->ext->n, from->block->data, s->ext->grad->data, 1);
+        put_block(e, s, from->block);
+    }
+    from->span = 0;
+}
+
+/* Spans are put aside in the order of the search and left in the reverse order: so this is a stack. */
+int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    while (p->stash_at > 0 && !p->stash[p->stash_at - 1].adds) p->stash_at--;
+    if (!p->stash_at || p->stash[p->stash_at - 1].span != id) return 0;
+    add_stashed(e, &p->stash[--p->stash_at]);
+    return 0;
+}
+
+void rnn_stash_restore(rnn_engine *e, rnn_pass *p) {
+    while (p->stash_count > 0) {
+        rnn_stashed *from = &p->stash[--p->stash_count];
+        if (!from->span) continue;
+        if (!from->adds) {
+            rnn_lock(e);
+            rnn_span_clear_grad(e, from->span);
+            rnn_unlock(e);
+        }
+        add_stashed(e, from);
+    }
+    p->stash_at = 0;
+}
+
+/* ---- where a kernel adds --------------------------------------------------------------------------- */
 
 void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     const rnn_operand *o = &rnn_at(e, id)->ext->in[k];
@@ -83,6 +165,7 @@ void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     v->ndim = o->ndim;
     v->dtype = rnn_at(e, o->span)->dtype;
     v->needs_grad = o->needs_grad;
+    v->view_op = o->view_op;
     v->offset = o->offset;
     memcpy(v->shape, o->dims, (size_t)o->ndim * sizeof(int64_t));
     memcpy(v->stride, o->dims + o->ndim, (size_t)o->ndim * sizeof(int64_t));
@@ -93,10 +176,10 @@ void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
     rnn_operand_view(e, id, k, &t->v);
     rnn_span *s = rnn_at(e, t->v.span);
-    t->wanted = t->v.needs_grad && s->flags & RNN_S_NEEDS_GRAD;
+    t->wanted = t->v.needs_grad && s->flags & RNN_S_NEEDS_GRAD && !(s->state & RNN_G_SKIP);
     t->fresh = false;
     if (!t->wanted) return 0;
-    if (!(s->flags & RNN_S_HAS_GRAD)) {
+    if (!rnn_span_has_grad(s)) {
         t->fresh = n == rnn_span_size(s) && n == rnn_numel(t->v.ndim, t->v.shape) && !(s->flags & RNN_S_SCALAR) &&
                    rnn_view_is_injective(&t->v);
         int failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
@@ -127,7 +210,7 @@ static rnn_ref wrap_block(rnn_engine *e, rnn_block *block, rnn_tensor *t, int64_
 
 static rnn_ref grad_of(rnn_engine *e, uint32_t id, rnn_tensor *t) {
     rnn_span *s = rnn_at(e, id);
-    if (!(s->flags & RNN_S_HAS_GRAD)) return 0;
+    if (!rnn_span_has_grad(s)) return 0;
     if (s->flags & RNN_S_SCALAR) return rnn_full(e, s->dtype, 0, NULL, rnn_node_grad(e, id, 0));
     rnn_lock(e);
     rnn_block *b = s->ext->grad;
@@ -141,74 +224,89 @@ rnn_ref rnn_grad(rnn_engine *e, rnn_ref ref) {
     return t->flags & RNN_T_DETACHED ? 0 : grad_of(e, t->store->span, t);
 }
 
-/* Shares the memory of `grad` where the layouts agree, else copies. */
-int rnn_set_grad(rnn_engine *e, rnn_ref ref, rnn_ref grad) {
-    uint32_t id = rnn_span_of(ref);
-    rnn_span *s = rnn_at(e, id);
-    if (grad <= 0) {
-        rnn_lock(e);
-        rnn_span_clear_grad(e, id);
-        rnn_unlock(e);
-        return 0;
-    }
-    rnn_view g, t;
-    rnn_view_of(e, grad, &g);
-    rnn_view_of(e, ref, &t);
-    if (g.dtype != t.dtype) return RNN_EDTYPE;
-    if (g.ndim != t.ndim || memcmp(g.shape, t.shape, (size_t)t.ndim * sizeof(int64_t))) {
-        char a[256], b[256];
-        return rnn_fail(e, RNN_ERUNTIME, "assigned grad has data of a different size: %s, not %s",
-                        rnn_shape_text(g.ndim, g.shape, a, sizeof a), rnn_shape_text(t.ndim, t.shape, b, sizeof b));
-    }
-    rnn_span *gs = rnn_at(e, g.span);
-    bool share = !((s->flags | gs->flags) & RNN_S_SCALAR) && g.offset == 0 && t.offset == 0 &&
-                 rnn_view_is_contiguous(&g) && rnn_view_is_contiguous(&t) && gs->ext->data_offset == 0 &&
-                 rnn_numel(t.ndim, t.shape) == s->ext->n;
-    if (share) {
-        rnn_lock(e);
-        gs->ext->data->refs++;
-        rnn_block_unref(e, s->ext->grad);
-        s->ext->grad = gs->ext->data;
-        s->flags |= RNN_S_HAS_GRAD;
-        rnn_unlock(e);
-        return 0;
-    }
-    int failed = s->flags & RNN_S_HAS_GRAD ? 0 : rnn_span_grad_begin(e, id, true);
+/* Both must have one dtype and one shape. */
+static int same_kind(rnn_engine *e, const rnn_view *grad, const rnn_view *t) {
+    char a[256], b[256];
+    if (grad->dtype != t->dtype) return RNN_EDTYPE;
+    if (grad->ndim == t->ndim && !memcmp(grad->shape, t->shape, (size_t)t->ndim * sizeof(int64_t))) return 0;
+    return rnn_fail(e, RNN_ERUNTIME, "assigned grad has data of a different size: %s, not %s",
+                    rnn_shape_text(grad->ndim, grad->shape, a, sizeof a), rnn_shape_text(t->ndim, t->shape, b, sizeof b));
+}
+
+/* The gradient of the nodes that t sees gains (or becomes) g. */
+static int write_grad(rnn_engine *e, const rnn_view *t, const rnn_view *g, bool overwrite) {
+    int failed = rnn_span_has_grad(rnn_at(e, t->span)) ? 0 : rnn_span_grad_begin(e, t->span, true);
     if (failed) return failed;
-    rnn_accumulate_job job = {.ndim = t.ndim, .dtype = t.dtype, .src = rnn_view_data(e, &g), .scale = 1,
-                              .dst = (char *)rnn_span_grad(e, id) + t.offset * (int64_t)rnn_itemsize(t.dtype),
-                              .overwrite = true};
-    memcpy(job.shape, t.shape, sizeof job.shape);
-    memcpy(job.dst_stride, t.stride, sizeof job.dst_stride);
-    memcpy(job.src_stride, g.stride, sizeof job.src_stride);
+    rnn_accumulate_job job = {.ndim = t->ndim, .dtype = t->dtype, .src = rnn_view_data(e, g), .scale = 1,
+                              .dst = (char *)rnn_span_grad(e, t->span) + t->offset * (int64_t)rnn_itemsize(t->dtype),
+                              .overwrite = overwrite};
+    memcpy(job.shape, t->shape, sizeof job.shape);
+    memcpy(job.dst_stride, t->stride, sizeof job.dst_stride);
+    memcpy(job.src_stride, g->stride, sizeof job.src_stride);
     return rnn_accumulate(e, &job);
 }
 
-/* For Python's part of a pass: the gradient of a span that it looks at through `view` gains (or becomes) `grad`. */
+/* All of g's memory in the order of all of t's. */
+static bool same_layout(rnn_engine *e, const rnn_view *g, const rnn_view *t) {
+    const rnn_span *s = rnn_at(e, t->span), *gs = rnn_at(e, g->span);
+    return !((s->flags | gs->flags) & RNN_S_SCALAR) && g->offset == 0 && t->offset == 0 && gs->ext->data_offset == 0 &&
+           rnn_view_is_contiguous(g) && rnn_view_is_contiguous(t) && rnn_numel(t->ndim, t->shape) == s->ext->n;
+}
+
+static int set_grad(rnn_engine *e, rnn_ref ref, rnn_ref grad) {
+    rnn_view g, t;
+    int failed = rnn_view_of(e, ref, &t);
+    if (failed) return failed;
+    if (grad <= 0) {
+        rnn_lock(e);
+        rnn_span_clear_grad(e, t.span);
+        rnn_unlock(e);
+        return 0;
+    }
+    rnn_view_of(e, grad, &g);
+    if ((failed = same_kind(e, &g, &t))) return failed;
+    if (!same_layout(e, &g, &t)) return write_grad(e, &t, &g, true);
+    rnn_block *block = rnn_at(e, g.span)->ext->data;
+    rnn_lock(e);
+    block->refs++;
+    rnn_unlock(e);
+    put_block(e, rnn_at(e, t.span), block);
+    return 0;
+}
+
+/* Shares the memory of `grad` where the layouts agree, else copies. */
+int rnn_set_grad(rnn_engine *e, rnn_ref ref, rnn_ref grad) {
+    rnn_turn_take(e, -1);
+    int code = set_grad(e, ref, grad);
+    rnn_turn_give(e);
+    return code;
+}
+
+static int add_grad(rnn_engine *e, const rnn_view *t, const rnn_view *g, bool replace) {
+    rnn_span *s = rnn_at(e, t->span);
+    if (!t->needs_grad || s->state & RNN_G_SKIP) return 0;
+    int failed = same_kind(e, g, t);
+    if (!failed && replace && rnn_span_has_grad(s)) failed = rnn_span_grad_own(e, t->span);
+    return failed ? failed : write_grad(e, t, g, replace);
+}
+
+/* For Python's part of a pass: the gradient of the nodes that `view` sees gains (or becomes) `grad`. */
 int rnn_add_grad(rnn_engine *e, rnn_ref view, rnn_ref grad, int replace) {
     rnn_view t, g;
-    rnn_view_of(e, view, &t);
-    rnn_view_of(e, grad, &g);
-    rnn_span *s = rnn_at(e, t.span);
-    if (!t.needs_grad) return 0;
-    if (g.dtype != t.dtype) return RNN_EDTYPE;
-    if (g.ndim != t.ndim || memcmp(g.shape, t.shape, (size_t)t.ndim * sizeof(int64_t))) {
-        char a[256], b[256];
-        return rnn_fail(e, RNN_ERUNTIME, "a gradient of shape %s was given for a tensor of shape %s",
-                        rnn_shape_text(g.ndim, g.shape, a, sizeof a), rnn_shape_text(t.ndim, t.shape, b, sizeof b));
-    }
-    int failed = s->flags & RNN_S_HAS_GRAD ? 0 : rnn_span_grad_begin(e, t.span, true);
-    if (failed) return failed;
-    rnn_accumulate_job job = {.ndim = t.ndim, .dtype = t.dtype, .src = rnn_view_data(e, &g), .scale = 1,
-                              .dst = (char *)rnn_span_grad(e, t.span) + t.offset * (int64_t)rnn_itemsize(t.dtype),
-                              .overwrite = replace != 0};
-    memcpy(job.shape, t.shape, sizeof job.shape);
-    memcpy(job.dst_stride, t.stride, sizeof job.dst_stride);
-    memcpy(job.src_stride, g.stride, sizeof job.src_stride);
-    return rnn_accumulate(e, &job);
+    if (rnn_view_of(e, view, &t) || rnn_view_of(e, grad, &g)) return RNN_ETYPE;
+    rnn_turn_take(e, -1);
+    int code = add_grad(e, &t, &g, replace != 0);
+    rnn_turn_give(e);
+    return code;
 }
 
 /* ---- leaves ------------------------------------------------------------------------------------------ */
+
+static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
+    rnn_lock(e);
+    s->flags |= (uint8_t)flag;
+    rnn_unlock(e);
+}
 
 /* A view becomes a leaf of its own: new nodes over the same memory, in the order of that memory. */
 static int own_nodes(rnn_engine *e, rnn_tensor *t) {
@@ -261,7 +359,7 @@ int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
         return 0;
     }
     int failed = own_nodes(e, t);
-    if (!failed) rnn_at(e, t->store->span)->flags |= RNN_S_NEEDS_GRAD;
+    if (!failed) set_flag(e, rnn_at(e, t->store->span), RNN_S_NEEDS_GRAD);
     return failed;
 }
 
@@ -299,29 +397,31 @@ int rnn_set_data(rnn_engine *e, rnn_ref ref, rnn_ref value) {
 }
 
 int rnn_retain_grad(rnn_engine *e, rnn_ref ref) {
-    rnn_span *s = rnn_at(e, rnn_span_of(ref));
     if (!rnn_requires_grad(e, ref))
         return rnn_fail(e, RNN_ERUNTIME, "can't retain_grad on Tensor that has requires_grad=False");
-    if (!(s->flags & RNN_S_LEAF)) s->flags |= RNN_S_RETAIN;
+    if (!rnn_is_leaf(e, ref)) set_flag(e, rnn_at(e, rnn_span_of(ref)), RNN_S_RETAIN);
     return 0;
 }
 
-/* `object` is a reference to a Python object (a list of hooks), which the span keeps; 0 takes it away. */
+int rnn_retains_grad(rnn_engine *e, rnn_ref ref) {
+    return rnn_requires_grad(e, ref) && rnn_at(e, rnn_span_of(ref))->flags & RNN_S_RETAIN ? 1 : 0;
+}
+
+/* `object` is a reference to a Python object (its hooks), which the span keeps; 0 takes it away. */
 int rnn_set_hook(rnn_engine *e, rnn_ref ref, int64_t object) {
     rnn_span *s = rnn_at(e, rnn_span_of(ref));
     if (!rnn_requires_grad(e, ref))
         return rnn_fail(e, RNN_ERUNTIME, "cannot register a hook on a tensor that doesn't require gradient");
     if (s->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "hooks are for tensors, not for a Value");
-    rnn_owner *owner = rnn_malloc(e, sizeof *owner);
-    if (!owner) return rnn_fail(e, RNN_EMEMORY, "no memory for a hook");
-    *owner = (rnn_owner){(void *)(intptr_t)object, NULL};
+    rnn_owner *owner = object ? rnn_malloc(e, sizeof *owner) : NULL;
+    if (object && !owner) return rnn_fail(e, RNN_EMEMORY, "no memory for a hook");
+    if (object) *owner = (rnn_owner){(void *)(intptr_t)object, NULL};
     rnn_lock(e);
     rnn_orphan(e, s->ext->hooks);
-    s->ext->hooks = object ? owner : NULL;
+    s->ext->hooks = owner;
     if (object) s->flags |= RNN_S_HOOK;
     else s->flags &= (uint8_t)~RNN_S_HOOK;
     rnn_unlock(e);
-    if (!object) free(owner);
     return 0;
 }
 

@@ -9,7 +9,10 @@
  *   - References: a handle (rnn_tensor through its rnn_store, or a Python Value) holds its span; a span that needs
  *     gradients holds its operands. Nothing else holds a span but a running backward pass.
  *   - A stamp is the value of the engine's node counter at some moment. A span made at `first` that needs a value whose
- *     `written` stamp is above `first` would read an overwritten value: backward refuses.
+ *     block's `written` stamp is above `first` would read an overwritten value: backward refuses. Scalar spans have no
+ *     stamp: writing a Value's data is like writing a tensor's .data.
+ *   - Gradients, and what a running pass keeps in the spans (state, above, after), belong to the thread that has the turn
+ *     (turns.c).
  *   - All bookkeeping happens under `engine->lock`; kernels run outside it. Nothing changes until every allocation of a
  *     call has succeeded. */
 #ifndef RNN_INTERNAL_H
@@ -58,6 +61,7 @@ typedef struct {
     int16_t ndim;
     uint8_t dtype;
     bool needs_grad; /* gradients flow to it: its span wants them and the handle is not detached */
+    uint8_t view_op;
     int64_t offset;
     int64_t shape[RNN_MAX_DIMS];
     int64_t stride[RNN_MAX_DIMS];
@@ -83,15 +87,21 @@ typedef struct rnn_tensor rnn_tensor;
 
 /* ---- spans ----------------------------------------------------------------------------------------------------- */
 
-enum {
+enum { /* flags: change under the lock only */
     RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
     RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
-    RNN_S_HAS_GRAD = 4,   /* the gradient has been written since it was last cleared */
     RNN_S_PASSED = 8,     /* backward has freed its operands */
     RNN_S_LEAF = 16,      /* made by no operation: a parameter, an input, a constant */
     RNN_S_PARAM = 32,     /* a scalar span whose second operand is the number `param` */
     RNN_S_HOOK = 64,      /* backward stops here for Python */
     RNN_S_RETAIN = 128,   /* retain_grad(): the gradient adds up over backward passes */
+};
+
+enum { /* state: whoever has the turn changes it */
+    RNN_G_HAS = 1,    /* there is a gradient */
+    RNN_G_SEEN = 2,   /* in the order of the running pass, or being searched: not freed before the pass is done with it */
+    RNN_G_SKIP = 4,   /* the running pass need not go there: it leads to none of the inputs that were asked for */
+    RNN_G_TARGET = 8, /* such an input */
 };
 
 typedef struct {
@@ -103,6 +113,7 @@ typedef struct {
     uint32_t span;
     int16_t ndim;
     bool needs_grad;
+    uint8_t view_op; /* of the handle that was the operand */
     int64_t offset;
     int64_t *dims;
 } rnn_operand;
@@ -123,14 +134,16 @@ typedef struct {
 } rnn_ext;
 
 typedef struct {
-    uint8_t op, dtype, flags, mark;
+    uint8_t op, dtype, flags, state;
     uint32_t refs;
     uint64_t first; /* id of its first node */
     union {
         rnn_ext *ext;
         void *object; /* a scalar span's living Python Value, borrowed; NULL: none lives */
     };
-    uint64_t written; /* a scalar span's stamp; blocks have their own */
+    uint32_t above; /* in a pass: the span that the search came from */
+    uint32_t after; /* in a pass: while searching the next operand, then the next span of the order; else the next that is
+                     * dead or free */
     union {
         rnn_arg in[2];
         struct {
@@ -169,11 +182,14 @@ extern const rnn_op rnn_ops[RNN_OP_COUNT];
 
 struct rnn_engine {
     pthread_mutex_t lock;          /* bookkeeping */
-    pthread_mutex_t backward_lock; /* one pass at a time; recursive */
+    pthread_cond_t idle;           /* nobody has the turn */
+    pthread_t owner;               /* who has it, if turns > 0 */
+    int turns;                     /* how often, nested */
+    rnn_pass *running;             /* the innermost pass of the thread that has the turn */
     /* spans */
     rnn_span *spans; /* reserved once, never moves */
     uint32_t span_top, span_capacity;
-    uint32_t span_free; /* list through first; 0: none */
+    uint32_t span_free; /* list through after; 0: none */
     uint64_t live_spans;
     uint64_t counter; /* nodes ever made */
     double *data, *grad; /* the flat arrays of scalar nodes, by span number */
@@ -196,6 +212,7 @@ struct rnn_engine {
 /* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not mix. */
 typedef struct {
     bool no_grad, inference, scalar;
+    int code;
     char message[1024];
 } rnn_thread;
 
@@ -225,9 +242,17 @@ uint32_t rnn_span_new(rnn_engine *e, uint64_t more);  /* under the lock; 0: no m
 void rnn_span_ref(rnn_engine *e, uint32_t id);        /* under the lock */
 void rnn_span_unref(rnn_engine *e, uint32_t id);      /* under the lock; frees iteratively */
 void rnn_span_pass(rnn_engine *e, uint32_t id);       /* under the lock; frees what it was made from */
-int rnn_span_operands(const rnn_span *s);
-uint32_t rnn_span_operand(const rnn_span *s, int k);
+/* Operands of a span, whatever its form. */
+static inline int rnn_span_operands(const rnn_span *s) {
+    if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return 0;
+    if (!(s->flags & RNN_S_SCALAR)) return s->ext->count;
+    return s->flags & RNN_S_PARAM ? 1 : rnn_ops[s->op].arity;
+}
+static inline uint32_t rnn_span_operand(const rnn_span *s, int k) {
+    return s->flags & RNN_S_SCALAR ? s->in[k].span : s->ext->in[k].span;
+}
 static inline rnn_span *rnn_at(rnn_engine *e, uint32_t id) { return &e->spans[id]; }
+static inline bool rnn_span_has_grad(const rnn_span *s) { return s->state & RNN_G_HAS; }
 int64_t rnn_span_size(const rnn_span *s);
 void *rnn_span_data(rnn_engine *e, uint32_t id);
 void *rnn_span_grad(rnn_engine *e, uint32_t id); /* NULL where it has none */
@@ -276,7 +301,13 @@ void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape);
 const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size);
 void *rnn_view_data(rnn_engine *e, const rnn_view *v);
 
-/* backward.c: what the kernels of the other files use */
+/* turns.c: gradients belong to one thread at a time */
+int rnn_turn_init(rnn_engine *e);
+bool rnn_turn_take(rnn_engine *e, int64_t nanoseconds); /* false: not within that time; < 0: waits as long as it takes */
+void rnn_turn_give(rnn_engine *e);
+void rnn_turn_after_fork(rnn_engine *e);
+
+/* grads.c: what the kernels of the other files use */
 void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v);
 typedef struct {
     rnn_view v; /* the operand's view; its data pointer is the gradient's */
@@ -286,7 +317,6 @@ typedef struct {
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t); /* never fresh: zeros where there was nothing */
 
-/* grads.c */
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id); /* under the lock */
 double rnn_node_value(rnn_engine *e, uint32_t span, int64_t node);
 double rnn_node_grad(rnn_engine *e, uint32_t span, int64_t node);
@@ -294,8 +324,7 @@ int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d);
 int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value);
 void rnn_node_set(rnn_engine *e, uint32_t span, int64_t node, double value);
 int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gradient's memory */
-rnn_pass *rnn_pass_new(rnn_engine *e, int flags);
-int rnn_pass_root(rnn_engine *e, rnn_pass *p, const rnn_view *root, const rnn_view *grad);
+int rnn_span_grad_own(rnn_engine *e, uint32_t id); /* a copy of its own where somebody else holds the memory too */
 
 /* values.c: one node, as Python's Value holds it */
 typedef struct {
@@ -306,6 +335,7 @@ typedef struct {
 uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad);
 uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double p, bool has_param);
 uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b);
+int rnn_value_backward(rnn_engine *e, uint32_t id);
 
 /* reduce.c: what reductions share */
 int rnn_dim_of(rnn_engine *e, int ndim, int64_t *dim); /* counted from the front, or RNN_EINDEX */

@@ -12,7 +12,7 @@
  *     rnn_set_requires_grad(e, x, 1);
  *     rnn_ref y = rnn_unary(e, rnn_op_find(e, "exp"), x, 0, 0);
  *     rnn_ref z = rnn_sum(e, y, 0, 0, 0, 0);               // over all dimensions
- *     rnn_pass *p = rnn_backward_begin(e, 1, &z, 0, 0);
+ *     rnn_pass *p = rnn_backward_begin(e, 1, &z, 0, 0, 0, 0);
  *     while (rnn_backward_step(e, p, 50000000) == 1) {}     // slices of 50 ms
  *     rnn_backward_end(e, p);
  *     rnn_ref g = rnn_grad(e, x);                          // exp(1.5), six times
@@ -58,6 +58,7 @@ enum {
 rnn_engine *rnn_new(void); /* NULL where there is no memory */
 void rnn_free(rnn_engine *e);
 const char *rnn_message(rnn_engine *e); /* of the last failure in this thread */
+int rnn_failure(void);                  /* its code */
 const char *rnn_compiler(void);
 const char *rnn_isa(rnn_engine *e); /* "base", "avx2", "avx512": RNN_ISA in the environment lowers it */
 void rnn_set_blas(rnn_engine *e, void *sgemm, void *dgemm); /* cblas_sgemm and cblas_dgemm, or NULL for our own */
@@ -76,6 +77,8 @@ void rnn_fail_after(rnn_engine *e, int64_t n);
 
 int rnn_grad_mode(void);
 int rnn_set_grad_mode(int on); /* returns what it was */
+int rnn_inference_mode(void);  /* no more than a mark: grad mode says what is recorded */
+int rnn_set_inference_mode(int on);
 int rnn_resolution(void);
 int rnn_set_resolution(int scalar); /* 1: composites return RNN_COMPOSE; returns what it was */
 
@@ -240,9 +243,9 @@ rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count
 rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
 /* The same into a itself, recorded where gradients are wanted. */
 int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
-/* A span whose values Python computed and whose gradient Python will compute: autograd.Function. `data` is copied. */
-rnn_ref rnn_custom(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data, int count,
-                   const rnn_ref *operands, int64_t function);
+/* A span whose values Python computed and whose gradient Python will compute: autograd.Function. The memory of `values`
+ * is shared where it is contiguous and none of the operands'. */
+rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function);
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
@@ -254,16 +257,20 @@ int rnn_set_data(rnn_engine *e, rnn_ref t, rnn_ref value); /* t.data = value: a 
 int rnn_set_hook(rnn_engine *e, rnn_ref t, int64_t object);
 int64_t rnn_hook(rnn_engine *e, rnn_ref t);
 int rnn_retain_grad(rnn_engine *e, rnn_ref t);
+int rnn_retains_grad(rnn_engine *e, rnn_ref t);
 
-/* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). flags: 1 retain the graph,
- * 2 leave the leaves' gradients as they were when it ends (autograd.grad reads them with rnn_grad before that). */
-rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int flags);
-/* Works for about `nanoseconds`. 1: call again; 0: done; 2: Python's turn: rnn_pass_key and rnn_pass_span say whose;
- * negative: failed. */
+/* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). With inputs, gradients go to these only,
+ * and nowhere that does not lead to one. flags: 1 retain the graph, 2 leave the inputs' own gradients as they were when
+ * the pass ends (autograd.grad reads them with rnn_grad before that). */
+rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int input_count,
+                             const rnn_ref *inputs, int flags);
+/* Works for about `nanoseconds`, or waits so long for another thread's pass to end. 1: call again; 0: done; negative:
+ * failed; else Python's turn, of which rnn_pass_key and rnn_pass_span say whose: 2: the hooks of a span whose gradient is
+ * complete; 3: an autograd.Function; 4: the hooks of a leaf after its gradient has been added up. */
 int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds);
 int64_t rnn_pass_key(rnn_pass *p);
 uint32_t rnn_pass_span(rnn_pass *p);
-void rnn_backward_end(rnn_engine *e, rnn_pass *p);            /* always, also after a failure */
+void rnn_backward_end(rnn_engine *e, rnn_pass *p); /* always, also after a failure */
 
 /* ---- whole lists of parameters (optim.c); 0 in a list is skipped -------------------------------------------------- */
 

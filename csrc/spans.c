@@ -10,7 +10,7 @@ uint32_t rnn_span_new(rnn_engine *e, uint64_t more) {
     if (rnn_allocation_fails(e) || !rnn_charge(e, sizeof(rnn_span) + more)) return 0;
     uint32_t id = e->span_free;
     if (id) {
-        e->span_free = (uint32_t)e->spans[id].first;
+        e->span_free = e->spans[id].after;
     } else if (e->span_top < e->span_capacity) {
         id = e->span_top++;
     } else {
@@ -24,7 +24,7 @@ uint32_t rnn_span_new(rnn_engine *e, uint64_t more) {
 
 static void recycle(rnn_engine *e, uint32_t id) {
     e->spans[id].op = 0;
-    e->spans[id].first = e->span_free;
+    e->spans[id].after = e->span_free;
     e->span_free = id;
     e->live_spans--;
     e->live -= sizeof(rnn_span);
@@ -32,25 +32,14 @@ static void recycle(rnn_engine *e, uint32_t id) {
 
 void rnn_span_ref(rnn_engine *e, uint32_t id) { e->spans[id].refs++; }
 
-/* Operands of a span, whatever its form. */
-int rnn_span_operands(const rnn_span *s) {
-    if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return 0;
-    if (!(s->flags & RNN_S_SCALAR)) return s->ext->count;
-    return s->flags & RNN_S_PARAM ? 1 : rnn_ops[s->op].arity;
-}
-
-uint32_t rnn_span_operand(const rnn_span *s, int k) {
-    return s->flags & RNN_S_SCALAR ? s->in[k].span : s->ext->in[k].span;
-}
-
-/* Drops the operands of `id`; those that nobody else holds join the list of the dead, linked through `written`. */
+/* Drops the operands of `id`; those that nobody else holds, a running pass included, join the list of the dead. */
 static uint32_t drop_operands(rnn_engine *e, uint32_t id, uint32_t dead) {
     rnn_span *s = &e->spans[id];
     int count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
         uint32_t o = rnn_span_operand(s, k);
-        if (--e->spans[o].refs) continue;
-        e->spans[o].written = dead;
+        if (--e->spans[o].refs || e->spans[o].state & RNN_G_SEEN) continue;
+        e->spans[o].after = dead;
         dead = o;
     }
     s->flags |= RNN_S_PASSED;
@@ -74,19 +63,20 @@ static void free_memory(rnn_engine *e, rnn_span *s) {
 static void bury(rnn_engine *e, uint32_t dead) {
     while (dead) {
         uint32_t id = dead;
-        dead = drop_operands(e, id, (uint32_t)e->spans[id].written);
+        dead = drop_operands(e, id, e->spans[id].after);
         free_memory(e, &e->spans[id]);
         recycle(e, id);
     }
 }
 
 void rnn_span_unref(rnn_engine *e, uint32_t id) {
-    if (--e->spans[id].refs) return;
-    e->spans[id].written = 0;
+    if (--e->spans[id].refs || e->spans[id].state & RNN_G_SEEN) return;
+    e->spans[id].after = 0;
     bury(e, id);
 }
 
-/* What backward does behind itself: the span keeps its value, its gradient and nothing else. */
+/* What backward does behind itself: the span keeps its value, its gradient and nothing else; hooks that hold their own
+ * tensor let go of it here. */
 void rnn_span_pass(rnn_engine *e, uint32_t id) {
     rnn_span *s = &e->spans[id];
     if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return;
@@ -95,7 +85,9 @@ void rnn_span_pass(rnn_engine *e, uint32_t id) {
     free(s->ext->saved);
     s->ext->saved = NULL;
     rnn_orphan(e, s->ext->function);
-    s->ext->function = NULL;
+    rnn_orphan(e, s->ext->hooks);
+    s->ext->function = s->ext->hooks = NULL;
+    s->flags &= (uint8_t)~RNN_S_HOOK;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------ */
@@ -110,20 +102,20 @@ void *rnn_span_data(rnn_engine *e, uint32_t id) {
 
 void *rnn_span_grad(rnn_engine *e, uint32_t id) {
     const rnn_span *s = &e->spans[id];
-    if (!(s->flags & RNN_S_HAS_GRAD)) return NULL;
+    if (!rnn_span_has_grad(s)) return NULL;
     return s->flags & RNN_S_SCALAR ? (void *)&e->grad[id] : s->ext->grad->data;
 }
 
 uint64_t rnn_span_written(rnn_engine *e, uint32_t id) {
     const rnn_span *s = &e->spans[id];
-    return s->flags & RNN_S_SCALAR ? s->written : s->ext->data->written;
+    return s->flags & RNN_S_SCALAR ? 0 : __atomic_load_n(&s->ext->data->written, __ATOMIC_RELAXED);
 }
 
 /* Its values change in place: whoever was made before now and needs the old ones must not run backward. */
 void rnn_span_stamp(rnn_engine *e, uint32_t id) {
     rnn_lock(e);
-    rnn_span *s = &e->spans[id];
-    *(s->flags & RNN_S_SCALAR ? &s->written : &s->ext->data->written) = e->counter;
+    const rnn_span *s = &e->spans[id];
+    if (!(s->flags & RNN_S_SCALAR)) __atomic_store_n(&s->ext->data->written, e->counter, __ATOMIC_RELAXED);
     rnn_unlock(e);
 }
 
@@ -133,7 +125,7 @@ static void pack_operands(rnn_build *b, int64_t *dims) {
     for (int k = 0; k < b->count; k++) {
         const rnn_view *v = &b->in[k];
         size_t size = (size_t)v->ndim * sizeof(int64_t);
-        b->ext->in[k] = (rnn_operand){v->span, v->ndim, v->needs_grad, v->offset, dims};
+        b->ext->in[k] = (rnn_operand){v->span, v->ndim, v->needs_grad, v->view_op, v->offset, dims};
         if (v->ndim) {
             memcpy(dims, v->shape, size);
             memcpy(dims + v->ndim, v->stride, size);
@@ -209,8 +201,8 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b) {
 void rnn_build_abort(rnn_engine *e, rnn_build *b) {
     rnn_lock(e);
     rnn_block_unref(e, b->block);
-    rnn_orphan(e, b->function);
     rnn_unlock(e);
+    free(b->function); /* its object is still the caller's */
     free(b->ext);
     free(b->store);
     free(b->tensor);

@@ -1,7 +1,15 @@
 /* values.c: one operation on one node: what Python's Value does, in a few tens of nanoseconds.
  *
- * The arithmetic is the base kernels' (ops.h, no fused multiply-add), so the digits are those of Python's own floats. */
+ * The arithmetic is that of ops.h without fused multiply-add, so the digits are those of Python's own floats. */
 #include "internal.h"
+
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+#include "mathfn.h"
 
 static uint32_t no_memory(rnn_engine *e, const char *what) {
     rnn_fail(e, RNN_EMEMORY, "%s: 1 node needs %zu bytes, but %llu of the memory limit of %llu are in use", what,
@@ -31,22 +39,52 @@ uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad) 
     return id;
 }
 
-static double compute(int dtype, int op, double a, double b, const double *p) {
-    double z;
-    if (dtype == RNN_F64) {
-        rnn_kernels_base.forward[1][op](1, &a, &b, &z, p);
-        return z;
-    }
-    const float af = (float)a, bf = (float)b;
-    float zf;
-    rnn_kernels_base.forward[0][op](1, &af, &bf, &zf, p);
-    return zf;
+/* ---- the formulas of ops.h, on one element ----------------------------------------------------- */
+
+#define FORWARD_UNARY(NAME, name, torch, needs, forward, derivative) \
+    case RNN_OP_##NAME: return (T)(forward);
+#define FORWARD_BINARY(NAME, name, torch, needs, forward, derivative_a, derivative_b) \
+    case RNN_OP_##NAME: return (T)(forward);
+#define BACKWARD_UNARY(NAME, name, torch, needs, forward, derivative) \
+    case RNN_OP_##NAME: d[0] = (T)(derivative); break;
+#define BACKWARD_BINARY(NAME, name, torch, needs, forward, derivative_a, derivative_b) \
+    case RNN_OP_##NAME: \
+        if (wants & 1) d[0] = (T)(derivative_a); \
+        if (wants & 2) d[1] = (T)(derivative_b); \
+        break;
+
+#define T double
+#define F(name) f64_##name
+static double forward_f64(int op, T a, T b, T p0) {
+    const T p1 = 0;
+    switch (op) { RNN_UNARY_OPS(FORWARD_UNARY) RNN_BINARY_OPS(FORWARD_BINARY) default: return (T)0 * p1; }
+}
+static void backward_f64(int op, int wants, T a, T b, T z, T dz, T p0, double *d) {
+    const T p1 = 0;
+    switch (op) { RNN_UNARY_OPS(BACKWARD_UNARY) RNN_BINARY_OPS(BACKWARD_BINARY) default: d[0] = p1; }
+}
+#undef T
+#undef F
+#define T float
+#define F(name) f32_##name
+static double forward_f32(int op, T a, T b, T p0) {
+    const T p1 = 0;
+    switch (op) { RNN_UNARY_OPS(FORWARD_UNARY) RNN_BINARY_OPS(FORWARD_BINARY) default: return (T)0 * p1; }
+}
+static void backward_f32(int op, int wants, T a, T b, T z, T dz, T p0, double *d) {
+    const T p1 = 0;
+    switch (op) { RNN_UNARY_OPS(BACKWARD_UNARY) RNN_BINARY_OPS(BACKWARD_BINARY) default: d[0] = p1; }
+}
+#undef T
+#undef F
+
+static double compute(int dtype, int op, double a, double b, double p0) {
+    return dtype == RNN_F64 ? forward_f64(op, a, b, p0) : forward_f32(op, (float)a, (float)b, (float)p0);
 }
 
 static bool wanted(rnn_engine *e, rnn_node a) { return rnn_at(e, a.span)->flags & RNN_S_NEEDS_GRAD; }
 
 uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool has_param) {
-    const double p[4] = {has_param ? param : 1, 0, 0, 0};
     const bool record = rnn_grad_mode() && wanted(e, a);
     const int dtype = rnn_at(e, a.span)->dtype;
     rnn_lock(e);
@@ -60,12 +98,11 @@ uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool h
     }
     rnn_unlock(e);
     if (!id) return no_memory(e, rnn_ops[op].name);
-    rnn_node_set(e, id, 0, compute(dtype, op, rnn_node_value(e, a.span, a.node), 0, p));
+    rnn_node_set(e, id, 0, compute(dtype, op, rnn_node_value(e, a.span, a.node), 0, has_param ? param : 1));
     return id;
 }
 
 uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
-    const double p[4] = {1, 0, 0, 0};
     const bool record = rnn_grad_mode() && (wanted(e, a) || wanted(e, b));
     const int dtype = rnn_at(e, a.span)->dtype | rnn_at(e, b.span)->dtype;
     rnn_lock(e);
@@ -80,6 +117,38 @@ uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
     rnn_unlock(e);
     if (!id) return no_memory(e, rnn_ops[op].name);
     rnn_node_set(e, id, 0,
-                 compute(dtype, op, rnn_node_value(e, a.span, a.node), rnn_node_value(e, b.span, b.node), p));
+                 compute(dtype, op, rnn_node_value(e, a.span, a.node), rnn_node_value(e, b.span, b.node), 1));
     return id;
+}
+
+/* ---- backward ------------------------------------------------------------------------------------- */
+
+static int add_to(rnn_engine *e, rnn_arg operand, double d) {
+    rnn_span *s = rnn_at(e, operand.span);
+    if ((s->flags & RNN_S_SCALAR) == 0 || s->dtype != RNN_F64) return rnn_node_add_grad(e, operand.span, operand.offset, d);
+    e->grad[operand.span] = (s->state & RNN_G_HAS ? e->grad[operand.span] : 0) + d;
+    s->state |= RNN_G_HAS;
+    return 0;
+}
+
+int rnn_value_backward(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    const int count = rnn_span_operands(s), dtype = s->dtype;
+    const double p0 = s->flags & RNN_S_PARAM ? s->param : 1;
+    double v[2] = {0, 0}, d[2] = {0, 0};
+    int wants = 0;
+    for (int k = 0; k < count; k++) {
+        const rnn_span *o = rnn_at(e, s->in[k].span);
+        v[k] = o->flags & RNN_S_SCALAR && o->dtype == RNN_F64 ? e->data[s->in[k].span]
+                                                              : rnn_node_value(e, s->in[k].span, s->in[k].offset);
+        if (o->flags & RNN_S_NEEDS_GRAD && !(o->state & RNN_G_SKIP)) wants |= 1 << k;
+    }
+    const double z = rnn_node_value(e, id, 0), dz = rnn_node_grad(e, id, 0);
+    if (dtype == RNN_F64) backward_f64(s->op, wants, v[0], v[1], z, dz, p0, d);
+    else backward_f32(s->op, wants, (float)v[0], (float)v[1], (float)z, (float)dz, (float)p0, d);
+    for (int k = 0; k < count; k++) {
+        int failed = wants >> k & 1 ? add_to(e, s->in[k], d[k]) : 0;
+        if (failed) return failed;
+    }
+    return 0;
 }

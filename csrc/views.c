@@ -142,6 +142,7 @@ int rnn_view_of(rnn_engine *e, rnn_ref ref, rnn_view *v) {
     v->dtype = t->dtype;
     v->offset = t->offset;
     v->needs_grad = rnn_tensor_needs_grad(e, t);
+    v->view_op = t->view_op;
     for (int d = 0; d < t->ndim; d++) {
         v->shape[d] = t->dims[d];
         v->stride[d] = t->dims[t->ndim + d];

@@ -76,6 +76,12 @@ from rnn._size import memory_format as memory_format
 from rnn._size import preserve_format as preserve_format
 from rnn._size import strided as strided
 from rnn.amp import autocast as autocast
+from rnn.autograd import enable_grad as enable_grad
+from rnn.autograd import inference_mode as inference_mode
+from rnn.autograd import is_grad_enabled as is_grad_enabled
+from rnn.autograd import is_inference_mode_enabled as is_inference_mode_enabled
+from rnn.autograd import no_grad as no_grad
+from rnn.autograd import set_grad_enabled as set_grad_enabled
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401
 from rnn.ops.comparison import allclose as allclose

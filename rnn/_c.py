@@ -39,8 +39,10 @@ value_at: Any = _types["value_at"]
 value_of: Any = _types["value_of"]
 ref_of: Any = _types["ref_of"]
 retain: Any = _types["retain"]
+forget: Any = _types["forget"]
 object_at: Any = _types["object_at"]
 ModuleBase: Any = _types["ModuleBase"]
+drain: Any = _types["drain"]
 register_classes: Any = _types["register_classes"]
 
 ETYPE = -5

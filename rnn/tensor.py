@@ -24,7 +24,7 @@ from rnn.ops import (
     unary,
 )
 from rnn.ops import shape as views
-from rnn.value import Value
+from rnn.value import Value, dtype_code
 
 Bool: TypeAlias = bool  # what Tensor's own `bool`, `int` and `float` hide from its annotations
 Int: TypeAlias = int
@@ -114,6 +114,8 @@ class Tensor(Handle):  # type: ignore[misc]
                 raise RuntimeError("only Tensors of floating point dtype can require gradients")
             return self
         check(lib.rnn_set_requires_grad(E, self._h, requires_grad))
+        if requires_grad:
+            autograd.graph.remember_leaf(self)
         return self
 
     @property
@@ -515,7 +517,21 @@ class Tensor(Handle):  # type: ignore[misc]
         Raises:
             RuntimeError: it requires no gradient, its graph was freed, or a needed value was overwritten.
         """
-        autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    grad_fn = property(autograd.graph.grad_fn)
+    register_hook = autograd.hooks.register_hook
+    register_post_accumulate_grad_hook = autograd.hooks.register_post_accumulate_grad_hook
+    retain_grad = autograd.hooks.retain_grad
+
+    @property
+    def retains_grad(self) -> Bool:
+        """Whether retain_grad was called on a tensor that is no leaf."""
+        return Bool(self._h) and Bool(lib.rnn_retains_grad(E, self._h))
+
+    def is_inference(self) -> Bool:
+        """False: tensors made in inference_mode are like any other."""
+        return False
 
     # ---- to Python and NumPy -----------------------------------------------------------------------
 
@@ -558,7 +574,7 @@ class Tensor(Handle):  # type: ignore[misc]
         return _repr.tensor_repr(_core.array_of(self), self.dtype, self.requires_grad, self._grad_fn_name())
 
     def _grad_fn_name(self) -> str | None:
-        return None
+        return autograd.graph.grad_fn_name(self)
 
     # ---- shape: views of the same memory -----------------------------------------------------------
 
@@ -693,4 +709,4 @@ class Tensor(Handle):  # type: ignore[misc]
 
 
 _core.set_tensor_class(Tensor)
-_c.register_classes(Tensor, Value)
+_c.register_classes(Tensor, Value, dtype_code)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from rnn import _c, _dtypes
-from rnn._c import ValueBase
+from rnn import _dtypes
+from rnn._c import E, ValueBase, check, ffi, lib
+
+NULL = ffi.NULL
+_SIGNS = {"add": "+", "add_scalar": "+", "sub": "-", "rsub_scalar": "-", "mul": "*", "mul_scalar": "*"}
+_SIGNS |= {"pow": "**", "rpow_scalar": "**", "relu": "ReLU"}
 
 
 class Value(ValueBase):  # type: ignore[misc]
@@ -33,31 +38,8 @@ class Value(ValueBase):  # type: ignore[misc]
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        data: Any,
-        _children: Any = (),
-        _op: str = "",
-        label: str = "",
-        *,
-        dtype: Any = None,
-        requires_grad: bool = True,
-    ) -> None:
-        code = 1 if dtype is None else {_dtypes.float32: 0, _dtypes.float64: 1}.get(_dtypes.as_dtype(dtype), -1)
-        if code < 0:
-            raise TypeError(f"a Value is float32 or float64, not {dtype}")
-        self._init(float(data), code, requires_grad)
-        if label:
-            self._label = label
-
-    @property
-    def label(self) -> str:
-        """A name for drawings."""
-        return self._label or ""
-
-    @label.setter
-    def label(self, name: str) -> None:
-        self._label = name
+    #: a name for drawings
+    label: str = ""
 
     @property
     def dtype(self) -> _dtypes.dtype:
@@ -71,8 +53,28 @@ class Value(ValueBase):  # type: ignore[misc]
 
     @property
     def _op(self) -> str:
-        """micrograd's name for the operation."""
-        return str(self.op)
+        """micrograd's name for the operation: '+', '*', '**2', 'ReLU', 'tanh', ..."""
+        name = str(self.op)
+        if name == "pow_scalar":
+            info = ffi.new("rnn_span_info *")
+            lib.rnn_describe(E, self._node[0], info)
+            return f"**{info.p[0]:g}"
+        return _SIGNS.get(name, name)
+
+    @property
+    def _backward(self) -> Callable[[], None]:
+        """micrograd's name for the step of the chain rule: adds this node's part to its children's gradients."""
+        return self._step_back
+
+    def _step_back(self) -> None:
+        span, node = self._node
+        count = check(lib.rnn_edges(E, span, node, 0, NULL, NULL, NULL, NULL))
+        locals_, flows = ffi.new("double[]", count + 1), ffi.new("uint8_t[]", count + 1)
+        spans, nodes = ffi.new("uint32_t[]", count + 1), ffi.new("int64_t[]", count + 1)
+        lib.rnn_edges(E, span, node, count, spans, nodes, locals_, flows)
+        for k, child in enumerate(self.children):
+            if flows[k]:
+                child.grad += locals_[k] * self.grad
 
     def item(self) -> float:
         """The value, a Python float."""
@@ -98,9 +100,9 @@ class Value(ValueBase):  # type: ignore[misc]
         Raises:
             RuntimeError: this Value requires no gradient, or its graph was freed.
         """
-        from rnn import autograd
+        from rnn.autograd import backward_value
 
-        autograd.backward_value(self, gradient, retain_graph)
+        backward_value(self, gradient, retain_graph)
 
     def __repr__(self) -> str:
         return f"Value(data={self.data}, grad={self.grad})"
@@ -109,8 +111,20 @@ class Value(ValueBase):  # type: ignore[misc]
         return format(self.data, spec) if spec else repr(self)
 
     def __reduce__(self) -> Any:
-        return _rebuild, (self.data, self.dtype.name, self.requires_grad, self.label)
+        state = (self.data, self.dtype.name, self.requires_grad, self.grad, dict(self.__dict__))
+        return _rebuild, (type(self), *state)
 
 
-def _rebuild(data: float, dtype: str, requires_grad: bool, label: str) -> Value:
-    return Value(data, label=label, dtype=dtype, requires_grad=requires_grad)
+def _rebuild(
+    cls: type[Value], data: float, dtype: str, requires_grad: bool, grad: float, attributes: dict[str, Any]
+) -> Value:
+    """Copies and pickles are leaves: the graph stays behind, as with PyTorch's tensors."""
+    made = cls(data, dtype=getattr(_dtypes, dtype), requires_grad=requires_grad)
+    made.grad = grad
+    made.__dict__.update(attributes)
+    return made
+
+
+def dtype_code(dtype: Any) -> int:
+    """The engine's code of a dtype, -1 for one that no node has (the C side of Value(dtype=...) asks)."""
+    return {_dtypes.float32: 0, _dtypes.float64: 1}.get(_dtypes.as_dtype(dtype), -1)

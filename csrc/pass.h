@@ -1,0 +1,58 @@
+/* pass.h: a backward pass, as sort.c orders it and backward.c runs it. */
+#ifndef RNN_PASS_H
+#define RNN_PASS_H
+
+#include "internal.h"
+
+enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2 };
+enum { RNN_BEGINNING, RNN_SORTING, RNN_SEEDING, RNN_RUNNING, RNN_DONE };
+
+/* A gradient put aside while the pass makes a fresh one in its place. */
+typedef struct {
+    uint32_t span;
+    bool adds; /* they are added up when the pass has left the span; else the old one comes back at the end */
+    bool had, scalar;
+    rnn_block *block;
+    double value;
+} rnn_stashed;
+
+typedef struct {
+    rnn_view view;
+    rnn_block *grad; /* a root's: contiguous, of the view's shape; NULL: ones */
+} rnn_root;
+
+/* The order is a list through the spans' own `after`, from the roots to the leaves: a pass over ten million spans needs
+ * no memory of its own. When another pass comes between (nested in a hook), the rest is copied to `array`. */
+struct rnn_pass {
+    rnn_pass *outer;
+    int flags, phase, stage;
+    bool entered, suspended;
+    uint32_t top;         /* the search's innermost span */
+    uint32_t head;        /* the next span to run, in the list */
+    uint64_t *array;      /* spans, held; bit 32: RNN_G_SKIP */
+    int64_t at, count;    /* in the array */
+    rnn_root *roots;      /* held */
+    int64_t root_count, root_at;
+    uint32_t *inputs;     /* held */
+    int64_t input_count;
+    rnn_stashed *stash;
+    int64_t stash_count, stash_capacity, stash_at;
+    rnn_owner *key;
+};
+
+/* sort.c */
+int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps); /* 1: call again; 0: sorted */
+void rnn_pass_unsort(rnn_engine *e, rnn_pass *p);             /* as before the search */
+int rnn_pass_suspend(rnn_engine *e, rnn_pass *p);             /* another pass may use the spans */
+void rnn_pass_resume(rnn_engine *e, rnn_pass *p);
+/* The span at the head of the order, 0 at its end; leaving it frees what the pass need not keep. */
+uint32_t rnn_pass_head(const rnn_pass *p);
+void rnn_pass_leave(rnn_engine *e, rnn_pass *p);
+void rnn_pass_drop(rnn_engine *e, rnn_pass *p); /* leaves all that is left, keeping it */
+
+/* grads.c */
+int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds);
+int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id); /* what was put aside joins what the pass found */
+void rnn_stash_restore(rnn_engine *e, rnn_pass *p);
+
+#endif

@@ -1,0 +1,35 @@
+/* python.h: what handle.c and value_object.c share: the Python objects that own handles and nodes. */
+#ifndef RNN_PYTHON_H
+#define RNN_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "internal.h"
+
+/* What these files keep for the one engine that Python has. */
+typedef struct {
+    rnn_engine *e;
+    PyTypeObject *handle, *memory, *value;
+    PyTypeObject *tensor_class, *value_class; /* the Python subclasses, registered by rnn/tensor.py */
+    PyObject *dtype_code;                     /* a function: a dtype's code in the engine */
+    bool draining;
+} rnn_python;
+
+extern rnn_python rnn_py;
+
+PyObject *rnn_py_raise(int64_t code);
+/* Lets go of Python objects that the engine no longer needs. */
+void rnn_py_drain(void);
+/* The end of an instance of a heap type. */
+void rnn_py_free_instance(PyObject *self);
+
+/* value_object.c */
+PyTypeObject *rnn_py_value_type(void);
+PyObject *rnn_py_value_of_node(uint32_t span, int64_t node); /* the one that lives, if one does */
+int rnn_py_value_class(PyTypeObject *type);                  /* what the operators make from now on */
+int rnn_py_is_value(PyObject *o);
+rnn_node rnn_py_node_of(PyObject *value);
+
+#endif

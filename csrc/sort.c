@@ -1,0 +1,248 @@
+/* sort.c: the topological order of the spans that a pass reaches: depth first, operands in order, no recursion and no
+ * memory: the search and the order are threaded through the spans themselves.
+ *
+ * What it is not: it runs nothing, and knows no derivative. */
+#include "pass.h"
+
+#include <stdlib.h>
+
+/* ---- searching ------------------------------------------------------------------------------------ */
+
+static int freed(rnn_engine *e, const rnn_span *s) {
+    return rnn_fail(e, RNN_ERUNTIME,
+                    "Trying to backward through the graph a second time (or directly access saved tensors after they "
+                    "have already been freed). Saved intermediate values of the graph are freed when you call "
+                    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+                    "graph a second time or if you need to access saved tensors after calling backward. (The graph "
+                    "behind %s was freed.)", rnn_ops[s->op].torch_name);
+}
+
+/* The search goes into a span that it has not seen. */
+static void look_into(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    rnn_span *s = rnn_at(e, id);
+    s->state |= RNN_G_SEEN;
+    s->above = p->top;
+    s->after = 0;
+    p->top = id;
+}
+
+static int enter(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    if ((s->flags & (RNN_S_PASSED | RNN_S_LEAF)) == RNN_S_PASSED) return freed(e, s);
+    look_into(e, p, id);
+    return 0;
+}
+
+/* -1: this operand takes no gradient. */
+static int64_t wanting_operand(rnn_engine *e, const rnn_span *s, int k) {
+    if (!(s->flags & RNN_S_SCALAR) && !s->ext->in[k].needs_grad) return -1;
+    uint32_t o = rnn_span_operand(s, k);
+    return rnn_at(e, o)->flags & RNN_S_NEEDS_GRAD ? (int64_t)o : -1;
+}
+
+static bool leads_to_input(rnn_engine *e, const rnn_span *s) {
+    if (s->state & RNN_G_TARGET) return true;
+    for (int k = 0; k < rnn_span_operands(s); k++) {
+        int64_t o = wanting_operand(e, s, k);
+        if (o >= 0 && !(rnn_at(e, (uint32_t)o)->state & RNN_G_SKIP)) return true;
+    }
+    return false;
+}
+
+/* What earlier passes left here goes, or is put aside. */
+static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    rnn_span *s = rnn_at(e, id);
+    const bool leaf = s->flags & RNN_S_LEAF;
+    if (p->input_count && !leads_to_input(e, s)) {
+        s->state |= RNN_G_SKIP;
+        return 0;
+    }
+    if (!rnn_span_has_grad(s) || (p->flags & RNN_KEEP && s->state & RNN_G_TARGET)) return 0;
+    if (leaf) return s->flags & RNN_S_HOOK ? rnn_stash_put(e, p, id, true) : 0;
+    if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) return rnn_stash_put(e, p, id, true);
+    if (p->outer) return rnn_stash_put(e, p, id, false); /* perhaps the outer pass has yet to use it */
+    if (s->flags & RNN_S_SCALAR) {
+        s->state &= (uint8_t)~RNN_G_HAS;
+        return 0;
+    }
+    rnn_lock(e);
+    rnn_span_clear_grad(e, id);
+    rnn_unlock(e);
+    return 0;
+}
+
+/* One step: into the next operand, or out of a span whose operands are all in order. */
+static int step(rnn_engine *e, rnn_pass *p) {
+    const uint32_t id = p->top;
+    rnn_span *s = rnn_at(e, id);
+    const int count = rnn_span_operands(s);
+    for (int k = (int)s->after; k < count; k++) {
+        int64_t o = wanting_operand(e, s, k);
+        if (o < 0 || rnn_at(e, (uint32_t)o)->state & RNN_G_SEEN) continue;
+        s->after = (uint32_t)k + 1;
+        return enter(e, p, (uint32_t)o);
+    }
+    int failed = prepare(e, p, id);
+    if (failed) return failed;
+    p->top = s->above;
+    s->after = p->head;
+    p->head = id;
+    return 0;
+}
+
+int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
+    int failed = 0;
+    for (; steps > 0 && !failed; steps--) {
+        if (p->top) {
+            failed = step(e, p);
+            continue;
+        }
+        while (p->root_at < p->root_count && rnn_at(e, p->roots[p->root_at].view.span)->state & RNN_G_SEEN) p->root_at++;
+        if (p->root_at == p->root_count) return 0;
+        failed = enter(e, p, p->roots[p->root_at++].view.span);
+    }
+    return failed ? failed : 1;
+}
+
+/* ---- the order --------------------------------------------------------------------------------------- */
+
+/* Under the lock: the list has done with a span, which nobody else may hold. */
+static void let_go(rnn_engine *e, uint32_t id) {
+    rnn_span *s = rnn_at(e, id);
+    s->state &= RNN_G_HAS | RNN_G_TARGET;
+    if (s->refs) return;
+    rnn_span_ref(e, id);
+    rnn_span_unref(e, id);
+}
+
+static void let_go_list(rnn_engine *e, uint32_t *head) {
+    rnn_lock(e);
+    while (*head) {
+        const uint32_t id = *head;
+        *head = rnn_at(e, id)->after;
+        let_go(e, id);
+    }
+    rnn_unlock(e);
+}
+
+void rnn_pass_unsort(rnn_engine *e, rnn_pass *p) {
+    while (p->top) {
+        rnn_span *s = rnn_at(e, p->top);
+        s->state &= RNN_G_HAS | RNN_G_TARGET;
+        p->top = s->above;
+    }
+    let_go_list(e, &p->head);
+    p->root_at = 0;
+}
+
+uint32_t rnn_pass_head(const rnn_pass *p) {
+    if (!p->array) return p->head;
+    return p->at < p->count ? (uint32_t)p->array[p->at] : 0;
+}
+
+void rnn_pass_leave(rnn_engine *e, rnn_pass *p) {
+    const uint32_t id = rnn_pass_head(p);
+    rnn_span *s = rnn_at(e, id);
+    const bool retain = p->flags & RNN_RETAIN_GRAPH, keep = retain || s->state & RNN_G_SKIP;
+    p->stage = 0;
+    p->key = NULL;
+    if (p->array) {
+        p->at++;
+        rnn_lock(e);
+        if (!keep) rnn_span_pass(e, id);
+        s->state &= RNN_G_HAS;
+        rnn_span_unref(e, id);
+        rnn_unlock(e);
+        return;
+    }
+    p->head = s->after;
+    if (retain) { /* then its users hold it still, or the root's reference does */
+        s->state &= RNN_G_HAS;
+        return;
+    }
+    rnn_lock(e);
+    if (!keep) rnn_span_pass(e, id);
+    let_go(e, id);
+    rnn_unlock(e);
+}
+
+void rnn_pass_drop(rnn_engine *e, rnn_pass *p) {
+    if (!p->array) {
+        let_go_list(e, &p->head);
+        return;
+    }
+    rnn_lock(e);
+    for (; p->at < p->count; p->at++) {
+        if (!p->suspended) rnn_at(e, (uint32_t)p->array[p->at])->state &= RNN_G_HAS;
+        rnn_span_unref(e, (uint32_t)p->array[p->at]);
+    }
+    rnn_unlock(e);
+}
+
+/* ---- another pass comes between ------------------------------------------------------------------------ */
+
+static int copy_order(rnn_engine *e, rnn_pass *p) {
+    int64_t count = 0;
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) count++;
+    p->array = rnn_malloc(e, (size_t)(count + 1) * sizeof *p->array);
+    if (!p->array) return rnn_fail(e, RNN_EMEMORY, "backward: no memory for a pass within a pass");
+    rnn_lock(e);
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
+        p->array[p->count++] = id | (uint64_t)(rnn_at(e, id)->state & RNN_G_SKIP ? 1 : 0) << 32;
+        rnn_span_ref(e, id);
+    }
+    rnn_unlock(e);
+    return 0;
+}
+
+int rnn_pass_suspend(rnn_engine *e, rnn_pass *p) {
+    if (p->suspended) return 0;
+    if (p->phase == RNN_SORTING) { /* a signal handler's pass: ours begins anew */
+        rnn_pass_unsort(e, p);
+        rnn_stash_restore(e, p);
+        p->phase = RNN_BEGINNING;
+        return 0;
+    }
+    if (p->phase == RNN_BEGINNING || p->phase == RNN_DONE) return 0;
+    int failed = p->array ? 0 : copy_order(e, p);
+    if (failed) return failed;
+    for (int64_t i = p->at; i < p->count; i++) rnn_at(e, (uint32_t)p->array[i])->state &= RNN_G_HAS;
+    p->suspended = true;
+    return 0;
+}
+
+void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
+    if (!p->suspended) return;
+    for (int64_t i = p->at; i < p->count; i++)
+        if (p->array[i] >> 32) rnn_at(e, (uint32_t)p->array[i])->state |= RNN_G_SKIP;
+    p->suspended = false;
+}
+
+/* ---- counting ---------------------------------------------------------------------------------------------- */
+
+/* Nodes of all spans that the roots reach, constants included: the search, with every operand visited. */
+int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots) {
+    rnn_pass p = {0};
+    int64_t nodes = 0;
+    rnn_turn_take(e, -1);
+    int failed = e->running ? rnn_pass_suspend(e, e->running) : 0;
+    for (int i = 0; i < count && !failed; i++) {
+        if (!(rnn_at(e, rnn_span_of(roots[i]))->state & RNN_G_SEEN)) look_into(e, &p, rnn_span_of(roots[i]));
+        while (p.top) {
+            const uint32_t id = p.top;
+            rnn_span *s = rnn_at(e, id);
+            if ((int)s->after < rnn_span_operands(s)) {
+                const uint32_t o = rnn_span_operand(s, (int)s->after++);
+                if (!(rnn_at(e, o)->state & RNN_G_SEEN)) look_into(e, &p, o);
+                continue;
+            }
+            nodes += rnn_span_size(s);
+            p.top = s->above;
+            s->after = p.head;
+            p.head = id;
+        }
+    }
+    rnn_pass_unsort(e, &p);
+    rnn_turn_give(e);
+    return failed ? failed : nodes;
+}

@@ -1,0 +1,503 @@
+/* value_object.c: Python's Value: one node of the graph, with its operators. It lives and dies in C, because a Python-
+ * level destructor and a Python-level operator would each cost more than everything else that an operation does.
+ *
+ * Instances that went are kept for the next ones. They are unknown to the garbage collector until somebody sets an
+ * attribute on one: before that they refer to no Python object. */
+#include "python.h"
+
+enum { KEPT = 1 << 16 };
+
+typedef struct {
+    PyObject_HEAD
+    uint32_t span, node;
+    PyObject *dict; /* attributes that were set, or NULL; of a kept instance the next one */
+} value;
+
+/* Instances to be used again, and the Values of tensors' elements by the number of their node (borrowed). */
+static struct {
+    value *kept;
+    int count;
+    PyObject *elements;
+} py;
+
+int rnn_py_is_value(PyObject *o) { return PyObject_TypeCheck(o, rnn_py.value); }
+rnn_node rnn_py_node_of(PyObject *o) { return (rnn_node){((value *)o)->span, ((value *)o)->node}; }
+#define is_value rnn_py_is_value
+#define node_of rnn_py_node_of
+
+/* ---- making and freeing ------------------------------------------------------------------------------- */
+
+static PyObject *allocate(void) {
+    value *v = py.kept;
+    if (!v) {
+        v = PyObject_GC_New(value, rnn_py.value_class);
+        if (!v) return NULL;
+    } else {
+        py.kept = (value *)v->dict;
+        py.count--;
+        PyObject_Init((PyObject *)v, rnn_py.value_class);
+    }
+    v->span = v->node = 0;
+    v->dict = NULL;
+    return (PyObject *)v;
+}
+
+static PyObject *element_key(uint32_t span, int64_t node) {
+    return PyLong_FromLongLong((long long)rnn_at(rnn_py.e, span)->first + node);
+}
+
+/* The Value that lives for a node of a tensor, or NULL. */
+static PyObject *find_element(uint32_t span, int64_t node) {
+    PyObject *key = py.elements ? element_key(span, node) : NULL;
+    PyObject *found = key ? PyDict_GetItemWithError(py.elements, key) : NULL;
+    Py_XDECREF(key);
+    return found ? (PyObject *)PyLong_AsVoidPtr(found) : NULL;
+}
+
+static int know_element(PyObject *self, uint32_t span, int64_t node) {
+    if (!py.elements && !(py.elements = PyDict_New())) return -1;
+    PyObject *key = element_key(span, node), *address = PyLong_FromVoidPtr(self);
+    int failed = key && address ? PyDict_SetItem(py.elements, key, address) : -1;
+    Py_XDECREF(key);
+    Py_XDECREF(address);
+    return failed;
+}
+
+static void forget_element(PyObject *self, uint32_t span, int64_t node) {
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    if (find_element(span, node) == self) {
+        PyObject *key = element_key(span, node);
+        if (key) PyDict_DelItem(py.elements, key);
+        Py_XDECREF(key);
+    }
+    PyErr_Restore(type, error, trace);
+}
+
+static void drop_span(uint32_t span) {
+    rnn_lock(rnn_py.e);
+    rnn_span_unref(rnn_py.e, span);
+    rnn_unlock(rnn_py.e);
+}
+
+/* Wraps a span reference, which it takes over; 0 means that the engine failed. */
+static PyObject *wrap(uint32_t span, int64_t node) {
+    if (!span) return rnn_py_raise(RNN_EMEMORY);
+    PyObject *self = allocate();
+    if (!self) {
+        drop_span(span);
+        return NULL;
+    }
+    ((value *)self)->span = span;
+    ((value *)self)->node = (uint32_t)node;
+    rnn_span *s = rnn_at(rnn_py.e, span);
+    if (s->flags & RNN_S_SCALAR) s->object = self;
+    else if (know_element(self, span, node)) Py_CLEAR(self);
+    return self;
+}
+
+PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
+    const rnn_span *s = rnn_at(rnn_py.e, span);
+    PyObject *known = s->flags & RNN_S_SCALAR ? s->object : find_element(span, node);
+    if (known) return Py_NewRef(known);
+    if (PyErr_Occurred()) return NULL;
+    if (node > UINT32_MAX) {
+        PyErr_SetString(PyExc_IndexError, "a Value can be one of the first 2^32 nodes of its tensor");
+        return NULL;
+    }
+    rnn_lock(rnn_py.e);
+    rnn_span_ref(rnn_py.e, span);
+    rnn_unlock(rnn_py.e);
+    return wrap(span, node);
+}
+
+static void value_dealloc(PyObject *self) {
+    value *v = (value *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    if (v->dict || type != rnn_py.value_class) {
+        PyObject_GC_UnTrack(self);
+        Py_CLEAR(v->dict);
+    }
+    if (v->span) {
+        rnn_span *s = rnn_at(rnn_py.e, v->span);
+        if (!(s->flags & RNN_S_SCALAR)) forget_element(self, v->span, v->node);
+        else if (s->object == self) s->object = NULL;
+        drop_span(v->span);
+        if (rnn_py.e->orphans) rnn_py_drain();
+    }
+    if (type != rnn_py.value_class || py.count == KEPT) {
+        rnn_py_free_instance(self);
+        return;
+    }
+    v->dict = (PyObject *)py.kept;
+    py.kept = v;
+    py.count++;
+    Py_DECREF(type);
+}
+
+static int value_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((value *)self)->dict);
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static int value_clear(PyObject *self) {
+    Py_CLEAR(((value *)self)->dict);
+    return 0;
+}
+
+static void track(PyObject *self) {
+    if (((value *)self)->dict && !PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+}
+
+static int value_setattro(PyObject *self, PyObject *name, PyObject *x) {
+    int failed = PyObject_GenericSetAttr(self, name, x);
+    track(self);
+    return failed;
+}
+
+static PyObject *get_dict(PyObject *self, void *_) {
+    PyObject *dict = PyObject_GenericGetDict(self, _);
+    track(self);
+    return dict;
+}
+
+static PyObject *value_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args, (void)kwargs;
+    return type == rnn_py.value_class ? allocate() : type->tp_alloc(type, 0);
+}
+
+static int dtype_code(PyObject *dtype) {
+    if (!dtype || dtype == Py_None) return RNN_F64;
+    PyObject *code = PyObject_CallOneArg(rnn_py.dtype_code, dtype);
+    if (!code) return -1;
+    int found = (int)PyLong_AsLong(code);
+    Py_DECREF(code);
+    if (found == RNN_F32 || found == RNN_F64) return found;
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a Value is float32 or float64, not %S", dtype);
+    return -1;
+}
+
+/* Value(data, _children=(), _op="", label="", *, dtype=None, requires_grad=True) */
+static int value_init(PyObject *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"data", "_children", "_op", "label", "dtype", "requires_grad", NULL};
+    PyObject *data, *children = NULL, *op = NULL, *label = NULL, *dtype = NULL;
+    int requires_grad = 1;
+    value *v = (value *)self;
+    if (!kwargs && PyTuple_GET_SIZE(args) == 1) data = PyTuple_GET_ITEM(args, 0);
+    else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOO$Op", names, &data, &children, &op, &label, &dtype,
+                                          &requires_grad))
+        return -1;
+    const double x = PyFloat_AsDouble(data);
+    if (x == -1 && PyErr_Occurred()) return -1;
+    const int code = dtype_code(dtype);
+    if (code < 0) return -1;
+    if (v->span) {
+        PyErr_SetString(PyExc_RuntimeError, "this Value has been made already");
+        return -1;
+    }
+    v->span = rnn_value_leaf(rnn_py.e, code, x, requires_grad);
+    if (!v->span) return rnn_py_raise(RNN_EMEMORY), -1;
+    rnn_at(rnn_py.e, v->span)->object = self;
+    const bool labelled = label && PyObject_IsTrue(label) > 0;
+    return labelled ? PyObject_SetAttrString(self, "label", label) : 0;
+}
+
+/* ---- arithmetic ------------------------------------------------------------------------------------- */
+
+/* 1: a number (Python's or NumPy's scalar); 0: not one; -1: an exception. Arrays and tensors are not numbers. */
+static int as_number(PyObject *o, double *x) {
+    if (PyFloat_Check(o)) {
+        *x = PyFloat_AS_DOUBLE(o);
+        return 1;
+    }
+    if (!PyLong_Check(o)) {
+        const PyNumberMethods *n = Py_TYPE(o)->tp_as_number;
+        const bool scalar = n && n->nb_float && !PyObject_TypeCheck(o, rnn_py.handle) && !is_value(o);
+        if (!scalar || (Py_TYPE(o)->tp_as_sequence && Py_TYPE(o)->tp_as_sequence->sq_length)) return 0;
+    }
+    *x = PyFloat_AsDouble(o);
+    return *x == -1 && PyErr_Occurred() ? -1 : 1;
+}
+
+static PyObject *unary(PyObject *a, int op) { return wrap(rnn_value_unary(rnn_py.e, op, node_of(a), 0, false), 0); }
+
+static PyObject *with_number(PyObject *a, int op, double p) {
+    return wrap(rnn_value_unary(rnn_py.e, op, node_of(a), p, true), 0);
+}
+
+static PyObject *binary(PyObject *a, PyObject *b, int op) {
+    return wrap(rnn_value_binary(rnn_py.e, op, node_of(a), node_of(b)), 0);
+}
+
+/* One operator: both Values; Value and number; number and Value. */
+#define OPERATOR(name, both, right, left)                            \
+    static PyObject *value_##name(PyObject *a, PyObject *b) {        \
+        double x;                                                    \
+        if (is_value(a)) {                                           \
+            if (is_value(b)) return both;                            \
+            int known = as_number(b, &x);                            \
+            if (known > 0) return right;                             \
+            if (known < 0) return NULL;                              \
+            Py_RETURN_NOTIMPLEMENTED;                                \
+        }                                                            \
+        int known = as_number(a, &x);                                \
+        if (known > 0) return left;                                  \
+        if (known < 0) return NULL;                                  \
+        Py_RETURN_NOTIMPLEMENTED;                                    \
+    }
+
+/* a / b is a * b**-1, two nodes, as in micrograd: so the digits are the same. */
+static PyObject *divide(PyObject *a, PyObject *b) {
+    PyObject *inverse = with_number(b, RNN_OP_POW_SCALAR, -1);
+    if (!inverse) return NULL;
+    PyObject *z = binary(a, inverse, RNN_OP_MUL);
+    Py_DECREF(inverse);
+    return z;
+}
+
+static PyObject *divide_number(double x, PyObject *b) {
+    PyObject *inverse = with_number(b, RNN_OP_POW_SCALAR, -1);
+    if (!inverse) return NULL;
+    PyObject *z = with_number(inverse, RNN_OP_MUL_SCALAR, x);
+    Py_DECREF(inverse);
+    return z;
+}
+
+OPERATOR(add, binary(a, b, RNN_OP_ADD), with_number(a, RNN_OP_ADD_SCALAR, x), with_number(b, RNN_OP_ADD_SCALAR, x))
+OPERATOR(sub, binary(a, b, RNN_OP_SUB), with_number(a, RNN_OP_ADD_SCALAR, -x), with_number(b, RNN_OP_RSUB_SCALAR, x))
+OPERATOR(mul, binary(a, b, RNN_OP_MUL), with_number(a, RNN_OP_MUL_SCALAR, x), with_number(b, RNN_OP_MUL_SCALAR, x))
+OPERATOR(div, divide(a, b), with_number(a, RNN_OP_MUL_SCALAR, pow(x, -1)), divide_number(x, b))
+OPERATOR(power, binary(a, b, RNN_OP_POW), with_number(a, RNN_OP_POW_SCALAR, x), with_number(b, RNN_OP_RPOW_SCALAR, x))
+
+static PyObject *value_pow(PyObject *a, PyObject *b, PyObject *modulo) {
+    if (modulo != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "pow() of a Value takes no modulus");
+        return NULL;
+    }
+    return value_power(a, b);
+}
+
+static PyObject *value_neg(PyObject *a) { return unary(a, RNN_OP_NEG); }
+static PyObject *value_pos(PyObject *a) { return Py_NewRef(a); }
+static PyObject *value_abs(PyObject *a) { return unary(a, RNN_OP_ABS); }
+
+#define METHOD(name, op)                                       \
+    static PyObject *method_##name(PyObject *a, PyObject *_) { \
+        (void)_;                                               \
+        return unary(a, RNN_OP_##op);                          \
+    }
+METHOD(exp, EXP)
+METHOD(log, LOG)
+METHOD(relu, RELU)
+METHOD(tanh, TANH)
+METHOD(sigmoid, SIGMOID)
+METHOD(sin, SIN)
+METHOD(cos, COS)
+METHOD(sqrt, SQRT)
+
+/* ---- reading and writing -------------------------------------------------------------------------- */
+
+static double number_of(PyObject *self) { return rnn_node_value(rnn_py.e, ((value *)self)->span, ((value *)self)->node); }
+static PyObject *value_float(PyObject *self) { return PyFloat_FromDouble(number_of(self)); }
+static int value_bool(PyObject *self) { return number_of(self) != 0; }
+
+static PyObject *get_data(PyObject *self, void *_) {
+    (void)_;
+    return value_float(self);
+}
+
+static int needs_number(PyObject *x, const char *what, double *number) {
+    if (!x) {
+        PyErr_Format(PyExc_AttributeError, "the %s of a Value cannot be deleted", what);
+        return -1;
+    }
+    *number = PyFloat_AsDouble(x);
+    return *number == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+static int set_data(PyObject *self, PyObject *x, void *_) {
+    (void)_;
+    double number;
+    if (needs_number(x, "data", &number)) return -1;
+    rnn_node_set(rnn_py.e, ((value *)self)->span, ((value *)self)->node, number);
+    return 0;
+}
+
+static PyObject *get_grad(PyObject *self, void *_) {
+    (void)_;
+    return PyFloat_FromDouble(rnn_node_grad(rnn_py.e, ((value *)self)->span, ((value *)self)->node));
+}
+
+/* The gradient's memory is made by whoever has the turn, which must not be waited for with the interpreter's lock. */
+static int begin_grad(const value *v, double number) {
+    int failed;
+    Py_BEGIN_ALLOW_THREADS
+    rnn_turn_take(rnn_py.e, -1);
+    failed = rnn_node_set_grad(rnn_py.e, v->span, v->node, number);
+    rnn_turn_give(rnn_py.e);
+    Py_END_ALLOW_THREADS
+    if (failed) rnn_py_raise(failed);
+    return failed ? -1 : 0;
+}
+
+static int set_grad(PyObject *self, PyObject *x, void *_) {
+    (void)_;
+    double number = 0;
+    const value *v = (value *)self;
+    if (x != Py_None && needs_number(x, "grad", &number)) return -1;
+    if (rnn_span_has_grad(rnn_at(rnn_py.e, v->span))) return rnn_node_set_grad(rnn_py.e, v->span, v->node, number);
+    return number == 0 ? 0 : begin_grad(v, number);
+}
+
+static PyObject *get_requires_grad(PyObject *self, void *_) {
+    (void)_;
+    return PyBool_FromLong(rnn_at(rnn_py.e, ((value *)self)->span)->flags & RNN_S_NEEDS_GRAD);
+}
+
+static int set_requires_grad(PyObject *self, PyObject *x, void *_) {
+    (void)_;
+    int on = x ? PyObject_IsTrue(x) : 0;
+    rnn_span *s = rnn_at(rnn_py.e, ((value *)self)->span);
+    if (on < 0) return -1;
+    if (!(s->flags & RNN_S_LEAF)) {
+        PyErr_SetString(PyExc_RuntimeError, "you can only change requires_grad of a leaf Value; use .detach()");
+        return -1;
+    }
+    rnn_lock(rnn_py.e);
+    s->flags = (uint8_t)(on ? s->flags | RNN_S_NEEDS_GRAD : s->flags & ~RNN_S_NEEDS_GRAD);
+    rnn_unlock(rnn_py.e);
+    return 0;
+}
+
+static PyObject *get_op(PyObject *self, void *_) {
+    (void)_;
+    const rnn_span *s = rnn_at(rnn_py.e, ((value *)self)->span);
+    return PyUnicode_FromString(s->flags & RNN_S_LEAF ? "" : rnn_ops[s->op].name);
+}
+
+static PyObject *get_id(PyObject *self, void *_) {
+    (void)_;
+    return PyLong_FromLongLong((long long)rnn_at(rnn_py.e, ((value *)self)->span)->first + ((value *)self)->node);
+}
+
+/* The Values that this one was made from, in operand order. */
+static PyObject *get_children(PyObject *self, void *_) {
+    (void)_;
+    value *v = (value *)self;
+    int64_t count = rnn_edges(rnn_py.e, v->span, v->node, 0, NULL, NULL, NULL, NULL);
+    if (count < 0) return rnn_py_raise(count);
+    char *room = malloc((size_t)count * (2 * sizeof(int64_t) + sizeof(uint32_t) + 1) + 1);
+    if (!room) return PyErr_NoMemory();
+    int64_t *nodes = (int64_t *)(void *)room;
+    double *locals = (double *)(nodes + count);
+    uint32_t *spans = (uint32_t *)(locals + count);
+    rnn_edges(rnn_py.e, v->span, v->node, count, spans, nodes, locals, (uint8_t *)(spans + count));
+    PyObject *out = PyTuple_New(count);
+    for (int64_t i = 0; out && i < count; i++) {
+        PyObject *child = rnn_py_value_of_node(spans[i], nodes[i]);
+        if (!child) Py_CLEAR(out);
+        else PyTuple_SET_ITEM(out, i, child);
+    }
+    free(room);
+    return out;
+}
+
+static PyObject *get_dtype(PyObject *self, void *_) {
+    (void)_;
+    return PyLong_FromLong(rnn_at(rnn_py.e, ((value *)self)->span)->dtype);
+}
+
+static PyObject *get_node(PyObject *self, void *_) {
+    (void)_;
+    return Py_BuildValue("IL", ((value *)self)->span, (long long)((value *)self)->node);
+}
+
+/* By value against Values and numbers; NaN compares as floats do. */
+static PyObject *value_compare(PyObject *a, PyObject *b, int op) {
+    double y;
+    if (is_value(b)) y = number_of(b);
+    else {
+        int known = as_number(b, &y);
+        if (known < 0) return NULL;
+        if (!known) Py_RETURN_NOTIMPLEMENTED;
+    }
+    const double x = number_of(a);
+    Py_RETURN_RICHCOMPARE(x, y, op);
+}
+
+static Py_hash_t value_hash(PyObject *self) { return (Py_hash_t)((uintptr_t)self >> 4); }
+
+static PyMethodDef value_methods[] = {
+    {"exp", method_exp, METH_NOARGS, "e to the power of this Value."},
+    {"log", method_log, METH_NOARGS, "The natural logarithm."},
+    {"ln", method_log, METH_NOARGS, "The natural logarithm (r-nn's name)."},
+    {"relu", method_relu, METH_NOARGS, "max(0, this Value)."},
+    {"tanh", method_tanh, METH_NOARGS, "The hyperbolic tangent."},
+    {"sigmoid", method_sigmoid, METH_NOARGS, "1 / (1 + exp(-this Value))."},
+    {"sin", method_sin, METH_NOARGS, "The sine, of radians."},
+    {"cos", method_cos, METH_NOARGS, "The cosine, of radians."},
+    {"sqrt", method_sqrt, METH_NOARGS, "The square root."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef value_getset[] = {
+    {"data", get_data, set_data, "The value, a Python float; assignable.", NULL},
+    {"grad", get_grad, set_grad, "The gradient, a Python float, 0.0 before any backward(); assignable.", NULL},
+    {"requires_grad", get_requires_grad, set_requires_grad, "Whether backward() computes its gradient.", NULL},
+    {"op", get_op, NULL, "The name of the operation that made it; '' for a leaf.", NULL},
+    {"children", get_children, NULL, "The Values that it was made from.", NULL},
+    {"id", get_id, NULL, "Its number: nodes are numbered in the order in which they are made.", NULL},
+    {"_dtype_code", get_dtype, NULL, NULL, NULL},
+    {"_node", get_node, NULL, NULL, NULL},
+    {"__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef value_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(value, dict), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot value_slots[] = {
+    {Py_tp_doc, "One node of the graph, with its operators."},
+    {Py_tp_dealloc, value_dealloc},
+    {Py_tp_new, value_new},
+    {Py_tp_init, value_init},
+    {Py_tp_traverse, value_traverse},
+    {Py_tp_clear, value_clear},
+    {Py_tp_setattro, value_setattro},
+    {Py_tp_methods, value_methods},
+    {Py_tp_getset, value_getset},
+    {Py_tp_members, value_members},
+    {Py_tp_richcompare, value_compare},
+    {Py_tp_hash, value_hash},
+    {Py_nb_add, value_add},
+    {Py_nb_subtract, value_sub},
+    {Py_nb_multiply, value_mul},
+    {Py_nb_true_divide, value_div},
+    {Py_nb_power, value_pow},
+    {Py_nb_negative, value_neg},
+    {Py_nb_positive, value_pos},
+    {Py_nb_absolute, value_abs},
+    {Py_nb_float, value_float},
+    {Py_nb_bool, value_bool},
+    {0, NULL},
+};
+
+static PyType_Spec value_spec = {"rnn._engine.ValueBase", sizeof(value), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE |
+                                 Py_TPFLAGS_HAVE_GC, value_slots};
+
+PyTypeObject *rnn_py_value_type(void) { return (PyTypeObject *)PyType_FromSpec(&value_spec); }
+
+/* What the operators make from now on. Python gives a subclass a destructor that looks for what subclasses may add;
+ * ours adds nothing. */
+int rnn_py_value_class(PyTypeObject *type) {
+    if (!PyType_IsSubtype(type, rnn_py.value) || type->tp_basicsize != (Py_ssize_t)sizeof(value)) {
+        PyErr_SetString(PyExc_TypeError, "a subclass of ValueBase without slots is needed");
+        return -1;
+    }
+    type->tp_dealloc = value_dealloc;
+    Py_XSETREF(rnn_py.value_class, (PyTypeObject *)Py_NewRef(type));
+    return 0;
+}

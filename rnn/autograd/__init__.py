@@ -1,0 +1,15 @@
+"""Autograd: backward passes, gradients of chosen tensors, grad mode, hooks, custom functions (torch.autograd)."""
+
+from rnn.autograd import functional as functional
+from rnn.autograd import graph as graph
+from rnn.autograd import hooks as hooks
+from rnn.autograd.function import Function as Function
+from rnn.autograd.modes import enable_grad as enable_grad
+from rnn.autograd.modes import inference_mode as inference_mode
+from rnn.autograd.modes import is_grad_enabled as is_grad_enabled
+from rnn.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
+from rnn.autograd.modes import no_grad as no_grad
+from rnn.autograd.modes import set_grad_enabled as set_grad_enabled
+from rnn.autograd.passes import backward as backward
+from rnn.autograd.passes import backward_value as backward_value
+from rnn.autograd.passes import grad as grad

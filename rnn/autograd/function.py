@@ -1,0 +1,333 @@
+"""autograd.Function: operations whose forward and backward are written in Python."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from rnn import _c
+from rnn._c import E, Handle, adopt, check, fail, ffi, lib
+
+_Callable = TypeVar("_Callable", bound=Callable[..., Any])
+
+
+class FunctionCtx:
+    """What forward hands to backward: the `ctx` of both. Any attribute may be set on it."""
+
+    def __init__(self) -> None:
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self.materialize_grads = True
+        self._to_save: tuple[Any, ...] = ()
+        self._versions: list[Any] = []
+        self._dirty: tuple[Any, ...] = ()
+        self._constant: tuple[Any, ...] = ()
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keeps tensors (or None) for `saved_tensors` in backward."""
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What save_for_backward was given.
+
+        Raises:
+            RuntimeError: a tensor has been written in place since forward.
+        """
+        for t, version in zip(self._to_save, self._versions):
+            if version is not None and _version(t) != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace "
+                    f"operation: a tensor of shape {list(t._shape)} that {type(self).__name__} saved was "
+                    "overwritten after it was saved"
+                )
+        return self._to_save
+
+    def mark_dirty(self, *tensors: Any) -> None:
+        """Says which inputs forward has written in place; it must return them."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: Any) -> None:
+        """Says which outputs take no gradient."""
+        self._constant = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for an output that has no gradient."""
+        self.materialize_grads = value
+
+
+def _version(t: Any) -> Any:
+    if not isinstance(t, Handle) or not t._h:
+        return None
+    info = ffi.new("rnn_span_info *")
+    check(lib.rnn_describe(E, lib.rnn_span_of(t._h), info))
+    return info.first, info.version
+
+
+class Function:
+    """A differentiable operation written in Python (torch.autograd.Function).
+
+    Subclasses define two static methods, forward and backward. forward(ctx, *args) computes with tensors, unrecorded, and
+    returns a tensor or a tuple; backward(ctx, *grads) gets a gradient for each output and returns one for each argument
+    of forward, None where there is none. In the other style forward(*args) has no ctx, and setup_context(ctx, inputs,
+    output) saves what backward needs. Use it by calling `apply`.
+
+    Example:
+        >>> class Exp(rnn.autograd.Function):
+        ...     @staticmethod
+        ...     def forward(ctx, x):
+        ...         y = x.exp()
+        ...         ctx.save_for_backward(y)
+        ...         return y
+        ...     @staticmethod
+        ...     def backward(ctx, dy):
+        ...         y, = ctx.saved_tensors
+        ...         return dy * y
+        >>> x = rnn.tensor(1.0, requires_grad=True)
+        >>> Exp.apply(x).backward()
+        >>> x.grad
+        tensor(2.7183)
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should "
+            "invoke them on the class itself. Instantiating an autograd function will raise an error in a future "
+            "version of PyTorch."
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """To be overridden."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """To be overridden where forward takes no ctx."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """To be overridden."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "backward mode AD."
+        )
+
+    @classmethod
+    def _context(cls) -> FunctionCtx:
+        """A ctx of a class that bears the Function's name, one class a Function."""
+        made = cls.__dict__.get("_ctx_class")
+        if made is None:
+            made = type(f"{cls.__name__}Backward", (FunctionCtx,), {"_function": cls})
+            cls._ctx_class = made  # type: ignore[attr-defined]
+        ctx: FunctionCtx = made()
+        return ctx
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Runs forward; where an argument requires a gradient, the result is part of the graph."""
+        ctx = cls._context()
+        ctx.needs_input_grad = tuple(isinstance(a, Handle) and a.requires_grad for a in args)  # type: ignore[attr-defined]
+        record = bool(lib.rnn_grad_mode()) and any(ctx.needs_input_grad)
+        was = lib.rnn_set_grad_mode(0)
+        try:
+            if cls.setup_context is Function.setup_context:
+                out = cls.forward(ctx, *args)
+            else:
+                out = cls.forward(*args)
+                cls.setup_context(ctx, args, out)
+        finally:
+            lib.rnn_set_grad_mode(was)
+        if not record:
+            return out
+        outputs = out if isinstance(out, tuple) else (out,)
+        made = _record(cls, ctx, args, outputs)
+        return tuple(made) if isinstance(out, tuple) else made[0]
+
+
+# ---- recording ------------------------------------------------------------------------------------
+
+
+class _Turn:
+    """What the engine keeps for a span of a Function, and calls in a backward pass."""
+
+    def __init__(
+        self, function: type[Function], ctx: FunctionCtx, args: Sequence[Any], outputs: Sequence[Any]
+    ) -> None:
+        self.function, self.ctx = function, ctx
+        self.name = type(ctx).__name__
+        self.shapes = [a._shape if isinstance(a, Handle) else None for a in args]
+        self.operands = [i for i, needs in enumerate(ctx.needs_input_grad) if needs]
+        self.like = [_like(o) for o in outputs]
+        self.grads: list[Any] = [None] * len(outputs)
+        self.only = 0  # the output whose span this is, where there is one span
+        self.is_core = False
+
+    def __call__(self, span: int, code: int) -> None:
+        if not self.is_core:
+            self.grads[self.only] = _gradient_of(span)
+        grads, self.grads = self.grads, [None] * len(self.grads)
+        if self.ctx.materialize_grads:
+            grads = [_zeros(like) if g is None else g for g, like in zip(grads, self.like)]
+        found = self.function.backward(self.ctx, *grads)
+        found = found if isinstance(found, tuple) else (found,)
+        for i, g in enumerate(_checked(self.name, found, len(self.shapes))):
+            if g is not None:
+                self._give(span, i, g)
+
+    def _give(self, span: int, i: int, g: Any) -> None:
+        if self.shapes[i] is None:
+            raise RuntimeError(
+                f"function {self.name} returned a gradient different from None at position {i + 1}, but the "
+                "corresponding forward input was not a Variable"
+            )
+        if not isinstance(g, Handle):
+            raise TypeError(f"expected Variable or None (got {type(g).__name__})")
+        if i not in self.operands:
+            return
+        to = adopt(check(lib.rnn_operand_tensor(E, span, self.operands.index(i))))
+        check(lib.rnn_add_grad(E, to._h, _fit(self.name, i, g, to)._h, 0))
+
+
+class _Output:
+    """One of several outputs: its gradient waits here for the core, which comes when all outputs have been."""
+
+    is_core = False
+
+    def __init__(self, core: _Turn, i: int) -> None:
+        self.core, self.i, self.name = core, i, core.name
+
+    def __call__(self, span: int, code: int) -> None:
+        self.core.grads[self.i] = _gradient_of(span)
+        core = adopt(check(lib.rnn_operand_tensor(E, span, 0)))
+        check(lib.rnn_add_grad(E, core._h, _number(lib.rnn_dtype(core._h))._h, 0))
+
+
+def _record(
+    function: type[Function], ctx: FunctionCtx, args: Sequence[Any], outputs: Sequence[Any]
+) -> list[Any]:
+    """The outputs as part of the graph.
+
+    One output is one span. Several are one span each with a single operand, the core: a span of one node whose operands
+    are the arguments. So backward comes to the core when it has been at every output.
+    """
+    turn = _Turn(function, ctx, args, outputs)
+    operands = [args[i] for i in turn.operands]
+    out = list(outputs)
+    wanted = [
+        j
+        for j, o in enumerate(outputs)
+        if isinstance(o, Handle) and o._h and not any(o is c for c in ctx._constant)  # type: ignore[attr-defined]
+    ]
+    ctx._versions = [_version(t) for t in ctx._to_save]
+    if len(wanted) == 1:
+        turn.only = wanted[0]
+        made = {wanted[0]: _span(outputs[wanted[0]], operands, turn)}
+    elif wanted:
+        turn.is_core = True
+        core = _span(_number(lib.rnn_dtype(outputs[wanted[0]]._h)), operands, turn)
+        made = {j: _span(outputs[j], [core], _Output(turn, j)) for j in wanted}
+    else:
+        return out
+    for j, h in made.items():
+        dirty = any(outputs[j] is d for d in ctx._dirty)
+        out[j] = _rebound(outputs[j], h) if dirty else h
+    return out
+
+
+def _span(values: Any, operands: Sequence[Any], turn: Any) -> Any:
+    kept = _c.retain(turn)
+    h = lib.rnn_custom(
+        E, values._h, len(operands), ffi.new("rnn_ref[]", [t._h for t in operands]), kept
+    )
+    if h < 0:
+        _c.forget(kept)
+        fail(h)
+    return adopt(h)
+
+
+def _rebound(t: Any, made: Any) -> Any:
+    """The input that forward wrote in place becomes the output."""
+    alias = check(lib.rnn_alias(E, made._h))
+    code = lib.rnn_rebind(E, t._h, alias)
+    if code < 0:
+        lib.rnn_release(E, alias)
+        fail(code)
+    return t
+
+
+# ---- gradients ------------------------------------------------------------------------------------
+
+
+def _like(o: Any) -> Any:
+    """(shape, dtype code or NumPy dtype) of an output, None where it is no tensor."""
+    if not isinstance(o, Handle):
+        return None
+    t: Any = o
+    return t._shape, lib.rnn_dtype(t._h) if t._h else t._array.dtype
+
+
+def _zeros(like: Any) -> Any:
+    if like is None:
+        return None
+    shape, dtype = like
+    if isinstance(dtype, int):
+        return adopt(check(lib.rnn_full(E, dtype, len(shape), _c.dims(shape), 0.0)))
+    import numpy as np
+
+    from rnn.ops._core import wrap
+
+    return wrap(np.zeros(shape, dtype))
+
+
+def _number(dtype: int) -> Any:
+    return adopt(check(lib.rnn_full(E, dtype, 0, ffi.NULL, 0.0)))
+
+
+def _gradient_of(span: int) -> Any:
+    info = ffi.new("rnn_span_info *")
+    check(lib.rnn_describe(E, span, info))
+    flat = adopt(check(lib.rnn_span_tensor(E, span, 1)))
+    return adopt(check(lib.rnn_reshape(E, flat._h, info.ndim, info.shape, 1)))
+
+
+def _checked(name: str, found: tuple[Any, ...], expected: int) -> tuple[Any, ...]:
+    if len(found) > expected and all(g is None for g in found[expected:]):
+        found = found[:expected]
+    if len(found) != expected:
+        raise RuntimeError(
+            f"function {name} returned an incorrect number of gradients (expected {expected}, got {len(found)})"
+        )
+    return found
+
+
+def _fit(name: str, i: int, g: Any, to: Any) -> Any:
+    """The gradient in the shape and dtype of its argument: summed over what was broadcast."""
+    from rnn.ops._core import as_node
+
+    if g._shape != to._shape:
+        shape, n = to._shape, len(to._shape)
+        extra = len(g._shape) - n
+        if extra < 0 or any(s not in (1, have) for s, have in zip(shape, g._shape[extra:])):
+            raise RuntimeError(
+                f"Function {name} returned an invalid gradient at index {i} - got {list(g._shape)} but expected "
+                f"shape compatible with {list(shape)}"
+            )
+        dims = [*range(extra), *[extra + d for d in range(n) if shape[d] == 1]]
+        g = as_node(g, lib.rnn_dtype(to._h))
+        was = lib.rnn_set_resolution(0)
+        g = adopt(check(lib.rnn_sum(E, g._h, len(dims), dims, 1, 0))) if dims else g
+        lib.rnn_set_resolution(was)
+        return adopt(check(lib.rnn_reshape(E, g._h, n, _c.dims(shape), 0)))
+    return as_node(g, lib.rnn_dtype(to._h))
+
+
+def once_differentiable(function: _Callable) -> _Callable:
+    """Marks a backward that is not differentiable itself, as none is here (torch.autograd.function.once_differentiable)."""
+
+    @functools.wraps(function)
+    def wrapped(ctx: Any, *grads: Any) -> Any:
+        return function(ctx, *grads)
+
+    return wrapped  # type: ignore[return-value]

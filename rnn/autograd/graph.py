@@ -1,0 +1,228 @@
+"""The recorded graph as PyTorch shows it: grad_fn objects with a name and next_functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from rnn import _c
+from rnn._c import E, adopt, check, ffi, lib
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+
+class Node:
+    """One recorded operation, or the view through which a tensor sees its result (torch.autograd.graph.Node)."""
+
+    __slots__ = ("__weakref__", "_key", "_tensor")
+    _tensor: Tensor
+    _key: Any
+
+    def name(self) -> str:
+        """Its name, as 'MulBackward0'."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """The nodes of its operands, each with 0; (None, 0) for those that take no gradient.
+
+        Raises:
+            RuntimeError: the graph behind it was freed by backward().
+        """
+        if lib.rnn_view_op(self._tensor._h):
+            return ((_node_of(self._tensor, 0), 0),)
+        return _operands(lib.rnn_span_of(self._tensor._h))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+
+class AccumulateGrad(Node):
+    """The end of a branch: where a leaf's gradient is added up."""
+
+    __slots__ = ()
+
+    def name(self) -> str:
+        """'torch::autograd::AccumulateGrad', PyTorch's name."""
+        return "torch::autograd::AccumulateGrad"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def variable(self) -> Tensor:
+        """The leaf."""
+        known = _leaves.get(lib.rnn_span_of(self._tensor._h))
+        if known is not None and lib.rnn_span_of(known._h) == lib.rnn_span_of(self._tensor._h):
+            return known
+        return self._tensor
+
+
+_types: dict[str, type[Node]] = {}
+#: nodes that somebody holds, so that `t.grad_fn is t.grad_fn`
+_nodes: WeakValueDictionary[Any, Node] = WeakValueDictionary()
+#: by span: leaves that were made to require gradients, as the objects that their owner knows
+_leaves: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
+
+
+def remember_leaf(t: Tensor) -> None:
+    """AccumulateGrad.variable will be this object."""
+    _leaves[lib.rnn_span_of(t._h)] = t
+
+
+def grad_fn(self: Tensor) -> Node | None:
+    """The operation that made this tensor, None for leaves (torch.Tensor.grad_fn)."""
+    if not self._h or lib.rnn_is_leaf(E, self._h):
+        return None
+    return _node_of(self, lib.rnn_view_op(self._h))
+
+
+def grad_fn_name(t: Tensor) -> str | None:
+    """What repr shows: the type of grad_fn."""
+    if not t._h or lib.rnn_is_leaf(E, t._h):
+        return None
+    view = lib.rnn_view_op(t._h)
+    return _view_name(view, t) if view else _span_name(lib.rnn_span_of(t._h))
+
+
+def _node_of(t: Tensor, view: int) -> Node:
+    """The node of what t sees: as a view, or (view 0) of its span."""
+    span = lib.rnn_span_of(t._h)
+    info = _describe(span)
+    leaf = bool(info.is_leaf)
+    place = (lib.rnn_offset(t._h), t._shape, t._strides) if view else None
+    key = (info.first, view, place)
+    node = _nodes.get(key)
+    if node is not None:
+        return node
+    name = _view_name(view, t) if view else "AccumulateGrad" if leaf else _span_name(span)
+    node = object.__new__(_type(name))
+    node._key = key
+    node._tensor = _handle(t, view)
+    _nodes[key] = node
+    return node
+
+
+def _handle(t: Tensor, view: int) -> Tensor:
+    """A handle of the node's own on the same view, or on all of the span."""
+    if view:
+        return adopt(check(lib.rnn_alias(E, t._h)))  # type: ignore[no-any-return]
+    return _whole(lib.rnn_span_of(t._h))
+
+
+def _whole(span: int) -> Tensor:
+    info = _describe(span)
+    flat = adopt(check(lib.rnn_span_tensor(E, span, 0)))
+    shape = tuple(info.shape[0 : info.ndim])
+    was = lib.rnn_set_grad_mode(1)
+    try:
+        strides = _contiguous(shape)
+        dims = _c.dims(shape), _c.dims(strides)
+        return adopt(check(lib.rnn_as_view(E, flat._h, 0, 0, len(shape), *dims)))  # type: ignore[no-any-return]
+    finally:
+        lib.rnn_set_grad_mode(was)
+
+
+def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(strides))
+
+
+def _describe(span: int) -> Any:
+    info = ffi.new("rnn_span_info *")
+    check(lib.rnn_describe(E, span, info))
+    return info
+
+
+def _type(name: str) -> type[Node]:
+    if name == "AccumulateGrad":
+        return AccumulateGrad
+    if name not in _types:
+        _types[name] = type(name, (Node,), {"__slots__": ()})
+    return _types[name]
+
+
+# ---- operands -------------------------------------------------------------------------------------
+
+#: operations with a number, for which PyTorch shows the number's place too
+_WITH_NUMBER = frozenset(lib.rnn_op_find(name) for name in (b"add_scalar", b"mul_scalar", b"div_scalar"))
+_CUSTOM = lib.rnn_op_find(b"custom")
+
+
+def _operands(span: int) -> tuple[tuple[Node | None, int], ...]:
+    info = _describe(span)
+    if info.passed:
+        raise RuntimeError(
+            f"the graph behind this {_span_name(span)} was freed by backward(); "
+            "call backward(retain_graph=True) to keep it"
+        )
+    found: list[tuple[Node | None, int]] = []
+    for k in range(info.operands):
+        t = adopt(check(lib.rnn_operand_tensor(E, span, k)))
+        if not lib.rnn_requires_grad(E, t._h):
+            found.append((None, 0))
+            continue
+        if info.op == _CUSTOM and _is_core(lib.rnn_span_of(t._h)):
+            return _operands(lib.rnn_span_of(t._h))
+        found.append((_node_of(t, lib.rnn_view_op(t._h)), 0))
+    if info.op in _WITH_NUMBER:
+        found.append((None, 0))
+    return tuple(found)
+
+
+def _is_core(span: int) -> bool:
+    info = _describe(span)
+    return info.op == _CUSTOM and bool(info.key) and bool(_c.object_at(info.key).is_core)
+
+
+# ---- names ----------------------------------------------------------------------------------------
+
+
+def _view_name(view: int, t: Tensor) -> str:
+    name: bytes = ffi.string(lib.rnn_view_name(view))
+    return name.decode()
+
+
+def _span_name(span: int) -> str:
+    info = _describe(span)
+    if info.op == _CUSTOM:
+        return str(_c.object_at(info.key).name) if info.key else "CustomBackward"
+    given = _BY_SHAPE.get(info.op)
+    if given is not None and not info.passed:
+        ranks = [lib.rnn_ndim(_operand(span, k)._h) for k in range(info.operands)]
+        return given(info.ndim, ranks)
+    name: bytes = ffi.string(lib.rnn_op_torch_name(info.op))
+    return name.decode()
+
+
+def _operand(span: int, k: int) -> Tensor:
+    return adopt(check(lib.rnn_operand_tensor(E, span, k)))  # type: ignore[no-any-return]
+
+
+def _matmul_name(ndim: int, ranks: list[int]) -> str:
+    a, b = ranks
+    if (a, b) == (1, 1):
+        return "DotBackward0"
+    if a <= 2 and b <= 2:
+        return "MvBackward0" if b == 1 else "MmBackward0" if a == 2 else "SqueezeBackward4"
+    return "BmmBackward0" if a == b == 3 else "UnsafeViewBackward0"
+
+
+def _linear_name(ndim: int, ranks: list[int]) -> str:
+    if len(ranks) == 2:
+        return _matmul_name(ndim, ranks)
+    return "AddmmBackward0" if ndim == 2 else "AddBackward0" if ndim == 1 else "ViewBackward0"
+
+
+_BY_SHAPE = {
+    lib.rnn_op_find(b"matmul"): _matmul_name,
+    lib.rnn_op_find(b"linear"): _linear_name,
+    lib.rnn_op_find(b"sum"): lambda ndim, ranks: "SumBackward1" if ndim else "SumBackward0",
+    lib.rnn_op_find(b"mean"): lambda ndim, ranks: "MeanBackward1" if ndim else "MeanBackward0",
+}

@@ -1,0 +1,227 @@
+"""Backward passes: backward() and grad() (torch.autograd.backward, torch.autograd.grad)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rnn import _c
+from rnn._c import E, adopt, check, fail, ffi, lib
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+    from rnn.value import Value
+
+SLICE = 50_000_000  # nanoseconds that C works before Python looks for signals
+RETAIN_GRAPH, KEEP = 1, 2
+
+_CREATE_GRAPH = (
+    "create_graph=True is not supported: rnn records no graph of the backward pass itself, "
+    "so there are no gradients of gradients"
+)
+
+# ---- running --------------------------------------------------------------------------------------
+
+
+def run(
+    roots: Sequence[Any],
+    seeds: Sequence[Any],
+    inputs: Sequence[Any],
+    flags: int,
+    collect: Callable[[], Any] | None = None,
+) -> Any:
+    """Runs a pass to its end, in slices; `collect` reads gradients before inputs' own come back."""
+    begun = lib.rnn_backward_begin(
+        E, len(roots), _handles(roots), _handles(seeds), len(inputs), _handles(inputs), flags
+    )
+    if begun == ffi.NULL:
+        fail(lib.rnn_failure())
+    step, code = lib.rnn_backward_step, 1
+    try:
+        while code:
+            code = step(E, begun, SLICE)
+            if code > 1:
+                _python_turn(begun, code)
+            elif code < 0:
+                fail(code)
+        return collect() if collect else None
+    finally:
+        lib.rnn_backward_end(E, begun)
+        _c.drain()
+
+
+def _python_turn(begun: Any, code: int) -> None:
+    """A hook or an autograd.Function, whose object knows what to do with the span at the head."""
+    turn = _c.object_at(lib.rnn_pass_key(begun))
+    was = lib.rnn_set_grad_mode(0)
+    try:
+        turn(lib.rnn_pass_span(begun), code)
+    finally:
+        lib.rnn_set_grad_mode(was)
+
+
+def _handles(tensors: Sequence[Any]) -> Any:
+    return ffi.new("rnn_ref[]", [0 if t is None else t._h for t in tensors])
+
+
+# ---- backward -------------------------------------------------------------------------------------
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Adds the gradients of `tensors` to the leaves that they were made from (torch.autograd.backward).
+
+    Args:
+        tensors: a tensor or a sequence of them.
+        grad_tensors: what to start from, of the tensors' shapes; one-element tensors need none.
+        retain_graph: keep the graph for another pass.
+        create_graph: not supported.
+        inputs: only these tensors' .grad gains anything; the rest of the graph is not visited.
+
+    Raises:
+        RuntimeError: a tensor requires no gradient, its graph was freed, a value that is needed was
+            overwritten, or a starting gradient does not fit.
+        NotImplementedError: create_graph.
+
+    Example:
+        >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> rnn.autograd.backward((x * x).sum())
+        >>> x.grad
+        tensor([2., 4.])
+    """
+    if create_graph:
+        raise NotImplementedError(_CREATE_GRAPH)
+    roots = _sequence(tensors)
+    given = _sequence(grad_variables if grad_tensors is None else grad_tensors)
+    seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
+    only = [] if inputs is None else _sequence(inputs)
+    if inputs is not None and not only:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    _check_inputs(only)
+    run(roots, seeds, only, RETAIN_GRAPH if retain_graph else 0)
+
+
+def _sequence(x: Any) -> list[Any]:
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
+def _check_seeds(roots: list[Any], seeds: list[Any]) -> list[Any]:
+    """The starting gradients: given ones must fit, and only one element may go without."""
+    if len(seeds) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(seeds)} gradients")
+    return [_check_seed(i, t, seed) for i, (t, seed) in enumerate(zip(roots, seeds))]
+
+
+def _check_seed(i: int, t: Any, seed: Any) -> Any:
+    from rnn.ops._core import as_node, dtype_of
+
+    if not t._h or not lib.rnn_requires_grad(E, t._h):
+        raise RuntimeError(
+            f"element {i} of tensors does not require grad and does not have a grad_fn"
+        )
+    if seed is None:
+        if t.numel() != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        return None
+    if not isinstance(seed, _c.Handle):
+        raise TypeError(
+            f"gradients can be either Tensors or None, but got {type(seed).__name__}"
+        )
+    if seed._shape != t._shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {seed.shape} and output[{i}] "
+            f"has a shape of {t.shape}."
+        )
+    return seed if dtype_of(seed) is dtype_of(t) else as_node(seed, lib.rnn_dtype(t._h))
+
+
+def _check_inputs(inputs: list[Any]) -> None:
+    for t in inputs:
+        if not t._h or not lib.rnn_requires_grad(E, t._h):
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+
+
+def backward_value(v: Value, gradient: float | None, retain_graph: bool) -> None:
+    """Value.backward."""
+    from rnn.ops._core import constant
+
+    root = adopt(_c.ref_of(v))
+    seed = None if gradient is None else constant(gradient, v._dtype_code)
+    run([root], [seed], [], RETAIN_GRAPH if retain_graph else 0)
+
+
+# ---- grad -----------------------------------------------------------------------------------------
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`; no .grad changes (torch.autograd.grad).
+
+    The gradient of a view is that of its nodes, whichever way it came to them.
+
+    Args:
+        outputs: a tensor or a sequence of them.
+        inputs: tensors that require gradients, leaves or not.
+        grad_outputs: what to start from; one-element outputs need none.
+        retain_graph: keep the graph for another pass.
+        allow_unused: None for an input that the outputs do not depend on, instead of an error.
+        materialize_grads: zeros for such an input.
+
+    Raises:
+        RuntimeError: see backward; or an input was not used.
+        NotImplementedError: create_graph, is_grads_batched.
+
+    Example:
+        >>> x = rnn.tensor(3.0, requires_grad=True)
+        >>> rnn.autograd.grad(x * x, x)
+        (tensor(6.),)
+    """
+    if create_graph:
+        raise NotImplementedError(_CREATE_GRAPH)
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched=True is not supported: call grad() in a loop")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    roots, wanted = _sequence(outputs), _sequence(inputs)
+    given = _sequence(grad_outputs)
+    seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
+    if not wanted:
+        raise ValueError("grad requires non-empty inputs.")
+    _check_inputs(wanted)
+    flags = KEEP | (RETAIN_GRAPH if retain_graph else 0)
+    found = run(roots, seeds, wanted, flags, lambda: [_gradient(t) for t in wanted])
+    if materialize_grads:
+        found = [_zeros(t) if g is None else g for t, g in zip(wanted, found)]
+    elif None in [g if g is None else 0 for g in found] and not allow_unused:
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. "
+            "Set allow_unused=True if this is the desired behavior."
+        )
+    return tuple(found)
+
+
+def _gradient(t: Any) -> Any:
+    h = lib.rnn_grad(E, t._h)
+    return adopt(h) if h > 0 else fail(h) if h < 0 else None
+
+
+def _zeros(t: Any) -> Any:
+    shape = t._shape
+    return adopt(check(lib.rnn_full(E, lib.rnn_dtype(t._h), len(shape), _c.dims(shape), 0.0)))
