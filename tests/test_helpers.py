@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rnn
-from rnn._c import E, adopt, dims, ffi, lib, op, retain
+from rnn._c import op
 from rnn.ops import elementwise
 
 MUL, EXP, ADD = op("mul"), op("exp"), op("add")
