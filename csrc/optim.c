@@ -89,7 +89,7 @@ static int add_item(list *l, rnn_ref t, int64_t index, bool values, bool grad) {
     rnn_view view;
     rnn_view_of(e, t, &view);
     const rnn_span *s = rnn_at(e, view.span);
-    if (grad && (!(s->flags & RNN_S_HAS_GRAD) || rnn_tensor_of(t)->flags & RNN_T_DETACHED)) return 0;
+    if (grad && (!rnn_span_has_grad(s) || rnn_tensor_of(t)->flags & RNN_T_DETACHED)) return 0;
     it->n = rnn_numel(view.ndim, view.shape);
     it->dtype = view.dtype;
     it->span = view.span;
@@ -366,11 +366,12 @@ int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rn
 /* ---- gradients ------------------------------------------------------------------------------------- */
 
 int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none) {
+    rnn_turn_take(e, -1);
     for (int i = 0; i < count; i++) {
         if (params[i] <= 0 || rnn_tensor_of(params[i])->flags & RNN_T_DETACHED) continue;
         const uint32_t id = rnn_span_of(params[i]);
         rnn_span *s = rnn_at(e, id);
-        if (!(s->flags & RNN_S_HAS_GRAD)) continue;
+        if (!rnn_span_has_grad(s)) continue;
         if (to_none) {
             rnn_lock(e);
             rnn_span_clear_grad(e, id);
@@ -379,6 +380,7 @@ int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none)
             memset(rnn_span_grad(e, id), 0, (size_t)rnn_span_size(s) * rnn_itemsize(s->dtype));
         }
     }
+    rnn_turn_give(e);
     return 0;
 }
 
