@@ -187,7 +187,8 @@ class _Turn:
         if i not in self.operands:
             return
         to = adopt(check(lib.rnn_operand_tensor(E, span, self.operands.index(i))))
-        check(lib.rnn_add_grad(E, to._h, _fit(self.name, i, g, to)._h, 0))
+        fitted = _fit(self.name, i, g, to)
+        check(lib.rnn_add_grad(E, to._h, fitted._h, 0))
 
 
 class _Output:
@@ -201,7 +202,8 @@ class _Output:
     def __call__(self, span: int, code: int) -> None:
         self.core.grads[self.i] = _gradient_of(span)
         core = adopt(check(lib.rnn_operand_tensor(E, span, 0)))
-        check(lib.rnn_add_grad(E, core._h, _number(lib.rnn_dtype(core._h))._h, 0))
+        zero = _number(lib.rnn_dtype(core._h))
+        check(lib.rnn_add_grad(E, core._h, zero._h, 0))
 
 
 def _record(

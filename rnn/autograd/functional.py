@@ -19,10 +19,12 @@ def _leaves(inputs: Any, name: str) -> tuple[Any, ...]:
                 f"The inputs given to {name} must be either a Tensor or a tuple of Tensors but the value at index "
                 f"{i} has type {type(t)}."
             )
-    fresh = tuple(adopt(check(lib.rnn_clone(E, t.detach()._h))) for t in found)  # type: ignore[attr-defined]
-    for t in fresh:
-        t.requires_grad_()
-    return fresh
+    return tuple(_copy(t).requires_grad_() for t in found)
+
+
+def _copy(t: Any) -> Any:
+    constant = t.detach()
+    return adopt(check(lib.rnn_clone(E, constant._h)))
 
 
 def _call(func: Callable[..., Any], inputs: Any, name: str) -> tuple[Any, Any, bool]:
@@ -75,7 +77,8 @@ def _rows(out: Any, leaves: tuple[Any, ...], strict: bool, i: int) -> list[Any]:
     parts = [_zeros(code, (n, *t._shape)) for t in leaves]
     for k in range(n if out.requires_grad else 0):
         seed = _zeros(code, (n,))
-        check(lib.rnn_fill(E, adopt(check(lib.rnn_select(E, seed._h, 0, k)))._h, 1.0))
+        one = adopt(check(lib.rnn_select(E, seed._h, 0, k)))
+        check(lib.rnn_fill(E, one._h, 1.0))
         seed = _reshape(seed, shape)
         found = grad(out, leaves, seed, retain_graph=True, allow_unused=True)
         for j, g in enumerate(found):
