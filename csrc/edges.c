@@ -65,7 +65,7 @@ static int scalar_edges(rnn_engine *e, uint32_t id, rnn_edge_list *out) {
 }
 
 static bool valid(rnn_engine *e, uint32_t span) {
-    return span > 0 && span < e->span_top && rnn_at(e, span)->refs > 0;
+    return span > 0 && span < e->span_top && (rnn_at(e, span)->refs > 0 || rnn_at(e, span)->state & RNN_G_SEEN);
 }
 
 int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans, int64_t *nodes,

@@ -195,7 +195,7 @@ def _span_name(span: int) -> str:
         return str(_c.object_at(info.key).name) if info.key else "CustomBackward"
     given = _BY_SHAPE.get(info.op)
     if given is not None and not info.passed:
-        ranks = [lib.rnn_ndim(_operand(span, k)._h) for k in range(info.operands)]
+        ranks = [len(_operand(span, k)._shape) for k in range(info.operands)]
         return given(info.ndim, ranks)
     name: bytes = ffi.string(lib.rnn_op_torch_name(info.op))
     return name.decode()
