@@ -190,14 +190,19 @@ def _once(
                 _same(a, b, tolerance, f"{name}: gradient {i}", True)
 
 
+def _limit(given: float | dict[str, float] | None, dtype: str, which: int) -> float:
+    given = given.get(dtype) if isinstance(given, dict) else given
+    return TOLERANCE[dtype][which] if given is None else given
+
+
 def compare(
     fn: Callable[..., Any],
     *inputs: Any,
     low: float = -2.0,
     high: float = 2.0,
     grad: bool = True,
-    rtol: float | None = None,
-    atol: float | None = None,
+    rtol: float | dict[str, float] | None = None,
+    atol: float | dict[str, float] | None = None,
     dtypes: Sequence[str] = DTYPES,
     resolutions: Sequence[str] = RESOLUTIONS,
     layouts: Sequence[str] = LAYOUTS,
@@ -214,7 +219,7 @@ def compare(
         inputs: shapes, NumPy arrays or numbers, one for each tensor.
         low, high: the range of random values.
         grad: whether float inputs require gradients.
-        rtol, atol: instead of TOLERANCE.
+        rtol, atol: instead of TOLERANCE; a dict gives them for some dtypes.
         dtypes, resolutions, layouts: what to run.
         elementwise: runs once more with every shape 0-d, (0,) and (2, 0, 3).
         edges: in float64, checks the kernels' backward against backward by edges too.
@@ -224,8 +229,7 @@ def compare(
     if elementwise:
         runs += [[s if _is_shape(x) else x for x in inputs] for s in ((), (0,), (2, 0, 3))]
     for dtype in dtypes:
-        relative, absolute = TOLERANCE[dtype]
-        tolerance = relative if rtol is None else rtol, absolute if atol is None else atol
+        tolerance = _limit(rtol, dtype, 0), _limit(atol, dtype, 1)
         for run in runs:
             rng = np.random.default_rng(seed)
             values = [_values(x, low, high, rng) for x in run]

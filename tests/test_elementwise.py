@@ -12,7 +12,10 @@ from helpers import compare, compare_errors, to_numpy, to_rnn
 import rnn
 
 NAN, INF = float("nan"), float("inf")
-SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, NAN, INF, -INF, 1e-30, -2.5, 2.5, 3.5, 0.5, -3.0, 6.0, 30.0])
+LOOSE = {"float32": 1e-4}  # where float32 rounds more than once, or PyTorch does
+SPECIAL = np.array(
+    [0.0, -0.0, 1.0, -1.0, NAN, INF, -INF, 1e-30, -2.5, 2.5, 3.5, 0.5, -3.0, 6.0, 30.0]
+)
 
 # ---- functions of one tensor ----------------------------------------------------------------------
 
@@ -33,8 +36,12 @@ IN_PLACE = [n for n in UNARY if hasattr(torch.Tensor, n + "_") and hasattr(rnn.T
 @pytest.mark.parametrize("name", UNARY)
 def test_unary(name):
     low, high = UNARY[name]
-    compare(lambda m, x: getattr(m, name)(x), (3, 4), low=low, high=high, elementwise=True, rtol=5e-5)
-    compare(lambda x: getattr(x, name)(), (5,), low=low, high=high, layouts=["contiguous"], rtol=5e-5)
+    compare(
+        lambda m, x: getattr(m, name)(x), (3, 4), low=low, high=high, elementwise=True, rtol=LOOSE
+    )
+    compare(
+        lambda x: getattr(x, name)(), (5,), low=low, high=high, layouts=["contiguous"], rtol=LOOSE
+    )
 
 
 # torch's own vector code has NaN for gelu at infinity; log of a denormal or a step at a step is not compared
@@ -44,10 +51,12 @@ SPECIAL_UNARY = sorted(set(UNARY) - {"sinc", "logit"})
 @pytest.mark.parametrize("name", SPECIAL_UNARY)
 def test_unary_at_special_points(name):
     fn = lambda m, x: getattr(m, name)(x)  # noqa: E731
-    compare(fn, SPECIAL, resolutions=["tensor"], layouts=["contiguous"], edges=False, rtol=1e-4)
+    compare(fn, SPECIAL, resolutions=["tensor"], layouts=["contiguous"], edges=False, rtol=LOOSE)
 
 
-@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "log1p", "expm1", "erf", "sin", "cos", "tan"])
+@pytest.mark.parametrize(
+    "name", ["exp", "sigmoid", "tanh", "log1p", "expm1", "erf", "sin", "cos", "tan"]
+)
 def test_unary_of_large_arguments(name):
     x = np.array([1e3, -1e3, 88.0, -87.5, 1e5, 3e9, -7e12, 1e30, 5e-39, 700.0, -745.0])
     fn = lambda m, x: getattr(m, name)(x)  # noqa: E731
@@ -67,7 +76,7 @@ def test_unary_of_integers(name, dtype):
                 fn(rnn, to_rnn(x))
         return
     assert expected.dtype is not None
-    compare(fn, x, edges=False, resolutions=["tensor"], dtypes=["float32"], rtol=1e-5)
+    compare(fn, x, edges=False, resolutions=["tensor"], dtypes=["float32"], rtol=LOOSE)
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
@@ -77,19 +86,23 @@ def test_unary_in_place(name):
     view = lambda x: (y := x * 1.0, getattr(y[1:], name + "_")())[0] * 2  # noqa: E731
     # PyTorch has no derivative for these three, in place
     for grad in (False,) if name in ("asinh", "acosh", "atanh") else (False, True):
-        compare(step, (3, 4), low=low, high=high, edges=False, grad=grad, rtol=5e-5)
-        compare(view, (3, 4), low=low, high=high, edges=False, grad=grad, rtol=5e-5)
+        compare(step, (3, 4), low=low, high=high, edges=False, grad=grad, rtol=LOOSE)
+        compare(view, (3, 4), low=low, high=high, edges=False, grad=grad, rtol=LOOSE)
 
 
 def test_round_decimals():
     x = np.array([1.25, -1.35, 123.456, 0.5, 1.5, 2.5, -0.5])
     for decimals in (0, 1, 2, -1):
-        compare(lambda m, x, d=decimals: m.round(x, decimals=d), x, resolutions=["tensor"], edges=False)
+        compare(
+            lambda m, x, d=decimals: m.round(x, decimals=d), x, resolutions=["tensor"], edges=False
+        )
 
 
 def test_nan_to_num():
     compare(lambda m, x: m.nan_to_num(x), SPECIAL, edges=False, resolutions=["tensor"])
-    compare(lambda m, x: m.nan_to_num(x, 1.0, 2.0, 3.0), SPECIAL, edges=False, resolutions=["tensor"])
+    compare(
+        lambda m, x: m.nan_to_num(x, 1.0, 2.0, 3.0), SPECIAL, edges=False, resolutions=["tensor"]
+    )
 
 
 # ---- functions of two tensors -----------------------------------------------------------------------
@@ -106,16 +119,25 @@ BINARY = {
 def test_binary(name):
     low, high = BINARY[name]
     fn = lambda m, x, y: getattr(m, name)(x, y)  # noqa: E731
-    compare(fn, (3, 4), (3, 4), low=low, high=high, elementwise=True, rtol=5e-5)
-    for shapes in [((3, 4), (4,)), ((1, 4), (3, 1)), ((), (2, 3)), ((2, 3), ()), ((2, 1, 3), (4, 1)), ((0, 3), (1, 3))]:
-        compare(fn, *shapes, low=low, high=high, layouts=["contiguous"], rtol=5e-5)
+    compare(fn, (3, 4), (3, 4), low=low, high=high, elementwise=True, rtol=LOOSE)
+    for shapes in [
+        ((3, 4), (4,)),
+        ((1, 4), (3, 1)),
+        ((), (2, 3)),
+        ((2, 3), ()),
+        ((2, 1, 3), (4, 1)),
+        ((0, 3), (1, 3)),
+    ]:
+        compare(fn, *shapes, low=low, high=high, layouts=["contiguous"], rtol=LOOSE)
 
 
 @pytest.mark.parametrize("name", BINARY)
 def test_binary_at_special_points(name):
     x, y = (a.ravel() for a in np.meshgrid(SPECIAL, SPECIAL))
     fn = lambda m, x, y: getattr(m, name)(x, y)  # noqa: E731
-    limits = {"rtol": 1e-4, "dtypes": ["float64"]} if name in ("fmod", "remainder") else {"rtol": 1e-4}
+    limits = (
+        {"rtol": LOOSE, "dtypes": ["float64"]} if name in ("fmod", "remainder") else {"rtol": LOOSE}
+    )
     if name in ("hypot", "logaddexp", "logaddexp2"):
         x, y = x[np.isfinite(x) & np.isfinite(y)], y[np.isfinite(x) & np.isfinite(y)]
     compare(fn, x, y, resolutions=["tensor"], layouts=["contiguous"], edges=False, **limits)
@@ -130,17 +152,17 @@ def test_operators_with_numbers(op, scalar):
     if (op == "mod" and scalar == 0) or (op in ("sub", "pow") and scalar is True):
         return  # PyTorch refuses x - True, and fails at x ** True
     fn = getattr(operator, op)
-    compare(lambda x: fn(x, scalar), (3, 4), low=0.1, elementwise=True, rtol=5e-5)
+    compare(lambda x: fn(x, scalar), (3, 4), low=0.1, elementwise=True, rtol=LOOSE)
     if op != "mod":
-        compare(lambda x: fn(scalar, x), (3, 4), low=0.1, elementwise=True, rtol=5e-5)
+        compare(lambda x: fn(scalar, x), (3, 4), low=0.1, elementwise=True, rtol=LOOSE)
     else:
-        compare(lambda x: fn(scalar, x), (3, 4), low=0.1, grad=False, rtol=5e-5)
+        compare(lambda x: fn(scalar, x), (3, 4), low=0.1, grad=False, rtol=LOOSE)
     if scalar in (2, 3.0, 0.5, -1, 0, -0.5):
-        compare(lambda x: fn(x, scalar), SPECIAL, resolutions=["tensor"], edges=False, rtol=1e-4)
+        compare(lambda x: fn(x, scalar), SPECIAL, resolutions=["tensor"], edges=False, rtol=LOOSE)
 
 
 def test_operators_of_tensors():
-    compare(lambda x, y: (x + y) * (x - y) / (x * x + y * y + 1) ** 2, (3, 4), (4,), rtol=1e-4)
+    compare(lambda x, y: (x + y) * (x - y) / (x * x + y * y + 1) ** 2, (3, 4), (4,), rtol=LOOSE)
     compare(lambda x, y: -x + +y - abs(x * y), (3, 4), (4,))
     compare(lambda x, y: (x // y, x % y, x // 2, 2 // y, 3 % y), (3, 4), (4,), low=0.3, grad=False)
 
@@ -171,7 +193,15 @@ def test_rounded_division():
 
 
 def test_clamp():
-    for low, high in [(-0.5, 0.5), (None, 0.5), (-0.5, None), (0.5, -0.5), (0, 1), (-INF, INF), (NAN, 1.0)]:
+    for low, high in [
+        (-0.5, 0.5),
+        (None, 0.5),
+        (-0.5, None),
+        (0.5, -0.5),
+        (0, 1),
+        (-INF, INF),
+        (NAN, 1.0),
+    ]:
         compare(lambda x, a=low, b=high: x.clamp(a, b), (3, 4), elementwise=True)
         compare(lambda x, a=low, b=high: x.clamp(a, b), SPECIAL, edges=False)
         compare(lambda x, a=low, b=high: (x * 1).clamp_(a, b), (3, 4), edges=False)
@@ -205,15 +235,30 @@ def test_lerp_addcmul_addcdiv():
     compare(lambda m, x, y, z: m.addcdiv(x, y, z, value=-0.5), (3, 4), (4,), (3, 1), low=0.5)
     for grad in (False, True):
         compare(lambda x, y: (x * 1).lerp_(y, 0.3), (3, 4), (3, 4), grad=grad, edges=False)
-        compare(lambda x, y, z: (x * 1).addcmul_(y, z, value=2), (3, 4), (4,), (4,), grad=grad, edges=False)
         compare(
-            lambda x, y, z: (x * 1).addcdiv_(y, z, value=2), (3, 4), (4,), (4,), low=0.5, grad=grad, edges=False
+            lambda x, y, z: (x * 1).addcmul_(y, z, value=2),
+            (3, 4),
+            (4,),
+            (4,),
+            grad=grad,
+            edges=False,
+        )
+        compare(
+            lambda x, y, z: (x * 1).addcdiv_(y, z, value=2),
+            (3, 4),
+            (4,),
+            (4,),
+            low=0.5,
+            grad=grad,
+            edges=False,
         )
 
 
 def test_ldexp_heaviside_float_power():
     compare(lambda m, x: m.ldexp(x, m.tensor([1, 2, 0, 3])), (3, 4))
-    compare(lambda m, x, y: m.heaviside(x, y), np.array([-1.0, 0.0, 2.0]), np.array([0.5]), grad=False)
+    compare(
+        lambda m, x, y: m.heaviside(x, y), np.array([-1.0, 0.0, 2.0]), np.array([0.5]), grad=False
+    )
     compare(lambda m, x: m.float_power(x, 2), (3, 4))
     compare(lambda m, x: m.float_power(x, 2), np.arange(3))
 
@@ -239,7 +284,7 @@ def test_promotion(op, a):
     for b, y in NUMBERS.items():
         x = NUMBERS[a]
         if op in ("pow", "floordiv", "mod"):
-            y = np.asarray(np.abs(y))  # noqa: PLW2901
+            y = np.asarray(np.abs(y))
         _same_or_same_error(fn, x, y, what=f"{a} {op} {b}")
     for scalar in (2, 1.5, -1):
         _same_or_same_error(lambda x, s=scalar: fn(x, s), NUMBERS[a], what=f"{a} {op} {scalar}")
@@ -315,7 +360,11 @@ def test_comparisons(op):
     compare(lambda x: (fn(x, 0.5), fn(0.5, x), fn(x, 1), fn(x, True)), SPECIAL)
     compare(lambda m, x, y: getattr(m, op)(x, y), (3, 4), (4,), elementwise=True)
     compare(lambda x: getattr(x, op)(0.1), np.array([0.1, 0.2]))
-    compare(lambda x, y: (fn(x, y), fn(x, 2), fn(y, 0.5)), np.arange(4), np.array([1, 0, 2, 3], np.int32))
+    compare(
+        lambda x, y: (fn(x, y), fn(x, 2), fn(y, 0.5)),
+        np.arange(4),
+        np.array([1, 0, 2, 3], np.int32),
+    )
     compare(lambda x, y: fn(x, y), (3,), np.arange(3))
     compare_errors(fn, (3,), (2,))
 
@@ -335,8 +384,18 @@ def test_closeness():
     pairs = [([1.0, NAN, INF, -INF], [1.0 + 1e-9, NAN, INF, INF]), ([1.0, 2.0], [1.1, 2.0])]
     for x, y in pairs:
         for kwargs in ({}, {"equal_nan": True}, {"rtol": 0.2}, {"atol": 1.0}):
-            compare(lambda m, a, b, k=kwargs: m.isclose(a, b, **k), np.array(x), np.array(y), dtypes=["float64"])
-            compare(lambda m, a, b, k=kwargs: m.allclose(a, b, **k), np.array(x), np.array(y), dtypes=["float64"])
+            compare(
+                lambda m, a, b, k=kwargs: m.isclose(a, b, **k),
+                np.array(x),
+                np.array(y),
+                dtypes=["float64"],
+            )
+            compare(
+                lambda m, a, b, k=kwargs: m.allclose(a, b, **k),
+                np.array(x),
+                np.array(y),
+                dtypes=["float64"],
+            )
     compare(lambda m, a, b: (m.isclose(a, b), m.equal(a, b)), np.arange(3), np.arange(3))
     compare(lambda m, a, b: m.equal(a, b), (3,), (2,))
     compare(lambda m, a: m.equal(a, a), (3,))
@@ -352,8 +411,16 @@ def test_logic_and_bits():
     compare(lambda m, x: m.logical_not(x), SPECIAL)
     compare(lambda x, y: (x & y, x | y, x ^ y, ~x, x & True, True | x), a, b)
     i, j = np.array([5, -3, 12]), np.array([1, 2, 3], np.int32)
-    compare(lambda x, y: (x & y, x | y, x ^ y, ~x, x << y, x >> y, x & 4, 4 | x, 1 << y, 64 >> y), i, j)
-    for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"):
+    compare(
+        lambda x, y: (x & y, x | y, x ^ y, ~x, x << y, x >> y, x & 4, 4 | x, 1 << y, 64 >> y), i, j
+    )
+    for name in (
+        "bitwise_and",
+        "bitwise_or",
+        "bitwise_xor",
+        "bitwise_left_shift",
+        "bitwise_right_shift",
+    ):
         compare(lambda m, x, y, n=name: getattr(m, n)(x, y), i, j)
     compare(lambda m, x: m.bitwise_not(x), i)
     compare_errors(lambda x: x & x, (3,))

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 _GELU, _GELU_TANH, _SILU, _MISH = op("gelu"), op("gelu_tanh"), op("silu"), op("mish")
-_LEAKY_RELU, _ELU, _SOFTPLUS, _LOGSIGMOID = op("leaky_relu"), op("elu"), op("softplus"), op("logsigmoid")
+_LEAKY_RELU, _ELU, _SOFTPLUS, _LOGSIGMOID = (
+    op("leaky_relu"),
+    op("elu"),
+    op("softplus"),
+    op("logsigmoid"),
+)
 _HARDTANH, _HARDSIGMOID, _HARDSWISH = op("hardtanh"), op("hardsigmoid"), op("hardswish")
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -170,9 +175,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.functional.softshrink)."""
     if lambd < 0:
-        raise RuntimeError(
-            f"lambda must be greater or equal to 0, but found to be {lambd:g}."
-        )
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
     moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
     inside = (input >= -lambd) & (input <= lambd)
     return where(inside, input * 0.0, moved)  # type: ignore[no-any-return]

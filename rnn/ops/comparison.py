@@ -248,7 +248,9 @@ def op_rrshift(a: Any, b: Any) -> Any:
 def op_invert(a: Tensor) -> Tensor:
     """~a"""
     if a._h or a._array.dtype.kind == "f":
-        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
     return _core.wrap(np.invert(a._array))
 
 

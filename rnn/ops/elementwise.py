@@ -32,7 +32,9 @@ _SUB, _SUB_SCALAR, _RSUB_SCALAR = op("sub"), op("sub_scalar"), op("rsub_scalar")
 _MUL, _MUL_SCALAR = op("mul"), op("mul_scalar")
 _DIV, _DIV_SCALAR, _RDIV_SCALAR = op("div"), op("div_scalar"), op("rdiv_scalar")
 _DIV_TRUNC, _DIV_FLOOR = op("div_trunc"), op("div_floor")
-_POW, _POW_SCALAR, _RPOW_SCALAR, _SQUARE = (op(n) for n in ("pow", "pow_scalar", "rpow_scalar", "square"))
+_POW, _POW_SCALAR, _RPOW_SCALAR, _SQUARE = (
+    op(n) for n in ("pow", "pow_scalar", "rpow_scalar", "square")
+)
 _REMAINDER, _FMOD = op("remainder"), op("fmod")
 _MAXIMUM, _MINIMUM, _FMAX, _FMIN = op("maximum"), op("minimum"), op("fmax"), op("fmin")
 _ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
@@ -61,7 +63,11 @@ def unary(number: int, a: Tensor, p0: float = 0.0, p1: float = 0.0) -> Tensor:
     if a._h:
         fail(h)
     made = unary(number, as_node(a, _core.float_code(a)), p0, p1)
-    return _core.wrap(_core.array_of(made).astype(np.float16)) if a._array.dtype == np.float16 else made
+    return (
+        _core.wrap(_core.array_of(made).astype(np.float16))
+        if a._array.dtype == np.float16
+        else made
+    )
 
 
 def binary(number: int, a: Any, b: Any, p0: float = 1.0) -> Tensor:
@@ -193,7 +199,12 @@ def in_place(target: Tensor, made: Tensor) -> Tensor:
 
 
 def unary_in_place(
-    number: int, function: Callable[..., Tensor], a: Tensor, *args: Any, p0: float = 0.0, p1: float = 0.0
+    number: int,
+    function: Callable[..., Tensor],
+    a: Tensor,
+    *args: Any,
+    p0: float = 0.0,
+    p1: float = 0.0,
 ) -> Tensor:
     """A unary operation into its own operand; function(a, *args) where that must be recorded or a holds integers."""
     if _unary_into(E, number, a._h, a._h, p0, p1) == 0:
@@ -354,7 +365,9 @@ def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input (torch.rsub)."""
-    return _function("rsub", op_rsub, op_sub, input if alpha == 1 else _alpha(other, input, alpha), other)
+    return _function(
+        "rsub", op_rsub, op_sub, input if alpha == 1 else _alpha(other, input, alpha), other
+    )
 
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -613,7 +626,7 @@ def _of_tensors(
                 f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) must be Tensor, "
                 f"not {type(t).__name__}"
             )
-    if numpy is None or input._h and other._h:
+    if numpy is None or (input._h and other._h):
         return binary(number, input, other)
     return _arithmetic(number, None, numpy, input, other, 0)  # type: ignore[no-any-return]
 
@@ -650,9 +663,7 @@ def _is_number(x: Any) -> bool:
     return x is None or isinstance(x, (int, float, np.number))
 
 
-def clamp(
-    input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None
-) -> Tensor:
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """Elements below min become min, then those above max become max (torch.clamp).
 
     Args:
@@ -734,7 +745,9 @@ def clip_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     return clamp_(input, min, max)
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None) -> Any:
+def where(
+    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
+) -> Any:
     """input where condition is True, other where it is not (torch.where).
 
     Args:
@@ -791,7 +804,9 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 
 def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     """lerp, in place (torch.Tensor.lerp_)."""
-    if not isinstance(weight, Handle) and not _binary_into(E, _LERP, input._h, input._h, end._h, weight):
+    if not isinstance(weight, Handle) and not _binary_into(
+        E, _LERP, input._h, input._h, end._h, weight
+    ):
         return input
     return in_place(input, lerp(input, end, weight))
 
@@ -896,7 +911,9 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """
     src = _operand(src)
     if src is NotImplemented or not isinstance(src, Handle):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
     if src._shape != input._shape:
         shape = _shapes.broadcast_shapes(input._shape, src._shape)
         if shape != tuple(input._shape):

@@ -472,7 +472,11 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
     if decimals == 0 or not input._h:
         return _keep(_ROUND, np.positive, input)
     scale = 10.0 ** builtins.abs(decimals)
-    return unary(_ROUND, input * scale) / scale if decimals > 0 else unary(_ROUND, input / scale) * scale
+    return (
+        unary(_ROUND, input * scale) / scale
+        if decimals > 0
+        else unary(_ROUND, input / scale) * scale
+    )
 
 
 def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
