@@ -17,6 +17,7 @@ from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.create import real_dtype
 from rnn.ops.from_data import TensorType, share
+from rnn.ops.shape import clone
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -32,13 +33,6 @@ def cast(input: Tensor, to: Dtype) -> Tensor:
     array = array_of(input)
     converted = _dtypes.cast(array, to)
     return input if converted is array and not input._h else _core.wrap(converted)
-
-
-def clone(input: Tensor) -> Tensor:
-    """A copy, through which gradients flow; as dense as the original."""
-    if not input._h:
-        return _core.wrap(input._array.copy(order="K"))
-    return adopt(check(lib.rnn_clone(E, input._h)))  # type: ignore[no-any-return]
 
 
 def to(
@@ -329,7 +323,7 @@ def detach(self: Tensor) -> Tensor:
     if not self._h:
         return _core.wrap(self._array)
     h = lib.rnn_detach(E, self._h, 0)
-    return adopt(h) if h > 0 else fail(h)
+    return adopt(h) if h > 0 else fail(h)  # type: ignore[no-any-return]
 
 
 def detach_(self: Tensor) -> Tensor:

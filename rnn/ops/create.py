@@ -18,6 +18,7 @@ from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, check_device
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
+from rnn.ops.shape import is_contiguous
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -464,7 +465,7 @@ def linspace(
 
 def _line_of(first: float, last: float, steps: int, code: int) -> Tensor:
     h = lib.rnn_linspace(E, code, steps, first, last)
-    return adopt(h) if h > 0 else fail(h)
+    return adopt(h) if h > 0 else fail(h)  # type: ignore[no-any-return]
 
 
 def _line(
@@ -517,12 +518,6 @@ def logspace(
 
 
 # ---- like another tensor -------------------------------------------------------------------------
-
-
-def _is_plain(t: Tensor) -> bool:
-    if t._h:
-        return bool(lib.rnn_is_contiguous(E, t._h))
-    return bool(t._array.flags.c_contiguous)
 
 
 def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
@@ -580,7 +575,7 @@ def empty_like(
 ) -> Tensor:
     """An uninitialised tensor of input's shape, dtype and order of memory (torch.empty_like)."""
     to = real_dtype(dtype, dtype_of(input))
-    if _is_plain(input) or str(memory_format).endswith("contiguous_format"):
+    if is_contiguous(input) or str(memory_format).endswith("contiguous_format"):
         return uninitialised(input._shape, to, device, requires_grad)
     check_device(device)
     shape = input._shape
@@ -601,7 +596,7 @@ def full_like(
     """A tensor of one value, of input's shape and dtype (torch.full_like)."""
     to = real_dtype(dtype, dtype_of(input))
     value = number(fill_value, "full_like", "fill_value", 2)
-    if _is_plain(input) or str(memory_format).endswith("contiguous_format"):
+    if is_contiguous(input) or str(memory_format).endswith("contiguous_format"):
         return _full(input._shape, value, to, device, requires_grad)
     t = empty_like(input, dtype=to, device=device)
     array_of(t)[...] = held(value, to)

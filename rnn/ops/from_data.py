@@ -19,6 +19,7 @@ from rnn._size import CPU, Size, check_device
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.create import integers, real_dtype, sizes, uninitialised
+from rnn.ops.shape import clone
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -193,10 +194,10 @@ def asarray(
         if t is not shared and copy is False:
             names = f"'{shared.dtype}' into dtype '{t.dtype}'"
             raise ValueError(f"can't alias tensor with dtype {names}.")
-        t = copied(array_of(t).copy()) if copy and t is shared else t
+        t = clone(t) if copy and t is shared else t
     elif isinstance(obj, (bytes, bytearray, memoryview)):
         t = frombuffer(obj, dtype=real_dtype(dtype))
-        t = copied(array_of(t).copy()) if copy else t
+        t = clone(t) if copy else t
     else:
         if copy is False:
             raise ValueError(
@@ -310,7 +311,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     """A tensor over the memory of an object with `__dlpack__` (torch.from_dlpack)."""
     check_device(device)
     t = share(np.from_dlpack(ext_tensor))
-    return copied(array_of(t).copy()) if copy else t
+    return clone(t) if copy else t
 
 
 def new_tensor(
@@ -346,7 +347,7 @@ def legacy(to: Dtype, args: Sequence[Any]) -> Tensor:
         if isinstance(first, Handle):
             if dtype_of(first) is not to and to is not _dtypes.get_default_dtype():
                 raise TypeError(f"expected a tensor of {to} (got {dtype_of(first)})")
-            return first.detach()
+            return first.detach()  # type: ignore[no-any-return]
         if isinstance(first, (str, bytes)):
             raise TypeError(f"new(): invalid data type '{type(first).__name__}'")
         if not hasattr(first, "__len__"):
@@ -367,7 +368,7 @@ class TensorType:
         return legacy(self.dtype, args)
 
     def __instancecheck__(self, x: object) -> bool:
-        return isinstance(x, Handle) and dtype_of(x) is self.dtype  # type: ignore[arg-type]
+        return isinstance(x, Handle) and dtype_of(x) is self.dtype
 
     def __repr__(self) -> str:
         return f"<class '{_dtypes.prefix}{self.__name__}'>"
