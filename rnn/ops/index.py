@@ -185,7 +185,8 @@ def write(place: Tensor, value: Any) -> None:
         value = _strip(_core.as_node(value, lib.rnn_dtype(place._h)), len(place._shape))
         code = lib.rnn_assign(E, place._h, value._h)
     elif isinstance(value, _c.ValueBase):
-        code = lib.rnn_assign(E, place._h, _core.as_node(value, lib.rnn_dtype(place._h))._h)
+        node = _core.as_node(value, lib.rnn_dtype(place._h))
+        code = lib.rnn_assign(E, place._h, node._h)
     else:
         code = lib.rnn_fill(E, place._h, value)
     check(code)
