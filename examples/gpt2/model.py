@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al. 2019) in rnn.nn modules. Parameter names are those of the published checkpoints.
+"""GPT-2 (Radford et al. 2019) in rnn.nn modules; parameters have the names of the published checkpoints.
 
 What it is: the network, its loss and its key-value cache. What it is not: files (files.py), sampling (sample.py).
 
@@ -37,8 +37,8 @@ class Conv1D(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(rnn.empty(inputs, outputs).normal_(0, 0.02))
-        self.bias = nn.Parameter(rnn.zeros(outputs))
+        self.weight = nn.Parameter(rnn.empty(inputs, outputs))
+        self.bias = nn.Parameter(rnn.empty(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight.t(), self.bias)
@@ -52,6 +52,14 @@ class Cache:
         self.keys = [rnn.zeros(*shape) for _ in range(config.n_layer)]
         self.values = [rnn.zeros(*shape) for _ in range(config.n_layer)]
         self.length = 0
+        self.mask: Tensor | None = None
+
+    def expect(self, tokens: int) -> None:
+        """Makes the mask of the tokens to come: None where they see all, or where causal order says it all."""
+        end = self.length + tokens  # new token i sees the old ones and the new ones 0 .. i: bottom-right aligned
+        wanted = tokens > 1 and self.length > 0
+        seen = rnn.arange(end) <= rnn.arange(self.length, end).unsqueeze(1) if wanted else None
+        self.mask = seen  # (T, end)
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Writes the new tokens' keys and values behind the old ones; returns all. (B, H, T, C / H)"""
@@ -74,9 +82,12 @@ class CausalSelfAttention(nn.Module):
         B, T, C = x.shape
         q, k, v = self.c_attn(x).split(C, dim=2)  # each (B, T, C)
         q, k, v = (t.view(B, T, self.heads, C // self.heads).transpose(1, 2) for t in (q, k, v))
+        mask = None
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1)  # (B, H, T, C / H)
+            mask = cache.mask
+        causal = T > 1 and mask is None
+        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)  # (B, H, T, C / H)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
 
 
@@ -110,30 +121,41 @@ class Block(nn.Module):
         return x + self.drop(self.mlp(self.ln_2(x)))
 
 
-class GPT2(nn.Module):
-    """Token ids to logits of the next token; the embedding table is also the last layer."""
+class Head(nn.Module):
+    """The last layer's weight (V, C), where it is not the embedding table."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
+        self.weight = nn.Parameter(rnn.empty(config.vocab_size, config.n_embd))
+
+
+class GPT2(nn.Module):
+    """Token ids to logits of the next token; the embedding table is also the last layer."""
+
+    def __init__(self, config: Config, initialise: bool = True) -> None:
+        """initialise: False leaves the parameters as the memory was, for a checkpoint to fill."""
+        super().__init__()
         self.config = config
-        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
-        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.wte = nn.Embedding(*(table := (config.vocab_size, config.n_embd)), _weight=rnn.empty(table))
+        self.wpe = nn.Embedding(*(table := (config.n_positions, config.n_embd)), _weight=rnn.empty(table))
         self.h = nn.ModuleList([Block(config, layer) for layer in range(config.n_layer)])
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.drop = nn.Dropout(config.dropout)
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        if config.tie_word_embeddings:
-            self.lm_head.weight = self.wte.weight
-        self._initialise()
+        self.lm_head = self.wte if config.tie_word_embeddings else Head(config)
+        if initialise:
+            self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights of 0.02, smaller where a residual stream adds them up (as GPT-2 was trained)."""
+        """Normal weights of 0.02, smaller where a residual stream adds them up, as GPT-2 was trained."""
         with rnn.no_grad():
             for name, p in self.named_parameters():
-                if name.endswith("c_proj.weight"):
-                    p.normal_(0, 0.02 / math.sqrt(2 * self.config.n_layer))
-                elif "wte" in name or "wpe" in name or name == "lm_head.weight":
-                    p.normal_(0, 0.02)
+                if "ln_" in name:
+                    continue
+                elif name.endswith("bias"):
+                    p.zero_()
+                else:
+                    depth = 2 * self.config.n_layer if name.endswith("c_proj.weight") else 1
+                    p.normal_(0, 0.02 / math.sqrt(depth))
 
     def forward(self, tokens: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
         """tokens (B, T) of integers -> logits (B, T, V), or (B, 1, V) of the last token.
@@ -145,14 +167,17 @@ class GPT2(nn.Module):
         end = start + tokens.shape[1]
         if end > self.config.n_positions:
             raise ValueError(f"{end} tokens do not fit the context of {self.config.n_positions}")
+        if cache is not None:
+            cache.expect(tokens.shape[1])
         x = self.drop(self.wte(tokens) + self.wpe(rnn.arange(start, end)))  # (B, T, C)
         for block in self.h:
             x = block(x, cache)
         if cache is not None:
             cache.length = end
-        return self.lm_head(self.ln_f(x[:, -1:] if last_only else x))
+        return F.linear(self.ln_f(x[:, -1:] if last_only else x), self.lm_head.weight)
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """The mean cross-entropy of the targets (B, T), in nats a token."""
+    def loss(self, tokens: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+        """The cross-entropy of the targets (B, T), in nats a token (or their sum)."""
         logits = self(tokens)
-        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
+        flat = logits.view(-1, logits.shape[-1])
+        return F.cross_entropy(flat, targets.reshape(-1), reduction=reduction)

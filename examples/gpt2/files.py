@@ -1,0 +1,399 @@
+"""A model's folder: config.json, *.safetensors and the tokenizer, read with every value checked, and written.
+
+What it is: the Hugging Face layout. What it is not: the network (model.py). What is wrong with a file is an
+InputError of one line: the file, the field, what was found.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rnn
+from rnn import Tensor
+
+from .model import GPT2, Config
+
+CHUNK = 1 << 22  # elements converted at a time
+END_OF_TEXT = "<|endoftext|>"
+PATTERNS = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer.json", "vocab.json"]
+WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # causal masks, which old checkpoints carry
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used: "file: field: what is wrong"."""
+
+    def __init__(self, file: object, field: str, problem: str) -> None:
+        super().__init__(f"{file}: {field}: {problem}".replace("\n", " "))
+
+
+def find(model: str) -> Path:
+    """The folder of a model: a folder as it is, "owner/name" through the Hugging Face Hub (or its offline cache).
+
+    Raises:
+        InputError: there is no such folder or repository.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith((".", "/")):
+        raise InputError(model, "--model", "is neither a folder nor a repository's owner/name")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise InputError(model, "--model", "no such folder; repositories need `pip install huggingface_hub`") from None
+    try:
+        return Path(snapshot_download(model, allow_patterns=[*PATTERNS, "merges.txt"]))
+    except Exception as problem:  # the Hub's client raises many kinds; each is one line here
+        words = str(problem).strip().splitlines() or [type(problem).__name__]
+        raise InputError(model, "--model", f"cannot be fetched: {words[0]}") from None
+
+
+# ---- config.json ---------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(path, "file", problem.strerror or "cannot be read") from None
+    except (ValueError, RecursionError) as problem:
+        raise InputError(path, "file", f"is not JSON: {problem}") from None
+    if not isinstance(data, dict):
+        raise InputError(path, "file", f"holds a JSON {type(data).__name__}, not an object")
+    return data
+
+
+def read_config(path: Path) -> Config:
+    """config.json, every value of it that the network depends on checked.
+
+    Raises:
+        InputError: it cannot be read, is not GPT-2's, or a value is missing, of a wrong type or out of range.
+    """
+    data = read_json(path)
+
+    def field(name: str, default: Any, good: Callable[[Any], bool], wanted: str) -> Any:
+        value = data.get(name, default)
+        if not good(value):
+            raise InputError(path, name, f"is {json.dumps(value)[:60]}, but must be {wanted}")
+        return value
+
+    def size(name: str, default: int | None = None) -> int:
+        number: int = field(name, default, lambda v: type(v) is int and 0 < v < 1 << 31, "a positive integer")
+        return number
+
+    field("model_type", "gpt2", lambda v: v == "gpt2", '"gpt2"')
+    for name, only in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False),
+                       ("add_cross_attention", False)):
+        field(name, only, lambda v, only=only: v is only, f"{json.dumps(only)} (nothing else is supported)")
+    config = Config(
+        vocab_size=size("vocab_size"),
+        n_positions=size("n_positions", data.get("n_ctx")),
+        n_embd=size("n_embd"),
+        n_layer=size("n_layer"),
+        n_head=size("n_head"),
+        n_inner=None if data.get("n_inner") is None else size("n_inner"),
+        layer_norm_epsilon=field(
+            "layer_norm_epsilon", 1e-5, lambda v: type(v) in (int, float) and 0 < v < 1, "a number between 0 and 1"
+        ),
+        activation_function=field(
+            "activation_function", "gelu_new", lambda v: v in ("gelu_new", "gelu_pytorch_tanh", "gelu"),
+            '"gelu_new", "gelu_pytorch_tanh" or "gelu"',
+        ),
+        tie_word_embeddings=field("tie_word_embeddings", True, lambda v: type(v) is bool, "true or false"),
+    )  # fmt: skip
+    if config.n_embd % config.n_head:
+        raise InputError(path, "n_head", f"is {config.n_head}, which does not divide n_embd, {config.n_embd}")
+    end = data.get("eos_token_id")
+    if end is not None and not (type(end) is int and 0 <= end < config.vocab_size):
+        raise InputError(path, "eos_token_id", f"is {json.dumps(end)[:60]}, but must be below vocab_size")
+    config.eos_token_id = end
+    return config
+
+
+# ---- *.safetensors -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a tensor's numbers lie."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int  # in the file
+
+
+def read_header(path: Path) -> dict[str, Entry]:
+    """The tensors of one safetensors file: 8 bytes of length, a JSON header, the numbers.
+
+    Raises:
+        InputError: it is truncated, or its header does not fit it.
+    """
+    try:
+        total = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if total < 8 or length > total - 8:
+                raise InputError(path, "header", f"says {length} bytes, but the file has {total}")
+            raw = file.read(length)
+    except OSError as problem:
+        raise InputError(path, "file", problem.strerror or "cannot be read") from None
+    try:
+        header = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise InputError(path, "header", f"is not JSON: {problem}") from None
+    if not isinstance(header, dict):
+        raise InputError(path, "header", "is not a JSON object")
+    header.pop("__metadata__", None)
+    return {name: _entry(path, name, about, 8 + length, total) for name, about in header.items()}
+
+
+def _entry(path: Path, name: str, about: Any, start: int, total: int) -> Entry:
+    def whole(values: Any) -> bool:
+        return isinstance(values, list) and all(type(v) is int and 0 <= v < 1 << 63 for v in values)
+
+    if not isinstance(about, dict) or not whole(about.get("shape")) or not whole(about.get("data_offsets")):
+        raise InputError(path, name, "has no dtype, shape and data_offsets of whole numbers")
+    dtype, shape, offsets = about.get("dtype"), tuple(about["shape"]), about["data_offsets"]
+    if len(offsets) != 2 or offsets[0] > offsets[1] or start + offsets[1] > total:
+        raise InputError(path, name, f"data_offsets {offsets} lie outside the {total - start} bytes of numbers")
+    width = WIDTHS.get(dtype) if isinstance(dtype, str) else None
+    size = math.prod(shape)
+    if width is None and not IGNORED.fullmatch(name.removeprefix("transformer.")):
+        raise InputError(path, name, f"has dtype {str(dtype)[:20]}, not one of {', '.join(WIDTHS)}")
+    if width is not None and offsets[1] - offsets[0] != size * width:
+        have = offsets[1] - offsets[0]
+        raise InputError(path, name, f"{dtype} {list(shape)} needs {size * width} bytes, but data_offsets give {have}")
+    return Entry(path, str(dtype), shape, start + offsets[0])
+
+
+def read_index(folder: Path) -> dict[str, Entry]:
+    """All tensors of a folder, in one file or in shards, without the `transformer.` before their names."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    found: dict[str, Entry] = {}
+    if single.exists() or not index.exists():
+        found = read_header(single)
+    else:
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+            raise InputError(index, "weight_map", "is not an object of file names")
+        headers = {}
+        for shard in sorted(set(weight_map.values())):
+            if Path(shard).name != shard:
+                raise InputError(index, "weight_map", f"names {shard[:60]!r}, which is no file of this folder")
+            headers[shard] = read_header(folder / shard)
+        for name, shard in weight_map.items():
+            if name not in headers[shard]:
+                raise InputError(folder / shard, name, "is missing, though the index names it")
+            found[name] = headers[shard][name]
+    return {name.removeprefix("transformer."): entry for name, entry in found.items()}
+
+
+def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The shape that each tensor of the checkpoint must have."""
+    wide, inner = config.n_embd, config.n_inner or 4 * config.n_embd
+    sizes: dict[str, tuple[int, ...]] = {"wte.weight": (config.vocab_size, wide), "wpe.weight": (config.n_positions, wide)}
+    linear = {"attn.c_attn": (wide, 3 * wide), "attn.c_proj": (wide, wide), "mlp.c_fc": (wide, inner), "mlp.c_proj": (inner, wide)}
+    for block in (f"h.{i}." for i in range(config.n_layer)):
+        for name, (inputs, outputs) in linear.items():
+            sizes |= {f"{block}{name}.weight": (inputs, outputs), f"{block}{name}.bias": (outputs,)}
+        sizes |= {f"{block}{norm}.{part}": (wide,) for norm in ("ln_1", "ln_2") for part in ("weight", "bias")}
+    sizes |= {"ln_f.weight": (wide,), "ln_f.bias": (wide,)}
+    return sizes if config.tie_word_embeddings else sizes | {"lm_head.weight": (config.vocab_size, wide)}
+
+
+def _check(folder: Path, config: Config, found: dict[str, Entry]) -> None:
+    """Whether the tensors are the config's, before any memory is taken for them."""
+    layers = {int(name.split(".")[1]) for name in found if re.match(r"h\.\d+\.", name)}
+    if layers and max(layers) >= config.n_layer:
+        raise InputError(folder / "config.json", "n_layer", f"is {config.n_layer}, but there is a tensor h.{max(layers)}")
+    expected = shapes(config)
+    for name, shape in expected.items():
+        entry = found.get(name)
+        if entry is None:
+            where = folder / "model.safetensors"
+            raise InputError(where if where.exists() else folder, name, "is missing")
+        if entry.shape != shape:
+            raise InputError(entry.path, name, f"has shape {list(entry.shape)}, but config.json asks for {list(shape)}")
+    for name, entry in found.items():
+        if name not in expected and name != "lm_head.weight" and not IGNORED.fullmatch(name):
+            raise InputError(entry.path, name, "is not a tensor of GPT-2")
+
+
+def fill(target: np.ndarray, entry: Entry) -> None:
+    """Reads a tensor's numbers straight into the parameter's memory; 16-bit ones by way of a small buffer."""
+    flat = target.reshape(-1)
+    with entry.path.open("rb", buffering=0) as file:
+        file.seek(entry.offset)
+        if entry.dtype == "F32" and target.dtype == np.float32:
+            _read(file, flat, entry)
+            return
+        kind = np.dtype({"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}[entry.dtype])
+        buffer = np.empty(min(CHUNK, flat.size), kind)
+        for start in range(0, flat.size, CHUNK):
+            part = flat[start : start + CHUNK]
+            piece = buffer[: part.size]
+            _read(file, piece, entry)
+            if entry.dtype == "BF16":  # the upper half of a float32
+                bits = part.view(np.uint32)
+                bits[:] = piece
+                bits <<= 16
+            else:
+                part[:] = piece
+
+
+def _read(file: Any, into: np.ndarray, entry: Entry) -> None:
+    room = memoryview(into.view(np.uint8))
+    while len(room):
+        count = file.readinto(room)
+        if not count:
+            raise InputError(entry.path, "file", "ends before its last tensor")
+        room = room[count:]
+
+
+def load(folder: Path, progress: Callable[[int, int], None] | None = None) -> GPT2:
+    """The model of a folder, in evaluation mode. progress(bytes, all bytes) is called after each tensor.
+
+    Raises:
+        InputError: a file is missing or wrong.
+    """
+    config = read_config(folder / "config.json")
+    found = read_index(folder)
+    _check(folder, config, found)
+    model = GPT2(config, initialise=False)
+    parameters = list(model.named_parameters())
+    total, done = sum(p.numel() * 4 for _, p in parameters), 0
+    for name, p in parameters:
+        fill(p.detach().numpy(), found[name])
+        done += p.numel() * 4
+        if progress is not None:
+            progress(done, total)
+    model.eval()
+    return model
+
+
+def save(model: GPT2, folder: Path, dtype: str = "float32") -> None:
+    """Writes config.json and model.safetensors (float32 or float16), so that transformers reads them too."""
+    config, kind = model.config, {"float32": "<f4", "float16": "<f2"}[dtype]
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "model_type": "gpt2",
+        "architectures": ["GPT2LMHeadModel"],
+        **{name: value for name, value in vars(config).items() if name != "dropout"},
+        "bos_token_id": config.eos_token_id,
+        **{name: config.dropout for name in ("resid_pdrop", "embd_pdrop")},
+        "attn_pdrop": 0.0,
+        "torch_dtype": dtype,
+    }
+    (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    arrays = {f"transformer.{name}".replace("transformer.lm_head", "lm_head"): p.detach().numpy()
+              for name, p in model.named_parameters()}  # fmt: skip
+    write_safetensors(folder / "model.safetensors", {name: a.astype(kind) for name, a in arrays.items()})
+
+
+def write_safetensors(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays of float32 and float16 into a safetensors file, whole or not at all."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, array in arrays.items():
+        kind = {"float32": "F32", "float16": "F16"}[array.dtype.name]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
+    draft = path.with_name(path.name + ".part")
+    with draft.open("wb") as file:
+        file.write(len(raw).to_bytes(8, "little") + raw)
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array).data)
+    os.replace(draft, path)
+
+
+# ---- the tokenizer -------------------------------------------------------------------------------
+
+
+class Tokenizer:
+    """Text to token ids and back: tokenizer.json, or vocab.json and merges.txt, by the `tokenizers` library."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        try:
+            import tokenizers
+        except ImportError:
+            raise InputError(folder, "tokenizer", "needs the library: `pip install tokenizers`") from None
+        self.file = folder / "tokenizer.json"
+        vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+        try:
+            if self.file.exists():
+                self.model = tokenizers.Tokenizer.from_file(str(self.file))
+            elif vocabulary.exists() and merges.exists():
+                self.file = vocabulary
+                self.model = tokenizers.Tokenizer(tokenizers.models.BPE.from_file(str(vocabulary), str(merges)))
+                self.model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+                self.model.decoder = tokenizers.decoders.ByteLevel()
+                if self.model.token_to_id(END_OF_TEXT) is not None:
+                    self.model.add_special_tokens([END_OF_TEXT])
+            else:
+                raise InputError(folder, "tokenizer", "there is neither tokenizer.json nor vocab.json and merges.txt")
+        except InputError:
+            raise
+        except Exception as problem:  # what the library's parser raises has no type of its own
+            raise InputError(self.file, "file", f"is not a tokenizer: {problem}") from None
+        self.size = config.vocab_size
+        end = self.model.token_to_id(END_OF_TEXT)
+        self.end = config.eos_token_id if end is None or end >= self.size else end
+
+    def encode(self, text: str, source: str = "prompt") -> list[int]:
+        """Token ids.
+
+        Raises:
+            InputError: the text holds what no token stands for, or a token that the model has not.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InputError(source, "text", "is not UTF-8") from None
+        ids: list[int] = self.model.encode(text, add_special_tokens=False).ids
+        strange = max(ids, default=0)
+        if strange >= self.size:
+            token = self.model.id_to_token(strange)
+            raise InputError(self.file, repr(token), f"is token {strange}, but the model has {self.size} (vocab_size)")
+        if self.model.normalizer is None and len(self.decode(ids)) < len(text):
+            raise InputError(source, "text", f"holds characters for which {self.file.name} has no token")
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of tokens."""
+        text: str = self.model.decode(ids, skip_special_tokens=False)
+        return text
+
+    def stream(self, tokens: Iterator[int]) -> Iterator[str]:
+        """The text of each token as it comes; bytes of an unfinished character wait for the rest."""
+        held: list[int] = []
+        before = text = ""
+        for token in tokens:
+            held.append(token)
+            text = self.decode(held)
+            if text.endswith("\ufffd") and len(held) < 8:
+                yield ""
+                continue
+            yield text[len(before) :]
+            held = held[-1:]
+            before = text = self.decode(held)
+        if text != before:
+            yield text[len(before) :]
+
+
+def tensor_of(ids: list[list[int]] | np.ndarray) -> Tensor:
+    """Token ids as an integer tensor (B, T)."""
+    return rnn.tensor(np.asarray(ids, np.int64))

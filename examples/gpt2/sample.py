@@ -1,0 +1,113 @@
+"""Text from a model: one token after another, through a key-value cache, picked by temperature, top-k and top-p.
+
+What it is: the loop and the choice. What it is not: text (files.py has the tokenizer) and the command line (cli.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+import rnn
+
+from .model import GPT2, Cache
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is picked. temperature 0 (or greedy): the most probable one."""
+
+    temperature: float = 0.8
+    top_k: int = 0  # 0: all
+    top_p: float = 1.0
+    greedy: bool = False
+    seed: int | None = None
+
+
+class Choice(NamedTuple):
+    """A token that was picked, its probability in the model's eyes, and the most probable ones."""
+
+    token: int
+    probability: float
+    alternatives: list[tuple[int, float]]
+
+
+class Session:
+    """A model, its cache and the tokens in it. Beyond the context it slides: the newest half is read again."""
+
+    def __init__(self, model: GPT2) -> None:
+        self.model = model
+        self.cache = Cache(model.config)
+        self.window: list[int] = []
+
+    def feed(self, tokens: Sequence[int]) -> np.ndarray:
+        """Reads tokens behind those before them; the logits (V,) of the next."""
+        limit = self.model.config.n_positions
+        self.window += tokens
+        if len(self.window) > limit:
+            self.window = self.window[-max(1, limit // 2) :]
+            self.cache.length, tokens = 0, self.window
+        with rnn.no_grad():
+            logits = self.model(rnn.tensor([list(tokens)]), self.cache, last_only=True)
+        return np.array(logits.numpy()[0, -1])
+
+    def rewind(self, count: int) -> None:
+        """Forgets all but the first `count` tokens; they must still be in the window."""
+        self.window = self.window[:count]
+        self.cache.length = count
+
+
+def probabilities(logits: np.ndarray, how: Sampling) -> np.ndarray:
+    """What the tokens are drawn by: softmax(logits / temperature), cut to the top k and to the share p."""
+    z = logits.astype(np.float64) / how.temperature
+    if 0 < how.top_k < z.size:
+        z[z < np.partition(z, -how.top_k)[-how.top_k]] = -np.inf
+    p = np.exp(z - z.max())
+    p /= p.sum()
+    if how.top_p < 1:
+        order = np.argsort(-p, kind="stable")
+        before = np.cumsum(p[order]) - p[order]  # the share of those more probable
+        p[order[before >= how.top_p]] = 0
+        p /= p.sum()
+    return p
+
+
+def pick(logits: np.ndarray, how: Sampling, random: np.random.Generator, alternatives: int) -> Choice:
+    """One token."""
+    if how.greedy or how.temperature == 0:
+        token = int(logits.argmax())
+    else:
+        shares = np.cumsum(probabilities(logits, how))
+        last = int(shares.searchsorted(shares[-1]))  # the last token whose share is not 0
+        token = min(int(shares.searchsorted(random.random() * shares[-1], "right")), last)
+    if not alternatives:
+        return Choice(token, 0.0, [])
+    p = np.exp(logits.astype(np.float64) - logits.max())
+    p /= p.sum()
+    best = np.argsort(-p, kind="stable")[:alternatives]
+    return Choice(token, float(p[token]), [(int(i), float(p[i])) for i in best])
+
+
+def generate(
+    session: Session, prompt: Sequence[int], how: Sampling, count: int, end: int | None = None, alternatives: int = 0
+) -> Iterator[Choice]:
+    """Up to `count` tokens behind the prompt; stops before the token `end`."""
+    logits = session.feed(prompt)
+    yield from proceed(session, logits, how, count, end, alternatives)
+
+
+def proceed(
+    session: Session, logits: np.ndarray, how: Sampling, count: int, end: int | None = None, alternatives: int = 0
+) -> Iterator[Choice]:
+    """The same where the prompt has been read: `logits` are of its last token."""
+    random = np.random.default_rng(how.seed)
+    for left in range(count, 0, -1):
+        choice = pick(logits, how, random, alternatives)
+        if choice.token == end:
+            return
+        yield choice
+        if left > 1:
+            logits = session.feed([choice.token])

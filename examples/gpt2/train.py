@@ -1,0 +1,338 @@
+"""Trains a GPT-2-format model from text files, from nothing: python examples/gpt2/train.py --out DIR FILE...
+
+The folder then holds config.json, model.safetensors and tokenizer.json (as Hugging Face lays them out), validation.txt,
+training.json (what was done and the losses) and, with matplotlib, loss.png. checkpoint.npz lets a killed run go on: give
+the same command again. It goes on exactly: batch n depends on the seed and n only, and dropout's random state is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if not __package__:  # run as a script
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    __package__ = "gpt2"
+
+import rnn
+from rnn import nn, optim
+
+from .evaluate import loss_of, read_text
+from .files import END_OF_TEXT, InputError, Tokenizer, read_json, save, tensor_of
+from .model import GPT2, Config
+from .sample import Sampling, Session, generate
+
+FREE = {"out", "files", "steps_now", "eval_every", "eval_batches", "sample_every", "checkpoint_every", "prompt", "dtype", "fresh"}
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="train.py", description="Trains a GPT-2-format model from text files.")
+    add = parser.add_argument
+    add("files", nargs="+", type=Path, metavar="FILE", help="text files, UTF-8; each is a document")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the model; a killed run in it goes on")
+    add("--fresh", action="store_true", help="start anew, whatever is in the folder")
+    add("--vocab-size", type=int, default=2048, help="tokens of the BPE (default: %(default)s)")
+    add("--layers", type=int, default=4, help="blocks (default: %(default)s)")
+    add("--heads", type=int, default=4, help="attention heads (default: %(default)s)")
+    add("--width", type=int, default=128, help="numbers a token (default: %(default)s)")
+    add("--context", type=int, default=128, help="tokens seen at once (default: %(default)s)")
+    add("--batch", type=int, default=16, help="stretches a step and micro-batch (default: %(default)s)")
+    add("--accumulate", type=int, default=1, help="micro-batches a step (default: %(default)s)")
+    add("--steps", type=int, default=2000, help="optimiser steps (default: %(default)s)")
+    add("--steps-now", type=int, help="stop after so many steps of this run; the same command goes on")
+    add("--lr", type=float, default=1e-3, help="highest learning rate (default: %(default)s)")
+    add("--min-lr", type=float, default=1e-4, help="learning rate at the end (default: %(default)s)")
+    add("--warmup", type=int, default=100, help="steps of warm-up (default: %(default)s)")
+    add("--weight-decay", type=float, default=0.1, help="of matrices (default: %(default)s)")
+    add("--beta2", type=float, default=0.99, help="AdamW's second average (default: %(default)s)")
+    add("--clip", type=float, default=1.0, help="largest norm of the gradient (default: %(default)s)")
+    add("--dropout", type=float, default=0.0, help="after embedding and blocks (default: %(default)s)")
+    add("--validation", type=float, default=0.05, help="share of each file, its end (default: %(default)s)")
+    add("--eval-every", type=int, default=200, help="steps between evaluations (default: %(default)s)")
+    add("--eval-batches", type=int, default=20, help="batches of an evaluation; the last takes all (default: %(default)s)")
+    add("--sample-every", type=int, default=500, help="steps between samples (default: %(default)s)")
+    add("--checkpoint-every", type=int, default=200, help="steps between checkpoints (default: %(default)s)")
+    add("--prompt", default="\n", help="of the samples (default: a line break)")
+    add("--dtype", choices=["float32", "float16"], default="float32", help="of model.safetensors")
+    add("--seed", type=int, default=1337, help="of weights and batches (default: %(default)s)")
+    args = parser.parse_args(arguments)
+    counts = ("vocab_size", "layers", "heads", "width", "context", "batch", "accumulate", "steps", "eval_every", "eval_batches",
+              "sample_every", "checkpoint_every")  # fmt: skip
+    for name in counts:
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
+    if args.vocab_size < 257:
+        parser.error("--vocab-size must be at least 257: the bytes and the end of text")
+    if args.width % args.heads:
+        parser.error("--heads must divide --width")
+    if not 0 < args.validation < 1 or not 0 <= args.dropout < 1:
+        parser.error("--validation and --dropout must lie between 0 and 1")
+    return args
+
+
+# ---- text ----------------------------------------------------------------------------------------
+
+
+def split(text: str, share: float) -> tuple[str, str]:
+    """A document's beginning and its end, which is kept for validation; cut where a line ends."""
+    at = text.find("\n", int(len(text) * (1 - share))) + 1
+    return (text[:at], text[at:]) if at else (text, "")
+
+
+def make_tokenizer(texts: list[str], size: int, path: Path) -> None:
+    """Trains a byte-level BPE, GPT-2's kind, and writes tokenizer.json."""
+    import tokenizers
+
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=size, special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False
+    )
+    model.train_from_iterator(texts, trainer)
+    model.save(str(path))
+
+
+# ---- a run ---------------------------------------------------------------------------------------
+
+
+class Run:
+    """A model being trained: what a checkpoint keeps, and the steps."""
+
+    def __init__(self, args: argparse.Namespace, config: Config, training: np.ndarray, validation: np.ndarray) -> None:
+        self.args, self.training, self.validation = args, training, validation
+        rnn.manual_seed(args.seed)
+        self.model = GPT2(config)
+        parameters = list(self.model.parameters())
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": args.weight_decay},
+            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = optim.AdamW(groups, lr=args.lr, betas=(0.9, args.beta2))
+        self.parameters = parameters
+        self.step, self.seconds = 0, 0.0
+        self.losses: list[list[float]] = []  # step, training loss
+        self.validations: list[list[float]] = []  # step, validation loss
+
+    def settings(self) -> dict[str, Any]:
+        """What must be the same for a run to go on."""
+        return {name: value for name, value in vars(self.args).items() if name not in FREE}
+
+    def rate(self) -> float:
+        """The learning rate of this step: up in a line, down along a cosine."""
+        a = self.args
+        if self.step < a.warmup:
+            return float(a.lr * (self.step + 1) / a.warmup)
+        done = (self.step - a.warmup) / max(1, a.steps - a.warmup)
+        return float(a.min_lr + (a.lr - a.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def batches(self) -> Iterator[tuple[rnn.Tensor, rnn.Tensor]]:
+        """The micro-batches of this step: stretches from random places."""
+        a = self.args
+        random = np.random.default_rng((a.seed, self.step))
+        for _ in range(a.accumulate):
+            starts = random.integers(0, len(self.training) - a.context, a.batch)
+            rows = self.training[starts[:, None] + np.arange(a.context + 1)]
+            yield tensor_of(rows[:, :-1]), tensor_of(rows[:, 1:])
+
+    def advance(self) -> float:
+        """One step; its loss."""
+        start = time.perf_counter()
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        self.optimizer.zero_grad()
+        total = 0.0
+        for tokens, targets in self.batches():
+            loss = self.model.loss(tokens, targets) / self.args.accumulate
+            loss.backward()
+            total += loss.item()
+        nn.utils.clip_grad_norm_(self.parameters, self.args.clip)
+        self.optimizer.step()
+        self.step += 1
+        self.losses.append([self.step, total])
+        self.seconds += time.perf_counter() - start
+        return total
+
+    def evaluate(self, limit: int | None) -> float:
+        """The validation loss, of all of the text or of `limit` batches."""
+        stretches = None if limit is None else limit * self.args.batch
+        loss, _ = loss_of(self.model, self.validation, self.args.batch, stretches)
+        if limit is not None:
+            self.validations.append([self.step, loss])
+        return loss
+
+    def keep(self, path: Path) -> None:
+        """Writes the checkpoint, whole or not at all."""
+        arrays: dict[str, np.ndarray] = {"random": np.asarray(rnn.get_rng_state().numpy())}
+        for i, p in enumerate(self.parameters):
+            state = self.optimizer.state.get(p, {})
+            arrays[f"{i}.value"] = p.detach().numpy()
+            arrays |= {f"{i}.{name}": value.detach().numpy() for name, value in state.items()}
+        about = {"settings": self.settings(), "step": self.step, "seconds": self.seconds, "losses": self.losses,
+                 "validations": self.validations}  # fmt: skip
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+        draft = path.with_name("checkpoint.part.npz")
+        np.savez(draft, **arrays)
+        os.replace(draft, path)
+
+    def restore(self, path: Path) -> None:
+        """Goes on from a checkpoint.
+
+        Raises:
+            InputError: it is no checkpoint, or one of a run with other settings.
+        """
+        try:
+            with np.load(path) as file:
+                arrays = dict(file)
+            about = json.loads(arrays["about"].tobytes())
+        except Exception as problem:  # NumPy's readers raise many kinds
+            raise InputError(path, "file", f"is not a checkpoint: {problem}") from None
+        for name, value in self.settings().items():
+            had = about["settings"].get(name)
+            if had != value:
+                raise InputError(path, name, f"was {had}, is {value} now; --fresh starts anew")
+        states = {}
+        for i, p in enumerate(self.parameters):
+            p.detach().numpy()[...] = arrays[f"{i}.value"]
+            names = [key.split(".", 1)[1] for key in arrays if key.startswith(f"{i}.") and key != f"{i}.value"]
+            if names:
+                states[i] = {name: rnn.tensor(arrays[f"{i}.{name}"]) for name in names}
+        order = {id(p): i for i, p in enumerate(self.parameters)}
+        packed = self.optimizer.state_dict()
+        flat = [p for group in self.optimizer.param_groups for p in group["params"]]
+        packed["state"] = {n: states[order[id(p)]] for n, p in enumerate(flat) if order[id(p)] in states}
+        self.optimizer.load_state_dict(packed)
+        rnn.set_rng_state(rnn.tensor(arrays["random"]))
+        self.step, self.seconds = about["step"], about["seconds"]
+        self.losses, self.validations = about["losses"], about["validations"]
+
+
+def sample(run: Run, tokenizer: Tokenizer, prompt: str, count: int = 100) -> str:
+    """Some text of the model as it is; dropout's random state is left alone."""
+    run.model.eval()
+    ids = tokenizer.encode(prompt)
+    how = Sampling(temperature=0.8, top_k=50, seed=run.step)
+    tokens = [choice.token for choice in generate(Session(run.model), ids, how, count, tokenizer.end)]
+    run.model.train()
+    return prompt + tokenizer.decode(tokens)
+
+
+def plot(run: Run, path: Path) -> None:
+    """Draws both losses, where matplotlib is installed."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError:
+        return
+    figure, axes = plt.subplots(figsize=(7, 4))
+    steps, losses = np.array(run.losses).T
+    width = max(1, len(losses) // 100)
+    smooth = np.convolve(losses, np.ones(width) / width, "valid")
+    axes.plot(steps[width - 1 :], smooth, label=f"training (mean of {width} steps)")
+    if run.validations:
+        axes.plot(*np.array(run.validations).T, label="validation")
+    axes.set(xlabel="step", ylabel="loss, nats a token")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def prepare(args: argparse.Namespace) -> tuple[Run, Tokenizer]:
+    """Text, tokenizer and model, new or as a killed run left them."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    pairs = [split(read_text(path), args.validation) for path in args.files]
+    training, validation = ([part for part in parts if part] for parts in zip(*pairs))
+    checkpoint, dictionary = args.out / "checkpoint.npz", args.out / "tokenizer.json"
+    if args.fresh or not checkpoint.exists():
+        checkpoint.unlink(missing_ok=True)
+        make_tokenizer(training, args.vocab_size, dictionary)
+    size = len(read_json(dictionary)["model"]["vocab"])
+    config = Config(size, args.context, args.width, args.layers, args.heads, dropout=args.dropout, eos_token_id=0)
+    tokenizer = Tokenizer(args.out, config)
+    text = END_OF_TEXT.join(validation)
+    (args.out / "validation.txt").write_text(text, encoding="utf-8")
+    ids = [np.array(tokenizer.encode(END_OF_TEXT.join(part)), np.int32) for part in (training, validation)]
+    for name, part in zip(("training", "validation"), ids):
+        if len(part) < args.context + 2:
+            raise InputError(args.files[0], f"{name} text", f"has {len(part)} tokens, fewer than --context asks for")
+    run = Run(args, config, *ids)
+    if checkpoint.exists():
+        run.restore(checkpoint)
+    return run, tokenizer
+
+
+def finish(run: Run) -> None:
+    """Writes the model and what was done."""
+    args = run.args
+    save(run.model, args.out, args.dtype)
+    final = run.evaluate(None)
+    last = [loss for _, loss in run.losses[-100:]]
+    about = {
+        "settings": run.settings(),
+        "files": [path.name for path in args.files],
+        "training_tokens": len(run.training),
+        "validation_tokens": len(run.validation) - 1,
+        "parameters": sum(p.numel() for p in run.parameters),
+        "steps": run.step,
+        "seconds": round(run.seconds, 1),
+        "training_loss": sum(last) / len(last),
+        "validation_loss": final,
+        "validations": run.validations,
+        "rnn": rnn.__version__,
+    }
+    (args.out / "training.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    plot(run, args.out / "loss.png")
+    print(f"{run.step} steps, {run.seconds:.0f} s: training loss {about['training_loss']:.4f}, "
+          f"validation loss {final:.4f}, perplexity {math.exp(final):.2f}; {args.out}")  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    args = parse(arguments)
+    try:
+        run, tokenizer = prepare(args)
+        train(run, tokenizer)
+    except InputError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+def train(run: Run, tokenizer: Tokenizer) -> None:
+    """The loop: steps, evaluations, samples, checkpoints, and at last the model."""
+    from tqdm import tqdm
+
+    args = run.args
+    until = args.steps if args.steps_now is None else min(args.steps, run.step + args.steps_now)
+    with tqdm(total=args.steps, initial=run.step, unit="step", disable=not sys.stderr.isatty()) as bar:
+        while run.step < until:
+            loss = run.advance()
+            bar.update(1)
+            bar.set_postfix_str(f"loss {loss:.3f}")
+            if run.step % args.eval_every == 0:
+                tqdm.write(f"step {run.step}: training {loss:.4f}, validation {run.evaluate(args.eval_batches):.4f}, "
+                           f"{run.seconds:.0f} s")  # fmt: skip
+            if run.step % args.sample_every == 0:
+                tqdm.write(sample(run, tokenizer, args.prompt) + "\n")
+            if run.step % args.checkpoint_every == 0 or run.step == until:
+                run.keep(args.out / "checkpoint.npz")
+    finish(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
