@@ -114,10 +114,8 @@ def read_config(path: Path) -> Config:
     )  # fmt: skip
     if config.n_embd % config.n_head:
         raise InputError(path, "n_head", f"is {config.n_head}, which does not divide n_embd, {config.n_embd}")
-    end = data.get("eos_token_id")
-    if end is not None and not (type(end) is int and 0 <= end < config.vocab_size):
-        raise InputError(path, "eos_token_id", f"is {json.dumps(end)[:60]}, but must be below vocab_size")
-    config.eos_token_id = end
+    end = field("eos_token_id", None, lambda v: v is None or (type(v) is int and v >= 0), "a token id or null")
+    config.eos_token_id = end if end is not None and end < config.vocab_size else None
     return config
 
 
