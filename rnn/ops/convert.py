@@ -367,7 +367,7 @@ def __deepcopy__(self: Tensor, memo: Any) -> Tensor:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
             "protocol at the moment.  If you were attempting to deepcopy a module, this may be "
-            "because of a torch.nn.utils.weight_norm usage, see "
+            f"because of a {_dtypes.prefix}nn.utils.weight_norm usage, see "
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     t = clone(detach(self))

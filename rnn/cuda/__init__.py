@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from rnn import _config
-from rnn import amp as amp
-from rnn.amp import GradScaler as GradScaler
-from rnn.amp import autocast as autocast
+from rnn.cuda import amp as amp
 
 _NONE = "rnn runs on the CPU only: there is no CUDA device"
 
