@@ -194,9 +194,16 @@ int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     return failed;
 }
 
-/* The recorded form: a new span, the old one with some nodes replaced; every view of the store then sees it.
+static rnn_ref clone_constant(rnn_engine *e, rnn_ref a) {
+    int was = rnn_set_grad_mode(0);
+    rnn_ref out = rnn_clone(e, a);
+    rnn_set_grad_mode(was);
+    return out;
+}
+
+/* A new span over the memory of `dst`'s, some of whose nodes are about to be src's; every view of the store will see it.
  * Operands: the whole old span and src; ext->ip holds where: offset, then the shape and strides in `saved`. */
-static int assign_recorded(rnn_engine *e, rnn_ref ref, const rnn_view *dst, const rnn_view *src) {
+static rnn_ref assign_span(rnn_engine *e, rnn_ref ref, const rnn_view *dst, const rnn_view *src) {
     rnn_span *old = rnn_at(e, dst->span);
     if (old->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "a Value cannot be written in place");
     rnn_view in[2] = {{.span = dst->span, .ndim = (int16_t)old->ext->ndim, .dtype = dst->dtype,
@@ -205,7 +212,8 @@ static int assign_recorded(rnn_engine *e, rnn_ref ref, const rnn_view *dst, cons
     memcpy(in[0].shape, old->ext->shape, (size_t)old->ext->ndim * sizeof(int64_t));
     rnn_contiguous_strides(in[0].ndim, in[0].shape, in[0].stride);
     rnn_build b = {.op = RNN_OP_ASSIGN, .dtype = dst->dtype, .ndim = in[0].ndim, .count = 2, .in = in,
-                   .ip = {dst->offset, dst->ndim}};
+                   .ip = {dst->offset, dst->ndim}, .block = old->ext->data};
+    const int64_t data_offset = old->ext->data_offset;
     memcpy(b.shape, in[0].shape, sizeof b.shape);
     b.saved_bytes = 2 * RNN_MAX_DIMS * sizeof(int64_t);
     b.saved = rnn_malloc(e, b.saved_bytes);
@@ -213,21 +221,41 @@ static int assign_recorded(rnn_engine *e, rnn_ref ref, const rnn_view *dst, cons
     memset(b.saved, 0, b.saved_bytes);
     memcpy(b.saved, dst->shape, (size_t)dst->ndim * sizeof(int64_t));
     memcpy((int64_t *)b.saved + RNN_MAX_DIMS, dst->stride, (size_t)dst->ndim * sizeof(int64_t));
+    rnn_lock(e);
+    b.block->refs++;
+    rnn_unlock(e);
     int failed = rnn_build_begin(e, &b);
     if (failed) return failed;
-    rnn_pack_view(e, &in[0], b.out);
-    write_view(e, dst, (char *)b.out + dst->offset * (int64_t)rnn_itemsize(dst->dtype), src, true);
-    rnn_ref made = rnn_build_finish(e, &b);
-    if (made < 0) return (int)made;
-    rebind(e, ref, made);
-    return 0;
+    b.ext->data_offset = data_offset;
+    return rnn_build_finish(e, &b);
 }
 
-static rnn_ref clone_constant(rnn_engine *e, rnn_ref a) {
-    int was = rnn_set_grad_mode(0);
-    rnn_ref out = rnn_clone(e, a);
-    rnn_set_grad_mode(was);
-    return out;
+/* What is written is where it was already: x[i] += y ends with x[i] = x[i]. */
+static bool is_same_view(const rnn_view *a, const rnn_view *b) {
+    const size_t size = (size_t)a->ndim * sizeof(int64_t);
+    return a->span == b->span && a->ndim == b->ndim && a->offset == b->offset && !memcmp(a->shape, b->shape, size) &&
+           !memcmp(a->stride, b->stride, size);
+}
+
+/* dst = src, of one shape and dtype. */
+static int assign_view(rnn_engine *e, rnn_ref ref, const rnn_view *dst, rnn_ref src_ref) {
+    rnn_view src, values;
+    rnn_view_of(e, src_ref, &src);
+    if (is_same_view(dst, &src)) return 0;
+    int failed = check_writable(e, ref, dst);
+    if (failed) return failed;
+    rnn_ref safe = rnn_same_memory(e, ref, src_ref) ? clone_constant(e, src_ref) : rnn_alias(e, src_ref);
+    if (safe < 0) return (int)safe;
+    rnn_ref made = 0;
+    if (rnn_grad_mode() && (src.needs_grad || dst->needs_grad)) made = assign_span(e, ref, dst, &src);
+    if (made >= 0) {
+        rnn_view_of(e, safe, &values);
+        write_view(e, dst, rnn_view_data(e, dst), &values, true);
+        rnn_touch(e, ref);
+    }
+    if (made > 0) rebind(e, ref, made);
+    rnn_release(e, safe);
+    return made < 0 ? (int)made : 0;
 }
 
 int rnn_assign(rnn_engine *e, rnn_ref ref, rnn_ref src_ref) {
@@ -235,21 +263,9 @@ int rnn_assign(rnn_engine *e, rnn_ref ref, rnn_ref src_ref) {
     if (rnn_view_of(e, ref, &dst) || rnn_view_of(e, src_ref, &src)) return RNN_ETYPE;
     if (dst.dtype != src.dtype) return RNN_EDTYPE;
     rnn_ref expanded = rnn_expand(e, src_ref, dst.ndim, dst.shape);
-    int failed = expanded < 0 ? (int)expanded : check_writable(e, ref, &dst);
-    if (!failed && rnn_grad_mode() && (src.needs_grad || dst.needs_grad)) {
-        rnn_view_of(e, expanded, &src);
-        failed = assign_recorded(e, ref, &dst, &src);
-    } else if (!failed) {
-        rnn_ref safe = rnn_same_memory(e, ref, expanded) ? clone_constant(e, expanded) : rnn_alias(e, expanded);
-        if (safe < 0) failed = (int)safe;
-        else {
-            rnn_view_of(e, safe, &src);
-            write_view(e, &dst, rnn_view_data(e, &dst), &src, true);
-            rnn_touch(e, ref);
-            rnn_release(e, safe);
-        }
-    }
-    if (expanded > 0) rnn_release(e, expanded);
+    if (expanded < 0) return (int)expanded;
+    int failed = assign_view(e, ref, &dst, expanded);
+    rnn_release(e, expanded);
     return failed;
 }
 
@@ -280,6 +296,30 @@ static void written_view(const rnn_ext *x, rnn_view *v) {
     memcpy(v->stride, dims + RNN_MAX_DIMS, (size_t)v->ndim * sizeof(int64_t));
 }
 
+/* Zeros in a gradient where the view writes. */
+static int clear_written(rnn_engine *e, const rnn_view *w, void *grad) {
+    const double zero = 0;
+    rnn_accumulate_job job = {.ndim = w->ndim, .dtype = w->dtype, .src = &zero, .scale = 1, .overwrite = true,
+                              .dst = (char *)grad + w->offset * (int64_t)rnn_itemsize(w->dtype)};
+    memcpy(job.shape, w->shape, sizeof job.shape);
+    memcpy(job.dst_stride, w->stride, sizeof job.dst_stride);
+    return rnn_accumulate(e, &job);
+}
+
+/* Where nobody but the pass holds this span, and the old one has no gradient yet, that one takes over the memory of this
+ * one's: a loop that writes its results row by row stays linear. */
+static bool inherit_gradient(rnn_engine *e, uint32_t id) {
+    rnn_span *s = rnn_at(e, id), *old = rnn_at(e, rnn_span_operand(s, 0));
+    const bool wanted = s->ext->in[0].needs_grad && old->flags & RNN_S_NEEDS_GRAD;
+    if (!wanted || old->flags & (RNN_S_HAS_GRAD | RNN_S_SCALAR) || s->refs > 1 || s->flags & (RNN_S_RETAIN | RNN_S_HOOK))
+        return false;
+    old->ext->grad = s->ext->grad;
+    old->flags |= RNN_S_HAS_GRAD;
+    s->ext->grad = NULL;
+    s->flags &= (uint8_t)~RNN_S_HAS_GRAD;
+    return true;
+}
+
 /* The source takes the gradient of what it wrote; the old span takes the rest. */
 int rnn_assign_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
@@ -299,17 +339,13 @@ int rnn_assign_backward(rnn_engine *e, uint32_t id) {
         memcpy(job.src_stride, w.stride, sizeof job.src_stride);
         rnn_accumulate(e, &job);
     }
+    if (inherit_gradient(e, id)) return clear_written(e, &w, rnn_span_grad(e, rnn_span_operand(s, 0)));
     failed = rnn_target_begin(e, id, 0, s->ext->n, &old);
     if (failed || !old.wanted) return failed;
     rnn_block *rest = rnn_block_new(e, "assign backward", s->ext->n, s->dtype);
     if (!rest) return RNN_EMEMORY;
     memcpy(rest->data, dz, (size_t)s->ext->n * size);
-    const double zero = 0;
-    rnn_accumulate_job clear = {.ndim = w.ndim, .dtype = s->dtype, .src = &zero, .scale = 1, .overwrite = true,
-                                .dst = (char *)rest->data + w.offset * (int64_t)size};
-    memcpy(clear.shape, w.shape, sizeof clear.shape);
-    memcpy(clear.dst_stride, w.stride, sizeof clear.dst_stride);
-    rnn_accumulate(e, &clear);
+    clear_written(e, &w, rest->data);
     failed = rnn_target_add(e, &old, s->dtype, rest->data);
     rnn_drop_block(e, rest);
     return failed;

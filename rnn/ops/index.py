@@ -21,6 +21,7 @@ from rnn._indexing import Plan, parse
 from rnn._shapes import broadcast_shapes, compute_strides, normalize_dim
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of, wrap
+from rnn.ops.create import held
 from rnn.ops.shape import clone, expand, reshape, strided, strides_of, unbind
 
 if TYPE_CHECKING:
@@ -139,8 +140,9 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         TypeError: value is neither a tensor nor a number.
     """
     if not isinstance(value, (Handle, int, float, np.number, np.bool_, _c.ValueBase)):
-        kind = dtype_of(input).tensor_type
-        raise TypeError(f"can't assign a {type(value).__name__} to a {_dtypes.prefix}{kind}")
+        name, kind = type(value).__name__, dtype_of(input).tensor_type
+        name = f"numpy.{name}" if isinstance(value, np.ndarray) else name
+        raise TypeError(f"can't assign a {name} to a {_dtypes.prefix}{kind}")
     h = input._h
     if h:
         if isinstance(value, Handle):
@@ -200,12 +202,7 @@ def as_ints(value: Any, to: _dtypes.dtype) -> Any:
     """
     if isinstance(value, Handle):
         return _dtypes.cast(array_of(value), to)
-    if to is not _dtypes.bool_:
-        limits = np.iinfo(to.storage) if to.storage.kind in "iu" else None
-        if limits and not limits.min <= float(value) <= limits.max:
-            raise RuntimeError(f"value cannot be converted to type {to.name}_t without overflow")
-        value = int(value) if limits else value
-    return np.array(value, to.storage)
+    return np.array(held(value, to) if to.storage.kind in "iub" else value, to.storage)
 
 
 def _strip(value: Tensor, ndim: int) -> Tensor:
@@ -483,7 +480,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
         return gather(reshape(input, -1), 0, reshape(indices, -1), out=out)
     if len(input._shape) != len(indices._shape):
         raise RuntimeError(
-            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{_dtypes.prefix}take_along_dim(): input and indices should have the same number of dimensions, but got "
             f"{len(input._shape)} dimensions for input, and {len(indices._shape)} dimensions for indices"
         )
     at = normalize_dim(dim, len(input._shape))
@@ -598,7 +595,7 @@ def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[in
             raise kind(message.lstrip("!").format(wrong[0], wide[at]))
     inner, outer = math.prod(wide[at + 1 :]), math.prod(wide[:at])
     if outer == 1:
-        return at, array, inner
+        return at, np.ascontiguousarray(array), inner
     steps = np.arange(outer, dtype=np.int64)[:, None] * wide[at]
     return at, np.ascontiguousarray((steps + array).reshape(-1)), inner
 
