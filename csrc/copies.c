@@ -387,22 +387,33 @@ int rnn_assign_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
 
 /* ---- cat ------------------------------------------------------------------------------------------------ */
 
+/* A vector without elements joins anything, as in PyTorch. */
+static bool is_nothing(const rnn_view *v) { return v->ndim == 1 && v->shape[0] == 0; }
+
+static int first_part(int count, const rnn_view *v) {
+    for (int k = 0; k < count; k++)
+        if (!is_nothing(&v[k])) return k;
+    return 0;
+}
+
 static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64_t *shape) {
-    memcpy(shape, v[0].shape, sizeof v[0].shape);
+    const rnn_view *first = &v[first_part(count, v)];
+    memcpy(shape, first->shape, sizeof first->shape);
     shape[dim] = 0;
     for (int k = 0; k < count; k++) {
-        int wrong = v[k].ndim == v[0].ndim ? -1 : 0;
-        for (int d = 0; wrong < 0 && d < v[0].ndim; d++)
-            if (d != dim && v[k].shape[d] != v[0].shape[d]) wrong = d;
-        if (v[k].ndim != v[0].ndim)
-            return rnn_fail(e, RNN_ERUNTIME, "Tensors must have same number of dimensions: got %d and %d", v[0].ndim,
+        if (v[k].dtype != v[0].dtype) return RNN_EDTYPE;
+        if (is_nothing(&v[k])) continue;
+        int wrong = -1;
+        if (v[k].ndim != first->ndim)
+            return rnn_fail(e, RNN_ERUNTIME, "Tensors must have same number of dimensions: got %d and %d", first->ndim,
                             v[k].ndim);
+        for (int d = 0; wrong < 0 && d < first->ndim; d++)
+            if (d != dim && v[k].shape[d] != first->shape[d]) wrong = d;
         if (wrong >= 0)
             return rnn_fail(e, RNN_ERUNTIME,
                             "Sizes of tensors must match except in dimension %d. Expected size %lld but got size %lld "
-                            "for tensor number %d in the list.", dim, (long long)v[0].shape[wrong],
+                            "for tensor number %d in the list.", dim, (long long)first->shape[wrong],
                             (long long)v[k].shape[wrong], k);
-        if (v[k].dtype != v[0].dtype) return RNN_EDTYPE;
         if (__builtin_add_overflow(shape[dim], v[k].shape[dim], &shape[dim]))
             return rnn_fail(e, RNN_EVALUE, "cat: more elements than can be counted");
     }
@@ -411,13 +422,15 @@ static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64
 
 static rnn_ref cat_views(rnn_engine *e, int op, int count, const rnn_view *v, int dim) {
     int64_t stride[RNN_MAX_DIMS];
-    rnn_build b = {.op = op, .dtype = v[0].dtype, .ndim = v[0].ndim, .count = count, .in = v, .ip = {dim}};
+    rnn_build b = {.op = op, .dtype = v[0].dtype, .ndim = v[first_part(count, v)].ndim, .count = count, .in = v,
+                   .ip = {dim}};
     int failed = cat_shape(e, count, v, dim, b.shape);
     if (!failed) failed = rnn_build_begin(e, &b);
     if (failed) return failed;
     rnn_contiguous_strides(b.ndim, b.shape, stride);
     int64_t offset = 0;
     for (int k = 0; k < count; k++) {
+        if (is_nothing(&v[k])) continue;
         rnn_view part = v[k];
         memcpy(part.stride, stride, sizeof part.stride);
         write_view(e, &part, (char *)b.out + offset * (int64_t)rnn_itemsize(b.dtype), &v[k], true);
@@ -458,7 +471,7 @@ rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int
     rnn_view *v = rnn_malloc(e, (size_t)count * sizeof *v);
     if (!v) return rnn_fail(e, RNN_EMEMORY, "cat: no memory for %d operands", count);
     rnn_ref out = take_parts(e, count, parts, v, stack);
-    const int ndim = out < 0 ? 0 : v[0].ndim + stack;
+    const int ndim = out < 0 ? 0 : stack ? v[0].ndim + 1 : v[first_part(count, v)].ndim;
     if (out >= 0 && (dim < -ndim || dim >= ndim))
         out = rnn_fail(e, RNN_EINDEX,
                        "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -ndim, ndim - 1,
@@ -481,6 +494,7 @@ int rnn_cat_backward(rnn_engine *e, uint32_t id) {
         rnn_operand_view(e, id, k, &t.v);
         int failed = rnn_target_begin(e, id, k, rnn_numel(t.v.ndim, t.v.shape), &t);
         if (failed) return failed;
+        if (is_nothing(&t.v)) continue;
         if (t.wanted) {
             rnn_accumulate_job job = {.ndim = t.v.ndim, .dtype = s->dtype, .dst = t.grad, .scale = 1,
                                       .overwrite = t.fresh, .src = (char *)rnn_span_grad(e, id) +
@@ -503,6 +517,7 @@ int rnn_cat_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) 
     for (int k = 0; k < x->count; k++) {
         rnn_view v;
         rnn_operand_view(e, id, k, &v);
+        if (is_nothing(&v)) continue;
         if (index[dim] >= v.shape[dim]) {
             index[dim] -= v.shape[dim];
             continue;

@@ -79,6 +79,8 @@ def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     if to in _core.CODES:
         return _join([as_node(x, _core.CODES[to]) for x in parts], dim, stack)
     arrays = [_dtypes.cast(x._array, to) for x in parts]
+    if not stack:
+        arrays = [a for a in arrays if a.shape != (0,)] or arrays[:1]
     _check_shapes(arrays, dim, stack)
     return wrap(np.stack(arrays, dim) if stack else np.concatenate(arrays, dim))
 
@@ -119,15 +121,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     """
     every = _checked(tensors, "cat")
     if not every:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    if any([x._shape == (0,) for x in every]):
-        whole = [x for x in every if x._shape != (0,)]
-        if whole:
-            to = dtype_of(every[0])
-            for x in every[1:]:
-                to = _dtypes.promote_types(to, dtype_of(x))
-            every = whole if dtype_of(whole[0]) is to else [whole[0].to(to), *whole[1:]]
-    return view_as_result(_join(every, dim, False), out)
+        raise ValueError(f"{_dtypes.prefix}cat(): expected a non-empty list of Tensors")
+    made = _join(every, dim, False)
+    if out is not None and not _dtypes.can_cast(dtype_of(made), dtype_of(out)):
+        name = dtype_of(out).tensor_type.removesuffix("Tensor")
+        raise TypeError(f"{_dtypes.prefix}cat(): input types can't be cast to the desired output type {name}")
+    return view_as_result(made, out)
 
 
 def concat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -430,11 +429,13 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     for x in every:
         if len(x._shape) > 1:
-            raise RuntimeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: " + str(x))
+            raise RuntimeError(f"{_dtypes.prefix}meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}")
         if dtype_of(x) is not dtype_of(every[0]):
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing not in (None, "ij", "xy"):
-        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+        raise RuntimeError(
+            f'{_dtypes.prefix}meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
     turn = indexing == "xy" and len(every) > 1
     if turn:
         every[0], every[1] = every[1], every[0]
@@ -443,7 +444,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         expand(reshape(x, (1,) * d + (-1,) + (1,) * (len(every) - 1 - d)), shape) for d, x in enumerate(every)
     ]
     if turn:
-        grids = [transpose(g, 0, 1) for g in (grids[1], grids[0], *grids[2:])]
+        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 
