@@ -1,0 +1,34 @@
+"""Checkpointing (torch.utils.checkpoint): a part of a model that is computed a second time in the backward pass
+rather than remembered.
+
+rnn remembers: checkpoint() calls the function. Values and gradients are the same; the memory is not saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    context_fn: Any = None,
+    determinism_check: str = "default",
+    debug: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """function(*args, **kwargs)."""
+    return function(*args, **kwargs)
+
+
+def checkpoint_sequential(
+    functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
+) -> Any:
+    """The functions of a Sequential or list, one after the other."""
+    steps: Sequence[Callable[[Any], Any]] = list(functions)
+    for step in steps:
+        input = step(input)
+    return input
