@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import multiprocessing
@@ -301,6 +302,7 @@ class _Elsewhere(_Epoch):
     def __init__(self, loader: DataLoader[Any]) -> None:
         super().__init__(loader)
         count, context = loader.num_workers, loader.multiprocessing_context
+        self._owner = os.getpid()
         self._workers: list[Any] = []
         self._queues: list[Any] = []
         self._results = context.Queue()
@@ -433,5 +435,6 @@ class _Elsewhere(_Epoch):
         self._queues = []
 
     def __del__(self) -> None:
-        if getattr(self, "_workers", None):
-            self.close()
+        if getattr(self, "_workers", None) and os.getpid() == self._owner:
+            with contextlib.suppress(Exception):  # at the end of the interpreter, parts of it have gone
+                self.close()
