@@ -310,13 +310,16 @@ static int clear_written(rnn_engine *e, const rnn_view *w, void *grad) {
  * one's: a loop that writes its results row by row stays linear. */
 static bool inherit_gradient(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id), *old = rnn_at(e, rnn_span_operand(s, 0));
-    const bool wanted = s->ext->in[0].needs_grad && old->flags & RNN_S_NEEDS_GRAD;
-    if (!wanted || old->flags & (RNN_S_HAS_GRAD | RNN_S_SCALAR) || s->refs > 1 || s->flags & (RNN_S_RETAIN | RNN_S_HOOK))
+    const bool wanted = s->ext->in[0].needs_grad && old->flags & RNN_S_NEEDS_GRAD && !(old->state & RNN_G_SKIP);
+    if (!wanted || rnn_span_has_grad(old) || old->flags & RNN_S_SCALAR || s->refs ||
+        s->flags & (RNN_S_RETAIN | RNN_S_HOOK) || s->state & RNN_G_TARGET)
         return false;
+    rnn_lock(e);
     old->ext->grad = s->ext->grad;
-    old->flags |= RNN_S_HAS_GRAD;
+    old->state |= RNN_G_HAS;
     s->ext->grad = NULL;
-    s->flags &= (uint8_t)~RNN_S_HAS_GRAD;
+    s->state &= (uint8_t)~RNN_G_HAS;
+    rnn_unlock(e);
     return true;
 }
 
