@@ -1,4 +1,5 @@
-"""examples/gpt2: against a reference in torch and against transformers, files good and bad, the command line, training.
+"""examples/gpt2: against a reference in torch and against transformers, files good and bad, the
+command line, training.
 
 What needs `tokenizers`, `tqdm` or `transformers` is skipped where they are not installed.
 """
@@ -16,37 +17,55 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from gpt2 import evaluate, files, sample, tokenizer, train
+from gpt2.model import GPT2, Cache, Config
 from torch.nn import functional as TF
 
 import rnn
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT / "examples"))
-
-from gpt2 import evaluate, files, sample, train
-from gpt2.model import GPT2, Cache, Config
 
 SIZES = {"vocab_size": 300, "n_positions": 24, "n_embd": 24, "n_layer": 2, "n_head": 3}
 CONFIG = Config(**SIZES)
-needs_tokenizers = pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="needs tokenizers")
+needs_tokenizers = pytest.mark.skipif(
+    importlib.util.find_spec("tokenizers") is None, reason="needs tokenizers"
+)
 needs_tqdm = pytest.mark.skipif(importlib.util.find_spec("tqdm") is None, reason="needs tqdm")
-needs_transformers = pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="needs transformers")
-TEXT = "".join(f"The {a} sees the {b}.\nÉté {a}!\n" for a in ("cat", "dog", "owl", "fox") for b in ("sea", "sun", "elm")) * 9
+needs_transformers = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="needs transformers"
+)
+TEXT = (
+    "".join(
+        f"The {a} sees the {b}.\nÉté {a}!\n"
+        for a in ("cat", "dog", "owl", "fox")
+        for b in ("sea", "sun", "elm")
+    )
+    * 9
+)
 
-# ---- models ----------------------------------------------------------------------------------------
+# ---- models ------------------------------------------------------------
 
 
 def random_arrays(config: Config = CONFIG, seed: int = 0) -> dict[str, Any]:
     """A checkpoint's tensors, large enough for every part to matter."""
     rng = np.random.default_rng(seed)
-    return {name: rng.normal(0, 0.3, shape).astype(np.float32) for name, shape in files.shapes(config).items()}
+    return {
+        name: rng.normal(0, 0.3, shape).astype(np.float32)
+        for name, shape in files.shapes(config).items()
+    }
 
 
-def write_model(folder: Path, arrays: dict[str, Any] | None = None, config: dict[str, Any] | None = None) -> Path:
+def write_model(
+    folder: Path, arrays: dict[str, Any] | None = None, config: dict[str, Any] | None = None
+) -> Path:
     """A model's folder: config.json and model.safetensors."""
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2", **SIZES, **(config or {})}))
-    files.write_safetensors(folder / "model.safetensors", random_arrays() if arrays is None else arrays)
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "gpt2", **SIZES, **(config or {})})
+    )
+    files.write_safetensors(
+        folder / "model.safetensors", random_arrays() if arrays is None else arrays
+    )
     return folder
 
 
@@ -65,13 +84,17 @@ def with_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tokenizer(write_model(tmp_path_factory.mktemp("models") / "tiny"))
 
 
-def reference(p: dict[str, torch.Tensor], tokens: torch.Tensor, config: Config = CONFIG) -> torch.Tensor:
+def reference(
+    p: dict[str, torch.Tensor], tokens: torch.Tensor, config: Config = CONFIG
+) -> torch.Tensor:
     """GPT-2's logits (B, T, V) in plain torch."""
     B, T = tokens.shape
     width, heads = config.n_embd, config.n_head
 
     def norm(x: torch.Tensor, name: str) -> torch.Tensor:
-        return TF.layer_norm(x, (width,), p[f"{name}.weight"], p[f"{name}.bias"], config.layer_norm_epsilon)
+        return TF.layer_norm(
+            x, (width,), p[f"{name}.weight"], p[f"{name}.bias"], config.layer_norm_epsilon
+        )
 
     def linear(x: torch.Tensor, name: str) -> torch.Tensor:
         return x @ p[f"{name}.weight"] + p[f"{name}.bias"]
@@ -106,10 +129,14 @@ def test_logits_loss_and_gradients_are_the_reference(folder: Path) -> None:
     logits = reference(p, torch.tensor(tokens))
     expected = TF.cross_entropy(logits[:, :-1].flatten(0, 1), torch.tensor(tokens[:, 1:]).flatten())
     expected.backward()
-    np.testing.assert_allclose(logits_of(model, tokens), logits.detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        logits_of(model, tokens), logits.detach().numpy(), rtol=1e-4, atol=1e-4
+    )
     assert abs(loss.item() - expected.item()) < 1e-5
     for name, parameter in model.named_parameters():
-        np.testing.assert_allclose(parameter.grad.numpy(), p[name].grad.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(
+            parameter.grad.numpy(), p[name].grad.numpy(), rtol=1e-3, atol=1e-4, err_msg=name
+        )
 
 
 def test_scalar_resolution_agrees() -> None:
@@ -139,16 +166,29 @@ def test_transformers_agrees(tmp_path: Path, tied: bool) -> None:
     ours = files.load(tmp_path)
     tokens = ids(2, 24)
     out = theirs(torch.tensor(tokens), labels=torch.tensor(tokens))
-    np.testing.assert_allclose(logits_of(ours, tokens), out.logits.detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        logits_of(ours, tokens), out.logits.detach().numpy(), rtol=1e-4, atol=1e-4
+    )
     loss = ours.loss(rnn.tensor(tokens[:, :-1]), rnn.tensor(tokens[:, 1:]))
     loss.backward()
     out.loss.backward()
     assert abs(loss.item() - out.loss.item()) < 1e-4
     gradients = {name.removeprefix("transformer."): p.grad for name, p in theirs.named_parameters()}
     for name, parameter in ours.named_parameters():
-        np.testing.assert_allclose(parameter.grad.numpy(), gradients[name].numpy(), atol=1e-4, err_msg=name)
-    made = theirs.generate(torch.tensor([[5, 6, 7]]), max_new_tokens=20, do_sample=False, eos_token_id=None, pad_token_id=0)
-    found = [c.token for c in sample.generate(sample.Session(ours), [5, 6, 7], sample.Sampling(greedy=True), 20)]
+        np.testing.assert_allclose(
+            parameter.grad.numpy(), gradients[name].numpy(), atol=1e-4, err_msg=name
+        )
+    made = theirs.generate(
+        torch.tensor([[5, 6, 7]]),
+        max_new_tokens=20,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    found = [
+        c.token
+        for c in sample.generate(sample.Session(ours), [5, 6, 7], sample.Sampling(greedy=True), 20)
+    ]
     assert found == made[0, 3:].tolist()
 
 
@@ -161,10 +201,12 @@ def test_transformers_reads_what_is_saved(folder: Path, tmp_path: Path) -> None:
         theirs = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / dtype).float().eval()
         tokens = ids(1, 9)
         expected = theirs(torch.tensor(tokens)).logits.detach().numpy()
-        np.testing.assert_allclose(logits_of(model, tokens), expected, atol=tolerance, rtol=tolerance)
+        np.testing.assert_allclose(
+            logits_of(model, tokens), expected, atol=tolerance, rtol=tolerance
+        )
 
 
-# ---- cache, sampling -------------------------------------------------------------------------------
+# ---- cache, sampling ------------------------------------------------------------
 
 
 def test_cache_on_and_off_agree(folder: Path) -> None:
@@ -176,7 +218,9 @@ def test_cache_on_and_off_agree(folder: Path) -> None:
             with rnn.no_grad():
                 parts.append(np.array(model(rnn.tensor(tokens[:, at : at + size]), cache).numpy()))
             at += size
-        np.testing.assert_allclose(np.concatenate(parts, 1), whole, rtol=1e-4, atol=1e-4, err_msg=str(sizes))
+        np.testing.assert_allclose(
+            np.concatenate(parts, 1), whole, rtol=1e-4, atol=1e-4, err_msg=str(sizes)
+        )
 
 
 def test_more_tokens_than_positions_are_refused(folder: Path) -> None:
@@ -199,14 +243,28 @@ def test_beyond_the_context_it_slides(folder: Path) -> None:
 def test_sampling_follows_its_options() -> None:
     logits = np.log(np.array([0.5, 0.25, 0.15, 0.1], np.float32))
     shares = sample.probabilities
-    np.testing.assert_allclose(shares(logits, sample.Sampling(1.0)), [0.5, 0.25, 0.15, 0.1], rtol=1e-5)
-    np.testing.assert_allclose(shares(logits, sample.Sampling(1.0, top_k=2)), [2 / 3, 1 / 3, 0, 0], rtol=1e-5)
-    np.testing.assert_allclose(shares(logits, sample.Sampling(1.0, top_p=0.74)), [2 / 3, 1 / 3, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        shares(logits, sample.Sampling(1.0)), [0.5, 0.25, 0.15, 0.1], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        shares(logits, sample.Sampling(1.0, top_k=2)), [2 / 3, 1 / 3, 0, 0], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        shares(logits, sample.Sampling(1.0, top_p=0.74)), [2 / 3, 1 / 3, 0, 0], rtol=1e-5
+    )
     np.testing.assert_allclose(shares(logits, sample.Sampling(1.0, top_p=1e-6)), [1, 0, 0, 0])
-    np.testing.assert_allclose(shares(logits, sample.Sampling(0.5)), np.array([0.25, 0.0625, 0.0225, 0.01]) / 0.345, rtol=1e-5)
+    np.testing.assert_allclose(
+        shares(logits, sample.Sampling(0.5)),
+        np.array([0.25, 0.0625, 0.0225, 0.01]) / 0.345,
+        rtol=1e-5,
+    )
     random = np.random.default_rng(0)
-    drawn = [sample.pick(logits, sample.Sampling(1.0, top_k=3), random, 0).token for _ in range(2000)]
-    np.testing.assert_allclose(np.bincount(drawn, minlength=4) / 2000, [0.555, 0.278, 0.167, 0], atol=0.04)
+    drawn = [
+        sample.pick(logits, sample.Sampling(1.0, top_k=3), random, 0).token for _ in range(2000)
+    ]
+    np.testing.assert_allclose(
+        np.bincount(drawn, minlength=4) / 2000, [0.555, 0.278, 0.167, 0], atol=0.04
+    )
     for how in (sample.Sampling(greedy=True), sample.Sampling(temperature=0)):
         assert sample.pick(logits, how, random, 0).token == 0
     choice = sample.pick(logits, sample.Sampling(greedy=True), random, 2)
@@ -221,7 +279,7 @@ def test_it_stops_at_the_end_of_text(folder: Path) -> None:
     assert found == tokens[: tokens.index(end)]
 
 
-# ---- files -----------------------------------------------------------------------------------------
+# ---- files ------------------------------------------------------------
 
 
 def test_float16_bfloat16_float64_prefixes_and_shards(tmp_path: Path) -> None:
@@ -232,9 +290,14 @@ def test_float16_bfloat16_float64_prefixes_and_shards(tmp_path: Path) -> None:
     for name, kind in kinds.items():
         folder = write_model(tmp_path / name)
         rounded = {f"transformer.{key}": torch.tensor(a).to(kind) for key, a in arrays.items()}
-        save_file({**rounded, "transformer.h.0.attn.bias": torch.ones(1, 1, 24, 24, dtype=torch.bool)}, folder / "model.safetensors")
+        save_file(
+            {**rounded, "transformer.h.0.attn.bias": torch.ones(1, 1, 24, 24, dtype=torch.bool)},
+            folder / "model.safetensors",
+        )
         for key, p in files.load(folder).named_parameters():
-            np.testing.assert_array_equal(p.detach().numpy(), rounded[f"transformer.{key}"].float().numpy())
+            np.testing.assert_array_equal(
+                p.detach().numpy(), rounded[f"transformer.{key}"].float().numpy()
+            )
     folder = write_model(tmp_path / "shards")
     (folder / "model.safetensors").unlink()
     names, weight_map = list(arrays), {}
@@ -245,12 +308,16 @@ def test_float16_bfloat16_float64_prefixes_and_shards(tmp_path: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     for key, p in files.load(folder).named_parameters():
         np.testing.assert_array_equal(p.detach().numpy(), arrays[key])
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": "../x.safetensors"}}))
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"wte.weight": "../x.safetensors"}})
+    )
     with pytest.raises(files.InputError, match="weight_map"):
         files.load(folder)
 
 
-def test_a_conversion_in_pieces_is_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_in_pieces_is_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "CHUNK", 100)
     arrays = {name: a.astype(np.float16) for name, a in random_arrays().items()}
     for key, p in files.load(write_model(tmp_path / "m", arrays)).named_parameters():
@@ -258,10 +325,20 @@ def test_a_conversion_in_pieces_is_the_whole(tmp_path: Path, monkeypatch: pytest
 
 
 CONFIGS = {
-    "model_type": "llama", "n_layer": 0, "n_head": 5, "n_embd": "24", "n_positions": -1, "vocab_size": 1 << 40,
-    "layer_norm_epsilon": None, "activation_function": "swish", "tie_word_embeddings": 1, "scale_attn_weights": False,
-    "scale_attn_by_inverse_layer_idx": True, "n_inner": 1.5, "eos_token_id": "no",
-}  # fmt: skip
+    "model_type": "llama",
+    "n_layer": 0,
+    "n_head": 5,
+    "n_embd": "24",
+    "n_positions": -1,
+    "vocab_size": 1 << 40,
+    "layer_norm_epsilon": None,
+    "activation_function": "swish",
+    "tie_word_embeddings": 1,
+    "scale_attn_weights": False,
+    "scale_attn_by_inverse_layer_idx": True,
+    "n_inner": 1.5,
+    "eos_token_id": "no",
+}
 
 
 @pytest.mark.parametrize("field", CONFIGS)
@@ -281,10 +358,15 @@ def test_a_missing_config_value_is_named(tmp_path: Path, field: str) -> None:
 
 def test_a_config_that_does_not_fit_the_tensors(tmp_path: Path) -> None:
     for change, words in (
-        ({"n_layer": 1}, "n_layer: is 1, but there is a tensor h.1"), ({"n_layer": 3}, "h.2.attn.c_attn.weight: is missing"),
-        ({"vocab_size": 299}, r"wte.weight: has shape \[300, 24\], but config.json asks for \[299, 24\]"),
-        ({"vocab_size": 2**31 - 1}, "wte.weight: has shape"), ({"tie_word_embeddings": False}, "lm_head.weight: is missing"),
-    ):  # fmt: skip
+        ({"n_layer": 1}, "n_layer: is 1, but there is a tensor h.1"),
+        ({"n_layer": 3}, "h.2.attn.c_attn.weight: is missing"),
+        (
+            {"vocab_size": 299},
+            r"wte.weight: has shape \[300, 24\], but config.json asks for \[299, 24\]",
+        ),
+        ({"vocab_size": 2**31 - 1}, "wte.weight: has shape"),
+        ({"tie_word_embeddings": False}, "lm_head.weight: is missing"),
+    ):
         with pytest.raises(files.InputError, match=words):
             files.load(write_model(tmp_path / "m", config=change))
 
@@ -306,8 +388,14 @@ HEADERS = {
     "a list": (lambda h: b"[]", "header: is not a JSON object"),
     "not UTF-8": (lambda h: b"\xff\xfe", "header: is not JSON"),
     "deep": (lambda h: b"[" * 100_000, "header: is not JSON"),
-    "offsets beyond": (lambda h: h["wpe.weight"].update(data_offsets=[0, 1 << 40]), "wpe.weight: data_offsets"),
-    "offsets backwards": (lambda h: h["wpe.weight"].update(data_offsets=[8, 4]), "wpe.weight: data_offsets"),
+    "offsets beyond": (
+        lambda h: h["wpe.weight"].update(data_offsets=[0, 1 << 40]),
+        "wpe.weight: data_offsets",
+    ),
+    "offsets backwards": (
+        lambda h: h["wpe.weight"].update(data_offsets=[8, 4]),
+        "wpe.weight: data_offsets",
+    ),
     "negative": (lambda h: h["wpe.weight"].update(data_offsets=[-8, 4]), "wpe.weight: has no"),
     "overflow": (lambda h: h["wpe.weight"].update(shape=[1 << 62, 1 << 62]), "wpe.weight: F32"),
     "huge": (lambda h: h["wpe.weight"].update(shape=[1 << 70]), "wpe.weight: has no"),
@@ -317,7 +405,7 @@ HEADERS = {
     "shape": (lambda h: h["wpe.weight"].update(shape=[12, 48]), "wpe.weight: has shape"),
     "missing": (lambda h: h.pop("ln_f.bias") and None, "ln_f.bias: is missing"),
     "strange": (lambda h: h.update(extra=h["ln_f.bias"]), "extra: is not a tensor of GPT-2"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HEADERS)
@@ -332,26 +420,26 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     raw = (write_model(tmp_path / "m") / "model.safetensors").read_bytes()
     for size in (0, 5, 8, 100, len(raw) // 2, len(raw) - 1):
         (tmp_path / "m" / "model.safetensors").write_bytes(raw[:size])
-        with pytest.raises(files.InputError, match="model.safetensors: "):
+        with pytest.raises(files.InputError, match=r"model.safetensors: "):
             files.load(tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").write_bytes(b"\xff" * 64)  # a length that overflows
     with pytest.raises(files.InputError, match="header: says 18446744073709551615 bytes"):
         files.load(tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").unlink()
-    with pytest.raises(files.InputError, match="model.safetensors: file: No such file"):
+    with pytest.raises(files.InputError, match=r"model.safetensors: file: No such file"):
         files.load(tmp_path / "m")
 
 
-# ---- the tokenizer ---------------------------------------------------------------------------------
+# ---- the tokenizer ------------------------------------------------------------
 
 
 @needs_tokenizers
 def test_vocab_and_merges_are_the_same_tokenizer(with_tokenizer: Path, tmp_path: Path) -> None:
     import tokenizers
 
-    one = files.Tokenizer(with_tokenizer, CONFIG)
+    one = tokenizer.Tokenizer(with_tokenizer, CONFIG)
     tokenizers.Tokenizer.from_file(str(with_tokenizer / "tokenizer.json")).model.save(str(tmp_path))
-    two = files.Tokenizer(tmp_path, CONFIG)
+    two = tokenizer.Tokenizer(tmp_path, CONFIG)
     assert one.end == two.end == 0
     for text in (TEXT[:100], " a  b\n\n été ☂ 3.5 don't", "x<|endoftext|>y"):
         assert one.encode(text) == two.encode(text)
@@ -364,10 +452,12 @@ def test_the_tokenizer_is_transformers(with_tokenizer: Path, tmp_path: Path) -> 
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
-    ours = files.Tokenizer(with_tokenizer, CONFIG)
+    ours = tokenizer.Tokenizer(with_tokenizer, CONFIG)
     ours.model.model.save(str(tmp_path))
     theirs = transformers.GPT2TokenizerFast(
-        vocab=str(tmp_path / "vocab.json"), merges=str(tmp_path / "merges.txt"), tokenizer_file=str(with_tokenizer / "tokenizer.json")
+        vocab=str(tmp_path / "vocab.json"),
+        merges=str(tmp_path / "merges.txt"),
+        tokenizer_file=str(with_tokenizer / "tokenizer.json"),
     )
 
     @settings(max_examples=60, deadline=None)
@@ -381,17 +471,19 @@ def test_the_tokenizer_is_transformers(with_tokenizer: Path, tmp_path: Path) -> 
 
 @needs_tokenizers
 def test_streamed_text_is_the_whole_text(with_tokenizer: Path) -> None:
-    tokenizer = files.Tokenizer(with_tokenizer, CONFIG)
+    ours = tokenizer.Tokenizer(with_tokenizer, CONFIG)
     for text in ("Été ☂ 🦊 the cat", "☂☂", "🦊"):
-        assert "".join(tokenizer.stream(iter(tokenizer.encode(text)))) == text
-    broken = tokenizer.encode("a🦊")[:-1]
-    assert "".join(tokenizer.stream(iter(broken))) == tokenizer.decode(broken)
+        assert "".join(ours.stream(iter(ours.encode(text)))) == text
+    broken = ours.encode("a🦊")[:-1]
+    assert "".join(ours.stream(iter(broken))) == ours.decode(broken)
 
 
 @needs_tokenizers
 def test_tokens_that_the_model_has_not(with_tokenizer: Path, tmp_path: Path) -> None:
-    small = files.Tokenizer(with_tokenizer, Config(vocab_size=100))
-    with pytest.raises(files.InputError, match=r"tokenizer.json: .* but the model has 100 \(vocab_size\)"):
+    small = tokenizer.Tokenizer(with_tokenizer, Config(vocab_size=100))
+    with pytest.raises(
+        files.InputError, match=r"tokenizer.json: .* but the model has 100 \(vocab_size\)"
+    ):
         small.encode("The cat sees")
     import tokenizers
 
@@ -400,24 +492,36 @@ def test_tokens_that_the_model_has_not(with_tokenizer: Path, tmp_path: Path) -> 
     poor.decoder = tokenizers.decoders.ByteLevel()
     poor.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(files.InputError, match="prompt: text: holds characters for which"):
-        files.Tokenizer(tmp_path, CONFIG).encode("abc")
+        tokenizer.Tokenizer(tmp_path, CONFIG).encode("abc")
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(files.InputError, match="tokenizer.json: file: is not a tokenizer"):
-        files.Tokenizer(tmp_path, CONFIG)
+    with pytest.raises(files.InputError, match=r"tokenizer.json: file: is not a tokenizer"):
+        tokenizer.Tokenizer(tmp_path, CONFIG)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(files.InputError, match="neither tokenizer.json nor"):
-        files.Tokenizer(tmp_path, CONFIG)
+    with pytest.raises(files.InputError, match=r"neither tokenizer.json nor"):
+        tokenizer.Tokenizer(tmp_path, CONFIG)
 
 
-# ---- the command line ------------------------------------------------------------------------------
+# ---- the command line ------------------------------------------------------------
 
 
-def command(*arguments: object, script: str = "", stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
+def command(
+    *arguments: object, script: str = "", stdin: str = "", code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "gpt2" / script), *map(str, arguments)],
-        input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=120,
-    )  # fmt: skip
+        input=stdin,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=environment,
+        timeout=120,
+    )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -431,14 +535,22 @@ def test_the_command_line(with_tokenizer: Path, tmp_path: Path) -> None:
     (tmp_path / "prompt.txt").write_text("The cat")
     assert command("--file", tmp_path / "prompt.txt", *model).stdout == plain.stdout
     assert command(*model, stdin="The cat\n").stdout == plain.stdout
-    result = json.loads(command("The cat", *model, "--json", "--explain", "--num-samples", 2).stdout)
+    result = json.loads(
+        command("The cat", *model, "--json", "--explain", "--num-samples", 2).stdout
+    )
     assert "The cat" + result["text"] + "\n" == plain.stdout
-    assert result["prompt_tokens"] == len(files.Tokenizer(with_tokenizer, CONFIG).encode("The cat"))
+    assert result["prompt_tokens"] == len(
+        tokenizer.Tokenizer(with_tokenizer, CONFIG).encode("The cat")
+    )
     assert len(result["tokens"]) == 6 == len(result["explain"]) and len(result["samples"]) == 2
     assert result["generated_tokens"] == sum(len(one["tokens"]) for one in result["samples"])
     assert result["samples"][0]["text"] == result["text"] and result["peak_bytes"] > 1e6
-    assert all(result[field] > 0 for field in ("prompt_seconds", "generated_seconds", "load_seconds"))
-    greedy = command("The cat", *model, "--greedy", "--max-new-tokens", 40).stdout  # slides: 24 positions
+    assert all(
+        result[field] > 0 for field in ("prompt_seconds", "generated_seconds", "load_seconds")
+    )
+    greedy = command(
+        "The cat", *model, "--greedy", "--max-new-tokens", 40
+    ).stdout  # slides: 24 positions
     assert command("The cat", *model, "--temperature", 0, "--max-new-tokens", 40).stdout == greedy
     stop = greedy[12:15]
     stopped = command("The cat", *model, "--greedy", "--stop", stop, "--json").stdout
@@ -462,7 +574,9 @@ def test_the_command_line(with_tokenizer: Path, tmp_path: Path) -> None:
         (["x", "--model", "BAD"], "model.safetensors: ln_f.bias: is missing"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(with_tokenizer: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(
+    with_tokenizer: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
     import re
 
     bad = damaged(write_model(tmp_path / "m"), HEADERS["missing"][0])
@@ -473,7 +587,7 @@ def test_bad_input_is_one_line_and_exit_code_2(with_tokenizer: Path, tmp_path: P
     assert "usage:" in done.stderr or len(done.stderr.strip().splitlines()) == 1
 
 
-# ---- training --------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------
 
 
 @needs_tokenizers
@@ -481,10 +595,38 @@ def test_bad_input_is_one_line_and_exit_code_2(with_tokenizer: Path, tmp_path: P
 def test_training_learns_and_resumes_exactly(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     arguments = [
-        tmp_path / "text.txt", "--vocab-size", 280, "--layers", 1, "--heads", 2, "--width", 16, "--context", 16, "--batch", 4,
-        "--steps", 12, "--warmup", 2, "--lr", 0.02, "--dropout", 0.1, "--eval-every", 4, "--eval-batches", 1, "--sample-every", 6,
-        "--accumulate", 2, "--checkpoint-every", 5,
-    ]  # fmt: skip
+        tmp_path / "text.txt",
+        "--vocab-size",
+        280,
+        "--layers",
+        1,
+        "--heads",
+        2,
+        "--width",
+        16,
+        "--context",
+        16,
+        "--batch",
+        4,
+        "--steps",
+        12,
+        "--warmup",
+        2,
+        "--lr",
+        0.02,
+        "--dropout",
+        0.1,
+        "--eval-every",
+        4,
+        "--eval-batches",
+        1,
+        "--sample-every",
+        6,
+        "--accumulate",
+        2,
+        "--checkpoint-every",
+        5,
+    ]
 
     def run(out: str, *more: object) -> dict[str, Any]:
         assert train.main([str(a) for a in (*arguments, "--out", tmp_path / out, *more)]) == 0
@@ -496,12 +638,27 @@ def test_training_learns_and_resumes_exactly(tmp_path: Path) -> None:
     parts = run("parts")
     for key in ("training_loss", "validation_loss", "validations", "steps"):
         assert whole[key] == parts[key], key
-    assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (tmp_path / "parts" / "model.safetensors").read_bytes()
+    assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (
+        tmp_path / "parts" / "model.safetensors"
+    ).read_bytes()
     assert whole["validations"][-1][1] < whole["validations"][0][1] < np.log(280)
-    assert command("--out", tmp_path / "parts", *arguments, "--lr", 0.5, script="train.py", code=2).stderr.count("\n") == 1
-    done = command("--model", tmp_path / "whole", "--json", tmp_path / "whole" / "validation.txt", script="evaluate.py")
+    assert (
+        command(
+            "--out", tmp_path / "parts", *arguments, "--lr", 0.5, script="train.py", code=2
+        ).stderr.count("\n")
+        == 1
+    )
+    done = command(
+        "--model",
+        tmp_path / "whole",
+        "--json",
+        tmp_path / "whole" / "validation.txt",
+        script="evaluate.py",
+    )
     assert abs(json.loads(done.stdout)["loss"] - whole["validation_loss"]) < 1e-4
-    assert command("The", "--model", tmp_path / "whole", "--max-new-tokens", 5).stdout.startswith("The")
+    assert command("The", "--model", tmp_path / "whole", "--max-new-tokens", 5).stdout.startswith(
+        "The"
+    )
 
 
 @needs_tokenizers
@@ -510,7 +667,7 @@ def test_the_shipped_model_has_the_loss_that_it_claims() -> None:
     about = json.loads((evaluate.SHIPPED / "training.json").read_text())
     model = files.load(evaluate.SHIPPED)
     text = evaluate.read_text(evaluate.SHIPPED / "validation.txt")
-    tokens = np.array(files.Tokenizer(evaluate.SHIPPED, model.config).encode(text))
+    tokens = np.array(tokenizer.Tokenizer(evaluate.SHIPPED, model.config).encode(text))
     loss, count = evaluate.loss_of(model, tokens)
     assert count == about["validation_tokens"]
     assert abs(loss - about["validation_loss"]) < 2e-3  # the file holds float16

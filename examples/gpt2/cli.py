@@ -1,6 +1,7 @@
-"""The command line: python examples/gpt2 "Hello, I'm a language model," (rnn-gpt2 where it is installed).
+"""The command line: python examples/gpt2 "Hello," (rnn-gpt2 where it is installed).
 
-Text goes to standard output; progress, speed and errors to standard error. Exit code 2: the input cannot be used.
+Text goes to standard output; progress, speed and errors to standard error. Exit code 2: the input
+cannot be used.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from .evaluate import SHIPPED, read_text
-from .files import InputError, Tokenizer, find, load
+from .files import InputError, find, load
 from .model import GPT2
 from .sample import Choice, Sampling, Session, proceed
+from .tokenizer import Tokenizer
 
 
 def at_least(least: float, most: float = float("inf"), kind: type = float) -> Callable[[str], Any]:
@@ -39,21 +41,70 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     count = at_least(1, 1 << 31, int)
     parser = argparse.ArgumentParser(
-        prog="rnn-gpt2", description="Text from a GPT-2 model, every number of which is a node of a scalar graph."
+        prog="rnn-gpt2",
+        description="Text from a GPT-2 model, every number of which is a node of a scalar graph.",
     )
     add = parser.add_argument
     add("prompt", nargs="?", help="the beginning of the text; - or nothing: standard input")
     add("--file", type=Path, metavar="FILE", help="read the prompt from a file")
-    add("--interactive", action="store_true", help="read a prompt a line, again and again; the text goes on")
-    add("--model", default=str(SHIPPED), help="folder, or owner/name on the Hub (default: the shipped model)")
-    add("--max-new-tokens", type=count, default=100, metavar="N", help="at most (default: %(default)s)")
-    add("--temperature", type=at_least(0), default=0.8, metavar="T", help="0: greedy (default: %(default)s)")
-    add("--top-k", type=at_least(0, 1 << 31, int), default=0, metavar="K", help="of the K best tokens only (default: all)")
-    add("--top-p", type=at_least(1e-9, 1), default=1.0, metavar="P", help="of the best that make up P (default: 1)")
+    add(
+        "--interactive",
+        action="store_true",
+        help="read a prompt a line, again and again; the text goes on",
+    )
+    add(
+        "--model",
+        default=str(SHIPPED),
+        help="folder, or owner/name on the Hub (default: the shipped model)",
+    )
+    add(
+        "--max-new-tokens",
+        type=count,
+        default=100,
+        metavar="N",
+        help="at most (default: %(default)s)",
+    )
+    add(
+        "--temperature",
+        type=at_least(0),
+        default=0.8,
+        metavar="T",
+        help="0: greedy (default: %(default)s)",
+    )
+    add(
+        "--top-k",
+        type=at_least(0, 1 << 31, int),
+        default=0,
+        metavar="K",
+        help="of the K best tokens only (default: all)",
+    )
+    add(
+        "--top-p",
+        type=at_least(1e-9, 1),
+        default=1.0,
+        metavar="P",
+        help="of the best that make up P (default: 1)",
+    )
     add("--greedy", action="store_true", help="always the most probable token")
-    add("--seed", type=at_least(0, 1 << 63, int), help="of the random choices (default: another each time)")
-    add("--num-samples", type=count, default=1, metavar="N", help="texts for the prompt (default: 1)")
-    add("--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given again")
+    add(
+        "--seed",
+        type=at_least(0, 1 << 63, int),
+        help="of the random choices (default: another each time)",
+    )
+    add(
+        "--num-samples",
+        type=count,
+        default=1,
+        metavar="N",
+        help="texts for the prompt (default: 1)",
+    )
+    add(
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end before this text; may be given again",
+    )
     add("--explain", action="store_true", help="for each token, the most probable ones")
     add("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(arguments)
@@ -96,7 +147,9 @@ def peak_bytes() -> int:
                 return int(line.split()[1]) * 1024
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
 
 
 def load_shown(folder: Path) -> GPT2:
@@ -140,7 +193,11 @@ class Program:
         if not ids:
             raise InputError(source, "text", "is empty")
         if len(ids) > limit:
-            raise InputError(source, "text", f"has {len(ids)} tokens, but the model's context (n_positions) has {limit}")
+            raise InputError(
+                source,
+                "text",
+                f"has {len(ids)} tokens, but the model's context (n_positions) has {limit}",
+            )
         return ids
 
     def read(self, ids: list[int]) -> Any:
@@ -153,9 +210,15 @@ class Program:
 
     def choices(self, logits: Any, sample: int) -> Iterator[Choice]:
         """The tokens of one text, each timed."""
-        how = self.how if self.how.seed is None else dataclasses.replace(self.how, seed=self.how.seed + sample)
+        how = (
+            self.how
+            if self.how.seed is None
+            else dataclasses.replace(self.how, seed=self.how.seed + sample)
+        )
         wanted = 5 if self.args.explain else 0
-        made = proceed(self.session, logits, how, self.args.max_new_tokens, self.tokenizer.end, wanted)
+        made = proceed(
+            self.session, logits, how, self.args.max_new_tokens, self.tokenizer.end, wanted
+        )
         start = time.perf_counter()
         for choice in made:
             self.generated_seconds += time.perf_counter() - start
@@ -164,7 +227,9 @@ class Program:
             start = time.perf_counter()
         self.generated_seconds += time.perf_counter() - start
 
-    def write(self, logits: Any, sample: int, show: Callable[[str], None]) -> tuple[str, list[Choice]]:
+    def write(
+        self, logits: Any, sample: int, show: Callable[[str], None]
+    ) -> tuple[str, list[Choice]]:
         """One text, shown as it grows, cut before a stop text."""
         made: list[Choice] = []
 
@@ -197,11 +262,17 @@ class Program:
         """What it took."""
 
         def rate(tokens: int, seconds: float) -> str:
-            return f"{tokens} tokens, {tokens / seconds:.1f} tokens/s" if seconds else f"{tokens} tokens"
+            return (
+                f"{tokens} tokens, {tokens / seconds:.1f} tokens/s"
+                if seconds
+                else f"{tokens} tokens"
+            )
 
         return (
-            f"loaded in {self.load_seconds:.2f} s; prompt {rate(self.prompt_tokens, self.prompt_seconds)}; generated "
-            f"{rate(self.generated_tokens, self.generated_seconds)}; peak memory {peak_bytes() / 1e6:.0f} MB"
+            f"loaded in {self.load_seconds:.2f} s; "
+            f"prompt {rate(self.prompt_tokens, self.prompt_seconds)}; "
+            f"generated {rate(self.generated_tokens, self.generated_seconds)}; "
+            f"peak memory {peak_bytes() / 1e6:.0f} MB"
         )
 
 
@@ -219,7 +290,9 @@ def once(program: Program, text: str, source: str) -> None:
     results = []
     for sample in range(args.num_samples):
         if sample:
-            if len(program.session.window) < len(ids) or program.session.window[: len(ids)] != ids:  # it has slid
+            if (
+                len(program.session.window) < len(ids) or program.session.window[: len(ids)] != ids
+            ):  # it has slid
                 program.session = Session(program.model)
                 program.session.feed(ids)
             program.session.rewind(len(ids))
@@ -235,7 +308,9 @@ def once(program: Program, text: str, source: str) -> None:
         print(json.dumps(as_json(program, text, results)))
 
 
-def as_json(program: Program, prompt: str, results: list[tuple[str, list[Choice]]]) -> dict[str, Any]:
+def as_json(
+    program: Program, prompt: str, results: list[tuple[str, list[Choice]]]
+) -> dict[str, Any]:
     """What --json prints: the first text, and all of them under `samples` where there are more."""
 
     def one(text: str, made: list[Choice]) -> dict[str, Any]:
@@ -243,14 +318,26 @@ def as_json(program: Program, prompt: str, results: list[tuple[str, list[Choice]
         if program.args.explain:
             word = program.tokenizer.decode
             result["explain"] = [
-                {"token": c.token, "text": word([c.token]), "probability": c.probability,
-                 "alternatives": [{"token": t, "text": word([t]), "probability": p} for t, p in c.alternatives]}
+                {
+                    "token": c.token,
+                    "text": word([c.token]),
+                    "probability": c.probability,
+                    "alternatives": [
+                        {"token": t, "text": word([t]), "probability": p} for t, p in c.alternatives
+                    ],
+                }
                 for c in made
-            ]  # fmt: skip
+            ]
         return result
 
     samples = [one(*result) for result in results]
-    fields = ("prompt_tokens", "prompt_seconds", "generated_tokens", "generated_seconds", "load_seconds")
+    fields = (
+        "prompt_tokens",
+        "prompt_seconds",
+        "generated_tokens",
+        "generated_seconds",
+        "load_seconds",
+    )
     return {
         "prompt": prompt,
         **samples[0],
@@ -261,8 +348,13 @@ def as_json(program: Program, prompt: str, results: list[tuple[str, list[Choice]
 
 
 def interact(program: Program) -> None:
-    """Line by line; each goes on from the text before it. An empty line starts anew; the end of input ends."""
-    print("A line is a prompt; the text goes on. An empty line starts anew, Ctrl-D ends.", file=sys.stderr)
+    """Line by line; each goes on from the text before it. An empty line starts anew; the end of
+    input ends.
+    """
+    print(
+        "A line is a prompt; the text goes on. An empty line starts anew, Ctrl-D ends.",
+        file=sys.stderr,
+    )
     while True:
         try:
             line = input("> " if sys.stdin.isatty() else "")

@@ -1,7 +1,7 @@
-"""Loss and perplexity of a model on text files: python examples/gpt2/evaluate.py --model DIR FILE...
+"""Loss and perplexity of a model on text: python examples/gpt2/evaluate.py --model DIR FILE...
 
-The text is cut into stretches of the context's length, each read from its first token on; every token but the first
-counts once.
+The text is cut into stretches of the context's length, each read from its first token on; every
+token but the first counts once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if not __package__:  # run as a script
 
 import rnn
 
-from .files import InputError, Tokenizer, find, load, tensor_of
+from .files import InputError, find, load, tensor_of
 from .model import GPT2
+from .tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).resolve().parent / "shakespeare"
 
@@ -45,10 +46,15 @@ def read_text(path: Path) -> str:
 
 
 def loss_of(
-    model: GPT2, tokens: np.ndarray, batch: int = 8, limit: int | None = None,
+    model: GPT2,
+    tokens: np.ndarray,
+    batch: int = 8,
+    limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[float, int]:
-    """The mean loss in nats a token, and of how many tokens (the first `limit` stretches only, if given)."""
+    """The mean loss in nats a token, and of how many tokens (the first `limit` stretches only, if
+    given).
+    """
     length = model.config.n_positions
     starts = list(range(0, len(tokens) - 1, length))[:limit]
     whole = [s for s in starts if s + length < len(tokens)]
@@ -69,9 +75,13 @@ def loss_of(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="evaluate.py", description="Loss and perplexity of a GPT-2 model on text.")
+    parser = argparse.ArgumentParser(
+        prog="evaluate.py", description="Loss and perplexity of a GPT-2 model on text."
+    )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="text files")
-    parser.add_argument("--model", default=str(SHIPPED), help="folder or owner/name (default: the shipped model)")
+    parser.add_argument(
+        "--model", default=str(SHIPPED), help="folder or owner/name (default: the shipped model)"
+    )
     parser.add_argument("--batch", type=int, default=8, help="stretches at a time (default: 8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(arguments)
@@ -82,23 +92,36 @@ def main(arguments: list[str] | None = None) -> int:
         model = load(folder)
         tokenizer = Tokenizer(folder, model.config)
         texts = [read_text(path) for path in args.files]
-        ids = [token for path, text in zip(args.files, texts) for token in tokenizer.encode(text, str(path))]
+        ids = [
+            token
+            for path, text in zip(args.files, texts)
+            for token in tokenizer.encode(text, str(path))
+        ]
         if len(ids) < 2:
             raise InputError(args.files[0], "text", "has fewer than two tokens")
         from tqdm import tqdm
 
         with tqdm(unit="batch", disable=not sys.stderr.isatty(), leave=False) as bar:
-            loss, count = loss_of(model, np.array(ids), args.batch, None, lambda done, of: _show(bar, done, of))
+            loss, count = loss_of(
+                model, np.array(ids), args.batch, None, lambda done, of: _show(bar, done, of)
+            )
     except InputError as problem:
         print(problem, file=sys.stderr)
         return 2
     size = sum(len(text.encode()) for text in texts)
-    result = {"loss": loss, "perplexity": math.exp(loss), "bits_per_byte": loss * count / size / math.log(2), "tokens": count}
+    result = {
+        "loss": loss,
+        "perplexity": math.exp(loss),
+        "bits_per_byte": loss * count / size / math.log(2),
+        "tokens": count,
+    }
     if args.json:
         print(json.dumps(result))
     else:
-        print(f"loss {loss:.4f} nats a token, perplexity {result['perplexity']:.2f}, "
-              f"{result['bits_per_byte']:.3f} bits a byte; {count:,} tokens")  # fmt: skip
+        print(
+            f"loss {loss:.4f} nats a token, perplexity {result['perplexity']:.2f}, "
+            f"{result['bits_per_byte']:.3f} bits a byte; {count:,} tokens"
+        )
     return 0
 
 

@@ -1,16 +1,16 @@
-"""A model's folder: config.json, *.safetensors and the tokenizer, read with every value checked, and written.
+"""A model's folder: config.json and *.safetensors, read with every value checked, and written.
 
-What it is: the Hugging Face layout. What it is not: the network (model.py). What is wrong with a file is an
-InputError of one line: the file, the field, what was found.
+What it is: the Hugging Face layout. What it is not: the network (model.py). What is wrong with a
+file is an InputError of
+one line: the file, the field, what was found.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,13 @@ from rnn import Tensor
 from .model import GPT2, Config
 
 CHUNK = 1 << 22  # elements converted at a time
-END_OF_TEXT = "<|endoftext|>"
-PATTERNS = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer.json", "vocab.json"]
+PATTERNS = [
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "vocab.json",
+]
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # causal masks, which old checkpoints carry
 
@@ -37,7 +42,8 @@ class InputError(ValueError):
 
 
 def find(model: str) -> Path:
-    """The folder of a model: a folder as it is, "owner/name" through the Hugging Face Hub (or its offline cache).
+    """The folder of a model: a folder as it is, "owner/name" through the Hugging Face Hub (or its
+    offline cache).
 
     Raises:
         InputError: there is no such folder or repository.
@@ -45,12 +51,18 @@ def find(model: str) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists() or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model) or model.startswith((".", "/")):
+    if (
+        folder.exists()
+        or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model)
+        or model.startswith((".", "/"))
+    ):
         raise InputError(model, "--model", "is neither a folder nor a repository's owner/name")
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise InputError(model, "--model", "no such folder; repositories need `pip install huggingface_hub`") from None
+        raise InputError(
+            model, "--model", "no such folder; repositories need `pip install huggingface_hub`"
+        ) from None
     try:
         return Path(snapshot_download(model, allow_patterns=[*PATTERNS, "merges.txt"]))
     except Exception as problem:  # the Hub's client raises many kinds; each is one line here
@@ -78,7 +90,8 @@ def read_config(path: Path) -> Config:
     """config.json, every value of it that the network depends on checked.
 
     Raises:
-        InputError: it cannot be read, is not GPT-2's, or a value is missing, of a wrong type or out of range.
+        InputError: it cannot be read, is not GPT-2's, or a value is missing, of a wrong type or out
+        of range.
     """
     data = read_json(path)
 
@@ -89,13 +102,23 @@ def read_config(path: Path) -> Config:
         return value
 
     def size(name: str, default: int | None = None) -> int:
-        number: int = field(name, default, lambda v: type(v) is int and 0 < v < 1 << 31, "a positive integer")
+        number: int = field(
+            name, default, lambda v: type(v) is int and 0 < v < 1 << 31, "a positive integer"
+        )
         return number
 
     field("model_type", "gpt2", lambda v: v == "gpt2", '"gpt2"')
-    for name, only in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False),
-                       ("add_cross_attention", False)):
-        field(name, only, lambda v, only=only: v is only, f"{json.dumps(only)} (nothing else is supported)")
+    for name, only in (
+        ("scale_attn_weights", True),
+        ("scale_attn_by_inverse_layer_idx", False),
+        ("add_cross_attention", False),
+    ):
+        field(
+            name,
+            only,
+            lambda v, only=only: v is only,
+            f"{json.dumps(only)} (nothing else is supported)",
+        )
     config = Config(
         vocab_size=size("vocab_size"),
         n_positions=size("n_positions", data.get("n_ctx")),
@@ -104,17 +127,31 @@ def read_config(path: Path) -> Config:
         n_head=size("n_head"),
         n_inner=None if data.get("n_inner") is None else size("n_inner"),
         layer_norm_epsilon=field(
-            "layer_norm_epsilon", 1e-5, lambda v: type(v) in (int, float) and 0 < v < 1, "a number between 0 and 1"
+            "layer_norm_epsilon",
+            1e-5,
+            lambda v: type(v) in (int, float) and 0 < v < 1,
+            "a number between 0 and 1",
         ),
         activation_function=field(
-            "activation_function", "gelu_new", lambda v: v in ("gelu_new", "gelu_pytorch_tanh", "gelu"),
+            "activation_function",
+            "gelu_new",
+            lambda v: v in ("gelu_new", "gelu_pytorch_tanh", "gelu"),
             '"gelu_new", "gelu_pytorch_tanh" or "gelu"',
         ),
-        tie_word_embeddings=field("tie_word_embeddings", True, lambda v: type(v) is bool, "true or false"),
-    )  # fmt: skip
+        tie_word_embeddings=field(
+            "tie_word_embeddings", True, lambda v: type(v) is bool, "true or false"
+        ),
+    )
     if config.n_embd % config.n_head:
-        raise InputError(path, "n_head", f"is {config.n_head}, which does not divide n_embd, {config.n_embd}")
-    end = field("eos_token_id", None, lambda v: v is None or (type(v) is int and v >= 0), "a token id or null")
+        raise InputError(
+            path, "n_head", f"is {config.n_head}, which does not divide n_embd, {config.n_embd}"
+        )
+    end = field(
+        "eos_token_id",
+        None,
+        lambda v: v is None or (type(v) is int and v >= 0),
+        "a token id or null",
+    )
     config.eos_token_id = end if end is not None and end < config.vocab_size else None
     return config
 
@@ -161,35 +198,51 @@ def _entry(path: Path, name: str, about: Any, start: int, total: int) -> Entry:
     def whole(values: Any) -> bool:
         return isinstance(values, list) and all(type(v) is int and 0 <= v < 1 << 63 for v in values)
 
-    if not isinstance(about, dict) or not whole(about.get("shape")) or not whole(about.get("data_offsets")):
+    if (
+        not isinstance(about, dict)
+        or not whole(about.get("shape"))
+        or not whole(about.get("data_offsets"))
+    ):
         raise InputError(path, name, "has no dtype, shape and data_offsets of whole numbers")
     dtype, shape, offsets = about.get("dtype"), tuple(about["shape"]), about["data_offsets"]
     if len(offsets) != 2 or offsets[0] > offsets[1] or start + offsets[1] > total:
-        raise InputError(path, name, f"data_offsets {offsets} lie outside the {total - start} bytes of numbers")
+        raise InputError(
+            path, name, f"data_offsets {offsets} lie outside the {total - start} bytes of numbers"
+        )
     width = WIDTHS.get(dtype) if isinstance(dtype, str) else None
     size = math.prod(shape)
     if width is None and not IGNORED.fullmatch(name.removeprefix("transformer.")):
         raise InputError(path, name, f"has dtype {str(dtype)[:20]}, not one of {', '.join(WIDTHS)}")
     if width is not None and offsets[1] - offsets[0] != size * width:
         have = offsets[1] - offsets[0]
-        raise InputError(path, name, f"{dtype} {list(shape)} needs {size * width} bytes, but data_offsets give {have}")
+        raise InputError(
+            path,
+            name,
+            f"{dtype} {list(shape)} needs {size * width} bytes, but data_offsets give {have}",
+        )
     return Entry(path, str(dtype), shape, start + offsets[0])
 
 
 def read_index(folder: Path) -> dict[str, Entry]:
-    """All tensors of a folder, in one file or in shards, without the `transformer.` before their names."""
+    """All tensors of a folder, in one file or in shards, without the `transformer.` before their
+    names.
+    """
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     found: dict[str, Entry] = {}
     if single.exists() or not index.exists():
         found = read_header(single)
     else:
         weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        if not isinstance(weight_map, dict) or not all(
+            isinstance(v, str) for v in weight_map.values()
+        ):
             raise InputError(index, "weight_map", "is not an object of file names")
         headers = {}
         for shard in sorted(set(weight_map.values())):
             if Path(shard).name != shard:
-                raise InputError(index, "weight_map", f"names {shard[:60]!r}, which is no file of this folder")
+                raise InputError(
+                    index, "weight_map", f"names {shard[:60]!r}, which is no file of this folder"
+                )
             headers[shard] = read_header(folder / shard)
         for name, shard in weight_map.items():
             if name not in headers[shard]:
@@ -201,21 +254,41 @@ def read_index(folder: Path) -> dict[str, Entry]:
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """The shape that each tensor of the checkpoint must have."""
     wide, inner = config.n_embd, config.n_inner or 4 * config.n_embd
-    sizes: dict[str, tuple[int, ...]] = {"wte.weight": (config.vocab_size, wide), "wpe.weight": (config.n_positions, wide)}
-    linear = {"attn.c_attn": (wide, 3 * wide), "attn.c_proj": (wide, wide), "mlp.c_fc": (wide, inner), "mlp.c_proj": (inner, wide)}
+    sizes: dict[str, tuple[int, ...]] = {
+        "wte.weight": (config.vocab_size, wide),
+        "wpe.weight": (config.n_positions, wide),
+    }
+    linear = {
+        "attn.c_attn": (wide, 3 * wide),
+        "attn.c_proj": (wide, wide),
+        "mlp.c_fc": (wide, inner),
+        "mlp.c_proj": (inner, wide),
+    }
     for block in (f"h.{i}." for i in range(config.n_layer)):
         for name, (inputs, outputs) in linear.items():
             sizes |= {f"{block}{name}.weight": (inputs, outputs), f"{block}{name}.bias": (outputs,)}
-        sizes |= {f"{block}{norm}.{part}": (wide,) for norm in ("ln_1", "ln_2") for part in ("weight", "bias")}
+        sizes |= {
+            f"{block}{norm}.{part}": (wide,)
+            for norm in ("ln_1", "ln_2")
+            for part in ("weight", "bias")
+        }
     sizes |= {"ln_f.weight": (wide,), "ln_f.bias": (wide,)}
-    return sizes if config.tie_word_embeddings else sizes | {"lm_head.weight": (config.vocab_size, wide)}
+    return (
+        sizes
+        if config.tie_word_embeddings
+        else sizes | {"lm_head.weight": (config.vocab_size, wide)}
+    )
 
 
 def _check(folder: Path, config: Config, found: dict[str, Entry]) -> None:
     """Whether the tensors are the config's, before any memory is taken for them."""
     layers = {int(name.split(".")[1]) for name in found if re.match(r"h\.\d+\.", name)}
     if layers and max(layers) >= config.n_layer:
-        raise InputError(folder / "config.json", "n_layer", f"is {config.n_layer}, but there is a tensor h.{max(layers)}")
+        raise InputError(
+            folder / "config.json",
+            "n_layer",
+            f"is {config.n_layer}, but there is a tensor h.{max(layers)}",
+        )
     expected = shapes(config)
     for name, shape in expected.items():
         entry = found.get(name)
@@ -223,14 +296,20 @@ def _check(folder: Path, config: Config, found: dict[str, Entry]) -> None:
             where = folder / "model.safetensors"
             raise InputError(where if where.exists() else folder, name, "is missing")
         if entry.shape != shape:
-            raise InputError(entry.path, name, f"has shape {list(entry.shape)}, but config.json asks for {list(shape)}")
+            raise InputError(
+                entry.path,
+                name,
+                f"has shape {list(entry.shape)}, but config.json asks for {list(shape)}",
+            )
     for name, entry in found.items():
         if name not in expected and name != "lm_head.weight" and not IGNORED.fullmatch(name):
             raise InputError(entry.path, name, "is not a tensor of GPT-2")
 
 
 def fill(target: np.ndarray, entry: Entry) -> None:
-    """Reads a tensor's numbers straight into the parameter's memory; 16-bit ones by way of a small buffer."""
+    """Reads a tensor's numbers straight into the parameter's memory; 16-bit ones by way of a small
+    buffer.
+    """
     flat = target.reshape(-1)
     with entry.path.open("rb", buffering=0) as file:
         file.seek(entry.offset)
@@ -261,7 +340,8 @@ def _read(file: Any, into: np.ndarray, entry: Entry) -> None:
 
 
 def load(folder: Path, progress: Callable[[int, int], None] | None = None) -> GPT2:
-    """The model of a folder, in evaluation mode. progress(bytes, all bytes) is called after each tensor.
+    """The model of a folder, in evaluation mode. progress(bytes, all bytes) is called after each
+    tensor.
 
     Raises:
         InputError: a file is missing or wrong.
@@ -282,7 +362,9 @@ def load(folder: Path, progress: Callable[[int, int], None] | None = None) -> GP
 
 
 def save(model: GPT2, folder: Path, dtype: str = "float32") -> None:
-    """Writes config.json and model.safetensors (float32 or float16), so that transformers reads them too."""
+    """Writes config.json and model.safetensors (float32 or float16), so that transformers reads
+    them too.
+    """
     config, kind = model.config, {"float32": "<f4", "float16": "<f2"}[dtype]
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -290,14 +372,19 @@ def save(model: GPT2, folder: Path, dtype: str = "float32") -> None:
         "architectures": ["GPT2LMHeadModel"],
         **{name: value for name, value in vars(config).items() if name != "dropout"},
         "bos_token_id": config.eos_token_id,
-        **{name: config.dropout for name in ("resid_pdrop", "embd_pdrop")},
+        "resid_pdrop": config.dropout,
+        "embd_pdrop": config.dropout,
         "attn_pdrop": 0.0,
         "torch_dtype": dtype,
     }
     (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    arrays = {f"transformer.{name}".replace("transformer.lm_head", "lm_head"): p.detach().numpy()
-              for name, p in model.named_parameters()}  # fmt: skip
-    write_safetensors(folder / "model.safetensors", {name: a.astype(kind) for name, a in arrays.items()})
+    arrays = {
+        f"transformer.{name}".replace("transformer.lm_head", "lm_head"): p.detach().numpy()
+        for name, p in model.named_parameters()
+    }
+    write_safetensors(
+        folder / "model.safetensors", {name: a.astype(kind) for name, a in arrays.items()}
+    )
 
 
 def write_safetensors(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -306,7 +393,11 @@ def write_safetensors(path: Path, arrays: dict[str, np.ndarray]) -> None:
     offset = 0
     for name, array in arrays.items():
         kind = {"float32": "F32", "float16": "F16"}[array.dtype.name]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
+        header[name] = {
+            "dtype": kind,
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
         offset += array.nbytes
     raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)
@@ -315,81 +406,7 @@ def write_safetensors(path: Path, arrays: dict[str, np.ndarray]) -> None:
         file.write(len(raw).to_bytes(8, "little") + raw)
         for array in arrays.values():
             file.write(np.ascontiguousarray(array).data)
-    os.replace(draft, path)
-
-
-# ---- the tokenizer -------------------------------------------------------------------------------
-
-
-class Tokenizer:
-    """Text to token ids and back: tokenizer.json, or vocab.json and merges.txt, by the `tokenizers` library."""
-
-    def __init__(self, folder: Path, config: Config) -> None:
-        try:
-            import tokenizers
-        except ImportError:
-            raise InputError(folder, "tokenizer", "needs the library: `pip install tokenizers`") from None
-        self.file = folder / "tokenizer.json"
-        vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
-        try:
-            if self.file.exists():
-                self.model = tokenizers.Tokenizer.from_file(str(self.file))
-            elif vocabulary.exists() and merges.exists():
-                self.file = vocabulary
-                self.model = tokenizers.Tokenizer(tokenizers.models.BPE.from_file(str(vocabulary), str(merges)))
-                self.model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-                self.model.decoder = tokenizers.decoders.ByteLevel()
-                if self.model.token_to_id(END_OF_TEXT) is not None:
-                    self.model.add_special_tokens([END_OF_TEXT])
-            else:
-                raise InputError(folder, "tokenizer", "there is neither tokenizer.json nor vocab.json and merges.txt")
-        except InputError:
-            raise
-        except Exception as problem:  # what the library's parser raises has no type of its own
-            raise InputError(self.file, "file", f"is not a tokenizer: {problem}") from None
-        self.size = config.vocab_size
-        end = self.model.token_to_id(END_OF_TEXT)
-        self.end = config.eos_token_id if end is None or end >= self.size else end
-
-    def encode(self, text: str, source: str = "prompt") -> list[int]:
-        """Token ids.
-
-        Raises:
-            InputError: the text holds what no token stands for, or a token that the model has not.
-        """
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise InputError(source, "text", "is not UTF-8") from None
-        ids: list[int] = self.model.encode(text, add_special_tokens=False).ids
-        strange = max(ids, default=0)
-        if strange >= self.size:
-            token = self.model.id_to_token(strange)
-            raise InputError(self.file, repr(token), f"is token {strange}, but the model has {self.size} (vocab_size)")
-        if self.model.normalizer is None and len(self.decode(ids)) < len(text):
-            raise InputError(source, "text", f"holds characters for which {self.file.name} has no token")
-        return ids
-
-    def decode(self, ids: list[int]) -> str:
-        """The text of tokens."""
-        text: str = self.model.decode(ids, skip_special_tokens=False)
-        return text
-
-    def stream(self, tokens: Iterator[int]) -> Iterator[str]:
-        """The text of each token as it comes; bytes of an unfinished character wait for the rest."""
-        held: list[int] = []
-        before = text = ""
-        for token in tokens:
-            held.append(token)
-            text = self.decode(held)
-            if text.endswith("\ufffd") and len(held) < 8:
-                yield ""
-                continue
-            yield text[len(before) :]
-            held = held[-1:]
-            before = text = self.decode(held)
-        if text != before:
-            yield text[len(before) :]
+    draft.replace(path)
 
 
 def tensor_of(ids: list[list[int]] | np.ndarray) -> Tensor:

@@ -1,6 +1,7 @@
-"""GPT-2 (Radford et al. 2019) in rnn.nn modules; parameters have the names of the published checkpoints.
+"""GPT-2 (Radford et al. 2019) in rnn.nn modules; parameters are named as in the published files.
 
-What it is: the network, its loss and its key-value cache. What it is not: files (files.py), sampling (sample.py).
+What it is: the network, its loss and its key-value cache. What it is not: files (files.py),
+sampling (sample.py).
 
 Shapes in the comments: B batch, T tokens, C width, H heads, V vocabulary.
 """
@@ -55,14 +56,18 @@ class Cache:
         self.mask: Tensor | None = None
 
     def expect(self, tokens: int) -> None:
-        """Makes the mask of the tokens to come: None where they see all, or where causal order says it all."""
-        end = self.length + tokens  # new token i sees the old ones and the new ones 0 .. i: bottom-right aligned
+        """Makes the mask of the tokens to come: None where they see all, or where causal order says
+        it all.
+        """
+        end = (
+            self.length + tokens
+        )  # new token i sees the old ones and the new ones 0 .. i: bottom-right aligned
         wanted = tokens > 1 and self.length > 0
         seen = rnn.arange(end) <= rnn.arange(self.length, end).unsqueeze(1) if wanted else None
         self.mask = seen  # (T, end)
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes the new tokens' keys and values behind the old ones; returns all. (B, H, T, C / H)"""
+        """Writes the new tokens' keys and values behind the old ones; all of them."""
         end = self.length + k.shape[2]
         self.keys[layer][:, :, self.length : end] = k
         self.values[layer][:, :, self.length : end] = v
@@ -136,8 +141,12 @@ class GPT2(nn.Module):
         """initialise: False leaves the parameters as the memory was, for a checkpoint to fill."""
         super().__init__()
         self.config = config
-        self.wte = nn.Embedding(*(table := (config.vocab_size, config.n_embd)), _weight=rnn.empty(table))
-        self.wpe = nn.Embedding(*(table := (config.n_positions, config.n_embd)), _weight=rnn.empty(table))
+        self.wte = nn.Embedding(
+            *(table := (config.vocab_size, config.n_embd)), _weight=rnn.empty(table)
+        )
+        self.wpe = nn.Embedding(
+            *(table := (config.n_positions, config.n_embd)), _weight=rnn.empty(table)
+        )
         self.h = nn.ModuleList([Block(config, layer) for layer in range(config.n_layer)])
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.drop = nn.Dropout(config.dropout)
@@ -146,7 +155,9 @@ class GPT2(nn.Module):
             self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights of 0.02, smaller where a residual stream adds them up, as GPT-2 was trained."""
+        """Normal weights of 0.02, smaller where a residual stream adds them up, as GPT-2 was
+        trained.
+        """
         with rnn.no_grad():
             for name, p in self.named_parameters():
                 if "ln_" in name:
@@ -157,7 +168,9 @@ class GPT2(nn.Module):
                     depth = 2 * self.config.n_layer if name.endswith("c_proj.weight") else 1
                     p.normal_(0, 0.02 / math.sqrt(depth))
 
-    def forward(self, tokens: Tensor, cache: Cache | None = None, last_only: bool = False) -> Tensor:
+    def forward(
+        self, tokens: Tensor, cache: Cache | None = None, last_only: bool = False
+    ) -> Tensor:
         """tokens (B, T) of integers -> logits (B, T, V), or (B, 1, V) of the last token.
 
         Raises:

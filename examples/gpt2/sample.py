@@ -1,6 +1,7 @@
-"""Text from a model: one token after another, through a key-value cache, picked by temperature, top-k and top-p.
+"""Text from a model: one token after another, picked by temperature, top-k and top-p.
 
-What it is: the loop and the choice. What it is not: text (files.py has the tokenizer) and the command line (cli.py).
+What it is: the loop and the choice. What it is not: text (tokenizer.py) and the command
+line (cli.py).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Choice(NamedTuple):
 
 
 class Session:
-    """A model, its cache and the tokens in it. Beyond the context it slides: the newest half is read again."""
+    """A model, its cache and the tokens in it. Beyond the context it slides: the newest half is
+    read again.
+    """
 
     def __init__(self, model: GPT2) -> None:
         self.model = model
@@ -61,7 +64,9 @@ class Session:
 
 
 def probabilities(logits: np.ndarray, how: Sampling) -> np.ndarray:
-    """What the tokens are drawn by: softmax(logits / temperature), cut to the top k and to the share p."""
+    """What the tokens are drawn by: softmax(logits / temperature), cut to the top k and to the
+    share p.
+    """
     z = logits.astype(np.float64) / how.temperature
     if 0 < how.top_k < z.size:
         z[z < np.partition(z, -how.top_k)[-how.top_k]] = -np.inf
@@ -75,7 +80,9 @@ def probabilities(logits: np.ndarray, how: Sampling) -> np.ndarray:
     return p
 
 
-def pick(logits: np.ndarray, how: Sampling, random: np.random.Generator, alternatives: int) -> Choice:
+def pick(
+    logits: np.ndarray, how: Sampling, random: np.random.Generator, alternatives: int
+) -> Choice:
     """One token."""
     if how.greedy or how.temperature == 0:
         token = int(logits.argmax())
@@ -92,7 +99,12 @@ def pick(logits: np.ndarray, how: Sampling, random: np.random.Generator, alterna
 
 
 def generate(
-    session: Session, prompt: Sequence[int], how: Sampling, count: int, end: int | None = None, alternatives: int = 0
+    session: Session,
+    prompt: Sequence[int],
+    how: Sampling,
+    count: int,
+    end: int | None = None,
+    alternatives: int = 0,
 ) -> Iterator[Choice]:
     """Up to `count` tokens behind the prompt; stops before the token `end`."""
     logits = session.feed(prompt)
@@ -100,7 +112,12 @@ def generate(
 
 
 def proceed(
-    session: Session, logits: np.ndarray, how: Sampling, count: int, end: int | None = None, alternatives: int = 0
+    session: Session,
+    logits: np.ndarray,
+    how: Sampling,
+    count: int,
+    end: int | None = None,
+    alternatives: int = 0,
 ) -> Iterator[Choice]:
     """The same where the prompt has been read: `logits` are of its last token."""
     random = np.random.default_rng(how.seed)

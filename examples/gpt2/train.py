@@ -1,8 +1,9 @@
-"""Trains a GPT-2-format model from text files, from nothing: python examples/gpt2/train.py --out DIR FILE...
+"""Trains a GPT-2-format model from text files: python examples/gpt2/train.py --out DIR FILE...
 
-The folder then holds config.json, model.safetensors and tokenizer.json (as Hugging Face lays them out), validation.txt,
-training.json (what was done and the losses) and, with matplotlib, loss.png. checkpoint.npz lets a killed run go on: give
-the same command again. It goes on exactly: batch n depends on the seed and n only, and dropout's random state is kept.
+The folder then holds config.json, model.safetensors and tokenizer.json (as Hugging Face lays them
+out), validation.txt, training.json (what was done and the losses) and, with matplotlib, loss.png.
+checkpoint.npz lets a killed run go on: give the same command again. It goes on exactly: batch n
+depends on the seed and n only, and dropout's random state is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -27,47 +27,122 @@ import rnn
 from rnn import nn, optim
 
 from .evaluate import loss_of, read_text
-from .files import END_OF_TEXT, InputError, Tokenizer, read_json, save, tensor_of
+from .files import InputError, read_json, save, tensor_of
 from .model import GPT2, Config
 from .sample import Sampling, Session, generate
+from .tokenizer import END_OF_TEXT, Tokenizer
 
-FREE = {"out", "files", "steps_now", "eval_every", "eval_batches", "sample_every", "checkpoint_every", "prompt", "dtype", "fresh"}
+FREE = {
+    "out",
+    "files",
+    "steps_now",
+    "eval_every",
+    "eval_batches",
+    "sample_every",
+    "checkpoint_every",
+    "prompt",
+    "dtype",
+    "fresh",
+}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="train.py", description="Trains a GPT-2-format model from text files.")
+    parser = argparse.ArgumentParser(
+        prog="train.py", description="Trains a GPT-2-format model from text files."
+    )
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help="text files, UTF-8; each is a document")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the model; a killed run in it goes on")
+    add(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the model; a killed run in it goes on",
+    )
     add("--fresh", action="store_true", help="start anew, whatever is in the folder")
     add("--vocab-size", type=int, default=2048, help="tokens of the BPE (default: %(default)s)")
     add("--layers", type=int, default=4, help="blocks (default: %(default)s)")
     add("--heads", type=int, default=4, help="attention heads (default: %(default)s)")
     add("--width", type=int, default=128, help="numbers a token (default: %(default)s)")
     add("--context", type=int, default=128, help="tokens seen at once (default: %(default)s)")
-    add("--batch", type=int, default=16, help="stretches a step and micro-batch (default: %(default)s)")
+    add(
+        "--batch",
+        type=int,
+        default=16,
+        help="stretches a step and micro-batch (default: %(default)s)",
+    )
     add("--accumulate", type=int, default=1, help="micro-batches a step (default: %(default)s)")
     add("--steps", type=int, default=2000, help="optimiser steps (default: %(default)s)")
-    add("--steps-now", type=int, help="stop after so many steps of this run; the same command goes on")
+    add(
+        "--steps-now",
+        type=int,
+        help="stop after so many steps of this run; the same command goes on",
+    )
     add("--lr", type=float, default=1e-3, help="highest learning rate (default: %(default)s)")
-    add("--min-lr", type=float, default=1e-4, help="learning rate at the end (default: %(default)s)")
+    add(
+        "--min-lr", type=float, default=1e-4, help="learning rate at the end (default: %(default)s)"
+    )
     add("--warmup", type=int, default=100, help="steps of warm-up (default: %(default)s)")
     add("--weight-decay", type=float, default=0.1, help="of matrices (default: %(default)s)")
     add("--beta2", type=float, default=0.99, help="AdamW's second average (default: %(default)s)")
-    add("--clip", type=float, default=1.0, help="largest norm of the gradient (default: %(default)s)")
-    add("--dropout", type=float, default=0.0, help="after embedding and blocks (default: %(default)s)")
-    add("--validation", type=float, default=0.05, help="share of each file, its end (default: %(default)s)")
-    add("--eval-every", type=int, default=200, help="steps between evaluations (default: %(default)s)")
-    add("--eval-batches", type=int, default=20, help="batches of an evaluation; the last takes all (default: %(default)s)")
-    add("--sample-every", type=int, default=500, help="steps between samples (default: %(default)s)")
-    add("--checkpoint-every", type=int, default=200, help="steps between checkpoints (default: %(default)s)")
+    add(
+        "--clip",
+        type=float,
+        default=1.0,
+        help="largest norm of the gradient (default: %(default)s)",
+    )
+    add(
+        "--dropout",
+        type=float,
+        default=0.0,
+        help="after embedding and blocks (default: %(default)s)",
+    )
+    add(
+        "--validation",
+        type=float,
+        default=0.05,
+        help="share of each file, its end (default: %(default)s)",
+    )
+    add(
+        "--eval-every",
+        type=int,
+        default=200,
+        help="steps between evaluations (default: %(default)s)",
+    )
+    add(
+        "--eval-batches",
+        type=int,
+        default=20,
+        help="batches of an evaluation; the last takes all (default: %(default)s)",
+    )
+    add(
+        "--sample-every", type=int, default=500, help="steps between samples (default: %(default)s)"
+    )
+    add(
+        "--checkpoint-every",
+        type=int,
+        default=200,
+        help="steps between checkpoints (default: %(default)s)",
+    )
     add("--prompt", default="\n", help="of the samples (default: a line break)")
     add("--dtype", choices=["float32", "float16"], default="float32", help="of model.safetensors")
     add("--seed", type=int, default=1337, help="of weights and batches (default: %(default)s)")
     args = parser.parse_args(arguments)
-    counts = ("vocab_size", "layers", "heads", "width", "context", "batch", "accumulate", "steps", "eval_every", "eval_batches",
-              "sample_every", "checkpoint_every")  # fmt: skip
+    counts = (
+        "vocab_size",
+        "layers",
+        "heads",
+        "width",
+        "context",
+        "batch",
+        "accumulate",
+        "steps",
+        "eval_every",
+        "eval_batches",
+        "sample_every",
+        "checkpoint_every",
+    )
     for name in counts:
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
@@ -98,7 +173,10 @@ def make_tokenizer(texts: list[str], size: int, path: Path) -> None:
     model.decoder = tokenizers.decoders.ByteLevel()
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=size, special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False
+        vocab_size=size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
     model.train_from_iterator(texts, trainer)
     model.save(str(path))
@@ -110,7 +188,9 @@ def make_tokenizer(texts: list[str], size: int, path: Path) -> None:
 class Run:
     """A model being trained: what a checkpoint keeps, and the steps."""
 
-    def __init__(self, args: argparse.Namespace, config: Config, training: np.ndarray, validation: np.ndarray) -> None:
+    def __init__(
+        self, args: argparse.Namespace, config: Config, training: np.ndarray, validation: np.ndarray
+    ) -> None:
         self.args, self.training, self.validation = args, training, validation
         rnn.manual_seed(args.seed)
         self.model = GPT2(config)
@@ -180,12 +260,17 @@ class Run:
             state = self.optimizer.state.get(p, {})
             arrays[f"{i}.value"] = p.detach().numpy()
             arrays |= {f"{i}.{name}": value.detach().numpy() for name, value in state.items()}
-        about = {"settings": self.settings(), "step": self.step, "seconds": self.seconds, "losses": self.losses,
-                 "validations": self.validations}  # fmt: skip
+        about = {
+            "settings": self.settings(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "validations": self.validations,
+        }
         arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
         draft = path.with_name("checkpoint.part.npz")
         np.savez(draft, **arrays)
-        os.replace(draft, path)
+        draft.replace(path)
 
     def restore(self, path: Path) -> None:
         """Goes on from a checkpoint.
@@ -206,13 +291,19 @@ class Run:
         states = {}
         for i, p in enumerate(self.parameters):
             p.detach().numpy()[...] = arrays[f"{i}.value"]
-            names = [key.split(".", 1)[1] for key in arrays if key.startswith(f"{i}.") and key != f"{i}.value"]
+            names = [
+                key.split(".", 1)[1]
+                for key in arrays
+                if key.startswith(f"{i}.") and key != f"{i}.value"
+            ]
             if names:
                 states[i] = {name: rnn.tensor(arrays[f"{i}.{name}"]) for name in names}
         order = {id(p): i for i, p in enumerate(self.parameters)}
         packed = self.optimizer.state_dict()
         flat = [p for group in self.optimizer.param_groups for p in group["params"]]
-        packed["state"] = {n: states[order[id(p)]] for n, p in enumerate(flat) if order[id(p)] in states}
+        packed["state"] = {
+            n: states[order[id(p)]] for n, p in enumerate(flat) if order[id(p)] in states
+        }
         self.optimizer.load_state_dict(packed)
         rnn.set_rng_state(rnn.tensor(arrays["random"]))
         self.step, self.seconds = about["step"], about["seconds"]
@@ -224,7 +315,9 @@ def sample(run: Run, tokenizer: Tokenizer, prompt: str, count: int = 100) -> str
     run.model.eval()
     ids = tokenizer.encode(prompt)
     how = Sampling(temperature=0.8, top_k=50, seed=run.step)
-    tokens = [choice.token for choice in generate(Session(run.model), ids, how, count, tokenizer.end)]
+    tokens = [
+        choice.token for choice in generate(Session(run.model), ids, how, count, tokenizer.end)
+    ]
     run.model.train()
     return prompt + tokenizer.decode(tokens)
 
@@ -262,14 +355,29 @@ def prepare(args: argparse.Namespace) -> tuple[Run, Tokenizer]:
         checkpoint.unlink(missing_ok=True)
         make_tokenizer(training, args.vocab_size, dictionary)
     size = len(read_json(dictionary)["model"]["vocab"])
-    config = Config(size, args.context, args.width, args.layers, args.heads, dropout=args.dropout, eos_token_id=0)
+    config = Config(
+        size,
+        args.context,
+        args.width,
+        args.layers,
+        args.heads,
+        dropout=args.dropout,
+        eos_token_id=0,
+    )
     tokenizer = Tokenizer(args.out, config)
     text = END_OF_TEXT.join(validation)
     (args.out / "validation.txt").write_text(text, encoding="utf-8")
-    ids = [np.array(tokenizer.encode(END_OF_TEXT.join(part)), np.int32) for part in (training, validation)]
+    ids = [
+        np.array(tokenizer.encode(END_OF_TEXT.join(part)), np.int32)
+        for part in (training, validation)
+    ]
     for name, part in zip(("training", "validation"), ids):
         if len(part) < args.context + 2:
-            raise InputError(args.files[0], f"{name} text", f"has {len(part)} tokens, fewer than --context asks for")
+            raise InputError(
+                args.files[0],
+                f"{name} text",
+                f"has {len(part)} tokens, fewer than --context asks for",
+            )
     run = Run(args, config, *ids)
     if checkpoint.exists():
         run.restore(checkpoint)
@@ -297,8 +405,10 @@ def finish(run: Run) -> None:
     }
     (args.out / "training.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     plot(run, args.out / "loss.png")
-    print(f"{run.step} steps, {run.seconds:.0f} s: training loss {about['training_loss']:.4f}, "
-          f"validation loss {final:.4f}, perplexity {math.exp(final):.2f}; {args.out}")  # fmt: skip
+    print(
+        f"{run.step} steps, {run.seconds:.0f} s: training loss {about['training_loss']:.4f}, "
+        f"validation loss {final:.4f}, perplexity {math.exp(final):.2f}; {args.out}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -319,14 +429,19 @@ def train(run: Run, tokenizer: Tokenizer) -> None:
 
     args = run.args
     until = args.steps if args.steps_now is None else min(args.steps, run.step + args.steps_now)
-    with tqdm(total=args.steps, initial=run.step, unit="step", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(
+        total=args.steps, initial=run.step, unit="step", disable=not sys.stderr.isatty()
+    ) as bar:
         while run.step < until:
             loss = run.advance()
             bar.update(1)
             bar.set_postfix_str(f"loss {loss:.3f}")
             if run.step % args.eval_every == 0:
-                tqdm.write(f"step {run.step}: training {loss:.4f}, validation {run.evaluate(args.eval_batches):.4f}, "
-                           f"{run.seconds:.0f} s")  # fmt: skip
+                tqdm.write(
+                    f"step {run.step}: training {loss:.4f}, "
+                    f"validation {run.evaluate(args.eval_batches):.4f}, "
+                    f"{run.seconds:.0f} s"
+                )
             if run.step % args.sample_every == 0:
                 tqdm.write(sample(run, tokenizer, args.prompt) + "\n")
             if run.step % args.checkpoint_every == 0 or run.step == until:
