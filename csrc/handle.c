@@ -155,7 +155,7 @@ static PyType_Slot memory_slots[] = {
 static PyType_Spec memory_spec = {"rnn._engine.Memory", sizeof(memory), 0,
                                   Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, memory_slots};
 
-/* memory_of(h): the memory of the whole span; its first byte is node 0. */
+/* The memory of the whole span; its first byte is node 0. */
 static PyObject *memory_of(PyObject *module, PyObject *number) {
     (void)module;
     long long h = PyLong_AsLongLong(number);
@@ -173,6 +173,20 @@ static PyObject *memory_of(PyObject *module, PyObject *number) {
     m->bytes = (Py_ssize_t)((size_t)rnn_span_size(s) * rnn_itemsize(s->dtype));
     rnn_unlock(rnn_py.e);
     return (PyObject *)m;
+}
+
+/* array_parts(h): (shape, dtype, memory, offset in bytes, strides in bytes), for numpy.ndarray. */
+static PyObject *array_parts(PyObject *module, PyObject *number) {
+    PyObject *memory = memory_of(module, number);
+    if (!memory) return NULL;
+    const rnn_tensor *t = rnn_tensor_of(PyLong_AsLongLong(number));
+    const Py_ssize_t size = (Py_ssize_t)rnn_itemsize(t->dtype);
+    PyObject *shape = PyTuple_New(t->ndim), *strides = PyTuple_New(t->ndim);
+    for (int d = 0; shape && strides && d < t->ndim; d++) {
+        PyTuple_SET_ITEM(shape, d, PyLong_FromLongLong(t->dims[d]));
+        PyTuple_SET_ITEM(strides, d, PyLong_FromLongLong(t->dims[t->ndim + d] * size));
+    }
+    return Py_BuildValue("NiNnN", shape, t->dtype, memory, (Py_ssize_t)t->offset * size, strides);
 }
 
 /* ---- Module's attributes -------------------------------------------------------------------------------- */
@@ -305,7 +319,7 @@ static PyObject *register_classes(PyObject *module, PyObject *args) {
 
 static PyMethodDef functions[] = {
     {"adopt", adopt, METH_O, "A Tensor that owns a handle."},
-    {"memory_of", memory_of, METH_O, "The memory of a handle's span, with the buffer protocol."},
+    {"array_parts", array_parts, METH_O, "What numpy.ndarray wants to look at a handle's elements."},
     {"value_at", value_at, METH_VARARGS, "The Value of an element of a tensor."},
     {"value_of", value_of, METH_VARARGS, "The Value of a node."},
     {"ref_of", ref_of, METH_O, "A 0-d tensor handle for a Value."},

@@ -581,7 +581,7 @@ def _store(values: list[bool | int | float], target: dtype) -> np.ndarray[Any, A
         array = np.array(values, dtype=np.int64)
     except OverflowError:
         raise ValueError("Overflow when unpacking long long") from None
-    low, high = _limits(target)
+    low, high = limits(target)
     if target is uint8:
         low = -high  # PyTorch lets negative integers wrap around
     if array.min() < low or array.max() > high:
@@ -593,14 +593,15 @@ def _truncate(value: bool | int | float, target: dtype) -> int:
     """A float without its fraction, if the dtype's range holds it; an int as it is."""
     if isinstance(value, int):
         return value
-    low, high = _limits(target)
+    low, high = limits(target)
     if not low <= value <= high:  # NaN too
         raise _overflow(target)
     return int(value)
 
 
 @cache
-def _limits(target: dtype) -> tuple[int, int]:
+def limits(target: dtype) -> tuple[int, int]:
+    """The least and the greatest number of an integer dtype."""
     info = iinfo(target)
     return info.min, info.max
 

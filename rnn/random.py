@@ -31,6 +31,7 @@ from rnn.ops.create import (
     refuse,
     sizes,
 )
+from rnn.ops.shape import is_contiguous
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -373,8 +374,13 @@ def rand_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """Uniform numbers in [0, 1), of input's shape and dtype (torch.rand_like)."""
+    kind = lib.RNN_R_UNIFORM
+    if is_contiguous(input):
+        dtype = dtype_of(input) if dtype is None else dtype
+        shape = input._shape
+        return _new(kind, shape, 0.0, 1.0, generator, None, dtype, device, requires_grad)
     check_device(device)
-    t = _like(input, lib.RNN_R_UNIFORM, 0.0, 1.0, generator, dtype)
+    t = _like(input, kind, 0.0, 1.0, generator, dtype)
     return t.requires_grad_() if requires_grad else t
 
 
@@ -389,8 +395,13 @@ def randn_like(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal numbers of input's shape and dtype (torch.randn_like)."""
+    kind = lib.RNN_R_NORMAL
+    if is_contiguous(input):
+        dtype = dtype_of(input) if dtype is None else dtype
+        shape = input._shape
+        return _new(kind, shape, 0.0, 1.0, generator, None, dtype, device, requires_grad)
     check_device(device)
-    t = _like(input, lib.RNN_R_NORMAL, 0.0, 1.0, generator, dtype)
+    t = _like(input, kind, 0.0, 1.0, generator, dtype)
     return t.requires_grad_() if requires_grad else t
 
 
@@ -497,7 +508,7 @@ def _check_range(to: Dtype, low: int, high: int) -> None:
                     stacklevel=4,
                 )
         return
-    info = (0, 1) if to is _dtypes.bool_ else (_dtypes.iinfo(to).min, _dtypes.iinfo(to).max)
+    info = (0, 1) if to is _dtypes.bool_ else _dtypes.limits(to)
     for name, x in (("from", low), ("to - 1", high - 1)):
         if not info[0] <= x <= info[1]:
             raise RuntimeError(f"{name} is out of bounds for {_C_TYPES[to]}")

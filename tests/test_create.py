@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn
+from rnn import _c
 from rnn.ops import create
 
 Case = Callable[[Any], Any]
@@ -706,3 +707,48 @@ def test_arrays_that_cannot_be_written() -> None:
     array.flags.writeable = False
     with pytest.warns(UserWarning, match="not writable"):
         assert rnn.from_numpy(array).tolist() == [0, 0, 0]
+
+
+# ---- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    (
+        lambda: rnn.tensor([[1.0, 2], [3, 4]]),
+        lambda: rnn.tensor(1.5, requires_grad=True),
+        lambda: rnn.tensor([rnn.Value(1.0), 2.0]),
+        lambda: rnn.from_numpy(np.zeros((3, 4), np.float32)[:, ::2]),
+        lambda: rnn.zeros(3).double(),
+        lambda: rnn.arange(3.0),
+        lambda: rnn.linspace(0, 1, 3),
+        lambda: rnn.empty_strided((2, 3), (1, 2)),
+        lambda: rnn.zeros_like(rnn.from_numpy(np.zeros((3, 4), np.float32).T)),
+        lambda: rnn.randn(20),
+        lambda: rnn.from_numpy(np.zeros((3, 4), np.float32).T).normal_(),
+        lambda: rnn.multinomial(rnn.ones(5), 2),
+        lambda: rnn.Generator(),
+        lambda: rnn.zeros(2).requires_grad_().data,
+    ),
+)
+def test_every_failed_allocation_leaves_the_engine_whole(make: Callable[[], Any]) -> None:
+    make()
+    gc.collect()
+    before = rnn.memory_stats()
+    for n in range(1, 100):
+        _c.lib.rnn_fail_after(_c.E, n)
+        try:
+            make()
+        except MemoryError:
+            failed = True
+        else:
+            failed = False
+        finally:
+            _c.lib.rnn_fail_after(_c.E, 0)
+        gc.collect()
+        after = rnn.memory_stats()
+        assert (after["live"], after["spans"]) == (before["live"], before["spans"]), n
+        if not failed:
+            assert n > 1
+            return
+    raise AssertionError("it never succeeded")

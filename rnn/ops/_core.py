@@ -71,16 +71,10 @@ def array_of(t: Tensor) -> Array:
     if not t._h:
         array: Array = t._array
         return array
-    code = lib.rnn_dtype(t._h)
-    numpy_dtype = NUMPY_NODE_DTYPES[code]
-    size = numpy_dtype.itemsize
-    shape, strides = t._shape, t._strides
+    shape, code, memory, offset, strides = _c.array_parts(t._h)
     if 0 in shape:
-        return np.empty(shape, numpy_dtype)
-    offset = lib.rnn_offset(t._h)
-    return np.ndarray(
-        shape, numpy_dtype, _c.memory_of(t._h), offset * size, tuple([s * size for s in strides])
-    )
+        return np.empty(shape, NUMPY_NODE_DTYPES[code])
+    return np.ndarray(shape, NUMPY_NODE_DTYPES[code], memory, offset, strides)
 
 
 def constant(value: Number, code: int) -> Tensor:

@@ -23,6 +23,7 @@ from rnn.ops.shape import is_contiguous
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
+_EXACT = 2**52
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _GRADLESS = "Only Tensors of floating point and complex dtype can require gradients"
 
@@ -86,7 +87,7 @@ def _array(make: Any, shape: Sequence[int], *args: Any) -> Any:
     """make(shape, *args) in NumPy, with our errors and under the memory limit."""
     try:
         count = math.prod(shape)
-        if count * np.dtype(args[-1]).itemsize > _limit():
+        if count > 65536 and count * np.dtype(args[-1]).itemsize > _limit():
             limit = f"the memory limit of {_limit()} bytes"
             raise MemoryError(f"{make.__name__}: shape {list(shape)} does not fit {limit}")
         return make(shape, *args)
@@ -112,6 +113,8 @@ def _filled(
     to = real_dtype(dtype)
     code = CODES.get(to)
     if code is None:
+        if value == 0:
+            return integers(_array(np.zeros, shape, to.storage), requires_grad)
         return integers(_array(np.full, shape, value, to.storage), requires_grad)
     try:
         h = lib.rnn_full(E, code, len(shape), shape, value)
@@ -264,9 +267,9 @@ def held(value: Any, to: Dtype) -> Any:
         return value
     if to is _dtypes.bool_:
         return bool(value)
-    info = _dtypes.iinfo(to)
-    low = -info.max if to is _dtypes.uint8 else info.min
-    if not low <= value <= info.max:
+    low, high = _dtypes.limits(to)
+    low = -high if to is _dtypes.uint8 else low
+    if not low <= value <= high:
         raise RuntimeError(f"value cannot be converted to type {to.name}_t without overflow")
     return int(value) % 256 if to is _dtypes.uint8 else int(value)
 
@@ -295,7 +298,7 @@ def eye(
             raise RuntimeError(f"{name} must be greater or equal to 0, got {x}")
     dtype = dtype_of(out) if out is not None and dtype is None else dtype
     t = _filled((int(n), int(m)), 0, dtype, None, requires_grad)
-    np.fill_diagonal(array_of(t), 1)
+    array_of(t).reshape(-1)[: min(n, m) * (m + 1) : m + 1] = 1
     return _into(t, out)
 
 
@@ -371,20 +374,20 @@ def arange(
     """
     if device is not None and device is not CPU:
         check_device(device)
-    names = ("end",) if len(args) == 1 and end is None else ("start", "end", "step")
-    given = {"start": start, "end": end, "step": step}
-    if len(args) > 3 or any(given[name] is not None for name in names[: len(args)]):
-        raise TypeError("arange() takes (end), (start, end) or (start, end, step)")
-    given |= dict(zip(names, args))
-    if given["end"] is None:
-        if "end" in names[: len(args)]:
-            raise TypeError("arange(): argument 'end' (position 1) must be Number, not NoneType")
+    if len(args) == 1 and end is None:
+        end = args[0]
+    elif args:
+        if len(args) > 3 or start is not None or (len(args) > 1 and end is not None):
+            raise TypeError("arange() takes (end), (start, end) or (start, end, step)")
+        start, end = args[0], args[1] if len(args) > 1 else end
+        step = args[2] if len(args) > 2 else step
+        if len(args) == 3 and step is None:
+            raise TypeError("arange(): argument 'step' (position 3) must be Number, not NoneType")
+    if end is None and not args:
         raise TypeError('arange() missing 1 required positional arguments: "end"')
-    if len(args) == 3 and args[2] is None:
-        raise TypeError("arange(): argument 'step' (position 3) must be Number, not NoneType")
-    first = 0 if given["start"] is None else number(given["start"], "arange", "start", 1)
-    last = number(given["end"], "arange", "end", len(names[: names.index("end") + 1]))
-    by = 1 if given["step"] is None else number(given["step"], "arange", "step", 3)
+    first = 0 if start is None else number(start, "arange", "start", 1)
+    last = number(end, "arange", "end", 1 if start is None else 2)
+    by = 1 if step is None else number(step, "arange", "step", 3)
     if dtype is None:
         default = _dtypes.int64
         if isinstance(first, float) or isinstance(last, float) or isinstance(by, float):
@@ -422,9 +425,11 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
         if requires_grad:
             lib.rnn_set_requires_grad(E, h, 1)
         return adopt(h)  # type: ignore[no-any-return]
-    array = _array(np.empty, (n,), np.int64)
-    np.multiply(np.arange(n), int(by), out=array)
-    array += int(first)
+    first, by = int(first), int(by)
+    if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
+        array = np.arange(first, first + n * by, by, np.int64)
+    else:  # NumPy counts in doubles
+        array = np.array([first + i * by for i in range(n)], np.int64)
     return integers(array.astype(to.storage, copy=False), requires_grad)
 
 
@@ -594,13 +599,21 @@ def full_like(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of one value, of input's shape and dtype (torch.full_like)."""
-    to = real_dtype(dtype, dtype_of(input))
     value = number(fill_value, "full_like", "fill_value", 2)
-    if is_contiguous(input) or str(memory_format).endswith("contiguous_format"):
-        return _full(input._shape, value, to, device, requires_grad)
-    t = empty_like(input, dtype=to, device=device)
-    array_of(t)[...] = held(value, to)
-    return t.requires_grad_() if requires_grad else t
+    value = held(value, real_dtype(dtype, dtype_of(input)))
+    return _like(input, value, dtype, device, requires_grad, memory_format)
+
+
+def _like(
+    t: Tensor, value: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any
+) -> Tensor:
+    """A tensor of one value, which the dtype holds, like another."""
+    to = real_dtype(dtype, dtype_of(t))
+    if is_contiguous(t) or str(memory_format).endswith("contiguous_format"):
+        return _filled(t._shape, value, to, device, requires_grad)
+    new = empty_like(t, dtype=to, device=device)
+    array_of(new)[...] = value
+    return new.requires_grad_() if requires_grad else new
 
 
 def zeros_like(
@@ -614,14 +627,7 @@ def zeros_like(
     pin_memory: bool = False,
 ) -> Tensor:
     """Zeros of input's shape and dtype (torch.zeros_like)."""
-    return full_like(
-        input,
-        0,
-        dtype=dtype,
-        device=device,
-        requires_grad=requires_grad,
-        memory_format=memory_format,
-    )
+    return _like(input, 0, dtype, device, requires_grad, memory_format)
 
 
 def ones_like(
@@ -635,14 +641,7 @@ def ones_like(
     pin_memory: bool = False,
 ) -> Tensor:
     """Ones of input's shape and dtype (torch.ones_like)."""
-    return full_like(
-        input,
-        1,
-        dtype=dtype,
-        device=device,
-        requires_grad=requires_grad,
-        memory_format=memory_format,
-    )
+    return _like(input, 1, dtype, device, requires_grad, memory_format)
 
 
 def new_zeros(

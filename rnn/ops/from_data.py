@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 _NUMBERS = {float, int, bool}
 _SEQUENCES = {list, tuple}
+_CODES = {numpy_dtype: code for code, numpy_dtype in enumerate(_core.NUMPY_NODE_DTYPES)}
 
 # ---- copies --------------------------------------------------------------------------------------
 
 
 def copied(array: Any, requires_grad: bool = False) -> Tensor:
-    """A new tensor of a NumPy array that nobody else keeps (integers stay in it)."""
+    """A tensor with a copy of a NumPy array's floats, or over integers that nobody else keeps."""
     if array.dtype not in _core.NUMPY_NODE_DTYPES:
         return integers(array, requires_grad)
     t = _core.nodes(array)
@@ -96,6 +97,10 @@ def tensor(
         return _of_values(data, to, requires_grad)
     elif kind is np.ndarray:
         _check_strides(data)
+        if data.dtype in _CODES and (to is None or to.storage == data.dtype):
+            return copied(data, requires_grad)
+    elif kind in _NUMBERS and (to is None or to is _dtypes.int64) and -(2**63) <= data < 2**63:
+        return integers(np.array(data, None if to is None else to.storage), requires_grad)
     array = _dtypes.infer(data, to, _is_node)
     real_dtype(_dtypes.from_numpy(array.dtype))
     return copied(array, requires_grad)
@@ -114,13 +119,8 @@ def _of_lists(data: Any, to: Dtype | None) -> Any:
     if not kinds or not kinds <= _NUMBERS:
         return None
     if to is None:
-        to = (
-            _dtypes.get_default_dtype()
-            if float in kinds
-            else _dtypes.int64
-            if int in kinds
-            else _dtypes.bool_
-        )
+        to = _dtypes.int64 if int in kinds else _dtypes.bool_
+        to = _dtypes.get_default_dtype() if float in kinds else to
     elif to not in CODES and (float in kinds or to is not _dtypes.int64):
         return None  # values have to be checked
     try:
@@ -211,13 +211,14 @@ def asarray(
 
 
 def _check_strides(array: Any) -> None:
-    if any(s < 0 for s in array.strides):
+    strides = array.strides
+    if strides and min(strides) < 0:
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
             "strides are not currently supported. (You can probably work around this by making a "
             "copy of your array  with array.copy().) "
         )
-    if any(s % array.itemsize for s in array.strides):
+    if not array.flags.c_contiguous and any(s % array.itemsize for s in strides):
         raise ValueError(
             "given numpy array strides not a multiple of the element byte size. Copy the numpy "
             "array to reallocate the memory."
@@ -236,15 +237,19 @@ def share(array: Any) -> Tensor:
         TypeError: tensors of the array's dtype there are none.
         ValueError: negative strides, strides that split elements, foreign byte order.
     """
-    real_dtype(_dtypes.from_numpy(array.dtype))
+    code = _CODES.get(array.dtype)
+    if code is None:
+        real_dtype(_dtypes.from_numpy(array.dtype))
     _check_strides(array)
-    if array.dtype not in _core.NUMPY_NODE_DTYPES:
+    if code is None:
         return _core.wrap(array)
-    shape = array.shape
-    stride = [s // array.itemsize for s in array.strides]
-    nodes = 1 + sum([(n - 1) * s for n, s in zip(shape, stride)]) if array.size else 0
-    data = ffi.cast("void *", array.__array_interface__["data"][0])
-    code = int(array.dtype == np.float64)
+    shape, size, nodes = array.shape, array.itemsize, array.size
+    stride = [s // size for s in array.strides]
+    if array.flags.c_contiguous:
+        data = ffi.from_buffer(array)
+    else:
+        nodes = 1 + sum([(n - 1) * s for n, s in zip(shape, stride)])
+        data = ffi.cast("void *", array.__array_interface__["data"][0])
     owner = _c.retain(array)
     return adopt(check(lib.rnn_borrow(E, code, len(shape), shape, stride, data, 0, nodes, owner)))  # type: ignore[no-any-return]
 
