@@ -9,16 +9,9 @@
 
 #include "vmath.h"
 
-#define f32_acos acosf
-#define f32_acosh acoshf
-#define f32_asin asinf
-#define f32_asinh asinhf
 #define f32_atan rnn_atanf
-#define f32_atan2 atan2f
-#define f32_atanh atanhf
 #define f32_ceil ceilf
 #define f32_copysign copysignf
-#define f32_cosh coshf
 #define f32_erf rnn_erff
 #define f32_erfc rnn_erfcf
 #define f32_exp rnn_expf
@@ -30,7 +23,6 @@
 #define f32_gelu rnn_geluf
 #define f32_gelu_d rnn_gelu_gradf
 #define f32_gelu_tanh rnn_gelu_tanhf
-#define f32_hypot hypotf
 #define f32_log rnn_logf
 #define f32_log10 rnn_log10f
 #define f32_log1p rnn_log1pf
@@ -39,11 +31,56 @@
 #define f32_rint rintf
 #define f32_sigmoid rnn_sigmoidf
 #define f32_silu rnn_siluf
-#define f32_sinh sinhf
 #define f32_softplus rnn_softplusf
 #define f32_sqrt sqrtf
 #define f32_tanh rnn_tanhf
 #define f32_trunc truncf
+
+/* What vmath.h does not have, on what it has: a few units in the last place, and it vectorises where libm's do not. */
+
+/* e^|x| / 2 as a product of two halves, which overflows where the result does and not before. */
+RNN_INLINE float f32_sinh(float x) {
+    float a = fabsf(x), e = rnn_expm1f(a > 9 ? 9 : a), h = rnn_expf(0.5f * a);
+    return copysignf(a > 9 ? 0.5f * h * h : 0.5f * (e + e / (e + 1)), x);
+}
+
+RNN_INLINE float f32_cosh(float x) {
+    float h = rnn_expf(0.5f * fabsf(x));
+    return 0.5f * h * h + 0.5f / (h * h);
+}
+
+RNN_INLINE float f32_asinh(float x) {
+    float a = fabsf(x), near = a > 1e9f ? 1e9f : a;
+    float y = rnn_log1pf(near + near * near / (1 + sqrtf(near * near + 1)));
+    return copysignf(a > 1e9f ? rnn_logf(a) + 0.69314718056f : a == a ? y : a, x);
+}
+
+RNN_INLINE float f32_acosh(float x) {
+    float t = (x > 1e9f ? 1e9f : x) - 1, y = rnn_log1pf(t + sqrtf(t * (t + 2)));
+    return x > 1e9f ? rnn_logf(x) + 0.69314718056f : x < 1 ? NAN : y;
+}
+
+RNN_INLINE float f32_atanh(float x) {
+    float a = fabsf(x);
+    return copysignf(0.5f * rnn_log1pf(2 * a / (1 - a)), x);
+}
+
+RNN_INLINE float f32_asin(float x) { return rnn_atanf(x / sqrtf((1 - x) * (1 + x))); }
+RNN_INLINE float f32_acos(float x) { return 2 * rnn_atanf(sqrtf((1 - x) / (1 + x))); }
+
+/* The angle of (x, y) in the first eighth, mirrored to where it lies. */
+RNN_INLINE float f32_atan2(float y, float x) {
+    float a = fabsf(x), b = fabsf(y), high = a > b ? a : b, low = a > b ? b : a;
+    float t = rnn_atanf(high == 0 ? 0 : low == high ? 1 : low / high);
+    t = b > a ? 1.57079632679f - t : t;
+    t = copysignf(1, x) < 0 ? 3.14159265359f - t : t;
+    return x != x || y != y ? x + y : copysignf(t, y);
+}
+
+RNN_INLINE float f32_hypot(float x, float y) {
+    float z = (float)sqrt((double)x * x + (double)y * y);
+    return fabsf(x) == INFINITY || fabsf(y) == INFINITY ? INFINITY : z;
+}
 
 /* Functions, not macros: where arguments are beyond RNN_TRIG_MAX, elementwise.inc puts libm's in their place. */
 RNN_INLINE float f32_sin(float x) { return rnn_sinf(x); }
@@ -103,18 +140,28 @@ static inline double f64_gelu_tanh(double x) {
     return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
-/* a**p for one p. `plain` (Values) is pow and nothing else: Python's digits. Tensors have PyTorch's special cases:
- * roots and products, whose zeros have signs. */
-#define RNN_POWP(T, f)                                                                  \
-    static inline T f##_powp(T a, T p, T tensor) {                                      \
-        return tensor == 0 ? f##_pow(a, p) : p == (T)0.5 ? f##_sqrt(a)                  \
-             : p == (T)-0.5 ? 1 / f##_sqrt(a) : p == -1 ? 1 / a : p == 2 ? a * a        \
-             : p == 3 ? a * a * a : p == -2 ? 1 / (a * a) : f##_pow(a, p);              \
-    }
+/* a**p for one p. Tensors have PyTorch's special cases: roots and products, whose zeros have signs. `tensor` = 0
+ * (Values) is pow and nothing else: Python's digits. float: one loop of selects; double: pow is a call, and dear. */
+RNN_INLINE float f32_powp(float a, float p, float tensor) {
+    (void)tensor;
+    float root = sqrtf(a), square = a * a, y = rnn_powf(a, p);
+    y = p == 0.5f ? root : p == -0.5f ? 1 / root : y;
+    return p == 2 ? square : p == 3 ? square * a : p == -1 ? 1 / a : p == -2 ? 1 / square : y;
+}
+
+static inline double f64_powp(double a, double p, double tensor) {
+    return tensor == 0 ? pow(a, p)
+         : p == 0.5    ? sqrt(a)
+         : p == -0.5   ? 1 / sqrt(a)
+         : p == -1     ? 1 / a
+         : p == 2      ? a * a
+         : p == 3      ? a * a * a
+         : p == -2     ? 1 / (a * a)
+                       : pow(a, p);
+}
 
 /* What ops.h needs besides, for both types. */
 #define RNN_COMPOSITES(T, f)                                                                             \
-    RNN_POWP(T, f)                                                                                       \
     static inline T f##_clamp(T a, T low, T high) {                                                      \
         T up = a < low ? low : a;                                                                        \
         return low != low ? low : high != high || up > high ? high : up;                                 \
