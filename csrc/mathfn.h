@@ -145,8 +145,12 @@ static inline double f64_gelu_tanh(double x) {
 RNN_INLINE float f32_powp(float a, float p, float tensor) {
     (void)tensor;
     float root = sqrtf(a), square = a * a, y = rnn_powf(a, p);
-    y = p == 0.5f ? root : p == -0.5f ? 1 / root : y;
-    return p == 2 ? square : p == 3 ? square * a : p == -1 ? 1 / a : p == -2 ? 1 / square : y;
+    y = p == 0.5f ? root : y;
+    y = p == -0.5f ? 1 / root : y;
+    y = p == 2 ? square : y;
+    y = p == 3 ? square * a : y;
+    y = p == -1 ? 1 / a : y;
+    return p == -2 ? 1 / square : y;
 }
 
 static inline double f64_powp(double a, double p, double tensor) {
@@ -158,6 +162,17 @@ static inline double f64_powp(double a, double p, double tensor) {
          : p == 3      ? a * a * a
          : p == -2     ? 1 / (a * a)
                        : pow(a, p);
+}
+
+/* dz times the derivative of a**p */
+RNN_INLINE float f32_powp_d(float a, float p, float tensor, float dz) {
+    float d = p * f32_powp(a, p - 1, tensor) * dz;
+    d = p == 1 ? dz : d;
+    return p == 0 ? 0 : d;
+}
+
+static inline double f64_powp_d(double a, double p, double tensor, double dz) {
+    return p == 0 ? 0 : p == 1 ? dz : p * f64_powp(a, p - 1, tensor) * dz;
 }
 
 /* What ops.h needs besides, for both types. */

@@ -18,7 +18,8 @@ enum { /* which values a backward kernel reads */
     RNN_NEEDS_ALL = 4, /* every operand's */
     RNN_NEEDS_Z = 8,   /* its own result */
     RNN_COMPOSITE = 16, /* recorded as other operations at scalar resolution */
-    RNN_TRIG = 32       /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
+    RNN_TRIG = 32,      /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
+    RNN_POWER = 64      /* a power: compilers vectorise it where the exponent varies from element to element */
 };
 
 #define C_ RNN_COMPOSITE
@@ -26,6 +27,7 @@ enum { /* which values a backward kernel reads */
 #define B_ RNN_NEEDS_B
 #define Z_ RNN_NEEDS_Z
 #define T_ RNN_TRIG
+#define P_ RNN_POWER
 #define N_ RNN_NEEDS_NOTHING
 
 /*    NAME, name, torch_name, needs, forward, dz times the local derivative */
@@ -36,8 +38,8 @@ enum { /* which values a backward kernel reads */
     X(MUL_SCALAR, "mul_scalar", "MulBackward0", N_, a * p0, dz * p0) \
     X(DIV_SCALAR, "div_scalar", "DivBackward0", C_ | N_, a / p0, dz / p0) \
     X(RDIV_SCALAR, "rdiv_scalar", "MulBackward0", C_ | A_, (1 / a) * p0, -(dz * p0) * ((1 / a) * (1 / a))) \
-    X(POW_SCALAR, "pow_scalar", "PowBackward0", A_, F(powp)(a, p0, p1), \
-      p0 == 0 ? 0 : p0 == 1 ? dz : (p0 * F(powp)(a, p0 - 1, p1)) * dz) \
+    X(POW_SCALAR, "pow_scalar", "PowBackward0", A_ | P_, F(powp)(a, p0, p1), \
+      F(powp_d)(a, p0, p1, dz)) \
     X(RPOW_SCALAR, "rpow_scalar", "PowBackward2", C_ | A_ | Z_, F(pow)(p0, a), \
       p0 == 0 && a >= 0 ? 0 : dz * (z * F(log)(p0))) \
     X(NEG, "neg", "NegBackward0", C_ | N_, -a, -dz) \
@@ -85,6 +87,7 @@ enum { /* which values a backward kernel reads */
     X(ERF, "erf", "ErfBackward0", A_, F(erf)(a), dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFC, "erfc", "ErfcBackward0", C_ | A_, F(erfc)(a), -dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(SQUARE, "square", "PowBackward0", C_ | A_, a * a, dz * (2 * a)) \
+    X(CUBE, "cube", "PowBackward0", C_ | A_, a * a * a, dz * (3 * (a * a))) \
     X(RECIPROCAL, "reciprocal", "ReciprocalBackward0", C_ | Z_, 1 / a, -dz * (z * z)) \
     X(CLAMP, "clamp", "ClampBackward1", C_ | A_, F(clamp)(a, p0, p1), a >= p0 && a <= p1 ? dz : 0) \
     X(FLOOR, "floor", "FloorBackward0", N_, F(floor)(a), 0) \

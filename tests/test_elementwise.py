@@ -157,7 +157,7 @@ def test_operators_with_numbers(op, scalar):
         compare(lambda x: fn(scalar, x), (3, 4), low=0.1, elementwise=True, rtol=LOOSE)
     else:
         compare(lambda x: fn(scalar, x), (3, 4), low=0.1, grad=False, rtol=LOOSE)
-    if scalar in (2, 3.0, 0.5, -1, 0, -0.5):
+    if scalar in (2, 3, 3.0, 0.5, -1, 0, -0.5):
         compare(lambda x: fn(x, scalar), SPECIAL, resolutions=["tensor"], edges=False, rtol=LOOSE)
 
 

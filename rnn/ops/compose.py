@@ -113,6 +113,11 @@ def _square(t: Tensor, p0: float, p1: float) -> Tensor:
     return _power(t, 2.0)
 
 
+@_unary("cube")
+def _cube(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _power(t, 3.0)
+
+
 @_unary("reciprocal")
 def _reciprocal(t: Tensor, p0: float, p1: float) -> Tensor:
     return _power(t, -1.0)

@@ -32,9 +32,8 @@ _SUB, _SUB_SCALAR, _RSUB_SCALAR = op("sub"), op("sub_scalar"), op("rsub_scalar")
 _MUL, _MUL_SCALAR = op("mul"), op("mul_scalar")
 _DIV, _DIV_SCALAR, _RDIV_SCALAR = op("div"), op("div_scalar"), op("rdiv_scalar")
 _DIV_TRUNC, _DIV_FLOOR = op("div_trunc"), op("div_floor")
-_POW, _POW_SCALAR, _RPOW_SCALAR, _SQUARE = (
-    op(n) for n in ("pow", "pow_scalar", "rpow_scalar", "square")
-)
+_POW, _POW_SCALAR, _RPOW_SCALAR = op("pow"), op("pow_scalar"), op("rpow_scalar")
+_POW_ROW = {2: op("square"), 3: op("cube")}  # exponents with a row of their own
 _REMAINDER, _FMOD = op("remainder"), op("fmod")
 _MAXIMUM, _MINIMUM, _FMAX, _FMIN = op("maximum"), op("minimum"), op("fmax"), op("fmin")
 _ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
@@ -518,17 +517,18 @@ def op_pow(a: Any, b: Any) -> Any:
     if isinstance(b, Handle):
         h = _binary(E, _POW, a._h, b._h, 1.0)
     elif isinstance(b, (float, int)):
-        h = _unary(E, _SQUARE, a._h, 0.0, 0.0) if b == 2 else _unary(E, _POW_SCALAR, a._h, b, 1.0)
+        row = _POW_ROW.get(b, _POW_SCALAR)
+        h = _unary(E, row, a._h, b, 1.0)
         if h <= 0:
-            return _power_of_number(a, b, h)
+            return _power_of_number(row, a, b, h)
     else:
         h = 0
     return adopt(h) if h > 0 else _arithmetic(_POW, None, _power, a, b, h)
 
 
-def _power_of_number(a: Tensor, b: Number, h: int) -> Tensor:
+def _power_of_number(row: int, a: Tensor, b: Number, h: int) -> Tensor:
     if h == COMPOSE:
-        return compose.unary[_SQUARE](a, 0.0, 0.0)
+        return compose.unary[row](a, b, 1.0)
     if a._h:
         fail(h)
     result = _core.result_dtype(a, b)
@@ -608,8 +608,8 @@ def fmod_(input: Tensor, other: Any) -> Tensor:
 def pow_(input: Tensor, exponent: Any) -> Tensor:
     """pow, in place (torch.Tensor.pow_)."""
     if isinstance(exponent, (float, int)):
-        number, p0 = (_SQUARE, 0.0) if exponent == 2 else (_POW_SCALAR, exponent)
-        return unary_in_place(number, pow, input, exponent, p0=p0, p1=1.0)
+        row = _POW_ROW.get(exponent, _POW_SCALAR)
+        return unary_in_place(row, pow, input, exponent, p0=exponent, p1=1.0)
     return _binary_in_place(_POW, None, pow, input, exponent)
 
 
