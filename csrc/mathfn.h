@@ -181,6 +181,15 @@ static inline double f64_powp_d(double a, double p, double tensor, double dz) {
         T up = a < low ? low : a;                                                                        \
         return low != low ? low : high != high || up > high ? high : up;                                 \
     }                                                                                                    \
+    static inline T f##_above_100(T x) { return x < -100 ? -100 : x; }                                   \
+    static inline T f##_smooth_l1(T d, T beta) {                                                         \
+        T size = f##_fabs(d);                                                                            \
+        return size < beta ? (T)0.5 * d * d / beta : size - (T)0.5 * beta;                               \
+    }                                                                                                    \
+    static inline T f##_huber(T d, T delta) {                                                            \
+        T size = f##_fabs(d);                                                                            \
+        return size < delta ? (T)0.5 * d * d : delta * (size - (T)0.5 * delta);                          \
+    }                                                                                                    \
     static inline T f##_gelu_tanh_d(T x) {                                                               \
         T inner = (T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x), t = f##_tanh(inner);        \
         T slope = (T)0.79788456080286535588 * (1 + (T)0.134145 * x * x);                                 \

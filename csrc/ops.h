@@ -126,7 +126,19 @@ enum { /* which values a backward kernel reads */
       a * a + b * b == 0 ? 0 : dz * b * (1 / (a * a + b * b)), \
       a * a + b * b == 0 ? 0 : dz * -a * (1 / (a * a + b * b))) \
     X(FMOD, "fmod", "FmodBackward0", A_ | B_, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
-    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floordiv)(a, b))
+    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floordiv)(a, b)) \
+    X(MSE_LOSS, "mse_loss", "MseLossBackward0", C_ | A_ | B_, (a - b) * (a - b), dz * (2 * (a - b)), \
+      dz * (-2 * (a - b))) \
+    X(SMOOTH_L1_LOSS, "smooth_l1_loss", "SmoothL1LossBackward0", C_ | A_ | B_, F(smooth_l1)(a - b, p0), \
+      dz * F(clamp)((a - b) / p0, -1, 1), -dz * F(clamp)((a - b) / p0, -1, 1)) \
+    X(HUBER_LOSS, "huber_loss", "HuberLossBackward0", C_ | A_ | B_, F(huber)(a - b, p0), \
+      dz * F(clamp)(a - b, -p0, p0), -dz * F(clamp)(a - b, -p0, p0)) \
+    X(BINARY_CROSS_ENTROPY, "binary_cross_entropy", "BinaryCrossEntropyBackward0", C_ | A_ | B_, \
+      (b - 1) * F(above_100)(F(log1p)(-a)) - b * F(above_100)(F(log)(a)), \
+      dz * (a - b) / ((1 - a) * a > (T)1e-12 ? (1 - a) * a : (T)1e-12), \
+      dz * (F(above_100)(F(log1p)(-a)) - F(above_100)(F(log)(a)))) \
+    X(BCE_WITH_LOGITS, "binary_cross_entropy_with_logits", "BinaryCrossEntropyWithLogitsBackward0", C_ | A_ | B_, \
+      (1 - b) * a + F(softplus)(-a), dz * (F(sigmoid)(a) - b), -dz * a)
 
 /*    NAME, name, torch_name, arity, needs, function: rnn_<function>_backward and rnn_<function>_edges */
 #define RNN_OTHER_OPS(X) \

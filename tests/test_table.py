@@ -33,6 +33,7 @@ RANGES = {
     "tan": (-1.2, 1.2),
     "pow": POSITIVE,
     "xlogy": POSITIVE,
+    "binary_cross_entropy": (0.1, 0.8),
 }
 # the numbers that a row takes
 PARAMETERS = {

@@ -1,0 +1,104 @@
+"""What the functions of this package share: handles into tensors, sizes given as one number or several, reductions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _c
+from rnn._c import COMPOSE, E, adopt, fail, ffi, lib
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+
+def result(h: int) -> Tensor | None:
+    """The tensor of a handle; None where scalar resolution asks for the composition."""
+    if h > 0:
+        return adopt(h)  # type: ignore[no-any-return]
+    return None if h == COMPOSE else fail(h)
+
+
+def handle(t: Any) -> Any:
+    """The engine's handle of a tensor; 0 for None."""
+    return 0 if t is None else t._h
+
+
+def same_floats(*tensors: Any) -> bool:
+    """Whether all tensors (None counts for nothing) are nodes of one dtype."""
+    codes = {lib.rnn_dtype(t._h) if t._h else -1 for t in tensors if t is not None}
+    return len(codes) == 1 and -1 not in codes
+
+
+def several(x: Any, n: int, name: str = "size") -> tuple[int, ...]:
+    """One number, or a sequence of one or n numbers, as n numbers.
+
+    Raises:
+        RuntimeError: the sequence has another length.
+    """
+    if not isinstance(x, Sequence):
+        return (x,) * n
+    if len(x) == 1:
+        return (x[0],) * n
+    if len(x) != n:
+        raise RuntimeError(f"{name} must be a single int or a tuple of {n} ints, but got {list(x)}")
+    return tuple(x)
+
+
+def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
+    """The reduction, which PyTorch's old arguments override.
+
+    Raises:
+        ValueError: it is none of "none", "mean" and "sum".
+    """
+    if size_average is not None or reduce is not None:
+        whole, mean = reduce is None or reduce, size_average is None or size_average
+        reduction = "none" if not whole else "mean" if mean else "sum"
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
+def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """The mean or sum of losses, or all of them."""
+    if reduction == "mean":
+        return losses.mean()
+    return losses.sum() if reduction == "sum" else losses
+
+
+def gather_flat(input: Tensor, index: Any, shape: Sequence[int], inner: int = 1) -> Tensor:
+    """Elements (rows of `inner` elements) of the row-major input at int64 indices, in a new shape: one gather.
+
+    index[i] is the place of output row i; the caller has checked that it is inside.
+    """
+    flat = np.ascontiguousarray(index, np.int64)
+    pointer = ffi.cast("int64_t *", flat.ctypes.data)
+    h = lib.rnn_gather(E, input._h, pointer, flat.size, inner, len(shape), _c.dims(tuple(shape)))
+    return adopt(h) if h > 0 else fail(h)
+
+
+def in_planes(index: Any, planes: int, size: int) -> Any:
+    """Places in one plane of `size` elements, as places in `planes` of them: (planes, *index.shape)."""
+    first = np.arange(planes, dtype=np.int64) * size
+    return first.reshape((planes,) + (1,) * index.ndim) + index
+
+
+def with_batch(dims: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Lets a function of (N, C, *dims) take (C, *dims) too: one batch of one."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+            if len(input._shape) != dims + 1:
+                return function(input, *args, **kwargs)
+            made = function(input.unsqueeze(0), *args, **kwargs)
+            if isinstance(made, tuple):
+                return tuple([t.squeeze(0) for t in made])
+            return made.squeeze(0)
+
+        return wrapped
+
+    return decorate

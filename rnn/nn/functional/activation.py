@@ -1,0 +1,97 @@
+"""Activations that are more than one row of the table: softmax and its kind, gumbel_softmax, rrelu (torch.nn.functional).
+
+The others are rnn/ops/activation.py's and rnn/ops/unary.py's; __init__.py exports them beside these.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import rnn
+from rnn.ops import _core
+from rnn.ops.elementwise import in_place
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+
+def _dim(name: str, ndim: int, stacklevel: int) -> int:
+    """PyTorch's choice where no dim is given, with its warning."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """exp(input), divided by its sum over dim (torch.nn.functional.softmax)."""
+    if dim is None:
+        dim = _dim("softmax", len(input._shape), _stacklevel)
+    return input.softmax(dim, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """softmax(-input) (torch.nn.functional.softmin)."""
+    if dim is None:
+        dim = _dim("softmin", len(input._shape), _stacklevel)
+    return (-input).softmax(dim, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """The logarithm of softmax, without its underflow (torch.nn.functional.log_softmax)."""
+    if dim is None:
+        dim = _dim("log_softmax", len(input._shape), _stacklevel)
+    return input.log_softmax(dim, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """A random choice by softmax(logits) that gradients pass through (Jang et al. 2017;
+    torch.nn.functional.gumbel_softmax).
+
+    Args:
+        tau: the temperature; near 0 the choice is nearly one-hot.
+        hard: one-hot in value, soft in gradient.
+        eps: has no effect.
+    """
+    noise = -rnn.empty_like(logits, requires_grad=False).exponential_().log()
+    soft = ((logits + noise) / tau).softmax(dim)
+    if not hard:
+        return soft  # type: ignore[no-any-return]
+    index = soft.detach().argmax(dim, keepdim=True)
+    chosen = rnn.zeros_like(soft.detach()).scatter_(dim, index, 1.0)
+    return chosen - soft.detach() + soft  # type: ignore[no-any-return]
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """x where it is positive, else x times a slope: random between lower and upper in training, their mean else
+    (Xu et al. 2015; torch.nn.functional.rrelu)."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+    if not training:
+        return rnn.nn.functional.leaky_relu(input, (lower + upper) / 2, inplace)
+    values = _core.array_of(input)
+    slopes = np.ones(values.shape)
+    below = values <= 0
+    drawn = rnn.empty(int(below.sum()), dtype=rnn.float64).uniform_(lower, upper)
+    slopes[below] = _core.array_of(drawn)
+    made: Tensor = input * _core.nodes(slopes.astype(values.dtype))
+    return in_place(input, made) if inplace else made
+
+
+def rrelu_(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> Tensor:
+    """rrelu, in place (torch.nn.functional.rrelu_)."""
+    return rrelu(input, lower, upper, training, True)

@@ -1,0 +1,343 @@
+"""Padding, resizing and rearranging of images: pad, interpolate, pixel_shuffle and their kind (torch.nn.functional)."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import rnn
+from rnn.nn.functional._common import gather_flat, in_planes
+from rnn.ops import _core
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+# ---- pad --------------------------------------------------------------------------------------------
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Places before and after the last dimensions (torch.nn.functional.pad).
+
+    Args:
+        pad: (before, after) of the last dimension, then of the one before it, ...; negative: cut off.
+        mode: "constant", "reflect", "replicate" or "circular".
+        value: of "constant"; default 0.
+
+    Raises:
+        RuntimeError, ValueError, NotImplementedError: as PyTorch's.
+    """
+    sides = [int(n) for n in pad]
+    if len(sides) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(sides) > 2 * len(input._shape):
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            f"{len(sides)} and input of dimension {len(input._shape)}"
+        )
+    pairs = [(sides[i], sides[i + 1]) for i in range(0, len(sides), 2)][::-1]
+    if mode == "constant":
+        return _constant(input, pairs, 0.0 if value is None else value)
+    if value is not None and value != 0:
+        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if len(input._shape) - len(pairs) not in (1, 2):
+        raise NotImplementedError(
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
+        )
+    return _by_index(input, pairs, mode)
+
+
+def _constant(input: Tensor, pairs: list[tuple[int, int]], value: float) -> Tensor:
+    first = len(input._shape) - len(pairs)
+    shape = list(input._shape)
+    inner, outer = input, []
+    for d, (before, after) in enumerate(pairs, first):
+        size = shape[d]
+        shape[d] = size + before + after
+        if shape[d] < 0:
+            raise RuntimeError(
+                f"The input size {size}, plus negative padding {before} and {after} resulted in a negative output size, "
+                "which is invalid. Check dimension "
+                f"{d} of your input."
+            )
+        start, stop = max(-before, 0), size - max(-after, 0)
+        if before < 0 or after < 0:
+            inner = inner.narrow(d, start, max(stop - start, 0))
+        outer.append((d, max(before, 0), stop - start))
+    if all(before <= 0 and after <= 0 for before, after in pairs):
+        return inner.clone()
+    made = rnn.full(shape, value, dtype=input.dtype)
+    room = made
+    for d, at, count in outer:
+        room = room.narrow(d, at, max(count, 0))
+    room.copy_(inner)
+    return made
+
+
+def _index(size: int, before: int, after: int, mode: str, dim: int) -> Any:
+    """Which element each place of a padded dimension takes.
+
+    Raises:
+        RuntimeError: there are too few elements to take.
+    """
+    at = np.arange(-before, size + after)
+    if mode == "replicate":
+        return at.clip(0, size - 1)
+    if mode == "circular":
+        if before > size or after > size:
+            raise RuntimeError("Padding value causes wrapping around more than once.")
+        return at % size
+    if before >= size or after >= size:
+        raise RuntimeError(
+            "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
+            f"({before}, {after}) at dimension {dim} of input {{}}"
+        )
+    return np.abs((at + size - 1) % max(2 * size - 2, 1) - (size - 1))[::1]
+
+
+def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
+    first = len(input._shape) - len(pairs)
+    sizes = input._shape[first:]
+    try:
+        each = [_index(n, *pair, mode, first + i) for i, (n, pair) in enumerate(zip(sizes, pairs))]
+    except RuntimeError as error:
+        raise RuntimeError(str(error).replace("{}", str(list(input._shape)))) from None
+    places = np.zeros((), np.int64)
+    for size, index in zip(sizes, each):
+        places = places[..., None] * size + index
+    outer = math.prod(input._shape[:first])
+    shape = (*input._shape[:first], *places.shape)
+    if not input._h:
+        flat = np.ascontiguousarray(input._array).reshape(outer, -1)
+        return _core.wrap(flat[:, places.ravel()].reshape(shape))
+    return gather_flat(input, in_planes(places, outer, math.prod(sizes)), shape)
+
+
+# ---- interpolate --------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=64)
+def _nearest(size: int, out: int, scale: float | None, exact: bool) -> Any:
+    """The element that each place takes. PyTorch reckons in float32."""
+    step = np.float32(size / out if scale is None else 1 / scale)
+    at = (np.arange(out, dtype=np.float32) + np.float32(0.5 if exact else 0)) * step
+    return np.minimum(np.floor(at).astype(np.int64), size - 1)
+
+
+def _cubic(t: Any) -> Any:
+    """The weights of the four neighbours at a distance t behind the second (Keys 1981, a = -0.75)."""
+    a = -0.75
+
+    def near(x: Any) -> Any:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x: Any) -> Any:
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
+@functools.lru_cache(maxsize=64)
+def _resize_matrix(size: int, out: int, scale: float | None, align: bool, cubic: bool) -> Any:
+    """(out, size): the weights with which each place takes its neighbours; rows add up to 1."""
+    if align:
+        at = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
+    else:
+        at = (np.arange(out) + 0.5) * (size / out if scale is None else 1 / scale) - 0.5
+        at = at if cubic else np.maximum(at, 0)
+    low = np.floor(at).astype(np.int64)
+    t = at - low
+    weights = _cubic(t) if cubic else [1 - t, t]
+    matrix = np.zeros((out, size))
+    for shift, weight in enumerate(weights, -1 if cubic else 0):
+        np.add.at(matrix, (np.arange(out), np.clip(low + shift, 0, size - 1)), weight)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
+    """Each of the last dimensions multiplied by a constant (out, size) matrix."""
+    dims = len(matrices)
+    for i, matrix in enumerate(matrices):
+        constant = _core.nodes(matrix.astype(_core.array_of(x).dtype))
+        d = len(x._shape) - dims + i
+        x = (x.transpose(d, -1) @ constant.t()).transpose(d, -1)
+    return x
+
+
+def _out_sizes(input: Tensor, size: Any, scale: Any, recompute: Any) -> tuple[list[int], list[Any]]:
+    """The size of each dimension, and the scales where they are to be used as given.
+
+    Raises:
+        ValueError: neither or both of size and scale are given, or one has another length.
+    """
+    dims = len(input._shape) - 2
+    if (size is None) == (scale is None):
+        raise ValueError(
+            "only one of size or scale_factor should be defined"
+            if size is not None
+            else "either size or scale_factor should be defined"
+        )
+    given = size if scale is None else scale
+    name = "size" if scale is None else "scale_factor"
+    if isinstance(given, (tuple, list)):
+        if len(given) != dims:
+            what = "output size" if scale is None else "scale_factor"
+            raise ValueError(
+                "Input and "
+                f"{name if scale is not None else 'output'} must have the same number of spatial dimensions, but got "
+                f"input with spatial dimensions of {list(input._shape[2:])} and {what} of {given}. Please provide input "
+                f"tensor in (N, C, d1, d2, ...,dK) format and {what} in (o1, o2, ...,oK) format."
+                if scale is None
+                else "Input and scale_factor must have the same number of spatial dimensions, but got input with "
+                f"spatial dimensions of {list(input._shape[2:])} and scale_factor of shape {given}. Please provide "
+                "input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
+            )
+        several = list(given)
+    else:
+        several = [given] * dims
+    if scale is None:
+        return [int(n) for n in several], [None] * dims
+    sizes = [math.floor(n * float(s)) for n, s in zip(input._shape[2:], several)]
+    return sizes, [None] * dims if recompute else [float(s) for s in several]
+
+
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Resizes (N, C, ...) images (torch.nn.functional.interpolate).
+
+    Args:
+        size: of each dimension behind the channels; or scale_factor, by which to multiply it.
+        mode: "nearest", "nearest-exact", "linear" (3-D input), "bilinear", "bicubic" (4-D), "area".
+        align_corners: the corners' centres stay where they are.
+
+    Raises:
+        ValueError, NotImplementedError: as PyTorch's.
+    """
+    if antialias:
+        raise NotImplementedError("interpolate: antialias is not supported")
+    linear = mode in ("linear", "bilinear", "bicubic")
+    if not linear and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+        )
+    sizes, scales = _out_sizes(input, size, scale_factor, recompute_scale_factor)
+    dims = len(sizes)
+    if mode == "area":
+        from rnn.nn.functional import pool
+
+        area = {1: pool.adaptive_avg_pool1d, 2: pool.adaptive_avg_pool2d}
+        return area[dims](input, sizes)
+    if mode in ("nearest", "nearest-exact"):
+        return _take_nearest(input, sizes, scales, mode == "nearest-exact")
+    if {"linear": 1, "bilinear": 2, "bicubic": 2}.get(mode) != dims:
+        raise NotImplementedError(
+            "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
+            f"{len(input._shape)}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | "
+            f"nearest-exact (got {mode})"
+        )
+    matrices = [
+        _resize_matrix(n, out, scale, bool(align_corners), mode == "bicubic")
+        for n, out, scale in zip(input._shape[2:], sizes, scales)
+    ]
+    return apply_matrices(input, matrices)
+
+
+def _take_nearest(input: Tensor, sizes: list[int], scales: list[Any], exact: bool) -> Tensor:
+    old = input._shape[2:]
+    places = np.zeros((), np.int64)
+    for n, out, scale in zip(old, sizes, scales):
+        places = places[..., None] * n + _nearest(n, out, scale, exact)
+    planes = input._shape[0] * input._shape[1]
+    return gather_flat(
+        input, in_planes(places, planes, math.prod(old)), (*input._shape[:2], *places.shape)
+    )
+
+
+def upsample(
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None
+) -> Tensor:
+    """interpolate by its old name (torch.nn.functional.upsample)."""
+    warnings.warn(
+        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+    )
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+# ---- pixels and channels --------------------------------------------------------------------------------
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(*, C r^2, H, W) -> (*, C, H r, W r) (Shi et al. 2016; torch.nn.functional.pixel_shuffle).
+
+    Raises:
+        RuntimeError: the channels are not divisible by r^2.
+    """
+    *outer, c, h, w = _image(input, "pixel_shuffle")
+    r = upscale_factor
+    if r <= 0 or c % (r * r):
+        raise RuntimeError(
+            f"pixel_shuffle expects a positive upscale_factor, but got {r}"
+            if r <= 0
+            else "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+            f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
+        )
+    n = len(outer)
+    x = input.reshape(*outer, c // (r * r), r, r, h, w)
+    x = x.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return x.reshape(*outer, c // (r * r), h * r, w * r)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(*, C, H r, W r) -> (*, C r^2, H, W): pixel_shuffle undone (torch.nn.functional.pixel_unshuffle).
+
+    Raises:
+        RuntimeError: height or width is not divisible by r.
+    """
+    *outer, c, h, w = _image(input, "pixel_unshuffle")
+    r = downscale_factor
+    for size, name, at in ((h, "height", -2), (w, "width", -1)):
+        if size % r:
+            raise RuntimeError(
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({at})={size} is not "
+                f"divisible by {r}"
+            )
+    n = len(outer)
+    x = input.reshape(*outer, c, h // r, r, w // r, r)
+    x = x.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return x.reshape(*outer, c * r * r, h // r, w // r)
+
+
+def _image(input: Tensor, name: str) -> tuple[int, ...]:
+    if len(input._shape) < 3:
+        raise RuntimeError(
+            f"{name} expects input to have at least 3 dimensions, but got input with {len(input._shape)} dimension(s)"
+        )
+    return input._shape  # type: ignore[no-any-return]
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Channels dealt out over groups (Zhang et al. 2018; torch.nn.functional.channel_shuffle).
+
+    Raises:
+        RuntimeError: the channels are not divisible by groups.
+    """
+    n, c, *rest = input._shape
+    if c % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups."
+        )
+    return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(input._shape)

@@ -1,0 +1,364 @@
+"""Pooling: max, avg and lp over windows, adaptive ones, max_unpool (torch.nn.functional).
+
+max_pool2d and avg_pool2d are fused in C (pool.c). A maximum's composition is a gather from where it was found.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import rnn
+from rnn import _c
+from rnn._c import E, adopt, check, ffi, lib
+from rnn.nn.functional._common import gather_flat, in_planes, result, several
+from rnn.nn.functional.conv import gather_windows
+from rnn.nn.functional.pad import apply_matrices, pad
+from rnn.ops import _core
+from rnn.ops.activation import relu_of
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+
+def _numbers(kernel_size: Any, stride: Any, padding: Any, dilation: Any, *flags: int) -> Any:
+    """rnn_pool2d's parameters. A stride that is None or empty is the kernel's size."""
+    kernel = several(kernel_size, 2, "kernel_size")
+    steps = kernel if stride is None or stride == () or stride == [] else several(stride, 2, "stride")
+    pads, dilations = several(padding, 2, "padding"), several(dilation, 2, "dilation")
+    if min(steps) == 0:
+        raise RuntimeError("stride should not be zero")
+    return _c.dims((*kernel, *steps, *pads, *dilations, *[int(f) for f in flags]))
+
+
+def _check_rank(input: Tensor, dims: int, name: str) -> None:
+    rank = len(input._shape)
+    if rank not in (dims + 1, dims + 2):
+        if dims == 1:
+            raise RuntimeError(
+                f"{name}() Expected 2D or 3D input tensor, but got {list(input._shape)}"
+            )
+        raise RuntimeError(
+            f"{name}: Expected 3D or 4D (batch mode) tensor expected for input, but got: {list(input._shape)}"
+        )
+
+
+def _floats(input: Tensor, name: str) -> None:
+    if not input._h:
+        raise RuntimeError(f'"{name}" not implemented for \'{_core.type_name(_core.dtype_of(input))}\'')
+
+
+# ---- maxima --------------------------------------------------------------------------------------------
+
+
+def max_pool2d_with_indices(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """max_pool2d, and where in its plane each maximum was found (torch.nn.functional's of this name)."""
+    _check_rank(input, 2, "max_pool2d")
+    if len(input._shape) == 3:
+        out, at = max_pool2d_with_indices(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode)
+        return out.squeeze(0), at.squeeze(0)
+    _floats(input, "max_pool2d")
+    numbers = _numbers(kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool(input, numbers, True)  # type: ignore[return-value]
+
+
+def _max_pool(x: Tensor, numbers: Any, indices: bool) -> Any:
+    """rnn_pool2d, with the places of the maxima where they are asked for or needed to compose."""
+    compose = bool(lib.rnn_resolution())
+    if not indices and not compose:
+        return adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, ffi.NULL)))
+    # the places take no more room than one for each element and its padding
+    kernel, stride, pads, ceil = numbers[0:2], numbers[2:4], numbers[4:6], numbers[8]
+    size = [
+        (n + 2 * p - (k - 1) + (s if ceil else 0)) // s + 2
+        for n, k, s, p in zip(x._shape[2:], kernel, stride, pads)
+    ]
+    taken = np.empty(x._shape[0] * x._shape[1] * max(size[0], 1) * max(size[1], 1), np.int64)
+    pointer = ffi.cast("int64_t *", taken.ctypes.data)
+    if not compose:
+        out = adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, pointer)))
+    else:
+        with rnn.no_grad():
+            out = adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, pointer)))
+    shape = out._shape
+    places = taken[: out.numel()].reshape(shape).copy()
+    if compose:
+        n, c, h, w = x._shape
+        index = places.reshape(n * c, -1) + (np.arange(n * c) * h * w)[:, None]
+        out = gather_flat(x, index, shape)
+    return (out, _core.wrap(places)) if indices else out
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window (torch.nn.functional.max_pool2d).
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        stride: default: the kernel's size.
+        ceil_mode: windows may hang over the end.
+        return_indices: give the place of each maximum in its plane too.
+
+    Raises:
+        RuntimeError: the sizes do not fit.
+    """
+    _check_rank(input, 2, "max_pool2d")
+    _floats(input, "max_pool2d")
+    if len(input._shape) == 3:
+        made = max_pool2d(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return tuple([t.squeeze(0) for t in made]) if return_indices else made.squeeze(0)
+    return _max_pool(input, _numbers(kernel_size, stride, padding, dilation, ceil_mode), return_indices)
+
+
+def _one_row(x: Any, name: str) -> tuple[int, int]:
+    return (1 if name != "padding" else 0, several(x, 1, name)[0])
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window of (N, C, L) or (C, L) (torch.nn.functional.max_pool1d)."""
+    _check_rank(input, 1, "max_pool1d")
+    steps = None if stride is None or stride == () else _one_row(stride, "stride")
+    made = max_pool2d(
+        input.unsqueeze(-2),
+        _one_row(kernel_size, "kernel_size"),
+        steps,
+        _one_row(padding, "padding"),
+        _one_row(dilation, "dilation"),
+        ceil_mode,
+        return_indices,
+    )
+    return tuple([t.squeeze(-2) for t in made]) if return_indices else made.squeeze(-2)
+
+
+def max_unpool2d(
+    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Tensor:
+    """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool2d)."""
+    kernel, pads = several(kernel_size, 2), several(padding, 2)
+    steps = kernel if stride is None else several(stride, 2)
+    default = [
+        (n - 1) * s - 2 * p + k for n, s, p, k in zip(input._shape[-2:], steps, pads, kernel)
+    ]
+    size = default if output_size is None else list(output_size)[-2:]
+    return _unpool(input, indices, 2, size)
+
+
+def max_unpool1d(
+    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Tensor:
+    """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool1d)."""
+    kernel, pad = several(kernel_size, 1)[0], several(padding, 1)[0]
+    step = kernel if stride is None else several(stride, 1)[0]
+    default = (input._shape[-1] - 1) * step - 2 * pad + kernel
+    return _unpool(input, indices, 1, [default] if output_size is None else list(output_size)[-1:])
+
+
+def _unpool(input: Tensor, indices: Tensor, dims: int, size: Sequence[int]) -> Tensor:
+    outer = input._shape[:-dims]
+    room = int(np.prod(size))
+    zeros = rnn.zeros(*outer, room, dtype=input.dtype)
+    flat = zeros.scatter(-1, indices.reshape(*outer, -1), input.reshape(*outer, -1))
+    return flat.reshape(*outer, *size)
+
+
+# ---- averages -----------------------------------------------------------------------------------------------
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window (torch.nn.functional.avg_pool2d).
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        count_include_pad: padding counts as zeros.
+        divisor_override: divide by this instead of by the number of elements.
+
+    Raises:
+        RuntimeError: the sizes do not fit.
+    """
+    _check_rank(input, 2, "avg_pool2d")
+    _floats(input, "avg_pool2d_out_frame")
+    if len(input._shape) == 3:
+        made = avg_pool2d(
+            input.unsqueeze(0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        )
+        return made.squeeze(0)
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
+    divisor = divisor_override or 0
+    numbers = _numbers(kernel_size, stride, padding, 1, ceil_mode, count_include_pad, divisor)
+    out = result(lib.rnn_pool2d(E, input._h, numbers, 0, ffi.NULL))
+    return _compose_avg_pool2d(input, numbers) if out is None else out
+
+
+def _compose_avg_pool2d(x: Tensor, numbers: Any) -> Tensor:
+    """Windows gathered from the padded planes, summed, and divided each by its own number of elements."""
+    kernel, stride, pads = tuple(numbers[0:2]), tuple(numbers[2:4]), tuple(numbers[4:6])
+    ceil, count_pad, divisor = numbers[8:11]
+    counts, ends = [], []
+    for n, k, s, p in zip(x._shape[2:], kernel, stride, pads):
+        room = n + 2 * p - k
+        out = -(-room // s) + 1 if ceil else room // s + 1
+        if ceil and (out - 1) * s >= n + p:
+            out -= 1
+        first = np.arange(out) * s - p
+        inside = (first + k).clip(max=n) - first.clip(0)
+        counts.append((first + k).clip(max=n + p) - first if count_pad else inside)
+        ends.append((out - 1) * s + k - (n + p))
+    areas = np.full((len(counts[0]), len(counts[1])), divisor) if divisor else np.outer(*counts)
+    padded = pad(x, (pads[1], ends[1], pads[0], ends[0]))
+    sums = gather_windows(padded, kernel, stride, (1, 1)).sum(2).reshape(*x._shape[:2], *areas.shape)
+    return sums * _core.nodes((1 / areas).astype(_core.array_of(x).dtype))  # type: ignore[no-any-return]
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of (N, C, L) or (C, L) (torch.nn.functional.avg_pool1d)."""
+    _check_rank(input, 1, "avg_pool1d")
+    steps = None if stride is None or stride == () else _one_row(stride, "stride")
+    made = avg_pool2d(
+        input.unsqueeze(-2),
+        _one_row(kernel_size, "kernel_size"),
+        steps,
+        _one_row(padding, "padding"),
+        ceil_mode,
+        count_include_pad,
+    )
+    return made.squeeze(-2)
+
+
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
+    """The norm_type-norm of each window (torch.nn.functional.lp_pool2d)."""
+    kernel = several(kernel_size, 2)
+    means = avg_pool2d(input.pow(norm_type), kernel, stride, 0, ceil_mode)
+    sums = means.sign() * relu_of(means.abs()) * (kernel[0] * kernel[1])
+    return sums.pow(1.0 / norm_type)  # type: ignore[no-any-return]
+
+
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False
+) -> Tensor:
+    """The norm_type-norm of each window of (N, C, L) (torch.nn.functional.lp_pool1d)."""
+    means = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    sums = means.sign() * relu_of(means.abs()) * several(kernel_size, 1)[0]
+    return sums.pow(1.0 / norm_type)  # type: ignore[no-any-return]
+
+
+# ---- adaptive: the size of the result is given --------------------------------------------------------------
+
+
+def _adaptive_sizes(input: Tensor, output_size: Any, dims: int) -> tuple[int, ...]:
+    """The size of each dimension; None keeps it."""
+    given = several(output_size, dims, "output_size")
+    return tuple([n if o is None else int(o) for o, n in zip(given, input._shape[-dims:])])
+
+
+@functools.lru_cache(maxsize=64)
+def _parts(size: int, out: int) -> tuple[Any, Any]:
+    """Where each of `out` parts of a dimension begins and ends; they may overlap."""
+    at = np.arange(out)
+    return at * size // out, -(-(at + 1) * size // out)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """Means over as many parts as are asked for (torch.nn.functional.adaptive_avg_pool2d).
+
+    Args:
+        input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps a size.
+    """
+    if len(input._shape) not in (3, 4):
+        raise RuntimeError(f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(input._shape)}")
+    return _adaptive_avg(input, _adaptive_sizes(input, output_size, 2))
+
+
+def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    dims = len(sizes)
+    old = input._shape[-dims:]
+    if all(o == 1 for o in sizes):
+        return input.mean(tuple(range(-dims, 0)), keepdim=True)
+    if dims == 2 and all(o and n % o == 0 for n, o in zip(old, sizes)):
+        return avg_pool2d(input, tuple([n // o for n, o in zip(old, sizes)]))
+    matrices = []
+    for n, o in zip(old, sizes):
+        low, high = _parts(n, o)
+        at = np.arange(n)
+        inside = (at >= low[:, None]) & (at < high[:, None])
+        matrices.append(inside / (high - low)[:, None])
+    return apply_matrices(input, matrices)
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of this name)."""
+    if len(input._shape) not in (2, 3):
+        raise RuntimeError(f"adaptive_avg_pool1d(): Expected 2D or 3D tensor, but got {list(input._shape)}")
+    return _adaptive_avg(input, _adaptive_sizes(input, output_size, 1))
+
+
+def _adaptive_max(input: Tensor, sizes: tuple[int, ...], indices: bool) -> Any:
+    """Maxima of parts, gathered from where NumPy finds them."""
+    dims = len(sizes)
+    outer, old = input._shape[:-dims], input._shape[-dims:]
+    grid = (1, *old) if dims == 1 else old
+    planes = _core.array_of(input).reshape(-1, *grid)
+    parts = [_parts(n, o) for n, o in zip(grid, (1, *sizes)[-2:] if dims == 1 else sizes)]
+    at = np.empty((len(planes), len(parts[0][0]), len(parts[1][0])), np.int64)
+    for i, (top, bottom) in enumerate(zip(*parts[0])):
+        for j, (left, right) in enumerate(zip(*parts[1])):
+            best = planes[:, top:bottom, left:right].reshape(len(planes), -1).argmax(1)
+            at[:, i, j] = (best // (right - left) + top) * grid[1] + best % (right - left) + left
+    flat = at.reshape(len(planes), -1)
+    size = grid[0] * grid[1]
+    index = flat + in_planes(np.zeros(1, np.int64), len(planes), size)
+    out = gather_flat(input, index, (*outer, *sizes))
+    return (out, _core.wrap(flat.reshape(*outer, *sizes))) if indices else out
+
+
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool2d)."""
+    return _adaptive_max(input, _adaptive_sizes(input, output_size, 2), return_indices)
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """Maxima over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional.adaptive_max_pool1d)."""
+    return _adaptive_max(input, _adaptive_sizes(input, output_size, 1), return_indices)
