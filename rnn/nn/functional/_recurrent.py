@@ -30,6 +30,7 @@ def layer(
     c0: Tensor | None = None,
     reverse: bool = False,
     sizes: list[int] | None = None,
+    batch_first: bool = False,
 ) -> Tensor:
     """The states after every step.
 
@@ -40,12 +41,15 @@ def layer(
         h0, c0: (B, H), or None for zeros.
         reverse: from the last step to the first; the result is in the order in which it was made.
         sizes: how many rows of the batch are left at each step, never more than before.
+        batch_first: x is (B, T, I).
 
     Returns:
         (T, B, H), or (rows, H); of an LSTM (.., 2, H), c before h.
     """
     w_ih, w_hh, b_ih, b_hh = weights
     sums = linear(x, w_ih, b_ih)
+    if batch_first:
+        sums = sums.transpose(0, 1)
     numbers = ffi.NULL if sizes is None else _c.dims(sizes)
     steps = 0 if sizes is None else len(sizes)
     h = lib.rnn_recurrent(
