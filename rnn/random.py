@@ -231,7 +231,7 @@ def _new(
         refuse(shape, h)
     if requires_grad:
         lib.rnn_set_requires_grad(E, h, 1)
-    return adopt(h)  # type: ignore[no-any-return]
+    return adopt(h)
 
 
 _UNSAID = {

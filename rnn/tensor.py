@@ -564,7 +564,7 @@ class Tensor(Handle):  # type: ignore[misc]
             if not -size <= at < size:
                 raise IndexError(f"index {at} is out of bounds for dimension {i} with size {size}")
             position = position * size + at % size
-        return _c.value_at(self._h, position)  # type: ignore[no-any-return]
+        return _c.value_at(self._h, position)
 
     def graph_size(self) -> Int:
         """How many scalar nodes are behind this tensor, its own included."""

@@ -109,7 +109,7 @@ def _node_of(t: Tensor, view: int) -> Node:
 def _handle(t: Tensor, view: int) -> Tensor:
     """A handle of the node's own on the same view, or on all of the span."""
     if view:
-        return adopt(check(lib.rnn_alias(E, t._h)))  # type: ignore[no-any-return]
+        return adopt(check(lib.rnn_alias(E, t._h)))
     return _whole(lib.rnn_span_of(t._h))
 
 
@@ -121,7 +121,7 @@ def _whole(span: int) -> Tensor:
     try:
         strides = _contiguous(shape)
         dims = _c.dims(shape), _c.dims(strides)
-        return adopt(check(lib.rnn_as_view(E, flat._h, 0, 0, len(shape), *dims)))  # type: ignore[no-any-return]
+        return adopt(check(lib.rnn_as_view(E, flat._h, 0, 0, len(shape), *dims)))
     finally:
         lib.rnn_set_grad_mode(was)
 
@@ -202,7 +202,7 @@ def _span_name(span: int) -> str:
 
 
 def _operand(span: int, k: int) -> Tensor:
-    return adopt(check(lib.rnn_operand_tensor(E, span, k)))  # type: ignore[no-any-return]
+    return adopt(check(lib.rnn_operand_tensor(E, span, k)))
 
 
 def _matmul_name(ndim: int, ranks: list[int]) -> str:

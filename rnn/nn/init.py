@@ -97,14 +97,14 @@ _CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Evenly between a and b."""
     tensor.uniform_(a, b, generator=generator)
-    return tensor  # type: ignore[no-any-return]
+    return tensor
 
 
 @_unrecorded
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal around mean."""
     tensor.normal_(mean, std, generator=generator)
-    return tensor  # type: ignore[no-any-return]
+    return tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -704,7 +704,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
                 destination = replaced if replaced is not None else destination
             elif replaced is not None:
                 raise RuntimeError("state_dict post-hook must return None")
-        return destination  # type: ignore[no-any-return]
+        return destination
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         for name, param in self._parameters.items():

@@ -25,7 +25,7 @@ def _share(made: Tensor, data: Tensor, requires_grad: bool) -> None:
 
 def _empty() -> Tensor:
     code = _core.CODES[_dtypes.get_default_dtype()]
-    return _c.adopt(check(lib.rnn_empty(E, code, 1, _c.dims((0,)))))  # type: ignore[no-any-return]
+    return _c.adopt(check(lib.rnn_empty(E, code, 1, _c.dims((0,)))))
 
 
 class Parameter(Tensor):
@@ -55,7 +55,7 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
             memo[id(self)] = type(self)(copy_of(self), self.requires_grad)
-        return memo[id(self)]  # type: ignore[no-any-return]
+        return memo[id(self)]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuild_parameter, (type(self), _core.array_of(self).copy(), self.requires_grad)
@@ -91,7 +91,7 @@ def copy_of(t: Tensor) -> Tensor:
     was = lib.rnn_set_grad_mode(0)
     h = lib.rnn_clone(E, t._h)
     lib.rnn_set_grad_mode(was)
-    return _c.adopt(check(h))  # type: ignore[no-any-return]
+    return _c.adopt(check(h))
 
 
 def cast_to(t: Tensor, dtype: Any) -> Tensor:
@@ -102,7 +102,7 @@ def cast_to(t: Tensor, dtype: Any) -> Tensor:
         was = lib.rnn_set_grad_mode(0)
         h = lib.rnn_cast(E, t._h, _core.CODES[dtype])
         lib.rnn_set_grad_mode(was)
-        return _c.adopt(check(h))  # type: ignore[no-any-return]
+        return _c.adopt(check(h))
     return t.detach().to(dtype)
 
 

@@ -89,7 +89,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.numel() > 1:
         weight = weight.reshape([1 if d != 1 else -1 for d in range(max(len(input._shape), 2))])
-    return where(input > 0, input, weight * input)  # type: ignore[no-any-return]
+    return where(input > 0, input, weight * input)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -121,12 +121,12 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|) (torch.nn.functional.softsign)."""
-    return input / (input.abs() + 1)  # type: ignore[no-any-return]
+    return input / (input.abs() + 1)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x) (torch.nn.functional.tanhshrink)."""
-    return input - tanh(input)  # type: ignore[no-any-return]
+    return input - tanh(input)
 
 
 def hardtanh(
@@ -169,7 +169,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink)."""
     inside = (input >= -lambd) & (input <= lambd)
-    return where(inside, 0.0, input)  # type: ignore[no-any-return]
+    return where(inside, 0.0, input)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -178,7 +178,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
     moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
     inside = (input >= -lambd) & (input <= lambd)
-    return where(inside, input * 0.0, moved)  # type: ignore[no-any-return]
+    return where(inside, input * 0.0, moved)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -68,7 +68,7 @@ def _function(function: Callable[..., Any], made: Any, input: Any, other: Any) -
             f"{function.__name__}() received an invalid combination of arguments - got "
             f"({type(input).__name__}, {type(other).__name__})"
         )
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def eq(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:

@@ -33,7 +33,7 @@ def _constant(array: Any, like: Tensor) -> Tensor:
 
 
 def _power(t: Tensor, exponent: float) -> Tensor:
-    return adopt(check(lib.rnn_unary(E, _POW, t._h, exponent, 0.0)))  # type: ignore[no-any-return]
+    return adopt(check(lib.rnn_unary(E, _POW, t._h, exponent, 0.0)))
 
 
 def _where(mask: Any, a: Tensor, b: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def _where(mask: Any, a: Tensor, b: Tensor) -> Tensor:
     shape = mask.shape
     pointer = ffi.from_buffer("uint8_t[]", mask)
     h = lib.rnn_where(E, pointer, len(shape), dims(shape), a._h, b._h)
-    return adopt(check(h))  # type: ignore[no-any-return]
+    return adopt(check(h))
 
 
 def _without_zeros(t: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def sum(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
             (0,) if 0 not in a._shape else over,
         )
     if not a._shape:
-        return adopt(check(lib.rnn_cumsum(E, a._h, 0)))  # type: ignore[no-any-return]
+        return adopt(check(lib.rnn_cumsum(E, a._h, 0)))
     for d in sorted(over, reverse=True):
         t = _padded(t, d, 0.0)
         t = select(adopt(check(lib.rnn_cumsum(E, t._h, d))), d, -1)
@@ -204,7 +204,7 @@ def equal_to(a: Tensor, over: Dims, keepdim: bool, found: Any) -> Tensor:
         places = np.ascontiguousarray(places, np.int64)
         pointer = ffi.from_buffer("int64_t[]", places)
         h = lib.rnn_gather(E, a._h, pointer, len(places), 1, len(shape), dims(shape))
-        return adopt(check(h))  # type: ignore[no-any-return]
+        return adopt(check(h))
     shares = _where(mask, a, _constant(0.0, a)) * _constant(1 / count, a)
     return sum(shares, over, keepdim)
 

@@ -295,7 +295,7 @@ def get_data(self: Tensor) -> Tensor:
     """The same nodes as constants, whose writes backward() does not notice (torch.Tensor.data)."""
     if not self._h:
         return _core.wrap(self._array)
-    return adopt(check(lib.rnn_detach(E, self._h, 1)))  # type: ignore[no-any-return]
+    return adopt(check(lib.rnn_detach(E, self._h, 1)))
 
 
 def set_data(self: Tensor, value: Tensor) -> None:
@@ -323,7 +323,7 @@ def detach(self: Tensor) -> Tensor:
     if not self._h:
         return _core.wrap(self._array)
     h = lib.rnn_detach(E, self._h, 0)
-    return adopt(h) if h > 0 else fail(h)  # type: ignore[no-any-return]
+    return adopt(h) if h > 0 else fail(h)
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -362,7 +362,7 @@ def __deepcopy__(self: Tensor, memo: Any) -> Tensor:
         RuntimeError: it is no leaf.
     """
     if id(self) in memo:
-        return memo[id(self)]  # type: ignore[no-any-return]
+        return memo[id(self)]
     if not self.is_leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "

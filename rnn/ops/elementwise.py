@@ -56,7 +56,7 @@ def unary(number: int, a: Tensor, p0: float = 0.0, p1: float = 0.0) -> Tensor:
             f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}"
         ) from None
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     if h == COMPOSE:
         return compose.unary[number](a, p0, p1)
     if a._h:
@@ -74,7 +74,7 @@ def binary(number: int, a: Any, b: Any, p0: float = 1.0) -> Tensor:
     if isinstance(a, Handle) and isinstance(b, Handle):
         h = _binary(E, number, a._h, b._h, p0)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
         if h == COMPOSE:
             return compose.binary[number](a, b, p0)
         if h not in (ETYPE, EDTYPE):
@@ -151,7 +151,7 @@ def _function(name: str, operator: Any, reflected: Any, input: Any, other: Any) 
         raise TypeError(
             f"{name}(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def write_out(out: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
@@ -345,7 +345,7 @@ def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
     if not lib.rnn_resolution() and isinstance(input, Handle) and isinstance(other, Handle):
         h = _binary(E, _ADD, input._h, other._h, alpha)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
     return _function("add", op_add, op_add, input, _alpha(input, other, alpha))
 
 
@@ -358,7 +358,7 @@ def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
     if not lib.rnn_resolution() and isinstance(input, Handle) and isinstance(other, Handle):
         h = _binary(E, _SUB, input._h, other._h, alpha)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
     return _function("sub", op_sub, op_rsub, input, _alpha(input, other, alpha))
 
 
@@ -628,7 +628,7 @@ def _of_tensors(
             )
     if numpy is None or (input._h and other._h):
         return binary(number, input, other)
-    return _arithmetic(number, None, numpy, input, other, 0)  # type: ignore[no-any-return]
+    return _arithmetic(number, None, numpy, input, other, 0)
 
 
 def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -786,7 +786,7 @@ def where(
 
 def where_of(input: Tensor, condition: Tensor, other: Any) -> Tensor:
     """input where condition is True, other where it is not (torch.Tensor.where)."""
-    return where(condition, input, other)  # type: ignore[no-any-return]
+    return where(condition, input, other)
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
@@ -798,7 +798,7 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     if out is not None:
         return write_out(out, lerp, input, end, weight)
     if isinstance(weight, Handle):
-        return input + weight * (end - input)  # type: ignore[no-any-return]
+        return input + weight * (end - input)
     return binary(_LERP, input, end, weight)
 
 

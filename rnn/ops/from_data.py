@@ -156,14 +156,14 @@ def _of_values(data: Any, to: Dtype | None, requires_grad: bool) -> Tensor:
         )
     else:
         t = parts[0]
-    return t.requires_grad_() if requires_grad else t  # type: ignore[no-any-return]
+    return t.requires_grad_() if requires_grad else t
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """The data as a tensor, copied only where it must be: arrays are shared (torch.as_tensor)."""
     check_device(device)
     if isinstance(data, Handle):
-        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray):
         to = real_dtype(dtype, _dtypes.from_numpy(data.dtype))
         return from_numpy(data) if data.dtype == to.storage else tensor(data, dtype=to)
@@ -251,7 +251,7 @@ def share(array: Any) -> Tensor:
         nodes = 1 + sum([(n - 1) * s for n, s in zip(shape, stride)])
         data = ffi.cast("void *", array.__array_interface__["data"][0])
     owner = _c.retain(array)
-    return adopt(check(lib.rnn_borrow(E, code, len(shape), shape, stride, data, 0, nodes, owner)))  # type: ignore[no-any-return]
+    return adopt(check(lib.rnn_borrow(E, code, len(shape), shape, stride, data, 0, nodes, owner)))
 
 
 def from_numpy(ndarray: Any) -> Tensor:
@@ -352,7 +352,7 @@ def legacy(to: Dtype, args: Sequence[Any]) -> Tensor:
         if isinstance(first, Handle):
             if dtype_of(first) is not to and to is not _dtypes.get_default_dtype():
                 raise TypeError(f"expected a tensor of {to} (got {dtype_of(first)})")
-            return first.detach()  # type: ignore[no-any-return]
+            return first.detach()
         if isinstance(first, (str, bytes)):
             raise TypeError(f"new(): invalid data type '{type(first).__name__}'")
         if not hasattr(first, "__len__"):

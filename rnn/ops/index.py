@@ -57,13 +57,13 @@ def _view_name(index: Any) -> int:
     items = index if type(index) is tuple else (index,)
     for item in reversed(items):
         if item is None:
-            return UNSQUEEZE  # type: ignore[no-any-return]
+            return UNSQUEEZE
         if isinstance(item, slice):
             if item != slice(None):
-                return SLICE  # type: ignore[no-any-return]
+                return SLICE
         elif item is not Ellipsis:
-            return SELECT  # type: ignore[no-any-return]
-    return ALIAS  # type: ignore[no-any-return]
+            return SELECT
+    return ALIAS
 
 
 def _view(input: Tensor, index: Any, plan: Plan) -> Tensor:

@@ -70,7 +70,7 @@ def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     if all([x._h for x in parts]):
         h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
         if h != EDTYPE:
             fail(h)
     to = dtype_of(parts[0])
@@ -410,7 +410,7 @@ def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix (torch.trace)."""
     if len(input._shape) != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
-    return _diagonal(input).sum()  # type: ignore[no-any-return]
+    return _diagonal(input).sum()
 
 
 _diagonal = diagonal  # what an argument of this name hides

@@ -112,7 +112,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         return into(matmul(input, other), out)
     h = lib.rnn_matmul(E, input._h, other._h)
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     _check_product(input, other)
     if not input._h:
         return _integer_product(input, other)

@@ -53,7 +53,7 @@ def reduce(
         except TypeError:
             raise _invalid(name, dim) from None
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     if h != COMPOSE:
         fail(h)
     return compose_reduce.reductions[number](
@@ -138,7 +138,7 @@ def sum(
     if dim is None and axis is None and dtype is None and out is None:
         h = _reduce(E, _SUM, input._h, 0, ffi.NULL, keepdim or keepdims, 0.0)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
     if out is not None:
         return write_out(out, sum, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
@@ -174,7 +174,7 @@ def mean(
     if dim is None and axis is None and dtype is None and out is None:
         h = _reduce(E, _MEAN, input._h, 0, ffi.NULL, keepdim or keepdims, 0.0)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
     if out is not None:
         return write_out(out, mean, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
@@ -234,7 +234,7 @@ def _without_nan(input: Tensor) -> Tensor:
     if not dtype_of(input).is_floating_point:
         return input
     nan = np.isnan(array_of(input))
-    return elementwise.where(_core.wrap(nan), 0.0, input) if nan.any() else input  # type: ignore[no-any-return]
+    return elementwise.where(_core.wrap(nan), 0.0, input) if nan.any() else input
 
 
 # ---- variance ------------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: An
         )
     h = lib.rnn_softmax(E, input._h, dim, log)
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     if h != COMPOSE:
         fail(h)
     return (compose_reduce.log_softmax if log else compose_reduce.softmax)(input, dim)

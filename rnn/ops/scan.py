@@ -36,7 +36,7 @@ def _scan(
     if input._h:
         h = lib.rnn_cumulate(E, number, input._h, dim)
         if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
+            return adopt(h)
         if h != COMPOSE:
             fail(h)
         return compose_reduce.scans[number](input, _shapes.normalize_dim(dim, len(input._shape)))

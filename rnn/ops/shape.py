@@ -73,7 +73,7 @@ def strided(t: Tensor, view_op: int, offset: int, shape: Shape, strides: Shape) 
 def strides_of(t: Tensor) -> Shape:
     """Strides in elements, of a tensor of any dtype."""
     if t._h:
-        return t._strides  # type: ignore[no-any-return]
+        return t._strides
     array = t._array
     if not array.size:  # NumPy gives any
         return compute_strides(array.shape)
@@ -543,7 +543,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """All parts along a dimension, without it (torch.unbind). Iterating a tensor gives these."""
     shape = input._shape
     if not shape:
-        return fail_dim(dim)  # type: ignore[no-any-return]
+        return fail_dim(dim)
     at = normalize_dim(dim, len(shape))
     if not input._h:
         return tuple([select(input, at, i) for i in range(shape[at])])

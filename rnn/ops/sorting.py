@@ -50,7 +50,7 @@ def pick(number: int, input: Tensor, dim: int, index: Any, drop: bool = False) -
         return _core.wrap(made.squeeze(dim) if drop or not input._shape else made)
     count = index.shape[dim]
     h = lib.rnn_pick(E, number, input._h, dim, ffi.from_buffer("int64_t[]", index), count, drop)
-    return adopt(check(h))  # type: ignore[no-any-return]
+    return adopt(check(h))
 
 
 def _order(array: Any, dim: int, descending: bool) -> Any:
@@ -123,7 +123,7 @@ def sort(
     dim, array = _at(input, -1 if dim is None else dim)
     index = _order(array, dim, descending).reshape(input._shape)
     values = pick(_STABLE_SORT if stable else _SORT, input, dim, index)
-    return _results(return_types.sort, (values, _core.wrap(index)), out)  # type: ignore[no-any-return]
+    return _results(return_types.sort, (values, _core.wrap(index)), out)
 
 
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -185,7 +185,7 @@ def topk(
     if not input._shape and k == 1:
         index = index.reshape(())
     values = pick(_TOPK, input, dim, index)
-    return _results(return_types.topk, (values, _core.wrap(index)), out)  # type: ignore[no-any-return]
+    return _results(return_types.topk, (values, _core.wrap(index)), out)
 
 
 def kthvalue(
@@ -203,7 +203,7 @@ def kthvalue(
     if not 1 <= k <= array.shape[dim]:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
     index = _ranked(array, dim, k - 1)
-    return _picked(return_types.kthvalue, _KTHVALUE, input, dim, index, keepdim, out)  # type: ignore[no-any-return]
+    return _picked(return_types.kthvalue, _KTHVALUE, input, dim, index, keepdim, out)
 
 
 def _ranked(array: Any, dim: int, rank: int) -> Any:
@@ -305,7 +305,7 @@ def mode(
     runs = places - np.maximum.accumulate(np.where(starts, places, 0), axis=-1)
     last = np.expand_dims(runs.argmax(-1), dim)
     index = np.take_along_axis(order, last, dim)
-    return _picked(return_types.mode, _MODE, input, dim, index, keepdim, out)  # type: ignore[no-any-return]
+    return _picked(return_types.mode, _MODE, input, dim, index, keepdim, out)
 
 
 def _quantile(
@@ -560,7 +560,7 @@ def histogram(
     weights = None if weight is None else array_of(weight).reshape(-1)
     hist, _ = np.histogram(array.reshape(-1), edges, weights=weights, density=density)
     made = _core.wrap(hist.astype(array.dtype)), _core.wrap(edges.astype(array.dtype))
-    return _results(return_types.histogram, made, out)  # type: ignore[no-any-return]
+    return _results(return_types.histogram, made, out)
 
 
 # ---- searching -----------------------------------------------------------------------------------

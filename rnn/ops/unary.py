@@ -335,7 +335,7 @@ def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         return write_out(out, sinc, input)
     zero = input == 0
     scaled = where(zero, 1.0, input * np.pi)
-    return where(zero, 1.0, sin(scaled) / scaled)  # type: ignore[no-any-return]
+    return where(zero, 1.0, sin(scaled) / scaled)
 
 
 def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -518,7 +518,7 @@ def nan_to_num(
         posinf=limits.max if posinf is None else posinf,
         neginf=limits.min if neginf is None else neginf,
     )
-    return where(_core.wrap(np.isfinite(x)), input, _core.nodes(np.asarray(filled, x.dtype)))  # type: ignore[no-any-return]
+    return where(_core.wrap(np.isfinite(x)), input, _core.nodes(np.asarray(filled, x.dtype)))
 
 
 def nan_to_num_(

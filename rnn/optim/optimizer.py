@@ -37,7 +37,7 @@ def zeros_like(p: Tensor, value: float = 0.0) -> Tensor:
     """A tensor of p's shape and dtype that is contiguous and filled."""
     shape = p._shape
     h = lib.rnn_full(E, lib.rnn_dtype(p._h), len(shape), _c.dims(shape), value)
-    return _c.adopt(check(h))  # type: ignore[no-any-return]
+    return _c.adopt(check(h))
 
 
 def number(value: float) -> Tensor:

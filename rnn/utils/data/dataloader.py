@@ -156,7 +156,7 @@ class DataLoader(Generic[_Sample]):
             self._iterator = _Elsewhere(self)
         else:
             self._iterator.again(self)
-        return self._iterator  # type: ignore[no-any-return]
+        return self._iterator
 
     def __len__(self) -> int:
         """How many batches there are in an epoch (of an IterableDataset: if its __len__ is right)."""
@@ -366,7 +366,7 @@ class _Elsewhere(_Epoch):
         timeout = self._loader.timeout
         while True:
             try:
-                return pickle.loads(self._results.get(timeout=timeout or STATUS_INTERVAL))  # type: ignore[no-any-return]
+                return pickle.loads(self._results.get(timeout=timeout or STATUS_INTERVAL))
             except queue.Empty:
                 dead = [
                     process
