@@ -124,7 +124,7 @@ def _filled(
         refuse(shape, h)
     if requires_grad:
         lib.rnn_set_requires_grad(E, h, 1)
-    return adopt(h)  # type: ignore[no-any-return]
+    return adopt(h)
 
 
 def uninitialised(shape: Sequence[int], dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -142,7 +142,7 @@ def uninitialised(shape: Sequence[int], dtype: Any, device: Any, requires_grad: 
         refuse(shape, h)
     if requires_grad:
         lib.rnn_set_requires_grad(E, h, 1)
-    return adopt(h)  # type: ignore[no-any-return]
+    return adopt(h)
 
 
 def number(x: Any, function: str, name: str, position: int) -> Any:
@@ -424,7 +424,7 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
             fail(h)
         if requires_grad:
             lib.rnn_set_requires_grad(E, h, 1)
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     first, by = int(first), int(by)
     if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
         array = np.arange(first, first + n * by, by, np.int64)
@@ -470,7 +470,7 @@ def linspace(
 
 def _line_of(first: float, last: float, steps: int, code: int) -> Tensor:
     h = lib.rnn_linspace(E, code, steps, first, last)
-    return adopt(h) if h > 0 else fail(h)  # type: ignore[no-any-return]
+    return adopt(h) if h > 0 else fail(h)
 
 
 def _line(
@@ -565,7 +565,7 @@ def dense_strides(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
 def element_strides(t: Tensor) -> Sequence[int]:
     """The strides of a tensor, in elements."""
     if t._h:
-        return t._strides  # type: ignore[no-any-return]
+        return t._strides
     return [s // t._array.itemsize for s in t._array.strides]
 
 
