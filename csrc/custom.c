@@ -28,7 +28,8 @@ static int prepare(rnn_engine *e, rnn_build *b, const rnn_view *v, bool copies) 
     return failed;
 }
 
-rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function) {
+rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function,
+                   int64_t name) {
     rnn_owner *owner = rnn_malloc(e, sizeof *owner);
     rnn_view *in = rnn_malloc(e, (size_t)count * sizeof *in), v;
     int failed = owner && in ? 0 : rnn_fail(e, RNN_EMEMORY, "custom: no memory for the record of a span");
@@ -40,7 +41,8 @@ rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *oper
         return failed;
     }
     *owner = (rnn_owner){(void *)(intptr_t)function, NULL};
-    rnn_build b = {.op = RNN_OP_CUSTOM, .dtype = v.dtype, .ndim = v.ndim, .count = count, .in = in, .function = owner};
+    rnn_build b = {.op = RNN_OP_CUSTOM, .dtype = v.dtype, .ndim = v.ndim, .count = count, .in = in, .function = owner,
+                   .ip = {name}};
     memcpy(b.shape, v.shape, sizeof b.shape);
     failed = prepare(e, &b, &v, shares(e, values, count, operands));
     rnn_ref out = failed ? failed : rnn_build_finish(e, &b);

@@ -102,6 +102,7 @@ enum { /* state: whoever has the turn changes it */
     RNN_G_SEEN = 2,   /* in the order of the running pass, or being searched: not freed before the pass is done with it */
     RNN_G_SKIP = 4,   /* the running pass need not go there: it leads to none of the inputs that were asked for */
     RNN_G_TARGET = 8, /* such an input */
+    RNN_G_OUTER = 16, /* a pass that this one interrupts has yet to come here */
 };
 
 typedef struct {

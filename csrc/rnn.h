@@ -244,8 +244,9 @@ rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t coun
 /* The same into a itself, recorded where gradients are wanted. */
 int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
 /* A span whose values Python computed and whose gradient Python will compute: autograd.Function. The memory of `values`
- * is shared where it is contiguous and none of the operands'. */
-rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function);
+ * is shared where it is contiguous and none of the operands'. function: a reference to its Python object, taken over
+ * unless the call fails, and kept until a pass has freed the graph; name: a number of Python's, kept longer. */
+rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function, int64_t name);
 
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
@@ -302,7 +303,7 @@ typedef struct {
     int32_t requires_grad, is_leaf, has_grad, passed;
     int64_t shape[16];
     double p[4];
-    int64_t key;
+    int64_t key, name; /* of an autograd.Function: its Python object or 0, and the name that it was given */
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
 /* Operand k of a span as a tensor handle: a view of the nodes that it read. */

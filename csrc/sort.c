@@ -57,10 +57,10 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
         s->state |= RNN_G_SKIP;
         return 0;
     }
+    if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET)) return rnn_stash_put(e, p, id, false);
     if (!rnn_span_has_grad(s) || (p->flags & RNN_KEEP && s->state & RNN_G_TARGET)) return 0;
     if (leaf) return s->flags & RNN_S_HOOK ? rnn_stash_put(e, p, id, true) : 0;
     if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) return rnn_stash_put(e, p, id, true);
-    if (p->outer) return rnn_stash_put(e, p, id, false); /* perhaps the outer pass has yet to use it */
     if (s->flags & RNN_S_SCALAR) {
         s->state &= (uint8_t)~RNN_G_HAS;
         return 0;
@@ -109,7 +109,7 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
 /* Under the lock: the list has done with a span, which nobody else may hold. */
 static void let_go(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
-    s->state &= RNN_G_HAS | RNN_G_TARGET;
+    s->state &= RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER;
     if (s->refs) return;
     rnn_span_ref(e, id);
     rnn_span_unref(e, id);
@@ -128,7 +128,7 @@ static void let_go_list(rnn_engine *e, uint32_t *head) {
 void rnn_pass_unsort(rnn_engine *e, rnn_pass *p) {
     while (p->top) {
         rnn_span *s = rnn_at(e, p->top);
-        s->state &= RNN_G_HAS | RNN_G_TARGET;
+        s->state &= RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER;
         p->top = s->above;
     }
     let_go_list(e, &p->head);
@@ -150,14 +150,14 @@ void rnn_pass_leave(rnn_engine *e, rnn_pass *p) {
         p->at++;
         rnn_lock(e);
         if (!keep) rnn_span_pass(e, id);
-        s->state &= RNN_G_HAS;
+        s->state &= RNN_G_HAS | RNN_G_OUTER;
         rnn_span_unref(e, id);
         rnn_unlock(e);
         return;
     }
     p->head = s->after;
     if (retain) { /* then its users hold it still, or the root's reference does */
-        s->state &= RNN_G_HAS;
+        s->state &= RNN_G_HAS | RNN_G_OUTER;
         return;
     }
     rnn_lock(e);
@@ -171,9 +171,10 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p) {
         let_go_list(e, &p->head);
         return;
     }
+    rnn_pass_resume(e, p);
     rnn_lock(e);
     for (; p->at < p->count; p->at++) {
-        if (!p->suspended) rnn_at(e, (uint32_t)p->array[p->at])->state &= RNN_G_HAS;
+        rnn_at(e, (uint32_t)p->array[p->at])->state &= RNN_G_HAS | RNN_G_OUTER;
         rnn_span_unref(e, (uint32_t)p->array[p->at]);
     }
     rnn_unlock(e);
@@ -195,6 +196,13 @@ static int copy_order(rnn_engine *e, rnn_pass *p) {
     return 0;
 }
 
+static void mark_rest(rnn_engine *e, const rnn_pass *p, int keep, int add) {
+    for (int64_t i = p->at; i < p->count; i++) {
+        rnn_span *s = rnn_at(e, (uint32_t)p->array[i]);
+        s->state = (uint8_t)((s->state & keep) | add);
+    }
+}
+
 int rnn_pass_suspend(rnn_engine *e, rnn_pass *p) {
     if (p->suspended) return 0;
     if (p->phase == RNN_SORTING) { /* a signal handler's pass: ours begins anew */
@@ -206,16 +214,18 @@ int rnn_pass_suspend(rnn_engine *e, rnn_pass *p) {
     if (p->phase == RNN_BEGINNING || p->phase == RNN_DONE) return 0;
     int failed = p->array ? 0 : copy_order(e, p);
     if (failed) return failed;
-    for (int64_t i = p->at; i < p->count; i++) rnn_at(e, (uint32_t)p->array[i])->state &= RNN_G_HAS;
     p->suspended = true;
+    mark_rest(e, p, RNN_G_HAS, RNN_G_OUTER);
     return 0;
 }
 
 void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
     if (!p->suspended) return;
+    p->suspended = false;
+    mark_rest(e, p, RNN_G_HAS, 0);
     for (int64_t i = p->at; i < p->count; i++)
         if (p->array[i] >> 32) rnn_at(e, (uint32_t)p->array[i])->state |= RNN_G_SKIP;
-    p->suspended = false;
+    for (const rnn_pass *outer = p->outer; outer; outer = outer->outer) mark_rest(e, outer, 0xff, RNN_G_OUTER);
 }
 
 /* ---- counting ---------------------------------------------------------------------------------------------- */

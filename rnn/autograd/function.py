@@ -9,11 +9,16 @@ from typing import Any, TypeVar
 from rnn import _c
 from rnn._c import E, Handle, adopt, check, fail, ffi, lib
 
+#: of all Functions, by the number that the engine keeps
+names: list[str] = ["CustomBackward"]
+
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
 
 class FunctionCtx:
     """What forward hands to backward: the `ctx` of both. Any attribute may be set on it."""
+
+    _name = 0  # its class's, in `names`
 
     def __init__(self) -> None:
         self.needs_input_grad: tuple[bool, ...] = ()
@@ -119,7 +124,9 @@ class Function:
         """A ctx of a class that bears the Function's name, one class a Function."""
         made = cls.__dict__.get("_ctx_class")
         if made is None:
-            made = type(f"{cls.__name__}Backward", (FunctionCtx,), {"_function": cls})
+            name = f"{cls.__name__}Backward"
+            made = type(name, (FunctionCtx,), {"_name": len(names)})
+            names.append(name)
             cls._ctx_class = made  # type: ignore[attr-defined]
         ctx: FunctionCtx = made()
         return ctx
@@ -179,7 +186,7 @@ class _Turn:
     def _give(self, span: int, i: int, g: Any) -> None:
         if self.shapes[i] is None:
             raise RuntimeError(
-                f"function {self.name} returned a gradient different from None at position {i + 1}, but the "
+                f"function {self.name} returned a gradient different than None at position {i + 1}, but the "
                 "corresponding forward input was not a Variable"
             )
         if not isinstance(g, Handle):
@@ -225,11 +232,11 @@ def _record(
     ctx._versions = [_version(t) for t in ctx._to_save]
     if len(wanted) == 1:
         turn.only = wanted[0]
-        made = {wanted[0]: _span(outputs[wanted[0]], operands, turn)}
+        made = {wanted[0]: _span(outputs[wanted[0]], operands, turn, ctx._name)}
     elif wanted:
         turn.is_core = True
-        core = _span(_number(lib.rnn_dtype(outputs[wanted[0]]._h)), operands, turn)
-        made = {j: _span(outputs[j], [core], _Output(turn, j)) for j in wanted}
+        core = _span(_number(lib.rnn_dtype(outputs[wanted[0]]._h)), operands, turn, ctx._name)
+        made = {j: _span(outputs[j], [core], _Output(turn, j), ctx._name) for j in wanted}
     else:
         return out
     for j, h in made.items():
@@ -238,10 +245,10 @@ def _record(
     return out
 
 
-def _span(values: Any, operands: Sequence[Any], turn: Any) -> Any:
+def _span(values: Any, operands: Sequence[Any], turn: Any, name: int) -> Any:
     kept = _c.retain(turn)
     h = lib.rnn_custom(
-        E, values._h, len(operands), ffi.new("rnn_ref[]", [t._h for t in operands]), kept
+        E, values._h, len(operands), ffi.new("rnn_ref[]", [t._h for t in operands]), kept, name
     )
     if h < 0:
         _c.forget(kept)

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib
+from rnn.autograd.function import names
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -192,7 +193,7 @@ def _view_name(view: int, t: Tensor) -> str:
 def _span_name(span: int) -> str:
     info = _describe(span)
     if info.op == _CUSTOM:
-        return str(_c.object_at(info.key).name) if info.key else "CustomBackward"
+        return names[info.name]
     given = _BY_SHAPE.get(info.op)
     if given is not None and not info.passed:
         ranks = [len(_operand(span, k)._shape) for k in range(info.operands)]

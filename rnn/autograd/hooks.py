@@ -38,8 +38,9 @@ class _Hooks:
             return
         for hook, leaf in list(self.after.values()):
             tensor = leaf()
-            if tensor is not None and hook(tensor) is not None:
-                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+            changed = None if tensor is None else hook(tensor)
+            if changed is not None and not isinstance(changed, Handle):
+                raise _no_tensor(changed)
 
 
 def _run(hook: Callable[[Any], Any], span: int, place: Any) -> None:
@@ -48,16 +49,20 @@ def _run(hook: Callable[[Any], Any], span: int, place: Any) -> None:
     if changed is None or changed is grad:
         return
     if not isinstance(changed, Handle):
-        raise TypeError(
-            "expected Variable, but hook returned "
-            f"'{type(changed).__name__}'"
-        )
+        raise _no_tensor(changed)
     if changed._shape != grad._shape:
         raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
     if not changed._h or lib.rnn_dtype(changed._h) != lib.rnn_dtype(grad._h):
-        raise RuntimeError(f"hook '{_name(hook)}' has changed the type of value")
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the type of value "
+            f"(was {grad.type()} got {changed.type()})"  # type: ignore[attr-defined]
+        )
     nodes = _view(check(lib.rnn_span_tensor(E, span, 0)), place)
     check(lib.rnn_add_grad(E, nodes._h, changed._h, 1))
+
+
+def _no_tensor(changed: Any) -> TypeError:
+    return TypeError(f"expected Variable, but hook returned '{type(changed).__name__}'")
 
 
 def _name(hook: Any) -> str:

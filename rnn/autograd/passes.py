@@ -103,7 +103,8 @@ def backward(
     only = [] if inputs is None else _sequence(inputs)
     if inputs is not None and not only:
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    _check_inputs(only)
+    if any(not t.requires_grad for t in only):
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     run(roots, seeds, only, RETAIN_GRAPH if retain_graph else 0)
 
 
@@ -139,12 +140,6 @@ def _check_seed(i: int, t: Any, seed: Any) -> Any:
             f"has a shape of {t.shape}."
         )
     return seed if dtype_of(seed) is dtype_of(t) else as_node(seed, lib.rnn_dtype(t._h))
-
-
-def _check_inputs(inputs: list[Any]) -> None:
-    for t in inputs:
-        if not t._h or not lib.rnn_requires_grad(E, t._h):
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
 
 
 def backward_value(v: Value, gradient: float | None, retain_graph: bool) -> None:
@@ -203,17 +198,19 @@ def grad(
     given = _sequence(grad_outputs)
     seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
     if not wanted:
-        raise ValueError("grad requires non-empty inputs.")
-    _check_inputs(wanted)
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if any(not t.requires_grad for t in wanted):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
     flags = KEEP | (RETAIN_GRAPH if retain_graph else 0)
     found = run(roots, seeds, wanted, flags, lambda: [_gradient(t) for t in wanted])
     if materialize_grads:
         found = [_zeros(t) if g is None else g for t, g in zip(wanted, found)]
-    elif None in [g if g is None else 0 for g in found] and not allow_unused:
-        raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. "
-            "Set allow_unused=True if this is the desired behavior."
-        )
+    for i, g in enumerate(found):
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
     return tuple(found)
 
 
