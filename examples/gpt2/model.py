@@ -46,32 +46,40 @@ class Conv1D(nn.Module):
 
 
 class Cache:
-    """Keys and values of the tokens seen so far, one pair a layer, written in place."""
+    """Keys and values of the tokens seen so far, one pair a layer, written in place.
+
+    It has room for 128 tokens at first, then for twice as many, up to the context's length.
+    """
 
     def __init__(self, config: Config, batch: int = 1) -> None:
-        shape = (batch, config.n_head, config.n_positions, config.n_embd // config.n_head)
-        self.keys = [rnn.zeros(*shape) for _ in range(config.n_layer)]
-        self.values = [rnn.zeros(*shape) for _ in range(config.n_layer)]
-        self.length = 0
+        self.heads, self.depth = config.n_head, config.n_embd // config.n_head
+        self.batch, self.limit, self.length, self.room = batch, config.n_positions, 0, 0
+        self.keys = [self._make(0) for _ in range(config.n_layer)]
+        self.values = [self._make(0) for _ in range(config.n_layer)]
         self.mask: Tensor | None = None
 
+    def _make(self, room: int) -> Tensor:
+        return rnn.empty(self.batch, self.heads, room, self.depth)
+
     def expect(self, tokens: int) -> None:
-        """Makes the mask of the tokens to come: None where they see all, or where causal order says
-        it all.
-        """
-        end = (
-            self.length + tokens
-        )  # new token i sees the old ones and the new ones 0 .. i: bottom-right aligned
-        wanted = tokens > 1 and self.length > 0
-        seen = rnn.arange(end) <= rnn.arange(self.length, end).unsqueeze(1) if wanted else None
-        self.mask = seen  # (T, end)
+        """Makes room for the tokens to come, and their mask where causal order from 0 is not it."""
+        end = self.length + tokens
+        if end > self.room:
+            self.room = min(self.limit, max(128, end, 2 * self.room))
+            for tables in (self.keys, self.values):
+                for layer, old in enumerate(tables):
+                    tables[layer] = self._make(self.room)
+                    tables[layer].narrow(2, 0, self.length).copy_(old.narrow(2, 0, self.length))
+        self.mask = None
+        if tokens > 1 and self.length > 0:  # new token i sees the old ones and the new ones 0 .. i
+            self.mask = rnn.arange(end) <= rnn.arange(self.length, end).unsqueeze(1)  # (T, end)
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes the new tokens' keys and values behind the old ones; all of them."""
-        end = self.length + k.shape[2]
-        self.keys[layer][:, :, self.length : end] = k
-        self.values[layer][:, :, self.length : end] = v
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+        """Writes the new tokens' keys and values behind the old ones; all of them (B, H, S, D)."""
+        self.keys[layer].narrow(2, self.length, k.shape[2]).copy_(k)
+        self.values[layer].narrow(2, self.length, k.shape[2]).copy_(v)
+        end = self.length + k.shape[2]  # what lies behind has never been written, and is not read
+        return self.keys[layer].narrow(2, 0, end), self.values[layer].narrow(2, 0, end)
 
 
 class CausalSelfAttention(nn.Module):
@@ -141,12 +149,9 @@ class GPT2(nn.Module):
         """initialise: False leaves the parameters as the memory was, for a checkpoint to fill."""
         super().__init__()
         self.config = config
-        self.wte = nn.Embedding(
-            *(table := (config.vocab_size, config.n_embd)), _weight=rnn.empty(table)
-        )
-        self.wpe = nn.Embedding(
-            *(table := (config.n_positions, config.n_embd)), _weight=rnn.empty(table)
-        )
+        tokens, positions, width = config.vocab_size, config.n_positions, config.n_embd
+        self.wte = nn.Embedding(tokens, width, _weight=rnn.empty(tokens, width))
+        self.wpe = nn.Embedding(positions, width, _weight=rnn.empty(positions, width))
         self.h = nn.ModuleList([Block(config, layer) for layer in range(config.n_layer)])
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.drop = nn.Dropout(config.dropout)
@@ -160,11 +165,9 @@ class GPT2(nn.Module):
         """
         with rnn.no_grad():
             for name, p in self.named_parameters():
-                if "ln_" in name:
-                    continue
-                elif name.endswith("bias"):
+                if name.endswith("bias"):
                     p.zero_()
-                else:
+                elif "ln_" not in name:
                     depth = 2 * self.config.n_layer if name.endswith("c_proj.weight") else 1
                     p.normal_(0, 0.02 / math.sqrt(depth))
 

@@ -1,0 +1,312 @@
+"""GPT-2 of 124M parameters: reading a prompt of 128 tokens, decoding, loading, memory.
+
+Makes a checkpoint of random weights (kept in --folder), then runs each contender in processes of
+its own, in turns: rnn (examples/gpt2), transformers on torch, llama-cpp-python (with --gguf FILE,
+the same model as llama.cpp's converter writes it), and `stream`: how fast two NumPy threads read as
+many bytes as the weights have, which no decoder of float32 weights can beat. All but `stream` must
+agree about the logits behind the prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import common
+from common import Report, Target
+
+MODULES = {
+    "rnn": "numpy",
+    "transformers": "transformers",
+    "llama.cpp": "llama_cpp",
+    "stream": "numpy",
+}
+PROMPT, VOCABULARY = 128, 50257
+CHUNK = 1 << 20  # floats that a thread of `stream` reads at a time
+
+
+def prompt() -> list[int]:
+    """The same tokens for all."""
+    return [int(token) for token in np.random.default_rng(1).integers(0, VOCABULARY, PROMPT)]
+
+
+def gpt2() -> Any:
+    """examples/gpt2, imported as a package."""
+    sys.path.append(str(common.ROOT / "examples"))
+    from gpt2 import cli, files, model, sample
+
+    return argparse.Namespace(cli=cli, files=files, model=model, sample=sample)
+
+
+def make_checkpoint(folder: Path) -> None:
+    """config.json and model.safetensors with GPT-2's shapes, as its training would start."""
+    if (folder / "model.safetensors").exists():
+        return
+    common.say(f"making a checkpoint of random weights in {folder}")
+    package = gpt2()
+    config = package.model.Config()
+    settings = {name: value for name, value in vars(config).items() if name != "dropout"}
+    settings |= {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(settings))
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"transformer.{name}": rng.standard_normal(shape, np.float32) * np.float32(0.02)
+        for name, shape in package.files.shapes(config).items()
+    }
+    package.files.write_safetensors(folder / "model.safetensors", arrays)
+
+
+# ---- contenders: each in a process of its own ----------------------------------------------------
+
+
+def timed(feed: Callable[[list[int]], Any], loaded: float, tokens: int) -> dict[str, Any]:
+    """Reads the prompt, then decodes greedily: feed(tokens) gives the logits of the next one."""
+    start = time.perf_counter()
+    logits = np.array(feed(prompt()), np.float32)
+    read = time.perf_counter() - start
+    first, logits = logits, np.array(feed([int(logits.argmax())]))  # one to warm up
+    start = time.perf_counter()
+    for _ in range(tokens):
+        logits = feed([int(logits.argmax())])
+    seconds = time.perf_counter() - start
+    return {
+        "load": loaded,
+        "prompt": PROMPT / read,
+        "decode": tokens / seconds,
+        "logits": [float(x) for x in first[:1000]],
+    }
+
+
+def run_rnn(arguments: argparse.Namespace) -> dict[str, Any]:
+    """examples/gpt2."""
+    package = gpt2()
+    start = time.perf_counter()
+    model = package.files.load(arguments.folder)
+    session = package.sample.Session(model)
+    return timed(session.feed, time.perf_counter() - start, arguments.tokens)
+
+
+def run_transformers(arguments: argparse.Namespace) -> dict[str, Any]:
+    """GPT2LMHeadModel with its key-value cache, in inference mode."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(arguments.threads)
+    transformers.logging.set_verbosity_error()
+    start = time.perf_counter()
+    model = transformers.GPT2LMHeadModel.from_pretrained(arguments.folder).eval()
+    loaded, cache = time.perf_counter() - start, None
+
+    def feed(tokens: list[int]) -> Any:
+        nonlocal cache
+        ids = torch.tensor([tokens])
+        out = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = out.past_key_values
+        return out.logits[0, -1].numpy()
+
+    with torch.inference_mode():
+        return timed(feed, loaded, arguments.tokens)
+
+
+def run_llama(arguments: argparse.Namespace) -> dict[str, Any]:
+    """llama.cpp by llama-cpp-python."""
+    import llama_cpp
+
+    start = time.perf_counter()
+    threads = {"n_threads": arguments.threads, "n_threads_batch": arguments.threads}
+    model = llama_cpp.Llama(str(arguments.gguf), n_ctx=1024, verbose=False, **threads)
+    loaded = time.perf_counter() - start
+
+    def feed(tokens: list[int]) -> Any:
+        model.eval(tokens)
+        pointer = llama_cpp.llama_get_logits_ith(model.ctx, -1)
+        return np.ctypeslib.as_array(pointer, (VOCABULARY,))
+
+    return timed(feed, loaded, arguments.tokens)
+
+
+def run_stream(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Passes over as many floats as the weights have, by NumPy's dot in threads."""
+    size = (arguments.folder / "model.safetensors").stat().st_size // 4
+    weights = np.ones(size, np.float32)
+    parts = [weights[i : i + CHUNK] for i in range(0, size, CHUNK)]
+    with ThreadPoolExecutor(arguments.threads) as pool:
+
+        def once() -> float:
+            start = time.perf_counter()
+            for _ in pool.map(lambda part: part.dot(part), parts):
+                pass
+            return time.perf_counter() - start
+
+        once()
+        return {"decode": 1 / min(once() for _ in range(5))}
+
+
+RUNNERS = {
+    "rnn": run_rnn,
+    "transformers": run_transformers,
+    "llama.cpp": run_llama,
+    "stream": run_stream,
+}
+
+
+def spin() -> None:
+    """Keeps a core busy."""
+    while True:
+        pass
+
+
+def measure(arguments: argparse.Namespace, name: str, *, busy: bool = False) -> dict[str, Any]:
+    """Runs one contender in a process; with a core kept busy by another one where asked."""
+    command = [sys.executable, __file__, "--child", name, "--folder", arguments.folder]
+    command += ["--threads", arguments.threads, "--tokens", arguments.tokens]
+    command += ["--gguf", arguments.gguf] if arguments.gguf else []
+    other = multiprocessing.Process(target=spin, daemon=True) if busy else None
+    if other is not None:
+        other.start()
+    try:
+        threads = "1" if name == "stream" else str(arguments.threads)  # it has threads of its own
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads}
+        words = [str(word) for word in command]
+        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    finally:
+        if other is not None:
+            other.terminate()
+            other.join()
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def check(results: dict[str, dict[str, Any]]) -> None:
+    """Whether all agree about the logits behind the prompt; a wrong answer ends the run."""
+    expected = np.array(results["rnn"]["logits"])
+    for name, result in results.items():
+        if "logits" in result:
+            error = np.abs(np.array(result["logits"]) - expected).max()
+            if not error < 1e-3:
+                raise SystemExit(f"{name} and rnn disagree: logits differ by {error:.3g}")
+
+
+def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The best of each figure over the rounds."""
+    least = ("load", "peak")
+    return {
+        key: (min if key in least else max)(row[key] for row in rows)
+        for key in rows[0]
+        if key != "logits"
+    }
+
+
+# ---- the run -------------------------------------------------------------------------------------
+
+
+def targets(found: dict[str, dict[str, Any]], weights: int) -> list[Target]:
+    """The promise (issue 4), held to this run."""
+    ours = found["rnn"]
+
+    def against(name: str, figure: str) -> float | None:
+        return ours[figure] / found[name][figure] if name in found else None
+
+    result = [
+        Target("decoding / transformers", against("transformers", "decode"), 2, "x", True),
+        Target("decoding / llama.cpp", against("llama.cpp", "decode"), 1, "x", True),
+        Target("decoding / stream", against("stream", "decode"), 0.85, "x", True),
+        Target("prompt / transformers", against("transformers", "prompt"), 1, "x", True),
+        Target("prompt / llama.cpp", against("llama.cpp", "prompt"), 1, "x", True),
+        Target("load", ours["load"], 1.5, "s"),
+        Target("peak memory / weights", ours["peak"] / weights, 1.25, "x"),
+    ]
+    if "busy" in ours:
+        share = ours["busy"] / ours["decode"]
+        result.append(Target("decoding, a core busy / not", share, 0.45, "x", True))
+    return result
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = common.parser(__doc__.splitlines()[0], 3)
+    folder = Path(tempfile.gettempdir()) / "rnn-bench-gpt2"
+    parser.add_argument(
+        "--folder", type=Path, default=folder, help="of the checkpoint (%(default)s)"
+    )
+    parser.add_argument("--gguf", type=Path, help="the same model for llama.cpp, in float32")
+    parser.add_argument("--tokens", type=int, default=64, help="decoded a turn (%(default)s)")
+    parser.add_argument("--no-busy", action="store_true", help="not with a core kept busy")
+    parser.add_argument("--child", choices=RUNNERS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """The parent: rounds of children, the table, the targets."""
+    arguments = parse()
+    common.use_threads(arguments.threads)
+    common.find_rnn()
+    if arguments.child:
+        result = RUNNERS[arguments.child](arguments)
+        print(json.dumps({**result, "peak": gpt2().cli.peak_bytes()}))
+        return
+    import rnn
+
+    make_checkpoint(arguments.folder)
+    names = [name for name, module in MODULES.items() if importlib.util.find_spec(module)]
+    if "llama.cpp" in names and arguments.gguf is None:
+        names.remove("llama.cpp")
+    for name in MODULES:
+        if name not in names:
+            common.say(f"{name}: not here (or no --gguf FILE); its rows are skipped")
+    report = Report(common.environment({"rnn": rnn, "numpy": np}, arguments.threads))
+    common.print_environment(report.environment)
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for number in range(arguments.rounds):
+        for name in names:
+            common.say(f"round {number + 1} of {arguments.rounds}: {name}")
+            rounds[name].append(measure(arguments, name))
+        check({name: rows[-1] for name, rows in rounds.items()})
+    found = {name: best(rows) for name, rows in rounds.items()}
+    if not arguments.no_busy:
+        for name in [name for name in names if name != "stream"]:
+            common.say(f"with a core kept busy: {name}")
+            turns = [measure(arguments, name, busy=True)["decode"] for _ in range(2)]
+            found[name]["busy"] = max(turns)
+    weights = (arguments.folder / "model.safetensors").stat().st_size
+    report.rows = [{"contender": name, **row} for name, row in found.items()]
+    report.targets = targets(found, weights)
+    print()
+    columns = ("decode", "busy", "prompt")
+    cells = [
+        [
+            name,
+            *(common.figure_text(row.get(column)) for column in columns),
+            common.seconds_text(row.get("load")),
+            common.bytes_text(row.get("peak") if name != "stream" else None),
+        ]
+        for name, row in found.items()
+    ]
+    headers = ["contender", "decode, tokens/s", "a core busy", "prompt, tokens/s", "load", "peak"]
+    print(common.table(headers, cells))
+
+    def draw(axes: Any) -> None:
+        axes.bar(list(found), [row["decode"] for row in found.values()])
+        axes.set(ylabel="tokens a second", title="GPT-2 124M, float32, decoding")
+
+    common.finish(report, arguments, draw)
+
+
+if __name__ == "__main__":
+    main()
