@@ -35,6 +35,7 @@ from .tokenizer import END_OF_TEXT, Tokenizer
 FREE = {
     "out",
     "files",
+    "steps",
     "steps_now",
     "eval_every",
     "eval_batches",
@@ -73,7 +74,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="stretches a step and micro-batch (default: %(default)s)",
     )
     add("--accumulate", type=int, default=1, help="micro-batches a step (default: %(default)s)")
-    add("--steps", type=int, default=2000, help="optimiser steps (default: %(default)s)")
+    add(
+        "--steps",
+        type=int,
+        default=2000,
+        help="optimiser steps; may change when a run goes on (default: %(default)s)",
+    )
     add(
         "--steps-now",
         type=int,
