@@ -791,4 +791,8 @@ def dropout_mask(input: Tensor, p: float, generator: Generator | None = None) ->
     Raises:
         ValueError: p is not in [0, 1].
     """
-    return _like(input, lib.RNN_R_DROPOUT, p, 0.0, generator)
+    kind = lib.RNN_R_DROPOUT
+    if input._h and is_contiguous(input):
+        to = dtype_of(input)
+        return _new(kind, input._shape, p, 0.0, generator, None, to, None, False)
+    return _like(input, kind, p, 0.0, generator)

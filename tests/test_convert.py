@@ -151,6 +151,7 @@ def test_numpy_shares() -> None:
     assert rnn.zeros(0, 3).numpy().shape == (0, 3)
 
 
+@pytest.mark.filterwarnings("ignore:__array")  # torch's own
 @cases(
     lambda m: m.zeros(2, requires_grad=True).numpy(),
     lambda m: np.asarray(m.zeros(2, requires_grad=True)),
@@ -181,6 +182,7 @@ def test_array_protocol() -> None:
             np.asarray(t, np.float64, copy=False)
 
 
+@pytest.mark.filterwarnings("ignore:__array")  # torch's own
 def test_numpys_functions_return_tensors() -> None:
     for fn in (np.sin, np.sqrt, np.abs, lambda t: np.add(t, 1), lambda t: np.multiply(t, t)):
         t, theirs = rnn.tensor([1.0, 4]), torch.tensor([1.0, 4])
