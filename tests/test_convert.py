@@ -32,7 +32,7 @@ def cases(*functions: Case) -> Any:
 # ---- dtypes --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source, target", itertools.product(DTYPES, DTYPES))
+@pytest.mark.parametrize("source, target", list(itertools.product(DTYPES, DTYPES)))
 def test_every_dtype_to_every_other(source: str, target: str) -> None:
     narrow = source in ("uint8", "int8")
     values = [v for v in VALUES if not narrow or 0 <= v < 128]

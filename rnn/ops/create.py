@@ -427,7 +427,7 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
         return adopt(h)
     first, by = int(first), int(by)
     if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
-        array = np.arange(first, first + n * by, by, np.int64)
+        array = np.arange(first, first + n * by, by, dtype=np.int64)
     else:  # NumPy counts in doubles
         array = np.array([first + i * by for i in range(n)], np.int64)
     return integers(array.astype(to.storage, copy=False), requires_grad)
