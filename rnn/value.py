@@ -9,15 +9,24 @@ from rnn import _dtypes
 from rnn._c import E, ValueBase, check, ffi, lib
 
 NULL = ffi.NULL
-_SIGNS = {"add": "+", "add_scalar": "+", "sub": "-", "rsub_scalar": "-", "mul": "*", "mul_scalar": "*"}
+_SIGNS = {
+    "add": "+",
+    "add_scalar": "+",
+    "sub": "-",
+    "rsub_scalar": "-",
+    "mul": "*",
+    "mul_scalar": "*",
+}
 _SIGNS |= {"pow": "**", "rpow_scalar": "**", "relu": "ReLU"}
 
 
 class Value(ValueBase):  # type: ignore[misc]
     """One scalar with a gradient: a node of the graph (micrograd's and microgpt's `Value`).
 
-    Operators: + - * / ** with Values and numbers in every mix, -v, abs(v), comparisons by value. Methods: exp, log (ln),
-    relu, tanh, sigmoid, sin, cos, sqrt. Attributes: data and grad (floats, assignable), op, children, requires_grad, id.
+    Operators: + - * / ** with Values and numbers in every mix, -v, abs(v), comparisons by value.
+    Methods: exp, log (ln),
+    relu, tanh, sigmoid, sin, cos, sqrt. Attributes: data and grad (floats, assignable), op,
+    children, requires_grad, id.
 
     Args:
         data: the value, a number.
@@ -63,7 +72,8 @@ class Value(ValueBase):  # type: ignore[misc]
 
     @property
     def _backward(self) -> Callable[[], None]:
-        """micrograd's name for the step of the chain rule: adds this node's part to its children's gradients."""
+        """micrograd's name for the step of the chain rule: adds this node's part to its children's
+        gradients."""
         return self._step_back
 
     def _step_back(self) -> None:
@@ -86,13 +96,15 @@ class Value(ValueBase):  # type: ignore[misc]
 
     def zero_grad(self) -> None:
         """Sets the gradient to 0."""
-        self.grad = 0.0
+        self.grad = 0.0  # type: ignore[misc]
 
     def backward(self, gradient: float | None = None, retain_graph: bool = True) -> None:
         """Fills the gradient of every Value (and tensor) that this one was made from.
 
-        Gradients of leaves add up over calls, as in PyTorch; those of other nodes are the last pass's. The graph is kept
-        for another look unless retain_graph=False, and goes when the last Value that reaches it goes.
+        Gradients of leaves add up over calls, as in PyTorch; those of other nodes are the last
+        pass's. The graph is kept
+        for another look unless retain_graph=False, and goes when the last Value that reaches it
+        goes.
 
         Args:
             gradient: what to start from (default: 1).
@@ -116,15 +128,21 @@ class Value(ValueBase):  # type: ignore[misc]
 
 
 def _rebuild(
-    cls: type[Value], data: float, dtype: str, requires_grad: bool, grad: float, attributes: dict[str, Any]
+    cls: type[Value],
+    data: float,
+    dtype: str,
+    requires_grad: bool,
+    grad: float,
+    attributes: dict[str, Any],
 ) -> Value:
     """Copies and pickles are leaves: the graph stays behind, as with PyTorch's tensors."""
     made = cls(data, dtype=getattr(_dtypes, dtype), requires_grad=requires_grad)
-    made.grad = grad
+    made.grad = grad  # type: ignore[misc]
     made.__dict__.update(attributes)
     return made
 
 
 def dtype_code(dtype: Any) -> int:
-    """The engine's code of a dtype, -1 for one that no node has (the C side of Value(dtype=...) asks)."""
+    """The engine's code of a dtype, -1 for one that no node has (the C side of Value(dtype=...)
+    asks)."""
     return {_dtypes.float32: 0, _dtypes.float64: 1}.get(_dtypes.as_dtype(dtype), -1)

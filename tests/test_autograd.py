@@ -41,7 +41,7 @@ def leaf(m: Any, *shape: int, seed: int = 0, dtype: str = "float32") -> Any:
     return m.from_numpy(values).clone().requires_grad_()
 
 
-# ---- grad mode ------------------------------------------------------------------------------------
+# ---- grad mode -----------------------------------------------------------------------------------
 
 
 @BOTH
@@ -216,7 +216,7 @@ def test_modes_belong_to_the_thread(m):
     assert found == [True, False, True]
 
 
-# ---- backward -------------------------------------------------------------------------------------
+# ---- backward ------------------------------------------------------------------------------------
 
 
 def test_gradients_add_up_over_passes():
@@ -328,7 +328,9 @@ def test_the_second_time_says_so():
     x = leaf(rnn, 3)
     y = (x * x).sum()
     y.backward()
-    with pytest.raises(RuntimeError, match="^Trying to backward through the graph a second time") as e:
+    with pytest.raises(
+        RuntimeError, match=r"^Trying to backward through the graph a second time"
+    ) as e:
         y.backward()
     assert "SumBackward0" in str(e.value)
     z = (y * 2).exp()
@@ -418,7 +420,7 @@ def test_backward_with_inputs_that_are_no_leaves():
     same(fn)
 
 
-# ---- grad -----------------------------------------------------------------------------------------
+# ---- grad ----------------------------------------------------------------------------------------
 
 
 def test_grad_leaves_grad_alone():
@@ -504,7 +506,7 @@ def test_grad_goes_only_where_it_must():
     assert rnn.autograd.grad(out, x)[0].tolist() == [2, 2, 2]
 
 
-# ---- gradients as tensors -------------------------------------------------------------------------
+# ---- gradients as tensors ------------------------------------------------------------------------
 
 
 def test_grad_is_assignable():
@@ -574,7 +576,7 @@ def test_optimiser_style_updates_between_passes():
     same(fn)
 
 
-# ---- versions -------------------------------------------------------------------------------------
+# ---- versions ------------------------------------------------------------------------------------
 
 OVERWRITES = {
     "operand of mul": lambda m, x, c: ((x * c), c.add_(1)),
@@ -635,7 +637,7 @@ def test_recorded_writes_keep_the_old_nodes():
     np.testing.assert_allclose(x.grad.numpy(), 2 * x.detach().numpy() + np.exp(x.detach().numpy()))
 
 
-# ---- views, detach --------------------------------------------------------------------------------
+# ---- views, detach -------------------------------------------------------------------------------
 
 
 def test_detach_and_leaves():
@@ -662,7 +664,7 @@ def test_requires_grad_of_a_view_of_a_constant():
     same(fn)
 
 
-# ---- grad_fn --------------------------------------------------------------------------------------
+# ---- grad_fn -------------------------------------------------------------------------------------
 
 NAMES = [
     "x * x", "x + 1", "1 + x", "x - x", "x * 2", "x / 2", "x / x", "-x", "x ** 2", "x ** x",
@@ -681,7 +683,13 @@ OTHER_NAMES = {"b @ b.mT": "BmmBackward0"}
 def test_names_and_reprs(text):
     found = []
     for m in (torch, rnn):
-        names = {"m": m, "x": leaf(m, 3, 4), "w": leaf(m, 4, 5), "v": leaf(m, 4), "b": leaf(m, 2, 3, 4)}
+        names = {
+            "m": m,
+            "x": leaf(m, 3, 4),
+            "w": leaf(m, 4, 5),
+            "v": leaf(m, 4),
+            "b": leaf(m, 2, 3, 4),
+        }
         t = eval(text, names)
         fn = t.grad_fn
         name = type(fn).__name__
@@ -693,7 +701,17 @@ def test_names_and_reprs(text):
     assert found[1] == OTHER_NAMES.get(text, found[0])
 
 
-TREES = ["x * x", "x + 1", "(x * 2).exp()", "x.t() * 2", "(x * x.exp()).sum()", "x[0]", "x.t()", "c * x", "-(x @ w)"]
+TREES = [
+    "x * x",
+    "x + 1",
+    "(x * 2).exp()",
+    "x.t() * 2",
+    "(x * x.exp()).sum()",
+    "x[0]",
+    "x.t()",
+    "c * x",
+    "-(x @ w)",
+]
 
 
 @pytest.mark.parametrize("text", TREES)
@@ -738,7 +756,13 @@ def test_a_graph_is_walked_by_identity():
 
     walk(z.grad_fn)
     assert sorted(fn.name() for fn in seen) == sorted(
-        ["SumBackward0", "AddBackward0", "ExpBackward0", "MulBackward0", "torch::autograd::AccumulateGrad"]
+        [
+            "SumBackward0",
+            "AddBackward0",
+            "ExpBackward0",
+            "MulBackward0",
+            "torch::autograd::AccumulateGrad",
+        ]
     )
 
 
@@ -747,7 +771,7 @@ def test_next_functions_of_a_freed_graph():
     y = (x * x).sum()
     fn = y.grad_fn
     y.backward()
-    with pytest.raises(RuntimeError, match="freed by backward"):
+    with pytest.raises(RuntimeError, match=r"freed by backward"):
         _ = fn.next_functions
 
 
@@ -774,7 +798,7 @@ def live() -> int:
     return int(out[4])
 
 
-# ---- functional -----------------------------------------------------------------------------------
+# ---- functional ----------------------------------------------------------------------------------
 
 
 def test_jacobian():

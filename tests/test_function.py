@@ -284,10 +284,19 @@ def test_views_and_other_dtypes_go_in():
 @pytest.mark.parametrize(
     ("found", "text"),
     [
-        (lambda g: (g,), r"function WrongBackward returned an incorrect number of gradients \(expected 2, got 1\)"),
+        (
+            lambda g: (g,),
+            r"function WrongBackward returned an incorrect number of gradients \(expected 2, got 1\)",
+        ),
         (lambda g: (g, None, g), r"incorrect number of gradients \(expected 2, got 3\)"),
-        (lambda g: (g, g), "returned a gradient different than None at position 2, but the corresponding forward input"),
-        (lambda g: (g[:2], None), r"[Ff]unction WrongBackward returned an invalid gradient at index 0 - got \[2\] but "),
+        (
+            lambda g: (g, g),
+            "returned a gradient different than None at position 2, but the corresponding forward input",
+        ),
+        (
+            lambda g: (g[:2], None),
+            r"[Ff]unction WrongBackward returned an invalid gradient at index 0 - got \[2\] but ",
+        ),
         (lambda g: (2.0, None), r"expected Variable or None \(got float\)"),
     ],
 )
@@ -412,7 +421,7 @@ def test_exceptions_come_through(m):
     np.testing.assert_allclose(x.grad.numpy(), 2 * x.detach().numpy())
 
 
-# ---- passes within passes -------------------------------------------------------------------------
+# ---- passes within passes ------------------------------------------------------------------------
 
 
 def checkpoint(m: Any, run: Any, *args: Any) -> Any:
@@ -469,7 +478,7 @@ def test_checkpoints_within_checkpoints():
     same(fn)
 
 
-# ---- lifetimes ------------------------------------------------------------------------------------
+# ---- lifetimes -----------------------------------------------------------------------------------
 
 
 def test_nothing_is_left_behind():

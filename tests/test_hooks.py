@@ -219,7 +219,7 @@ def test_nothing_is_recorded_in_a_hook(m):
     assert m.is_grad_enabled()
 
 
-# ---- passes within passes -------------------------------------------------------------------------
+# ---- passes within passes ------------------------------------------------------------------------
 
 
 def test_a_pass_within_a_hook_over_another_graph():
@@ -282,7 +282,7 @@ def test_the_graph_is_freed_under_the_outer_pass():
     assert y.grad is not None
 
 
-# ---- lifetimes ------------------------------------------------------------------------------------
+# ---- lifetimes -----------------------------------------------------------------------------------
 
 
 def test_hooks_go_with_the_tensor():

@@ -1,4 +1,5 @@
-"""Autograd: backward passes, gradients of chosen tensors, grad mode, hooks, custom functions (torch.autograd)."""
+"""Autograd: backward passes, gradients of chosen tensors, grad mode, hooks, custom functions
+(torch.autograd)."""
 
 from rnn.autograd import functional as functional
 from rnn.autograd import graph as graph

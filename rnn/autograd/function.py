@@ -42,8 +42,10 @@ class FunctionCtx:
         for t, version in zip(self._to_save, self._versions):
             if version is not None and _version(t) != version:
                 raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an inplace "
-                    f"operation: a tensor of shape {list(t._shape)} that {type(self).__name__} saved was "
+                    "one of the variables needed for gradient computation has been modified by an "
+                    "inplace "
+                    f"operation: a tensor of shape {list(t._shape)} that {type(self).__name__} "
+                    f"saved was "
                     "overwritten after it was saved"
                 )
         return self._to_save
@@ -72,9 +74,12 @@ def _version(t: Any) -> Any:
 class Function:
     """A differentiable operation written in Python (torch.autograd.Function).
 
-    Subclasses define two static methods, forward and backward. forward(ctx, *args) computes with tensors, unrecorded, and
-    returns a tensor or a tuple; backward(ctx, *grads) gets a gradient for each output and returns one for each argument
-    of forward, None where there is none. In the other style forward(*args) has no ctx, and setup_context(ctx, inputs,
+    Subclasses define two static methods, forward and backward. forward(ctx, *args) computes with
+    tensors, unrecorded, and
+    returns a tensor or a tuple; backward(ctx, *grads) gets a gradient for each output and returns
+    one for each argument
+    of forward, None where there is none. In the other style forward(*args) has no ctx, and
+    setup_context(ctx, inputs,
     output) saves what backward needs. Use it by calling `apply`.
 
     Example:
@@ -96,15 +101,19 @@ class Function:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should "
-            "invoke them on the class itself. Instantiating an autograd function will raise an error in a future "
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all "
+            f"static, so you should "
+            "invoke them on the class itself. Instantiating an autograd function will raise an "
+            "error in a future "
             "version of PyTorch."
         )
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
         """To be overridden."""
-        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
@@ -115,7 +124,8 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """To be overridden."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with "
             "backward mode AD."
         )
 
@@ -135,7 +145,7 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Runs forward; where an argument requires a gradient, the result is part of the graph."""
         ctx = cls._context()
-        ctx.needs_input_grad = tuple(isinstance(a, Handle) and a.requires_grad for a in args)  # type: ignore[attr-defined]
+        ctx.needs_input_grad = tuple(isinstance(a, Handle) and a.requires_grad for a in args)
         record = bool(lib.rnn_grad_mode()) and any(ctx.needs_input_grad)
         was = lib.rnn_set_grad_mode(0)
         try:
@@ -153,14 +163,18 @@ class Function:
         return tuple(made) if isinstance(out, tuple) else made[0]
 
 
-# ---- recording ------------------------------------------------------------------------------------
+# ---- recording ----------------------------------------------------------------------------------
 
 
 class _Turn:
     """What the engine keeps for a span of a Function, and calls in a backward pass."""
 
     def __init__(
-        self, function: type[Function], ctx: FunctionCtx, args: Sequence[Any], outputs: Sequence[Any]
+        self,
+        function: type[Function],
+        ctx: FunctionCtx,
+        args: Sequence[Any],
+        outputs: Sequence[Any],
     ) -> None:
         self.function, self.ctx = function, ctx
         self.name = type(ctx).__name__
@@ -186,8 +200,8 @@ class _Turn:
     def _give(self, span: int, i: int, g: Any) -> None:
         if self.shapes[i] is None:
             raise RuntimeError(
-                f"function {self.name} returned a gradient different than None at position {i + 1}, but the "
-                "corresponding forward input was not a Variable"
+                f"function {self.name} returned a gradient different than None at position "
+                f"{i + 1}, but the corresponding forward input was not a Variable"
             )
         if not isinstance(g, Handle):
             raise TypeError(f"expected Variable or None (got {type(g).__name__})")
@@ -199,7 +213,8 @@ class _Turn:
 
 
 class _Output:
-    """One of several outputs: its gradient waits here for the core, which comes when all outputs have been."""
+    """One of several outputs: its gradient waits here for the core, which comes when all outputs
+    have been."""
 
     is_core = False
 
@@ -218,7 +233,8 @@ def _record(
 ) -> list[Any]:
     """The outputs as part of the graph.
 
-    One output is one span. Several are one span each with a single operand, the core: a span of one node whose operands
+    One output is one span. Several are one span each with a single operand, the core: a span of
+    one node whose operands
     are the arguments. So backward comes to the core when it has been at every output.
     """
     turn = _Turn(function, ctx, args, outputs)
@@ -227,7 +243,7 @@ def _record(
     wanted = [
         j
         for j, o in enumerate(outputs)
-        if isinstance(o, Handle) and o._h and not any(o is c for c in ctx._constant)  # type: ignore[attr-defined]
+        if isinstance(o, Handle) and o._h and not any(o is c for c in ctx._constant)
     ]
     ctx._versions = [_version(t) for t in ctx._to_save]
     if len(wanted) == 1:
@@ -266,7 +282,7 @@ def _rebound(t: Any, made: Any) -> Any:
     return t
 
 
-# ---- gradients ------------------------------------------------------------------------------------
+# ---- gradients ----------------------------------------------------------------------------------
 
 
 def _like(o: Any) -> Any:
@@ -306,7 +322,8 @@ def _checked(name: str, found: tuple[Any, ...], expected: int) -> tuple[Any, ...
         found = found[:expected]
     if len(found) != expected:
         raise RuntimeError(
-            f"function {name} returned an incorrect number of gradients (expected {expected}, got {len(found)})"
+            f"function {name} returned an incorrect number of gradients (expected {expected}, got "
+            f"{len(found)})"
         )
     return found
 
@@ -320,7 +337,8 @@ def _fit(name: str, i: int, g: Any, to: Any) -> Any:
         extra = len(g._shape) - n
         if extra < 0 or any(s not in (1, have) for s, have in zip(shape, g._shape[extra:])):
             raise RuntimeError(
-                f"Function {name} returned an invalid gradient at index {i} - got {list(g._shape)} but expected "
+                f"Function {name} returned an invalid gradient at index {i} - got "
+                f"{list(g._shape)} but expected "
                 f"shape compatible with {list(shape)}"
             )
         dims = [*range(extra), *[extra + d for d in range(n) if shape[d] == 1]]
@@ -333,7 +351,8 @@ def _fit(name: str, i: int, g: Any, to: Any) -> Any:
 
 
 def once_differentiable(function: _Callable) -> _Callable:
-    """Marks a backward that is not differentiable itself, as none is here (torch.autograd.function.once_differentiable)."""
+    """Marks a backward that is not differentiable itself, as none is here
+    (torch.autograd.function.once_differentiable)."""
 
     @functools.wraps(function)
     def wrapped(ctx: Any, *grads: Any) -> Any:

@@ -16,7 +16,8 @@ def _leaves(inputs: Any, name: str) -> tuple[Any, ...]:
     for i, t in enumerate(found):
         if not isinstance(t, Handle):
             raise TypeError(
-                f"The inputs given to {name} must be either a Tensor or a tuple of Tensors but the value at index "
+                f"The inputs given to {name} must be either a Tensor or a tuple of Tensors but "
+                f"the value at index "
                 f"{i} has type {type(t)}."
             )
     return tuple(_copy(t).requires_grad_() for t in found)
@@ -50,7 +51,8 @@ def jacobian(
         strict: an output that does not depend on an input is an error instead of zeros.
 
     Returns:
-        A tensor; a tuple where there are several inputs or outputs, of tuples where there are several of both.
+        A tensor; a tuple where there are several inputs or outputs, of tuples where there are
+        several of both.
 
     Raises:
         NotImplementedError: create_graph.
@@ -84,7 +86,8 @@ def _rows(out: Any, leaves: tuple[Any, ...], strict: bool, i: int) -> list[Any]:
         for j, g in enumerate(found):
             if g is None and strict:
                 raise RuntimeError(
-                    f"Output {i} of the user-provided function is independent of input {j}. This is not allowed "
+                    f"Output {i} of the user-provided function is independent of input {j}. This "
+                    f"is not allowed "
                     "in strict mode."
                 )
             if g is not None:
@@ -108,7 +111,8 @@ def vjp(
     create_graph: bool = False,
     strict: bool = False,
 ) -> tuple[Any, Any]:
-    """(func's output, the product of v with its Jacobian): one backward pass (torch.autograd.functional.vjp).
+    """(func's output, the product of v with its Jacobian): one backward pass
+    (torch.autograd.functional.vjp).
 
     Args:
         v: of the output's shape; may be left out where that is one element.
@@ -122,7 +126,8 @@ def vjp(
     leaves, outputs, many = _call(func, inputs, "vjp")
     if v is None and (len(outputs) != 1 or outputs[0].numel() != 1):
         raise RuntimeError(
-            "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+            "The vector v can only be None if the user-provided function returns a single Tensor "
+            "with a single element."
         )
     found = grad(outputs, leaves, v, allow_unused=not strict, materialize_grads=not strict)
     plain = tuple(out.detach() for out in outputs)

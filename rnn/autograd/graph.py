@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Node:
-    """One recorded operation, or the view through which a tensor sees its result (torch.autograd.graph.Node)."""
+    """One recorded operation, or the view through which a tensor sees its result
+    (torch.autograd.graph.Node)."""
 
     __slots__ = ("__weakref__", "_key", "_tensor")
     _tensor: Tensor
@@ -149,10 +150,12 @@ def _type(name: str) -> type[Node]:
     return _types[name]
 
 
-# ---- operands -------------------------------------------------------------------------------------
+# ---- operands -----------------------------------------------------------------------------------
 
 #: operations with a number, for which PyTorch shows the number's place too
-_WITH_NUMBER = frozenset(lib.rnn_op_find(name) for name in (b"add_scalar", b"mul_scalar", b"div_scalar"))
+_WITH_NUMBER = frozenset(
+    lib.rnn_op_find(name) for name in (b"add_scalar", b"mul_scalar", b"div_scalar")
+)
 _CUSTOM = lib.rnn_op_find(b"custom")
 
 
@@ -182,7 +185,7 @@ def _is_core(span: int) -> bool:
     return info.op == _CUSTOM and bool(info.key) and bool(_c.object_at(info.key).is_core)
 
 
-# ---- names ----------------------------------------------------------------------------------------
+# ---- names --------------------------------------------------------------------------------------
 
 
 def _view_name(view: int, t: Tensor) -> str:
@@ -197,7 +200,7 @@ def _span_name(span: int) -> str:
     given = _BY_SHAPE.get(info.op)
     if given is not None and not info.passed:
         ranks = [len(_operand(span, k)._shape) for k in range(info.operands)]
-        return given(info.ndim, ranks)
+        return str(given(info.ndim, ranks))
     name: bytes = ffi.string(lib.rnn_op_torch_name(info.op))
     return name.decode()
 
@@ -221,7 +224,7 @@ def _linear_name(ndim: int, ranks: list[int]) -> str:
     return "AddmmBackward0" if ndim == 2 else "AddBackward0" if ndim == 1 else "ViewBackward0"
 
 
-_BY_SHAPE = {
+_BY_SHAPE: dict[int, Any] = {
     lib.rnn_op_find(b"matmul"): _matmul_name,
     lib.rnn_op_find(b"linear"): _linear_name,
     lib.rnn_op_find(b"sum"): lambda ndim, ranks: "SumBackward1" if ndim else "SumBackward0",

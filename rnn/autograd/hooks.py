@@ -1,6 +1,7 @@
 """Tensor hooks: Python functions that backward calls with a gradient on its way.
 
-A hook belongs to the nodes that the tensor sees when it is registered. For a view that means: the gradient of those
+A hook belongs to the nodes that the tensor sees when it is registered. For a view that means: the
+gradient of those
 nodes, whichever way it came to them (PyTorch: what came through the view alone).
 """
 
@@ -55,7 +56,7 @@ def _run(hook: Callable[[Any], Any], span: int, place: Any) -> None:
     if not changed._h or lib.rnn_dtype(changed._h) != lib.rnn_dtype(grad._h):
         raise RuntimeError(
             f"hook '{_name(hook)}' has changed the type of value "
-            f"(was {grad.type()} got {changed.type()})"  # type: ignore[attr-defined]
+            f"(was {grad.type()} got {changed.type()})"
         )
     nodes = _view(check(lib.rnn_span_tensor(E, span, 0)), place)
     check(lib.rnn_add_grad(E, nodes._h, changed._h, 1))
@@ -103,10 +104,12 @@ def _hooks_of(t: Tensor) -> _Hooks:
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-    """Calls hook(gradient) in every backward pass, when this tensor's gradient is complete (torch.Tensor.register_hook).
+    """Calls hook(gradient) in every backward pass, when this tensor's gradient is complete
+    (torch.Tensor.register_hook).
 
     Args:
-        hook: gets the gradient; what it returns, unless None, takes its place. Hooks run in the order in which they were
+        hook: gets the gradient; what it returns, unless None, takes its place. Hooks run in the
+        order in which they were
             registered, of a leaf before the gradient is added to .grad.
 
     Returns:
@@ -134,7 +137,8 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
 def register_post_accumulate_grad_hook(
     self: Tensor, hook: Callable[[Tensor], None]
 ) -> RemovableHandle:
-    """Calls hook(tensor) after a pass has added to this leaf's .grad (torch.Tensor.register_post_accumulate_grad_hook).
+    """Calls hook(tensor) after a pass has added to this leaf's .grad
+    (torch.Tensor.register_post_accumulate_grad_hook).
 
     Raises:
         RuntimeError: the tensor requires no gradient, or is no leaf.
@@ -150,7 +154,8 @@ def register_post_accumulate_grad_hook(
 
 
 def retain_grad(self: Tensor) -> None:
-    """Lets .grad add up over passes, as a leaf's does (torch.Tensor.retain_grad). Reading .grad needs no such call.
+    """Lets .grad add up over passes, as a leaf's does (torch.Tensor.retain_grad). Reading .grad
+    needs no such call.
 
     Raises:
         RuntimeError: the tensor requires no gradient.

@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from rnn._c import lib
 
@@ -84,10 +84,6 @@ class _GradMode(_Mode):
 
     _on = False
 
-    @overload
-    def __new__(cls, function: None = None) -> _GradMode: ...
-    @overload
-    def __new__(cls, function: _Callable) -> _Callable: ...
     def __new__(cls, function: Any = None) -> Any:
         mode = super().__new__(cls)
         return mode if function is None else mode(function)
@@ -120,7 +116,8 @@ class enable_grad(_GradMode):
 
 
 class set_grad_enabled(_Mode):
-    """Sets grad mode at once; as a context manager or decorator, for its extent (torch.set_grad_enabled).
+    """Sets grad mode at once; as a context manager or decorator, for its extent
+    (torch.set_grad_enabled).
 
     Args:
         mode: whether operations are recorded.
@@ -157,10 +154,6 @@ class inference_mode(_Mode):
         mode: False switches it off within another inference_mode.
     """
 
-    @overload
-    def __new__(cls, mode: bool = True) -> inference_mode: ...
-    @overload
-    def __new__(cls, mode: _Callable) -> _Callable: ...
     def __new__(cls, mode: Any = True) -> Any:
         made = super().__new__(cls)
         if not callable(mode):

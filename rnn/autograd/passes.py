@@ -20,7 +20,7 @@ _CREATE_GRAPH = (
     "so there are no gradients of gradients"
 )
 
-# ---- running --------------------------------------------------------------------------------------
+# ---- running ------------------------------------------------------------------------------------
 
 
 def run(
@@ -64,7 +64,7 @@ def _handles(tensors: Sequence[Any]) -> Any:
     return ffi.new("rnn_ref[]", [0 if t is None else t._h for t in tensors])
 
 
-# ---- backward -------------------------------------------------------------------------------------
+# ---- backward -----------------------------------------------------------------------------------
 
 
 def backward(
@@ -75,7 +75,8 @@ def backward(
     grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
-    """Adds the gradients of `tensors` to the leaves that they were made from (torch.autograd.backward).
+    """Adds the gradients of `tensors` to the leaves that they were made from
+    (torch.autograd.backward).
 
     Args:
         tensors: a tensor or a sequence of them.
@@ -131,9 +132,7 @@ def _check_seed(i: int, t: Any, seed: Any) -> Any:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         return None
     if not isinstance(seed, _c.Handle):
-        raise TypeError(
-            f"gradients can be either Tensors or None, but got {type(seed).__name__}"
-        )
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(seed).__name__}")
     if seed._shape != t._shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{i}] has a shape of {seed.shape} and output[{i}] "
@@ -151,7 +150,7 @@ def backward_value(v: Value, gradient: float | None, retain_graph: bool) -> None
     run([root], [seed], [], RETAIN_GRAPH if retain_graph else 0)
 
 
-# ---- grad -----------------------------------------------------------------------------------------
+# ---- grad ---------------------------------------------------------------------------------------
 
 
 def grad(
@@ -208,7 +207,8 @@ def grad(
     for i, g in enumerate(found):
         if g is None and not allow_unused:
             raise RuntimeError(
-                f"The differentiated Tensor at index {i} appears to not have been used in the graph. "
+                f"The differentiated Tensor at index {i} appears to not have been used in the "
+                f"graph. "
                 "Set allow_unused=True if this is the desired behavior."
             )
     return tuple(found)
