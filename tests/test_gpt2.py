@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -258,6 +259,7 @@ def test_sampling_follows_its_options() -> None:
         np.array([0.25, 0.0625, 0.0225, 0.01]) / 0.345,
         rtol=1e-5,
     )
+    np.testing.assert_allclose(shares(logits, sample.Sampling(1e-320)), [1, 0, 0, 0])
     random = np.random.default_rng(0)
     drawn = [
         sample.pick(logits, sample.Sampling(1.0, top_k=3), random, 0).token for _ in range(2000)
@@ -505,21 +507,21 @@ def test_tokens_that_the_model_has_not(with_tokenizer: Path, tmp_path: Path) -> 
 
 
 def command(
-    *arguments: object, script: str = "", stdin: str = "", code: int = 0
+    *arguments: object,
+    script: str = "",
+    stdin: str = "",
+    code: int = 0,
+    environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "HF_HUB_OFFLINE": "1",
-        "PYTHONIOENCODING": "utf-8",
-    }
+    """Runs examples/gpt2 in a process of its own; its exit code must be `code`."""
+    fixed = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "gpt2" / script), *map(str, arguments)],
         input=stdin,
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env=environment,
+        env={**os.environ, **fixed, **(environment or {})},
         timeout=120,
     )
     assert done.returncode == code, done.stderr
@@ -585,6 +587,27 @@ def test_bad_input_is_one_line_and_exit_code_2(
     last = done.stderr.strip().splitlines()[-1]
     assert re.search(words, last) and done.stdout == ""
     assert "usage:" in done.stderr or len(done.stderr.strip().splitlines()) == 1
+
+
+@needs_tokenizers
+def test_weights_that_are_not_numbers(with_tokenizer: Path, tmp_path: Path) -> None:
+    arrays = {name: a * np.float32("nan") for name, a in random_arrays().items()}
+    broken = write_tokenizer(write_model(tmp_path / "m", arrays))
+    assert "weights: give logits that" in command("x", "--model", broken, code=2).stderr
+
+
+@needs_tokenizers
+def test_an_offline_cache_of_the_hub(with_tokenizer: Path, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    repository, commit = tmp_path / "models--nobody--tiny", "0" * 40
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    shutil.copytree(with_tokenizer, repository / "snapshots" / commit)
+    cache = {"HF_HUB_CACHE": str(tmp_path)}
+    done = command("The", "--model", "nobody/tiny", "--max-new-tokens", 3, environment=cache)
+    assert done.stdout.startswith("The")
+    done = command("The", "--model", "nobody/other", code=2, environment=cache)
+    assert done.stderr.startswith("nobody/other: --model: cannot be fetched")
 
 
 # ---- training ------------------------------------------------------------

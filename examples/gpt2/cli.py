@@ -206,6 +206,8 @@ class Program:
         logits = self.session.feed(ids)
         self.prompt_seconds += time.perf_counter() - start
         self.prompt_tokens += len(ids)
+        if not logits.max() < float("inf"):
+            raise InputError(self.args.model, "weights", "give logits that are not numbers")
         return logits
 
     def choices(self, logits: Any, sample: int) -> Iterator[Choice]:

@@ -67,10 +67,11 @@ def probabilities(logits: np.ndarray, how: Sampling) -> np.ndarray:
     """What the tokens are drawn by: softmax(logits / temperature), cut to the top k and to the
     share p.
     """
-    z = logits.astype(np.float64) / how.temperature
+    with np.errstate(over="ignore"):
+        z = (logits.astype(np.float64) - logits.max()) / how.temperature
     if 0 < how.top_k < z.size:
         z[z < np.partition(z, -how.top_k)[-how.top_k]] = -np.inf
-    p = np.exp(z - z.max())
+    p = np.exp(z)
     p /= p.sum()
     if how.top_p < 1:
         order = np.argsort(-p, kind="stable")
