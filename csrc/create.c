@@ -1,5 +1,6 @@
-/* create.c: leaves made from outside or from a rule: from memory, with given strides, ranges, random numbers.
- * What it is not: full, empty and borrow, which copies.c has; the random stream itself, which random.h has. */
+/* create.c: leaves made from outside or by a rule: from memory, with given strides, ranges, random
+ * numbers. What it is not: full, empty and borrow, which copies.c has; the random stream itself,
+ * which random.h has. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,14 @@
 static int begin(rnn_engine *e, rnn_build *b, int dtype, int ndim, const int64_t *shape) {
     *b = (rnn_build){.op = RNN_OP_LEAF, .dtype = dtype, .ndim = ndim};
     if (ndim < 0 || ndim > RNN_MAX_DIMS)
-        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS,
+                        ndim);
     if (ndim) memcpy(b->shape, shape, (size_t)ndim * sizeof(int64_t));
     return rnn_build_begin(e, b);
 }
 
-rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data) {
+rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape,
+                        const void *data) {
     rnn_build b;
     int failed = begin(e, &b, dtype, ndim, shape);
     if (failed) return failed;
@@ -22,27 +25,32 @@ rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape
     return rnn_build_finish(e, &b);
 }
 
-rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride) {
+rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *shape,
+                          const int64_t *stride) {
     int64_t n, nodes = 1;
     int failed = rnn_check_shape(e, "empty_strided", ndim, shape, &n);
     if (failed) return failed;
     for (int d = 0; d < ndim && n > 0; d++) {
         int64_t reach;
-        if (stride[d] < 0) return rnn_fail(e, RNN_EVALUE, "empty_strided: negative strides are not supported");
-        if (__builtin_mul_overflow(shape[d] - 1, stride[d], &reach) || __builtin_add_overflow(nodes, reach, &nodes))
-            return rnn_fail(e, RNN_EVALUE, "empty_strided: strides reach beyond what can be counted");
+        if (stride[d] < 0)
+            return rnn_fail(e, RNN_EVALUE, "empty_strided: negative strides are not supported");
+        if (__builtin_mul_overflow(shape[d] - 1, stride[d], &reach) ||
+            __builtin_add_overflow(nodes, reach, &nodes))
+            return rnn_fail(e, RNN_EVALUE,
+                            "empty_strided: strides reach beyond what can be counted");
     }
     rnn_ref flat = rnn_empty(e, dtype, 1, (int64_t[]){n ? nodes : 0});
     if (flat < 0) return flat;
-    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(flat)->store, dtype, 0, RNN_V_NONE, 0, ndim, shape, stride);
+    rnn_ref out =
+        rnn_tensor_new(e, rnn_tensor_of(flat)->store, dtype, 0, RNN_V_NONE, 0, ndim, shape, stride);
     rnn_release(e, flat);
     return out;
 }
 
 /* ---- ranges ---------------------------------------------------------------------------------------------- */
 
-/* start + i * step as torch rounds it: for float32 in double; but where its AVX2 loop runs, on runs of two vectors, an
- * element is its vector's first one, rounded, plus a multiple of step. */
+/* start + i * step as torch rounds it: for float32 in double; but where its AVX2 loop runs, on runs
+ * of two vectors, an element is its vector's first one, rounded, plus a multiple of step. */
 rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double step) {
     rnn_build b;
     int failed = begin(e, &b, dtype, 1, &n);
@@ -51,7 +59,8 @@ rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double ste
     for (int64_t i = 0; i < n; i++) {
         int64_t lane = i < whole ? i % width : 0;
         double x = fma(step, (double)(i - lane), start);
-        if (i < whole) x = dtype == RNN_F64 ? fma(step, (double)lane, x) : fma(step, (double)lane, (float)x);
+        if (i < whole)
+            x = dtype == RNN_F64 ? fma(step, (double)lane, x) : fma(step, (double)lane, (float)x);
         if (dtype == RNN_F64) ((double *)b.out)[i] = x;
         else ((float *)b.out)[i] = (float)x;
     }
@@ -72,7 +81,8 @@ rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start, double e
         const float first = (float)start, last = (float)end, step = (last - first) / (float)(n - 1);
         float *out = b.out;
         for (int64_t i = 0; i < n; i++)
-            out[i] = i < n / 2 ? fmaf(step, (float)i, first) : fmaf(-step, (float)(n - 1 - i), last);
+            out[i] =
+                i < n / 2 ? fmaf(step, (float)i, first) : fmaf(-step, (float)(n - 1 - i), last);
     }
     if (n == 1) { /* step is not a number then */
         if (dtype == RNN_F64) *(double *)b.out = start;
@@ -116,9 +126,10 @@ int rnn_generator_set(rnn_engine *e, rnn_rng *g, const uint8_t *state) {
     return code ? rnn_fail(e, RNN_ERUNTIME, "Invalid mt19937 state") : 0;
 }
 
-#define FILL(KIND, name, ...)                                       \
-    case KIND:                                                      \
-        return dtype == RNN_F64 ? rnn_##name##_f64(g, __VA_ARGS__, n, out) : rnn_##name##_f32(g, __VA_ARGS__, n, out);
+#define FILL(KIND, name, ...) \
+    case KIND: \
+        return dtype == RNN_F64 ? rnn_##name##_f64(g, __VA_ARGS__, n, out) \
+                                : rnn_##name##_f32(g, __VA_ARGS__, n, out);
 
 static int fill(rnn_rng *g, int kind, int dtype, int64_t n, void *out, double a, double b) {
     switch (kind) {
@@ -140,13 +151,17 @@ static int refuse(rnn_engine *e, int kind, int dtype, double a, double b) {
     switch (kind) {
     case RNN_R_UNIFORM:
         if (!(a <= b))
-            return rnn_fail(e, RNN_ERUNTIME, "uniform_ expects to return a [from, to) range, but found from=%g > to=%g",
-                            a, b);
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "uniform_ expects to-from <= std::numeric_limits<%s>::max(), but found to=%g and from=%g which "
-                        "result in to-from to exceed the limit", dtype == RNN_F64 ? "Double" : "Float", b, a);
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "uniform_ expects to return a [from, to) range, but found from=%g > to=%g", a, b);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "uniform_ expects to-from <= std::numeric_limits<%s>::max(), but found to=%g and from=%g which "
+            "result in to-from to exceed the limit",
+            dtype == RNN_F64 ? "Double" : "Float", b, a);
     case RNN_R_EXPONENTIAL:
-        return rnn_fail(e, RNN_ERUNTIME, "exponential_ expects lambda > 0.0, but found lambda=%g", a);
+        return rnn_fail(e, RNN_ERUNTIME, "exponential_ expects lambda > 0.0, but found lambda=%g",
+                        a);
     case RNN_R_CAUCHY:
         return rnn_fail(e, RNN_ERUNTIME, "cauchy_ expects sigma > 0.0, but found sigma=%g", b);
     case RNN_R_LOG_NORMAL:
@@ -156,20 +171,22 @@ static int refuse(rnn_engine *e, int kind, int dtype, double a, double b) {
     case RNN_R_BERNOULLI:
         return rnn_fail(e, RNN_ERUNTIME, "bernoulli_ expects p to be in [0, 1], but got p=%g", a);
     case RNN_R_DROPOUT:
-        return rnn_fail(e, RNN_EVALUE, "dropout probability has to be between 0 and 1, but got %g", a);
+        return rnn_fail(e, RNN_EVALUE, "dropout probability has to be between 0 and 1, but got %g",
+                        a);
     }
     return rnn_fail(e, RNN_ERUNTIME, "normal expects std >= 0.0, but found std %g", b);
 }
 
-int rnn_random_fill(rnn_engine *e, rnn_rng *g, int kind, int dtype, int64_t n, void *out, double a, double b) {
+int rnn_random_fill(rnn_engine *e, rnn_rng *g, int kind, int dtype, int64_t n, void *out, double a,
+                    double b) {
     lock(e);
     int code = fill(g, kind, dtype, n, out, a, b);
     unlock(e);
     return code ? refuse(e, kind, dtype, a, b) : 0;
 }
 
-rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, const int64_t *shape, double a,
-                   double b) {
+rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, const int64_t *shape,
+                   double a, double b) {
     rnn_build made;
     int failed = begin(e, &made, dtype, ndim, shape);
     if (failed) return failed;
@@ -179,7 +196,8 @@ rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, con
     return failed;
 }
 
-int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, int64_t low, int64_t high) {
+int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, int64_t low,
+                    int64_t high) {
     int code = 0;
     lock(e);
     if (kind == RNN_R_WORDS) rnn_rng_words(g, n, out);
@@ -188,32 +206,41 @@ int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, i
     else code = rnn_randint_i64(g, low, high, n, out);
     unlock(e);
     if (!code) return 0;
-    return rnn_fail(e, RNN_ERUNTIME, "random_ expects 'from' to be less than 'to', but got from=%lld >= to=%lld",
+    return rnn_fail(e, RNN_ERUNTIME,
+                    "random_ expects 'from' to be less than 'to', but got from=%lld >= to=%lld",
                     (long long)low, (long long)high);
 }
 
 int rnn_random_flips(rnn_engine *e, rnn_rng *g, int dtype, int64_t n, const void *p, void *out) {
     lock(e);
-    int code = dtype == RNN_F64 ? rnn_bernoulli_array_f64(g, p, n, out) : rnn_bernoulli_array_f32(g, p, n, out);
+    int code = dtype == RNN_F64 ? rnn_bernoulli_array_f64(g, p, n, out)
+                                : rnn_bernoulli_array_f32(g, p, n, out);
     unlock(e);
-    return code ? rnn_fail(e, RNN_ERUNTIME, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.") : 0;
+    return code ? rnn_fail(e, RNN_ERUNTIME,
+                           "Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+                : 0;
 }
 
-int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_t rows, int64_t n, int64_t k,
-                     int replacement, int64_t *out) {
+int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_t rows, int64_t n,
+                     int64_t k, int replacement, int64_t *out) {
     double *work = rnn_malloc(e, (size_t)n * sizeof(double));
-    if (!work) return rnn_fail(e, RNN_EMEMORY, "multinomial: no memory for %lld weights", (long long)n);
+    if (!work)
+        return rnn_fail(e, RNN_EMEMORY, "multinomial: no memory for %lld weights", (long long)n);
     lock(e);
     int code = dtype == RNN_F64 ? rnn_multinomial_f64(g, p, rows, n, k, replacement, work, out)
                                 : rnn_multinomial_f32(g, p, rows, n, k, replacement, work, out);
     unlock(e);
     free(work);
     switch (code) {
-    case RNN_RNG_OK: return 0;
+    case RNN_RNG_OK:
+        return 0;
     case RNN_RNG_EZERO:
-        return rnn_fail(e, RNN_ERUNTIME, "invalid multinomial distribution (sum of probabilities <= 0)");
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "invalid multinomial distribution (sum of probabilities <= 0)");
     case RNN_RNG_EVALUE:
-        return rnn_fail(e, RNN_ERUNTIME, "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
     }
-    return rnn_fail(e, RNN_ERUNTIME, "probability tensor contains either `inf`, `nan` or element < 0");
+    return rnn_fail(e, RNN_ERUNTIME,
+                    "probability tensor contains either `inf`, `nan` or element < 0");
 }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = {float, int, bool}
 _SEQUENCES = {list, tuple}
-_CODES: dict[Any, int] = {np.dtype(np.float32): _core.F32, np.dtype(np.float64): _core.F64}
+_CODES: dict[Any, int] = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 
 # ---- copies --------------------------------------------------------------------------------------
 
