@@ -129,12 +129,10 @@ int rnn_where_backward(rnn_engine *e, uint32_t id) {
 int rnn_where_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
     const int chosen = ((const uint8_t *)x->saved)[node] ? 0 : 1;
-    for (int k = 0; k < 2; k++) {
-        rnn_view v;
-        rnn_operand_view(e, id, k, &v);
-        rnn_expand_view(&v, x->ndim, x->shape);
-        rnn_push_edge(e, out, &v, rnn_flat_to_offset(&v, node), k == chosen);
-    }
+    rnn_view v;
+    rnn_operand_view(e, id, chosen, &v);
+    rnn_expand_view(&v, x->ndim, x->shape);
+    rnn_push_edge(e, out, &v, rnn_flat_to_offset(&v, node), 1);
     return 0;
 }
 

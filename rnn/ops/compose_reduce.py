@@ -36,18 +36,17 @@ def _power(t: Tensor, exponent: float) -> Tensor:
     return adopt(check(lib.rnn_unary(E, _POW, t._h, exponent, 0.0)))
 
 
-def _where(mask: Any, a: Tensor, b: Tensor) -> Tensor:
+def _masked(t: Tensor, mask: Any) -> Tensor:
+    """t, with constant zeros where the mask is set: no gradient goes there."""
     mask = np.asarray(mask, order="C")
-    shape = mask.shape
-    pointer = ffi.from_buffer("uint8_t[]", mask)
-    h = lib.rnn_where(E, pointer, len(shape), dims(shape), a._h, b._h)
+    h = lib.rnn_masked_fill(E, t._h, ffi.from_buffer("uint8_t[]", mask), mask.size, 0.0)
     return adopt(check(h))
 
 
 def _without_zeros(t: Tensor) -> Tensor:
-    """t, with constants where it is 0: no gradient goes there."""
+    """t, with constants where it is 0."""
     zero = array_of(t) == 0
-    return _where(zero, _constant(0.0, t), t) if zero.any() else t
+    return _masked(t, zero) if zero.any() else t
 
 
 def _size(a: Tensor, over: Dims) -> int:
@@ -63,11 +62,11 @@ def _kept(a: Tensor, over: Dims, keepdim: bool) -> Dims:
 
 
 def _padded(a: Tensor, dim: int, value: float) -> Tensor:
-    """a; where it has nothing along dim, one slice of `value` instead."""
+    """a; where it has nothing along dim, one slice of `value` instead, into which nothing of a is written."""
     if not a._shape or a._shape[dim]:
         return a
-    one = tuple([1 if d == dim else n for d, n in enumerate(a._shape)])
-    return cat([_constant(np.full(one, value), a), a], dim)
+    one = _constant(np.full([1 if d == dim else n for d, n in enumerate(a._shape)], value), a)
+    return adopt(check(lib.rnn_scatter(E, one._h, ffi.new("int64_t[1]"), 0, 1, a._h, 0)))
 
 
 def sum(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
@@ -205,7 +204,7 @@ def equal_to(a: Tensor, over: Dims, keepdim: bool, found: Any) -> Tensor:
         pointer = ffi.from_buffer("int64_t[]", places)
         h = lib.rnn_gather(E, a._h, pointer, len(places), 1, len(shape), dims(shape))
         return adopt(check(h))
-    shares = _where(mask, a, _constant(0.0, a)) * _constant(1 / count, a)
+    shares = _masked(a, ~mask) * _constant(1 / count, a)
     return sum(shares, over, keepdim)
 
 

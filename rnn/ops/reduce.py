@@ -19,6 +19,7 @@ from rnn.ops import _core, compose_reduce, elementwise
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
+from rnn.ops.index import masked_fill
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -234,7 +235,7 @@ def _without_nan(input: Tensor) -> Tensor:
     if not dtype_of(input).is_floating_point:
         return input
     nan = np.isnan(array_of(input))
-    return elementwise.where(_core.wrap(nan), 0.0, input) if nan.any() else input
+    return masked_fill(input, _core.wrap(nan), 0.0) if nan.any() else input
 
 
 # ---- variance ------------------------------------------------------------------------------------
