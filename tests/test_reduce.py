@@ -171,7 +171,9 @@ def test_cumsum_in_double():
 
 def test_logsumexp_of_large_numbers():
     compare(lambda x: x.logsumexp(0), np.array([1e2, 99.5, -1e2]), rtol=1e-4)
-    compare(lambda x: x.logsumexp(-1), np.array([[-INF, -INF], [INF, 1.0], [-INF, 2.0]]), grad=False)
+    compare(
+        lambda x: x.logsumexp(-1), np.array([[-INF, -INF], [INF, 1.0], [-INF, 2.0]]), grad=False
+    )
     compare(lambda x: x.logsumexp(0), np.array([-INF, 2.0, 3.0]), edges=False)
 
 

@@ -798,7 +798,8 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     if out is not None:
         return write_out(out, lerp, input, end, weight)
     if isinstance(weight, Handle):
-        return input + weight * (end - input)
+        step = end - input
+        return where(weight < 0.5, input + weight * step, end - step * (1 - weight))
     return binary(_LERP, input, end, weight)
 
 

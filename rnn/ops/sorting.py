@@ -6,7 +6,6 @@ the values came from.
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,10 @@ import numpy as np
 
 from rnn import _shapes, return_types
 from rnn._c import COMPOSE, E, Handle, adopt, check, fail, ffi, lib, op
+from rnn._dtypes import prefix
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
+from rnn.ops.create import linspace
 from rnn.ops.elementwise import write_out
 from rnn.ops.reduce import mean
 from rnn.ops.shape import movedim, reshape
@@ -456,7 +457,8 @@ def unique_consecutive(
     rows = array.reshape(-1) if dim is None else np.moveaxis(array, dim, 0)
     n = len(rows)
     starts = np.ones(n, np.bool_)
-    starts[1:] = (rows[1:] != rows[:-1]).reshape(builtins.max(n - 1, 0), -1).any(1)
+    if n > 1:
+        starts[1:] = (rows[1:] != rows[:-1]).reshape(n - 1, -1).any(1)
     values = rows[starts]
     inverse = np.cumsum(starts) - 1
     counts = np.diff(np.append(np.flatnonzero(starts), n))
@@ -496,14 +498,14 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     return _core.wrap(counts.astype(np.float32 if given.dtype == np.float32 else np.float64))
 
 
-def _edges(array: Any, bins: int, low: float, high: float, name: str) -> tuple[float, float]:
+def _edges(array: Any, low: float, high: float, widen: float, name: str) -> tuple[float, float]:
     if low == high and array.size:
         low, high = float(array.min()), float(array.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RuntimeError(f"{name}: range of [{low}, {high}] is not finite")
     if low > high:
         raise RuntimeError(f"{name}: max must be larger than min")
-    return (low - 1, high + 1) if low == high else (low, high)
+    return (low - widen, high + widen) if low == high else (low, high)
 
 
 def histc(
@@ -522,10 +524,12 @@ def histc(
             f"\"histogram_cpu\" not implemented for '{type_name(dtype_of(input))}'"
         )
     if bins <= 0:
-        raise RuntimeError("bins must be > 0")
+        raise RuntimeError(f"{prefix}histogram(): bins must be > 0, but got {bins} for dimension 0")
     array = array_of(input).reshape(-1)
-    edges = _edges(array, bins, min, max, "torch.histc")
-    counts, _ = np.histogram(array, bins, edges)
+    low, high = map(array.dtype.type, _edges(array, min, max, 1, f"{prefix}histc"))
+    inside = array[(array >= low) & (array <= high)]
+    places = ((inside - low) / (high - low) * bins).astype(np.int64)
+    counts = np.bincount(np.minimum(places, bins - 1), minlength=bins)
     return _core.view_as_result(_core.wrap(counts.astype(array.dtype)), out)
 
 
@@ -555,8 +559,8 @@ def histogram(
         edges = array_of(bins)
     else:
         low, high = range if range is not None else (0.0, 0.0)
-        low, high = _edges(array, bins, low, high, "histogram")
-        edges = np.linspace(low, high, bins + 1).astype(array.dtype)
+        low, high = _edges(array, low, high, 0.5, "histogram")
+        edges = array_of(linspace(low, high, bins + 1, dtype=dtype_of(input)))
     weights = None if weight is None else array_of(weight).reshape(-1)
     hist, _ = np.histogram(array.reshape(-1), edges, weights=weights, density=density)
     made = _core.wrap(hist.astype(array.dtype)), _core.wrap(edges.astype(array.dtype))
@@ -591,7 +595,7 @@ def searchsorted(
     values = array_of(input) if isinstance(input, Handle) else np.asarray(input)
     if side is not None and right and side != "right":
         raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, "
+            f"{prefix}searchsorted(): side and right can't be set to opposites, "
             f"got side of {side} while right was True"
         )
     to = "right" if right or side == "right" else "left"
@@ -602,7 +606,7 @@ def searchsorted(
         made = np.searchsorted(sequence, values, to)
     elif sequence.shape[:-1] != values.shape[:-1]:
         raise RuntimeError(
-            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+            f"{prefix}searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
             "dimensions of boundaries tensor and input value tensor must match, but we got "
             f"boundaries tensor {list(sequence.shape)} and input value tensor {list(values.shape)}"
         )
@@ -624,7 +628,7 @@ def bucketize(
     """Which of the intervals between 1-d boundaries each element of input lies in (torch.bucketize)."""
     if len(boundaries._shape) != 1:
         raise RuntimeError(
-            f"bucketize(): boundaries tensor must be 1 dimension, but got dim({len(boundaries._shape)})"
+            f"boundaries tensor must be 1 dimension, but got dim({len(boundaries._shape)})"
         )
     return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
 
