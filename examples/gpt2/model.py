@@ -93,8 +93,8 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         B, T, C = x.shape
-        q, k, v = self.c_attn(x).split(C, dim=2)  # each (B, T, C)
-        q, k, v = (t.view(B, T, self.heads, C // self.heads).transpose(1, 2) for t in (q, k, v))
+        qkv = self.c_attn(x).view(B, T, 3, self.heads, C // self.heads)
+        q, k, v = qkv.transpose(1, 3).unbind(2)  # each (B, H, T, C / H)
         mask = None
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
