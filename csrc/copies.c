@@ -180,14 +180,21 @@ static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_release(e, made);
 }
 
+int rnn_is_whole(rnn_engine *e, rnn_ref ref) {
+    rnn_view v;
+    if (rnn_view_of(e, ref, &v)) return 0;
+    const rnn_span *s = rnn_at(e, v.span);
+    return !(s->flags & RNN_S_SCALAR) && !v.offset && rnn_view_is_contiguous(&v) &&
+           rnn_numel(v.ndim, v.shape) == s->ext->n;
+}
+
 int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_view to, from_view;
     rnn_view_of(e, ref, &to);
     rnn_view_of(e, made, &from_view);
-    const rnn_span *s = rnn_at(e, to.span);
-    if (s->flags & RNN_S_SCALAR || to.offset || !rnn_view_is_contiguous(&to) || to.dtype != from_view.dtype ||
-        rnn_numel(to.ndim, to.shape) != s->ext->n || rnn_numel(from_view.ndim, from_view.shape) != s->ext->n ||
-        rnn_at(e, from_view.span)->ext->n != s->ext->n)
+    const int64_t n = rnn_span_size(rnn_at(e, to.span));
+    if (!rnn_is_whole(e, ref) || to.dtype != from_view.dtype || rnn_numel(from_view.ndim, from_view.shape) != n ||
+        rnn_span_size(rnn_at(e, from_view.span)) != n)
         return RNN_EDTYPE;
     int failed = check_writable(e, ref, &to);
     if (!failed) rebind(e, ref, made);

@@ -1,7 +1,7 @@
 /* handle.c: the Python objects that own nodes. They live and die in C, because a Python-level destructor and a Python-
  * level operator would each cost more than everything else that a Value's operation does.
  *
- *   Handle     base of Tensor: owns one rnn_ref, or a NumPy array for integers and booleans
+ *   Handle     base of Tensor: owns one rnn_ref, or a NumPy array for integers and booleans (operators.c)
  *   Memory     owns a span's memory for NumPy, by the buffer protocol
  *   ValueBase  base of Value: one node, with its operators (value_object.c)
  *   ModuleBase base of Module: owns nothing, finds attributes
@@ -46,11 +46,7 @@ void rnn_py_free_instance(PyObject *self) {
 
 /* ---- Handle ------------------------------------------------------------------------------------------ */
 
-typedef struct {
-    PyObject_HEAD
-    long long h;
-    PyObject *array;
-} handle;
+typedef rnn_py_handle handle;
 
 static void handle_dealloc(PyObject *self) {
     handle *t = (handle *)self;
@@ -99,25 +95,29 @@ static PyType_Slot handle_slots[] = {
     {Py_tp_members, handle_members},
     {Py_tp_getset, handle_getset},
     {Py_tp_new, PyType_GenericNew},
+    {Py_nb_add, rnn_py_add},
+    {Py_nb_subtract, rnn_py_subtract},
+    {Py_nb_multiply, rnn_py_multiply},
+    {Py_nb_true_divide, rnn_py_divide},
     {0, NULL},
 };
 
 static PyType_Spec handle_spec = {"rnn._engine.Handle", sizeof(handle), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
                                   handle_slots};
 
+PyObject *rnn_py_adopt(rnn_ref h) {
+    if (h <= 0) return rnn_py_raise(h);
+    PyObject *self = rnn_py.tensor_class->tp_alloc(rnn_py.tensor_class, 0);
+    if (self) ((handle *)self)->h = h;
+    else rnn_release(rnn_py.e, h);
+    return self;
+}
+
 /* adopt(h): a Tensor that owns h. */
 static PyObject *adopt(PyObject *module, PyObject *number) {
     (void)module;
     long long h = PyLong_AsLongLong(number);
-    if (h == -1 && PyErr_Occurred()) return NULL;
-    if (h <= 0) return rnn_py_raise(h);
-    PyObject *self = rnn_py.tensor_class->tp_alloc(rnn_py.tensor_class, 0);
-    if (!self) {
-        rnn_release(rnn_py.e, h);
-        return NULL;
-    }
-    ((handle *)self)->h = h;
-    return self;
+    return h == -1 && PyErr_Occurred() ? NULL : rnn_py_adopt(h);
 }
 
 /* ---- Memory -------------------------------------------------------------------------------------------- */
@@ -327,6 +327,7 @@ static PyMethodDef functions[] = {
     {"forget", forget, METH_O, "Gives such a number's reference back."},
     {"drain", drain, METH_NOARGS, "Lets go of what the engine no longer needs."},
     {"object_at", object_at, METH_O, "The object of such a number."},
+    {"register_operators", rnn_py_register_operators, METH_VARARGS, "What + - * / call where C does not know."},
     {"register_classes", register_classes, METH_VARARGS, "Tells which classes to make."},
     {NULL, NULL, 0, NULL},
 };

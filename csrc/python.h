@@ -1,4 +1,4 @@
-/* python.h: what handle.c and value_object.c share: the Python objects that own handles and nodes. */
+/* python.h: what handle.c, operators.c and value_object.c share: the Python objects that own handles and nodes. */
 #ifndef RNN_PYTHON_H
 #define RNN_PYTHON_H
 
@@ -19,11 +19,26 @@ typedef struct {
 
 extern rnn_python rnn_py;
 
+/* Base of Tensor: one handle, or a NumPy array for integers and booleans. */
+typedef struct {
+    PyObject_HEAD
+    long long h;
+    PyObject *array;
+} rnn_py_handle;
+
+PyObject *rnn_py_adopt(rnn_ref h); /* a Tensor that owns h */
 PyObject *rnn_py_raise(int64_t code);
 /* Lets go of Python objects that the engine no longer needs. */
 void rnn_py_drain(void);
 /* The end of an instance of a heap type. */
 void rnn_py_free_instance(PyObject *self);
+
+/* operators.c */
+PyObject *rnn_py_add(PyObject *a, PyObject *b);
+PyObject *rnn_py_subtract(PyObject *a, PyObject *b);
+PyObject *rnn_py_multiply(PyObject *a, PyObject *b);
+PyObject *rnn_py_divide(PyObject *a, PyObject *b);
+PyObject *rnn_py_register_operators(PyObject *module, PyObject *args);
 
 /* value_object.c */
 PyTypeObject *rnn_py_value_type(void);

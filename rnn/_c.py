@@ -44,6 +44,7 @@ object_at: Any = _types["object_at"]
 ModuleBase: Any = _types["ModuleBase"]
 drain: Any = _types["drain"]
 register_classes: Any = _types["register_classes"]
+register_operators: Any = _types["register_operators"]
 
 ETYPE = -5
 COMPOSE = -100  # scalar resolution: record the composition instead

@@ -124,15 +124,8 @@ class Tensor(Handle):  # type: ignore[misc]
         return not self._h or bool(lib.rnn_is_leaf(E, self._h))
 
     # ---- operators ---------------------------------------------------------------------------------
+    # + - * / are Handle's, in csrc/operators.c, with elementwise.op_add and its kind behind them.
 
-    __add__ = elementwise.op_add
-    __radd__ = elementwise.op_add
-    __sub__ = elementwise.op_sub
-    __rsub__ = elementwise.op_rsub
-    __mul__ = elementwise.op_mul
-    __rmul__ = elementwise.op_mul
-    __truediv__ = elementwise.op_truediv
-    __rtruediv__ = elementwise.op_rtruediv
     __floordiv__ = elementwise.op_floordiv
     __rfloordiv__ = elementwise.op_rfloordiv
     __mod__ = elementwise.op_mod

@@ -87,19 +87,27 @@ def binary(number: int, a: Any, b: Any, p0: float = 1.0) -> Tensor:
 
 
 def _arithmetic(
-    number: int, scalar: int | None, numpy: Callable[..., Any], a: Any, b: Any, h: int
+    number: int,
+    numpy: Callable[..., Any],
+    a: Any,
+    b: Any,
+    scalar: int = -1,
+    reflected: int = -1,
+    p1: float = 0.0,
 ) -> Any:
-    """What the operators do where the straight way into C gave no handle but the code h.
+    """a and b, tensors or numbers, under an operator; NotImplemented where one is neither.
 
-    number: the row for two tensors; scalar: the row for `a` and a number, or None; numpy: the same for integers.
-    NotImplemented where a or b is neither tensor nor number.
+    number: the row for two tensors; scalar, reflected: those where b or a is a Python number (-1:
+    there is none, the number becomes a node); numpy: the same for integers; p1: of the scalar row.
     """
-    if h == COMPOSE:
+    h = 0
+    if isinstance(a, Handle):
         if isinstance(b, Handle):
-            return compose.binary[number](a, b, 1.0)
-        return compose.unary[scalar](a, b, 0.0)  # type: ignore[index]
-    if h not in (0, ETYPE, EDTYPE):
-        fail(h)
+            h = _binary(E, number, a._h, b._h, 1.0)
+        elif scalar >= 0 and isinstance(b, (float, int)):
+            h = _unary(E, scalar, a._h, b, p1)
+    if h > 0:
+        return adopt(h)
     a, b = _operand(a), _operand(b)
     if a is NotImplemented or b is NotImplemented:
         return NotImplemented
@@ -109,8 +117,10 @@ def _arithmetic(
     code = _core.CODES.get(result)
     if code is None:
         return integers(numpy, a, b, result)
-    if scalar is not None and not isinstance(b, Handle):
-        return unary(scalar, as_node(a, code), float(b), 0.0)
+    if scalar >= 0 and not isinstance(b, Handle):
+        return unary(scalar, as_node(a, code), b, p1)
+    if reflected >= 0 and not isinstance(a, Handle):
+        return unary(reflected, as_node(b, code), a, p1)
     return binary(number, as_node(a, code), as_node(b, code))
 
 
@@ -136,17 +146,15 @@ def integers(numpy: Callable[..., Any], a: Any, b: Any, result: _dtypes.dtype) -
         return _core.wrap(numpy(x, y))
 
 
-def _function(name: str, operator: Any, reflected: Any, input: Any, other: Any) -> Tensor:
-    """rnn.add(input, other) and its kind: the operator, or the reflected one where input is a number.
+def _function(name: str, operator: Callable[[Any, Any], Any], input: Any, other: Any) -> Tensor:
+    """rnn.add(input, other) and its kind.
 
     Raises:
         TypeError: neither is a tensor, or one is no number.
     """
     made = NotImplemented
-    if isinstance(input, Handle):
+    if isinstance(input, Handle) or isinstance(other, Handle):
         made = operator(input, other)
-    elif isinstance(other, Handle):
-        made = reflected(other, input)
     if made is NotImplemented:
         raise TypeError(
             f"{name}(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
@@ -186,15 +194,21 @@ def in_place(target: Tensor, made: Tensor) -> Tensor:
     made = as_node(made, _core.CODES[to])
     if made is target:
         return target
-    if made.requires_grad:
-        code = lib.rnn_rebind(E, target._h, made._h)
-        if code == 0:
-            made._h = 0  # the engine has taken it over
-            return target
-        if code != EDTYPE:
-            fail(code)
-    check(lib.rnn_assign(E, target._h, made._h))
+    check(lib.rnn_own(E, target._h) if made.requires_grad else 0)
+    h, made._h = made._h, 0  # the engine takes it over
+    check(lib.rnn_take_over(E, target._h, h))
     return target
+
+
+def apply_in_place(
+    target: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs: Any
+) -> Tensor:
+    """target = function(target, *args), in place. Writing a part of a tensor overwrites what backward
+    may need: then the function gets a copy."""
+    operand = target
+    if target._h and not lib.rnn_is_whole(E, target._h) and lib.rnn_grad_mode():
+        operand = adopt(check(lib.rnn_clone(E, target._h)))
+    return in_place(target, function(operand, *args, **kwargs))
 
 
 def unary_in_place(
@@ -205,93 +219,52 @@ def unary_in_place(
     p0: float = 0.0,
     p1: float = 0.0,
 ) -> Tensor:
-    """A unary operation into its own operand; function(a, *args) where that must be recorded or a holds integers."""
+    """A unary row into its own operand; function(a, *args) where that does not do."""
     if _unary_into(E, number, a._h, a._h, p0, p1) == 0:
         return a
-    return in_place(a, function(a, *args))
+    return apply_in_place(a, function, *args)
 
 
 def _binary_in_place(
-    number: int, scalar: int | None, function: Callable[..., Tensor], a: Tensor, b: Any
+    number: int, scalar: int, function: Callable[..., Tensor], a: Tensor, b: Any, alpha: Number = 1
 ) -> Tensor:
+    """A binary row into its first operand; function(a, b) where that does not do."""
+    code = -1
     if isinstance(b, Handle):
-        code = _binary_into(E, number, a._h, a._h, b._h, 1.0)
-    elif scalar is not None and isinstance(b, (float, int)):
-        code = _unary_into(E, scalar, a._h, a._h, b, 0.0)
-    else:
-        code = -1
-    return a if code == 0 else in_place(a, function(a, b))
+        code = _binary_into(E, number, a._h, a._h, b._h, alpha)
+    elif scalar >= 0 and isinstance(b, (float, int)):
+        code = _unary_into(E, scalar, a._h, a._h, b * alpha, 0.0)
+    if code == 0:
+        return a
+    return apply_in_place(a, function, b, **({} if alpha == 1 else {"alpha": alpha}))
 
 
-# ---- + - * / ------------------------------------------------------------------------------------------
+# ---- + - * / ------------------------------------------------------------------------------------
+# The operators themselves are in csrc/operators.c, which calls these where it does not know.
 
 
 def op_add(a: Any, b: Any) -> Any:
     """a + b"""
-    if isinstance(b, Handle):
-        h = _binary(E, _ADD, a._h, b._h, 1.0)
-    elif isinstance(b, (float, int)):
-        h = _unary(E, _ADD_SCALAR, a._h, b, 0.0)
-    else:
-        h = 0
-    return adopt(h) if h > 0 else _arithmetic(_ADD, _ADD_SCALAR, np.add, a, b, h)
+    return _arithmetic(_ADD, np.add, a, b, _ADD_SCALAR, _ADD_SCALAR)
 
 
 def op_sub(a: Any, b: Any) -> Any:
     """a - b"""
-    if isinstance(b, Handle):
-        h = _binary(E, _SUB, a._h, b._h, 1.0)
-    elif isinstance(b, (float, int)):
-        h = _unary(E, _SUB_SCALAR, a._h, b, 0.0)
-    else:
-        h = 0
-    if h > 0:
-        return adopt(h)
     _refuse_bools(a, b)
-    return _arithmetic(_SUB, _SUB_SCALAR, np.subtract, a, b, h)
-
-
-def op_rsub(a: Any, b: Any) -> Any:
-    """b - a"""
-    h = _unary(E, _RSUB_SCALAR, a._h, b, 0.0) if isinstance(b, (float, int)) else 0
-    if h > 0:
-        return adopt(h)
-    _refuse_bools(a, b)
-    if h == COMPOSE:
-        return compose.unary[_RSUB_SCALAR](a, b, 0.0)
-    return _arithmetic(_SUB, None, np.subtract, b, a, 0)
+    return _arithmetic(_SUB, np.subtract, a, b, _SUB_SCALAR, _RSUB_SCALAR)
 
 
 def op_mul(a: Any, b: Any) -> Any:
     """a * b"""
-    if isinstance(b, Handle):
-        h = _binary(E, _MUL, a._h, b._h, 1.0)
-    elif isinstance(b, (float, int)):
-        h = _unary(E, _MUL_SCALAR, a._h, b, 0.0)
-    else:
-        h = 0
-    return adopt(h) if h > 0 else _arithmetic(_MUL, _MUL_SCALAR, np.multiply, a, b, h)
+    return _arithmetic(_MUL, np.multiply, a, b, _MUL_SCALAR, _MUL_SCALAR)
 
 
 def op_truediv(a: Any, b: Any) -> Any:
     """a / b"""
-    if isinstance(b, Handle):
-        h = _binary(E, _DIV, a._h, b._h, 1.0)
-    elif isinstance(b, (float, int)):
-        h = _unary(E, _DIV_SCALAR, a._h, b, 0.0)
-    else:
-        h = 0
-    return adopt(h) if h > 0 else _arithmetic(_DIV, _DIV_SCALAR, np.true_divide, a, b, h)
+    return _arithmetic(_DIV, np.true_divide, a, b, _DIV_SCALAR, _RDIV_SCALAR)
 
 
-def op_rtruediv(a: Any, b: Any) -> Any:
-    """b / a"""
-    h = _unary(E, _RDIV_SCALAR, a._h, b, 0.0) if isinstance(b, (float, int)) else 0
-    if h > 0:
-        return adopt(h)
-    if h == COMPOSE:
-        return compose.unary[_RDIV_SCALAR](a, b, 0.0)
-    return _arithmetic(_DIV, None, np.true_divide, b, a, 0)
+_c.register_operators(op_add, op_sub, op_mul, op_truediv)
 
 
 def _refuse_bools(a: Any, b: Any) -> None:
@@ -341,12 +314,12 @@ def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
     if out is not None:
         return write_out(out, add, input, other, alpha=alpha)
     if alpha == 1:
-        return _function("add", op_add, op_add, input, other)
+        return _function("add", op_add, input, other)
     if not lib.rnn_resolution() and isinstance(input, Handle) and isinstance(other, Handle):
         h = _binary(E, _ADD, input._h, other._h, alpha)
         if h > 0:
             return adopt(h)
-    return _function("add", op_add, op_add, input, _alpha(input, other, alpha))
+    return _function("add", op_add, input, _alpha(input, other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
@@ -354,26 +327,24 @@ def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
     if out is not None:
         return write_out(out, sub, input, other, alpha=alpha)
     if alpha == 1:
-        return _function("sub", op_sub, op_rsub, input, other)
+        return _function("sub", op_sub, input, other)
     if not lib.rnn_resolution() and isinstance(input, Handle) and isinstance(other, Handle):
         h = _binary(E, _SUB, input._h, other._h, alpha)
         if h > 0:
             return adopt(h)
-    return _function("sub", op_sub, op_rsub, input, _alpha(input, other, alpha))
+    return _function("sub", op_sub, input, _alpha(input, other, alpha))
 
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """other - alpha * input (torch.rsub)."""
-    return _function(
-        "rsub", op_rsub, op_sub, input if alpha == 1 else _alpha(other, input, alpha), other
-    )
+    return _function("rsub", op_sub, other, input if alpha == 1 else _alpha(other, input, alpha))
 
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """input * other (torch.mul)."""
     if out is not None:
         return write_out(out, mul, input, other)
-    return _function("mul", op_mul, op_mul, input, other)
+    return _function("mul", op_mul, input, other)
 
 
 def div(
@@ -390,16 +361,15 @@ def div(
     if out is not None:
         return write_out(out, div, input, other, rounding_mode=rounding_mode)
     if rounding_mode is None:
-        return _function("div", op_truediv, op_rtruediv, input, other)
+        return _function("div", op_truediv, input, other)
     if rounding_mode == "floor":
-        return _function("div", op_floordiv, op_rfloordiv, input, other)
+        return _function("div", op_floordiv, input, other)
     if rounding_mode != "trunc":
         raise RuntimeError(
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
             f"'{rounding_mode}'"
         )
-    made = _arithmetic(_DIV_TRUNC, None, _trunc_divide, input, other, 0)
-    return _function("div", lambda a, b: made, lambda a, b: made, input, other)
+    return _function("div", lambda a, b: _arithmetic(_DIV_TRUNC, _trunc_divide, a, b), input, other)
 
 
 def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -413,24 +383,12 @@ def add_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     Raises:
         RuntimeError: input is a leaf that requires grad, or cannot hold the result's shape or dtype.
     """
-    if isinstance(other, Handle):
-        code = _binary_into(E, _ADD, input._h, input._h, other._h, alpha)
-    elif isinstance(other, (float, int)):
-        code = _unary_into(E, _ADD_SCALAR, input._h, input._h, other * alpha, 0.0)
-    else:
-        code = -1
-    return input if code == 0 else in_place(input, add(input, other, alpha=alpha))
+    return _binary_in_place(_ADD, _ADD_SCALAR, add, input, other, alpha)
 
 
 def sub_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """sub, in place (torch.Tensor.sub_)."""
-    if isinstance(other, Handle):
-        code = _binary_into(E, _SUB, input._h, input._h, other._h, alpha)
-    elif isinstance(other, (float, int)):
-        code = _unary_into(E, _SUB_SCALAR, input._h, input._h, other * alpha, 0.0)
-    else:
-        code = -1
-    return input if code == 0 else in_place(input, sub(input, other, alpha=alpha))
+    return _binary_in_place(_SUB, _SUB_SCALAR, sub, input, other, alpha)
 
 
 def mul_(input: Tensor, other: Any) -> Tensor:
@@ -441,7 +399,7 @@ def mul_(input: Tensor, other: Any) -> Tensor:
 def div_(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """div, in place (torch.Tensor.div_)."""
     if rounding_mode is not None:
-        return in_place(input, div(input, other, rounding_mode=rounding_mode))
+        return apply_in_place(input, div, other, rounding_mode=rounding_mode)
     return _binary_in_place(_DIV, _DIV_SCALAR, div, input, other)
 
 
@@ -492,83 +450,58 @@ def _power(x: Any, y: Any) -> Any:
 
 def op_floordiv(a: Any, b: Any) -> Any:
     """a // b: the quotient rounded down; its derivative is 0"""
-    h = _binary(E, _DIV_FLOOR, a._h, b._h, 1.0) if isinstance(b, Handle) else 0
-    return adopt(h) if h > 0 else _arithmetic(_DIV_FLOOR, None, _floor_divide, a, b, h)
+    return _arithmetic(_DIV_FLOOR, _floor_divide, a, b)
 
 
 def op_rfloordiv(a: Any, b: Any) -> Any:
     """b // a"""
-    return _arithmetic(_DIV_FLOOR, None, _floor_divide, b, a, 0)
+    return _arithmetic(_DIV_FLOOR, _floor_divide, b, a)
 
 
 def op_mod(a: Any, b: Any) -> Any:
     """a % b: with the sign of b"""
-    h = _binary(E, _REMAINDER, a._h, b._h, 1.0) if isinstance(b, Handle) else 0
-    return adopt(h) if h > 0 else _arithmetic(_REMAINDER, None, _remainder, a, b, h)
+    return _arithmetic(_REMAINDER, _remainder, a, b)
 
 
 def op_rmod(a: Any, b: Any) -> Any:
     """b % a"""
-    return _arithmetic(_REMAINDER, None, _remainder, b, a, 0)
+    return _arithmetic(_REMAINDER, _remainder, b, a)
 
 
 def op_pow(a: Any, b: Any) -> Any:
     """a ** b"""
-    if isinstance(b, Handle):
-        h = _binary(E, _POW, a._h, b._h, 1.0)
-    elif isinstance(b, (float, int)):
+    row = _POW_SCALAR
+    if isinstance(b, (float, int)):  # and a is a tensor
         row = _POW_ROW.get(b, _POW_SCALAR)
-        h = _unary(E, row, a._h, b, 1.0)
-        if h <= 0:
-            return _power_of_number(row, a, b, h)
-    else:
-        h = 0
-    return adopt(h) if h > 0 else _arithmetic(_POW, None, _power, a, b, h)
-
-
-def _power_of_number(row: int, a: Tensor, b: Number, h: int) -> Tensor:
-    if h == COMPOSE:
-        return compose.unary[row](a, b, 1.0)
-    if a._h:
-        fail(h)
-    result = _core.result_dtype(a, b)
-    if result in _core.CODES:
-        return unary(_POW_SCALAR, as_node(a, _core.CODES[result]), b, 1.0)
-    if b < 0 and not result.is_floating_point:
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
-    return integers(_power, a, b, result)
+        if b < 0 and isinstance(b, int) and not a._h and a._array.dtype.kind != "f":
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+    return _arithmetic(_POW, _power, a, b, row, _RPOW_SCALAR, 1.0)
 
 
 def op_rpow(a: Any, b: Any) -> Any:
     """b ** a"""
-    h = _unary(E, _RPOW_SCALAR, a._h, b, 0.0) if isinstance(b, (float, int)) else 0
-    if h > 0:
-        return adopt(h)
-    if h == COMPOSE:
-        return compose.unary[_RPOW_SCALAR](a, b, 0.0)
-    return _arithmetic(_POW, None, _power, b, a, 0)
+    return _arithmetic(_POW, _power, b, a, _POW_SCALAR, _RPOW_SCALAR, 1.0)
 
 
 def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """The quotient rounded down (torch.floor_divide)."""
     if out is not None:
         return write_out(out, floor_divide, input, other)
-    return _function("floor_divide", op_floordiv, op_rfloordiv, input, other)
+    return _function("floor_divide", op_floordiv, input, other)
 
 
 def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """What is left of the division, with the sign of other, as Python's % (torch.remainder)."""
     if out is not None:
         return write_out(out, remainder, input, other)
-    return _function("remainder", op_mod, op_rmod, input, other)
+    return _function("remainder", op_mod, input, other)
 
 
 def fmod(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """What is left of the division, with the sign of input, as C's fmod (torch.fmod)."""
     if out is not None:
         return write_out(out, fmod, input, other)
-    made = _arithmetic(_FMOD, None, _fmod, input, other, 0)
-    return _function("fmod", lambda a, b: made, lambda a, b: made, input, other)
+    return _function("fmod", lambda a, b: _arithmetic(_FMOD, _fmod, a, b), input, other)
 
 
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -579,7 +512,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """
     if out is not None:
         return write_out(out, pow, input, exponent)
-    return _function("pow", op_pow, op_rpow, input, exponent)
+    return _function("pow", op_pow, input, exponent)
 
 
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
@@ -592,17 +525,17 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
 
 def floor_divide_(input: Tensor, other: Any) -> Tensor:
     """floor_divide, in place (torch.Tensor.floor_divide_)."""
-    return _binary_in_place(_DIV_FLOOR, None, floor_divide, input, other)
+    return _binary_in_place(_DIV_FLOOR, -1, floor_divide, input, other)
 
 
 def remainder_(input: Tensor, other: Any) -> Tensor:
     """remainder, in place (torch.Tensor.remainder_)."""
-    return _binary_in_place(_REMAINDER, None, remainder, input, other)
+    return _binary_in_place(_REMAINDER, -1, remainder, input, other)
 
 
 def fmod_(input: Tensor, other: Any) -> Tensor:
     """fmod, in place (torch.Tensor.fmod_)."""
-    return _binary_in_place(_FMOD, None, fmod, input, other)
+    return _binary_in_place(_FMOD, -1, fmod, input, other)
 
 
 def pow_(input: Tensor, exponent: Any) -> Tensor:
@@ -610,7 +543,7 @@ def pow_(input: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, (float, int)):
         row = _POW_ROW.get(exponent, _POW_SCALAR)
         return unary_in_place(row, pow, input, exponent, p0=exponent, p1=1.0)
-    return _binary_in_place(_POW, None, pow, input, exponent)
+    return _binary_in_place(_POW, -1, pow, input, exponent)
 
 
 # ---- the larger, the smaller, and between -------------------------------------------------------------
@@ -628,7 +561,7 @@ def _of_tensors(
             )
     if numpy is None or (input._h and other._h):
         return binary(number, input, other)
-    return _arithmetic(number, None, numpy, input, other, 0)
+    return _arithmetic(number, numpy, input, other)
 
 
 def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -725,7 +658,7 @@ def clip(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """clamp, in place (torch.Tensor.clamp_)."""
     if not (_is_number(min) and _is_number(max)) or min is max is None:
-        return in_place(input, clamp(input, min, max))
+        return apply_in_place(input, clamp, min, max)
     low, high = -math.inf if min is None else min, math.inf if max is None else max
     return unary_in_place(_CLAMP, clamp, input, min, max, p0=low, p1=high)
 
@@ -809,7 +742,7 @@ def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
         E, _LERP, input._h, input._h, end._h, weight
     ):
         return input
-    return in_place(input, lerp(input, end, weight))
+    return apply_in_place(input, lerp, end, weight)
 
 
 # ---- of two or three tensors --------------------------------------------------------------------------

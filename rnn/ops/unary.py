@@ -16,7 +16,7 @@ from rnn import _dtypes
 from rnn._c import Handle, op
 from rnn.ops import _core
 from rnn.ops._core import as_node
-from rnn.ops.elementwise import in_place, unary, unary_in_place, where, write_out
+from rnn.ops.elementwise import apply_in_place, unary, unary_in_place, where, write_out
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -482,7 +482,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
     """round, in place (torch.Tensor.round_)."""
     if decimals:
-        return in_place(input, round(input, decimals=decimals))
+        return apply_in_place(input, round, decimals=decimals)
     return unary_in_place(_ROUND, round, input)
 
 
@@ -525,7 +525,7 @@ def nan_to_num_(
     input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
     """nan_to_num, in place (torch.Tensor.nan_to_num_)."""
-    return in_place(input, nan_to_num(input, nan, posinf, neginf))
+    return apply_in_place(input, nan_to_num, nan, posinf, neginf)
 
 
 # ---- other names --------------------------------------------------------------------------------------
