@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnn import _c, _dtypes, _repr, autograd, random
 from rnn._c import E, Handle, adopt, check, fail, lib
@@ -125,6 +125,17 @@ class Tensor(Handle):  # type: ignore[misc]
 
     # ---- operators ---------------------------------------------------------------------------------
     # + - * / are Handle's, in csrc/operators.c, with elementwise.op_add and its kind behind them.
+
+    if TYPE_CHECKING:
+
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
 
     __floordiv__ = elementwise.op_floordiv
     __rfloordiv__ = elementwise.op_rfloordiv

@@ -33,7 +33,7 @@ _MUL, _MUL_SCALAR = op("mul"), op("mul_scalar")
 _DIV, _DIV_SCALAR, _RDIV_SCALAR = op("div"), op("div_scalar"), op("rdiv_scalar")
 _DIV_TRUNC, _DIV_FLOOR = op("div_trunc"), op("div_floor")
 _POW, _POW_SCALAR, _RPOW_SCALAR = op("pow"), op("pow_scalar"), op("rpow_scalar")
-_POW_ROW = {2: op("square"), 3: op("cube")}  # exponents with a row of their own
+_POW_ROW: dict[float, int] = {2: op("square"), 3: op("cube")}  # exponents with a row of their own
 _REMAINDER, _FMOD = op("remainder"), op("fmod")
 _MAXIMUM, _MINIMUM, _FMAX, _FMIN = op("maximum"), op("minimum"), op("fmax"), op("fmin")
 _ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
@@ -152,7 +152,7 @@ def _function(name: str, operator: Callable[[Any, Any], Any], input: Any, other:
     Raises:
         TypeError: neither is a tensor, or one is no number.
     """
-    made = NotImplemented
+    made: Any = NotImplemented
     if isinstance(input, Handle) or isinstance(other, Handle):
         made = operator(input, other)
     if made is NotImplemented:
