@@ -47,7 +47,7 @@ rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *sha
     return out;
 }
 
-/* ---- ranges ---------------------------------------------------------------------------------------------- */
+/* ---- ranges ---------------------------------------------------------------------------------- */
 
 /* start + i * step as torch rounds it: for float32 in double; but where its AVX2 loop runs, on runs
  * of two vectors, an element is its vector's first one, rounded, plus a multiple of step. */
@@ -91,7 +91,7 @@ rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start, double e
     return rnn_build_finish(e, &b);
 }
 
-/* ---- random numbers -------------------------------------------------------------------------------------- */
+/* ---- random numbers -------------------------------------------------------------------------- */
 
 rnn_rng *rnn_generator(rnn_engine *e, int fresh) {
     if (!fresh) return &e->rng;
@@ -156,8 +156,8 @@ static int refuse(rnn_engine *e, int kind, int dtype, double a, double b) {
                 "uniform_ expects to return a [from, to) range, but found from=%g > to=%g", a, b);
         return rnn_fail(
             e, RNN_ERUNTIME,
-            "uniform_ expects to-from <= std::numeric_limits<%s>::max(), but found to=%g and from=%g which "
-            "result in to-from to exceed the limit",
+            "uniform_ expects to-from <= std::numeric_limits<%s>::max(), but found to=%g and from=%g "
+            "which result in to-from to exceed the limit",
             dtype == RNN_F64 ? "Double" : "Float", b, a);
     case RNN_R_EXPONENTIAL:
         return rnn_fail(e, RNN_ERUNTIME, "exponential_ expects lambda > 0.0, but found lambda=%g",
