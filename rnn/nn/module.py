@@ -55,7 +55,7 @@ def _foreign(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return _core.wrap(x)
     if type(x).__module__.partition(".")[0] == "torch" and hasattr(x, "detach"):
-        from rnn.serialization import from_torch
+        from rnn.interop import from_torch
 
         return from_torch(x)
     return x

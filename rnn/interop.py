@@ -1,0 +1,39 @@
+"""Tensors from torch and to torch, where torch is installed. They share memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnn.ops import _core, from_data
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+
+def from_torch(tensor: Any) -> Tensor:
+    """A tensor over the memory of a torch tensor; of no graph. bfloat16 is copied, and becomes float32.
+
+    Raises:
+        TypeError: it is no torch tensor.
+
+    Example:
+        >>> rnn.from_torch(torch.ones(2))
+        tensor([1., 1.])
+    """
+    if not (hasattr(tensor, "detach") and hasattr(tensor, "numpy")):
+        raise TypeError(f"expected a torch tensor, but got {type(tensor).__name__}")
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if str(plain.dtype) == "torch.bfloat16":
+        plain = plain.float()
+    return from_data.from_numpy(plain.numpy())
+
+
+def to_torch(self: Tensor) -> Any:
+    """A torch tensor over the memory of this one; of no graph. torch must be installed.
+
+    Raises:
+        ImportError: it is not.
+    """
+    import torch
+
+    return torch.from_numpy(_core.array_of(self))
