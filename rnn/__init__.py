@@ -17,6 +17,7 @@ from rnn import linalg as linalg
 from rnn import mps as mps
 from rnn import nn as nn
 from rnn import optim as optim
+from rnn import serialization as serialization
 from rnn import random as random
 from rnn import return_types as return_types
 from rnn import testing as testing
@@ -82,6 +83,7 @@ from rnn.autograd import is_grad_enabled as is_grad_enabled
 from rnn.autograd import is_inference_mode_enabled as is_inference_mode_enabled
 from rnn.autograd import no_grad as no_grad
 from rnn.autograd import set_grad_enabled as set_grad_enabled
+from rnn.interop import from_torch as from_torch
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401
 from rnn.ops.comparison import allclose as allclose
@@ -428,6 +430,10 @@ from rnn.random import set_rng_state as set_rng_state
 from rnn.resolution import get_resolution as get_resolution
 from rnn.resolution import resolution as resolution
 from rnn.resolution import set_resolution as set_resolution
+from rnn.safetensors import load_safetensors as load_safetensors
+from rnn.safetensors import save_safetensors as save_safetensors
+from rnn.serialization import load as load
+from rnn.serialization import save as save
 from rnn.tensor import Tensor as Tensor
 from rnn.value import Value as Value
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 def from_torch(tensor: Any) -> Tensor:
-    """A tensor over the memory of a torch tensor; of no graph. bfloat16 is copied, and becomes float32.
+    """A tensor over the memory of a torch tensor; of no graph. float16 and bfloat16 are copied, to
+    float32.
 
     Raises:
         TypeError: it is no torch tensor.
@@ -23,7 +24,7 @@ def from_torch(tensor: Any) -> Tensor:
     if not (hasattr(tensor, "detach") and hasattr(tensor, "numpy")):
         raise TypeError(f"expected a torch tensor, but got {type(tensor).__name__}")
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
-    if str(plain.dtype) == "torch.bfloat16":
+    if str(plain.dtype) in ("torch.bfloat16", "torch.float16"):
         plain = plain.float()
     return from_data.from_numpy(plain.numpy())
 

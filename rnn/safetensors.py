@@ -1,7 +1,7 @@
 """Files of named tensors in the safetensors format: nothing in them is executed.
 
-A file is the length of a header (8 bytes), the header (JSON: name, dtype, shape and place of each tensor), and the
-tensors' memory.
+A file is the length of a header (8 bytes), the header (JSON: name, dtype, shape and place of each
+tensor), and the tensors' memory.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ _NUMPY = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I64": np.int64,
     "I32": np.int32, "I16": np.int16, "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
 }  # fmt: skip
-_NAMES = {np.dtype(kind): name for name, kind in _NUMPY.items() if name != "BF16"}
+_NAMES = {np.dtype(kind): name for name, kind in _NUMPY.items() if name not in ("BF16", "F16")}
 _LONGEST_HEADER = 100_000_000
 
 
 def save_safetensors(
-    tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None
+    tensors: Mapping[str, Tensor],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes named tensors (a state dict) to a file.
 
@@ -50,7 +52,11 @@ def save_safetensors(
         array = np.ascontiguousarray(_core.array_of(tensor)).reshape(tensor._shape)
         place = [end, end + array.nbytes]
         end = place[1]
-        header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": place}
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": place,
+        }
         arrays.append(array)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -62,7 +68,7 @@ def save_safetensors(
 
 
 def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Reads the named tensors of a file. bfloat16 becomes float32.
+    """Reads the named tensors of a file. float16 and bfloat16 become float32.
 
     Raises:
         ValueError: it is no such file, or its header is wrong.
@@ -72,7 +78,8 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     header, start = _header(path)
     header.pop("__metadata__", None)
-    data: Any = np.memmap(path, np.uint8, "r") if start < os.path.getsize(path) else np.zeros(start, np.uint8)
+    whole = Path(path).stat().st_size
+    data: Any = np.memmap(path, np.uint8, "r") if start < whole else np.zeros(start, np.uint8)
     return {name: _tensor(name, entry, data[start:]) for name, entry in header.items()}
 
 
@@ -100,8 +107,12 @@ def _tensor(name: str, entry: Any, data: Any) -> Tensor:
     except (KeyError, TypeError, ValueError):
         whole = False
     if not whole:
-        raise ValueError(f"tensor {name!r} is described wrongly, or its dtype is not known: {entry}")
+        raise ValueError(
+            f"tensor {name!r} is described wrongly, or its dtype is not known: {entry}"
+        )
     array = data[begin:end].view(kind).reshape(shape)
     if entry["dtype"] == "BF16":
         array = (array.astype(np.uint32) << 16).view(np.float32)
+    elif entry["dtype"] == "F16":
+        array = array.astype(np.float32)  # rnn's tensors of floats are float32 and float64
     return _core.wrap(np.array(array))

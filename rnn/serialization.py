@@ -1,15 +1,18 @@
 """Saving and loading: rnn.save, rnn.load (torch.serialization).
 
-A file is a zip, as PyTorch's: data.pkl is a pickle in which tensors stand as views of numbered storages, and data/<number>
-is the memory of each. Names in the pickle are PyTorch's, so torch.load reads what rnn.save writes (state dicts, optimizer
-states, anything of tensors and plain data) and rnn.load reads what torch.save writes.
+A file is a zip, as PyTorch's: data.pkl is a pickle in which tensors stand as views of numbered
+storages, and data/<number> is the memory of each. Names in the pickle are PyTorch's, so torch.load
+reads what rnn.save writes (state dicts, optimizer states, anything of tensors and plain data) and
+rnn.load reads what torch.save writes.
 
-A pickle is a program. load() runs none but what is listed here (`_KNOWN`, `_ALLOWED`): tensors, plain data and rnn's own
-classes. With weights_only=False it runs anything: only for files that you trust.
+A pickle is a program. load() runs none but what is listed here (`_KNOWN`, `_ALLOWED`): tensors,
+plain data and rnn's own classes. With weights_only=False it runs anything: only for files that you
+trust.
 """
 
 from __future__ import annotations
 
+import _compat_pickle
 import codecs
 import collections
 import contextlib
@@ -27,7 +30,7 @@ from rnn import _c, _dtypes
 from rnn._c import E, Handle, adopt, check, lib
 from rnn._size import Size, device
 from rnn.nn.parameter import Buffer, Parameter
-from rnn.ops import _core
+from rnn.ops import _core, shape
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _STORAGES = {
@@ -42,9 +45,10 @@ _STORAGES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-_STORAGE_OF = {np.dtype(kind): name for name, kind in _STORAGES.items() if name[:2] != "BF"}
+_WIDENED = ("HalfStorage", "BFloat16Storage")  # rnn's tensors of floats are float32 and float64
+_STORAGE_OF = {np.dtype(kind): name for name, kind in _STORAGES.items() if name not in _WIDENED}
 
-# ---- writing ----------------------------------------------------------------------------------------
+# ---- writing ----------------------------------------------------------------------------------
 
 
 class _Global:
@@ -70,15 +74,18 @@ _SIZE, _DEVICE = _Global("torch", "Size"), _Global("torch", "device")
 
 
 def _memory(t: Any) -> tuple[Any, int, tuple[int, ...]]:
-    """The flat array of all memory that t is a view of, and t's offset and strides in it, in elements."""
+    """The flat array of all memory that t is a view of, and t's offset and strides in it, in
+    elements."""
     if t._h:
-        code = lib.rnn_dtype(t._h)
-        flat = np.frombuffer(_c.memory_of(t._h), _core.NUMPY_NODE_DTYPES[code])
-        return flat, int(lib.rnn_offset(t._h)), t._strides
+        _, code, memory, start, _ = _c.array_parts(t._h)
+        dtype = np.dtype(_core.NUMPY_NODE_DTYPES[code])
+        return np.frombuffer(memory, dtype), start // dtype.itemsize, t._strides
     array = t._array
     root = array
-    while isinstance(root.base, np.ndarray):
+    while isinstance(root.base, (np.ndarray, shape._Window)):
         root = root.base
+    if isinstance(root, shape._Window):
+        root = np.asarray(root)
     size = array.itemsize
     if not root.flags.c_contiguous or root.dtype != array.dtype or min((0, *array.strides)) < 0:
         root = array = np.ascontiguousarray(array)
@@ -86,10 +93,13 @@ def _memory(t: Any) -> tuple[Any, int, tuple[int, ...]]:
     return root.reshape(-1), start, tuple(step // size for step in array.strides)
 
 
-class _Writer(pickle._Pickler):  # type: ignore[name-defined,misc]
+_PurePickler: Any = pickle._Pickler
+
+
+class _Writer(_PurePickler):  # type: ignore[misc]
     """The pickler in Python: C's wants to import every name that it writes."""
 
-    dispatch = pickle._Pickler.dispatch.copy()  # type: ignore[attr-defined]
+    dispatch: Any = _PurePickler.dispatch.copy()
 
     def __init__(self, file: Any, protocol: int) -> None:
         super().__init__(file, protocol)
@@ -156,13 +166,15 @@ def save(
     pickle_protocol: int = 2,
     _use_new_zipfile_serialization: bool = True,
 ) -> None:
-    """Writes an object to a file (torch.save): state dicts, tensors, modules, optimizers, plain data.
+    """Writes an object to a file (torch.save): state dicts, tensors, modules, optimizers, plain
+    data.
 
     Args:
         f: a path, or a file that is open for writing bytes.
 
     Raises:
-        pickle.PicklingError, AttributeError: the object holds what cannot be saved (a lambda, a local class).
+        pickle.PicklingError, AttributeError: the object holds what cannot be saved (a lambda, a
+        local class).
 
     Example:
         >>> rnn.save(model.state_dict(), "model.pt")
@@ -181,23 +193,28 @@ def save(
         _store(archive, "archive/version", "3\n")
 
 
-# ---- rebuilding -------------------------------------------------------------------------------------
+# ---- rebuilding -------------------------------------------------------------------------------
 
 
 class _Loaded:
     """A storage that was read: an array, and the nodes made of it when the first tensor asks."""
 
-    def __init__(self, array: Any, bfloat16: bool) -> None:
-        self.array = array
-        self.bfloat16 = bfloat16
+    def __init__(self, kind: str, data: Any) -> None:
+        self.kind = kind
+        self.data = data
         self._nodes: Any = None
+
+    def values(self) -> Any:
+        """The memory as an array of a dtype that tensors have."""
+        array: Any = np.frombuffer(self.data, _STORAGES[self.kind])
+        if self.kind == "BFloat16Storage":
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array.astype(np.float32) if self.kind == "HalfStorage" else array
 
     def flat(self) -> Any:
         """The whole memory as a tensor."""
         if self._nodes is None:
-            if self.bfloat16:
-                self.array = (self.array.astype(np.uint32) << 16).view(np.float32)
-            self._nodes = _core.wrap(self.array)
+            self._nodes = _core.wrap(self.values())
         return self._nodes
 
 
@@ -242,9 +259,12 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     **{
-        (f"numpy.{core}.multiarray", made.__name__): made
+        (f"numpy.{core}.multiarray", name): rebuild
         for core in ("core", "_core")
-        for made in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+        for name, rebuild in (
+            ("_reconstruct", np.zeros(0).__reduce__()[0]),
+            ("scalar", np.float64(0).__reduce__()[0]),
+        )
     },
     **{
         ("builtins", kind.__name__): kind
@@ -267,7 +287,8 @@ _safe: dict[tuple[str, str], Any] = {}
 
 
 def add_safe_globals(safe_globals: list[Any]) -> None:
-    """Lets load() rebuild these classes and functions too; (object, "module.name") where a file calls it otherwise."""
+    """Lets load() rebuild these classes and functions too; (object, "module.name") where a file
+    calls it otherwise."""
     for found in safe_globals:
         if isinstance(found, tuple):
             one, (module, _, name) = found[0], found[1].rpartition(".")
@@ -299,7 +320,8 @@ def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
 
 
 def _own(module: str, name: str) -> Any:
-    """A class of rnn's that may be rebuilt, or a function of nn.functional; None for anything else."""
+    """A class of rnn's that may be rebuilt, or a function of nn.functional; None for anything
+    else."""
     from rnn.nn.module import Module
     from rnn.nn.utils.rnn import PackedSequence
     from rnn.optim.lr_scheduler import LRScheduler
@@ -329,8 +351,13 @@ class _Reader(pickle.Unpickler):
         self.storages: dict[str, _Loaded] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _KNOWN:
-            return _KNOWN[module, name]
+        old = (
+            _compat_pickle.IMPORT_MAPPING.get(module, module),
+            name,
+        )  # protocol 2 writes Python 2's names
+        old = _compat_pickle.NAME_MAPPING.get((module, name), old)
+        if old in _KNOWN:
+            return _KNOWN[old]
         if module in ("torch", "torch.storage") and name in _STORAGES:
             return name
         if (module, name) in _safe:
@@ -352,14 +379,12 @@ class _Reader(pickle.Unpickler):
         if what != "storage" or not isinstance(kind, str):
             raise pickle.UnpicklingError(f"unknown object in the file: {what}")
         if key not in self.storages:
-            dtype = np.dtype(_STORAGES[kind])
-            data = self.read_storage(key, count * dtype.itemsize)
-            array = np.frombuffer(bytearray(data), dtype, count)
-            self.storages[key] = _Loaded(array, kind == "BFloat16Storage")
+            data = self.read_storage(key, count * np.dtype(_STORAGES[kind]).itemsize)
+            self.storages[key] = _Loaded(kind, bytearray(data))
         return self.storages[key]
 
 
-# ---- reading ----------------------------------------------------------------------------------------
+# ---- reading ----------------------------------------------------------------------------------
 
 
 def load(
@@ -376,7 +401,8 @@ def load(
     Args:
         f: a path, or a file that is open for reading bytes.
         map_location, mmap: accepted; there is only the CPU.
-        weights_only: tensors, plain data and rnn's own classes only (the default). False: anything, which may run any
+        weights_only: tensors, plain data and rnn's own classes only (the default). False: anything,
+            which may run any
             code: only for files that you trust.
 
     Raises:
@@ -398,7 +424,11 @@ def _load_zip(file: Any, anything: bool) -> Any:
         if not names:
             raise pickle.UnpicklingError("the file is a zip, but none of PyTorch's or rnn's")
         folder = names[0].removesuffix("data.pkl")
-        order = archive.read(folder + "byteorder") if folder + "byteorder" in archive.namelist() else b""
+        order = (
+            archive.read(folder + "byteorder")
+            if folder + "byteorder" in archive.namelist()
+            else b""
+        )
         if order.decode() not in ("", sys.byteorder):
             raise pickle.UnpicklingError("the file was written on a machine of another byte order")
 
@@ -409,8 +439,8 @@ def _load_zip(file: Any, anything: bool) -> Any:
 
 
 def _load_pickles(file: Any, anything: bool) -> Any:
-    """A plain pickle; or PyTorch's old format: three pickles of what the file is, the object, the storages' keys, and
-    then their memory."""
+    """A plain pickle; or PyTorch's old format: three pickles of what the file is, the object, the
+    storages' keys, and then their memory."""
 
     def later(key: str, size: int) -> bytes:
         return bytes(size)
@@ -422,16 +452,11 @@ def _load_pickles(file: Any, anything: bool) -> Any:
         _Reader(file, later, False).load()
     reader = _Reader(file, later, anything)
     result = reader.load()
-    for key in _Reader(file, later, False).load():
+    for key in _Reader(
+        file, later, False
+    ).load():  # the memory comes after the object: tensors are there already
+        storage = reader.storages[key]
         count = int.from_bytes(file.read(8), sys.byteorder)
-        _fill(reader.storages[key], file, count)
+        storage.data = file.read(count * np.dtype(_STORAGES[storage.kind]).itemsize)
+        _core.array_of(storage.flat())[...] = storage.values()
     return result
-
-
-def _fill(storage: _Loaded, file: Any, count: int) -> None:
-    """Old files have the memory after the object: it is written into tensors that are there already."""
-    dtype = np.uint16 if storage.bfloat16 else storage.array.dtype
-    values = np.frombuffer(file.read(count * np.dtype(dtype).itemsize), dtype)
-    if storage.bfloat16:
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    _core.array_of(storage.flat())[...] = values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rnn import _c, _dtypes, _repr, autograd, random
+from rnn import _c, _dtypes, _repr, autograd, interop, random
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
 from rnn.ops import (
@@ -542,6 +542,7 @@ class Tensor(Handle):  # type: ignore[misc]
     item = convert.item
     tolist = convert.tolist
     numpy = convert.numpy
+    to_torch = interop.to_torch
     __array__ = convert.__array__
     __array_wrap__ = convert.__array_wrap__
     __dlpack__ = convert.__dlpack__

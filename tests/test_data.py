@@ -24,7 +24,7 @@ RUNS = (torch, rnn)
 
 
 def same(fn):
-    """fn(m) gives the same result, or the same error, with either library as m, from the same seed."""
+    """fn(m) gives the same result, or the same error, with either library as m, from one seed."""
     results = []
     for m in RUNS:
         m.manual_seed(7)
@@ -102,7 +102,7 @@ def count(m, n=7):
     return Count()
 
 
-# ---- datasets ---------------------------------------------------------------------------------------
+# ---- datasets ---------------------------------------------------------------------------------
 
 
 def test_datasets():
@@ -137,7 +137,15 @@ def test_datasets():
 
 
 def test_random_split():
-    for lengths in ([3, 7], [0.5, 0.5], [0.25, 0.75], [1 / 3, 1 / 3, 1 / 3], [4, 4], [1.5, -0.5], [10, 0]):
+    for lengths in (
+        [3, 7],
+        [0.5, 0.5],
+        [0.25, 0.75],
+        [1 / 3, 1 / 3, 1 / 3],
+        [4, 4],
+        [1.5, -0.5],
+        [10, 0],
+    ):
         same(lambda m, n=lengths: [s.indices for s in m.utils.data.random_split(tensors(m), n)])
     same(
         lambda m: [
@@ -149,7 +157,7 @@ def test_random_split():
     )
 
 
-# ---- samplers ---------------------------------------------------------------------------------------
+# ---- samplers ---------------------------------------------------------------------------------
 
 
 def test_samplers():
@@ -181,7 +189,7 @@ def test_samplers():
         same(lambda m, fn=fn: fn(m.utils.data, m))
 
 
-# ---- collating --------------------------------------------------------------------------------------
+# ---- collating --------------------------------------------------------------------------------
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -210,11 +218,18 @@ def test_collate():
     ):
         same(lambda m, s=samples: m.utils.data.default_collate(s(m)))
         same(lambda m, s=samples: str(getattr(m.utils.data.default_collate(s(m)), "dtype", None)))
-    for data in (np.arange(3), {"a": np.ones(2), "b": "x"}, (np.ones(1), 3), [np.ones(1)], Point(np.ones(1), 2), 3.5):
+    for data in (
+        np.arange(3),
+        {"a": np.ones(2), "b": "x"},
+        (np.ones(1), 3),
+        [np.ones(1)],
+        Point(np.ones(1), 2),
+        3.5,
+    ):
         same(lambda m, d=data: m.utils.data.default_convert(d))
 
 
-# ---- loaders ----------------------------------------------------------------------------------------
+# ---- loaders ----------------------------------------------------------------------------------
 
 
 def epochs(m, dataset, n=2, **options):
@@ -229,7 +244,7 @@ def epochs(m, dataset, n=2, **options):
         {}, {"batch_size": 3}, {"batch_size": 3, "drop_last": True}, {"batch_size": None},
         {"batch_size": 3, "shuffle": True}, {"shuffle": True, "batch_size": None},
         {"batch_sampler": [[1, 2], [3], [9, 0]]}, {"sampler": [4, 2, 4]},
-        {"batch_size": 4, "collate_fn": lambda batch: len(batch)}, {"pin_memory": False, "timeout": 0},
+        {"batch_size": 4, "collate_fn": len}, {"pin_memory": False, "timeout": 0},
     ],
 )  # fmt: skip
 def test_loader(options):
@@ -248,7 +263,12 @@ def test_loader_with_a_generator():
 
 
 def test_loader_of_an_iterable():
-    for options in ({}, {"batch_size": 3}, {"batch_size": 3, "drop_last": True}, {"batch_size": None}):
+    for options in (
+        {},
+        {"batch_size": 3},
+        {"batch_size": 3, "drop_last": True},
+        {"batch_size": None},
+    ):
         same(lambda m, o=options: epochs(m, count(m), **o))
         same(lambda m, o=options: len(m.utils.data.DataLoader(count(m), **o)))
 
@@ -276,7 +296,7 @@ def test_loader_refuses():
         same(lambda m, fn=fn: fn(m.utils.data.DataLoader, m))
 
 
-# ---- workers ----------------------------------------------------------------------------------------
+# ---- workers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -304,7 +324,9 @@ def test_workers_of_an_iterable():
 
 
 def test_an_epoch_may_be_left_half_way():
-    loader = rnn.utils.data.DataLoader(Squares(), batch_size=2, num_workers=2, persistent_workers=True)
+    loader = rnn.utils.data.DataLoader(
+        Squares(), batch_size=2, num_workers=2, persistent_workers=True
+    )
     for _ in range(3):
         assert next(iter(loader)).tolist() == [0, 1]
     assert len(list(loader)) == 5
@@ -323,7 +345,14 @@ def _seeds(m):
 
         def __getitem__(self, i):
             info = m.utils.data.get_worker_info()
-            return info.id, info.num_workers, info.seed, random.random(), m.rand(1), np.random.rand()
+            return (
+                info.id,
+                info.num_workers,
+                info.seed,
+                random.random(),
+                m.rand(1),
+                np.random.rand(),
+            )
 
     return Seeds()
 
@@ -377,7 +406,7 @@ def test_dead_workers_are_noticed(monkeypatch):
     monkeypatch.setattr("rnn.utils.data.dataloader.STATUS_INTERVAL", 0.2)
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         list(rnn.utils.data.DataLoader(Dies(), num_workers=1))
-    with pytest.raises(RuntimeError, match="timed out after 0.1 seconds"):
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.1 seconds"):
         list(rnn.utils.data.DataLoader(Interrupted(), num_workers=1, timeout=0.1))
 
 

@@ -1,4 +1,4 @@
-"""Module, Parameter and the containers: what they find, save, load, print and refuse is what torch's do."""
+"""Module, Parameter, containers: what they find, save, load, print and refuse, as torch's do."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_getattr_of_subclasses():
     same(fn)
 
 
-# ---- parameters -----------------------------------------------------------------------------------
+# ---- parameters -------------------------------------------------------------------------------
 
 
 def test_parameter():
@@ -339,7 +339,7 @@ def test_apply_goes_children_first():
     same(fn)
 
 
-# ---- state dicts ------------------------------------------------------------------------------------
+# ---- state dicts ------------------------------------------------------------------------------
 
 
 def test_load_state_dict():
@@ -348,7 +348,12 @@ def test_load_state_dict():
         state = n.state_dict()
         change(m, state)
         result = n.load_state_dict(state, **options)
-        return [repr(result), list(result.missing_keys), list(result.unexpected_keys), n.state_dict()]
+        return [
+            repr(result),
+            list(result.missing_keys),
+            list(result.unexpected_keys),
+            n.state_dict(),
+        ]
 
     def missing(m, state):
         del state["first.weight"], state["top"]
@@ -432,7 +437,7 @@ def test_extra_state_and_versions():
     same(fn)
 
 
-# ---- hooks ------------------------------------------------------------------------------------------
+# ---- hooks ------------------------------------------------------------------------------------
 
 
 def test_forward_hooks():
@@ -518,7 +523,7 @@ def test_state_dict_hooks():
     same(fn)
 
 
-# ---- containers -------------------------------------------------------------------------------------
+# ---- containers -------------------------------------------------------------------------------
 
 
 def test_sequential():

@@ -1,5 +1,5 @@
-"""Modules that hold others in order or by name (torch.nn.Sequential, ModuleList, ModuleDict, ParameterList,
-ParameterDict)."""
+"""Modules that hold others in order or by name (torch.nn.Sequential, ModuleList, ModuleDict,
+ParameterList, ParameterDict)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Numbered(Module):
         self.add_module(str(len(self)), module)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Self:
+    def extend(self, modules: Any) -> Self:
         """Adds modules at the end."""
         if not isinstance(modules, Iterable):
             name = type(self).__name__
@@ -188,7 +188,8 @@ class ModuleList(_Numbered):
         if not blocks:
             return self._get_name() + "()"
         lines = [
-            f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}" for a, b, text in blocks
+            f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}"
+            for a, b, text in blocks
         ]
         inner = "\n  ".join(_indent(line, 2) for line in lines)
         return f"{self._get_name()}(\n  {inner}\n)"
@@ -282,11 +283,16 @@ def _member_repr(name: Any, p: Any, of: str) -> str:
 
 
 def _as_parameter(value: Any) -> Any:
-    return Parameter(value) if isinstance(value, Handle) and not isinstance(value, Parameter) else value
+    return (
+        Parameter(value)
+        if isinstance(value, Handle) and not isinstance(value, Parameter)
+        else value
+    )
 
 
 class ParameterList(Module):
-    """A list of parameters (torch.nn.ParameterList); tensors become parameters, other objects stay what they are."""
+    """A list of parameters (torch.nn.ParameterList); tensors become parameters, other objects stay
+    what they are."""
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -339,7 +345,8 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """Parameters by name (torch.nn.ParameterDict); tensors become parameters, other objects stay what they are."""
+    """Parameters by name (torch.nn.ParameterDict); tensors become parameters, other objects stay
+    what they are."""
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
@@ -407,7 +414,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """What is there, or `default`."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401 (this is get)
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """Another ParameterDict with one value under all these names."""
@@ -426,7 +433,8 @@ class ParameterDict(Module):
         return (self[key] for key in self._keys)
 
     def update(self, parameters: Any) -> None:
-        """Adds parameters from a mapping (a plain dict's in the order of their names) or from pairs."""
+        """Adds parameters from a mapping (a plain dict's in the order of their names) or from
+        pairs."""
         pairs = _pairs("ParameterDict", parameters)
         if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
             pairs = iter(sorted(pairs))
@@ -448,7 +456,9 @@ class ParameterDict(Module):
     def extra_repr(self) -> str:
         return "\n".join(
             _member_repr(
-                key, p, f"{_dtypes.prefix}{_core.dtype_of(p).tensor_type}" if isinstance(p, Handle) else ""
+                key,
+                p,
+                f"{_dtypes.prefix}{_core.dtype_of(p).tensor_type}" if isinstance(p, Handle) else "",
             )
             for key, p in self.items()
         )

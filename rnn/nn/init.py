@@ -1,7 +1,7 @@
 """First values of parameters (torch.nn.init): the same numbers as PyTorch's from the same seed.
 
-Each function writes into a tensor and returns it; no graph sees it. `generator` draws from another stream than the
-default one. The random stream itself is csrc/random.h.
+Each function writes into a tensor and returns it; no graph sees it. `generator` draws from another
+stream than the default one. The random stream itself is csrc/random.h.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
 
 _CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
 
-# ---- plain fills ----------------------------------------------------------------------------------
+# ---- plain fills ------------------------------------------------------------------------------
 
 
 @_unrecorded
@@ -153,7 +153,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _write(tensor, values)
 
 
-# ---- by the number of inputs and outputs ----------------------------------------------------------
+# ---- by the number of inputs and outputs ------------------------------------------------------
 
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
@@ -170,9 +170,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(
-            f"Mode {mode} not supported, please use one of {['fan_in', 'fan_out']}"
-        )
+        raise ValueError(f"Mode {mode} not supported, please use one of {['fan_in', 'fan_out']}")
     return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
@@ -229,7 +227,7 @@ def kaiming_normal_(
     return normal_(tensor, 0, std, generator) if std else tensor
 
 
-# ---- the others -------------------------------------------------------------------------------------
+# ---- the others -------------------------------------------------------------------------------
 
 
 def trunc_normal_(
@@ -269,7 +267,8 @@ def _redraw(tensor: Tensor, mean: float, std: float, a: float, b: float, generat
 
 
 def _reject(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
-    """Even candidates, each accepted as often as the normal is high there: for narrow or far [a, b]."""
+    """Even candidates, each accepted as often as the normal is high there: for narrow or far [a,
+    b]."""
     mode = max(a, min(mean, b))
     log_peak = -0.5 * ((mode - mean) / std) ** 2
 
@@ -288,7 +287,8 @@ def _reject(tensor: Tensor, mean: float, std: float, a: float, b: float, generat
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tensor:
-    """An orthogonal matrix of normal numbers' (rows, or columns, of length 1 at right angles), times gain.
+    """An orthogonal matrix of normal numbers' (rows, or columns, of length 1 at right angles),
+    times gain.
 
     Raises:
         ValueError: the tensor has fewer than two dimensions.

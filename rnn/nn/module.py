@@ -15,7 +15,7 @@ import numpy as np
 
 from rnn import _c, _dtypes
 from rnn._c import E, Handle, check, lib
-from rnn._size import Size, check_device
+from rnn._size import check_device
 from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into, handles
 from rnn.ops import _core
 from rnn.tensor import Tensor
@@ -30,7 +30,11 @@ class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpec
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return super().__repr__() if self.missing_keys or self.unexpected_keys else "<All keys matched successfully>"
+        return (
+            super().__repr__()
+            if self.missing_keys or self.unexpected_keys
+            else "<All keys matched successfully>"
+        )
 
     __str__ = __repr__
 
@@ -51,8 +55,9 @@ def _indent(text: str, spaces: int) -> str:
 
 
 def _foreign(x: Any) -> Any:
-    """x as a tensor: torch's tensors and NumPy's arrays are converted, others given back as they are."""
-    if isinstance(x, np.ndarray):
+    """x as a tensor: torch's tensors and NumPy's arrays are converted, others given back as they
+    are."""
+    if isinstance(x, (np.ndarray, np.generic)):
         return _core.wrap(x)
     if type(x).__module__.partition(".")[0] == "torch" and hasattr(x, "detach"):
         from rnn.interop import from_torch
@@ -62,7 +67,8 @@ def _foreign(x: Any) -> Any:
 
 
 class _StateDictHook:
-    """A hook before state_dict is loaded; `with_module` puts the module first. Holds the module weakly."""
+    """A hook before state_dict is loaded; `with_module` puts the module first. Holds the module
+    weakly."""
 
     def __init__(self, hook: Callable[..., Any], module: Module | None = None) -> None:
         self.hook = hook
@@ -111,8 +117,8 @@ def _getattr(self: Module, name: str) -> Any:
 class Module(_c.ModuleBase):  # type: ignore[misc]
     """The base of all layers and models (torch.nn.Module).
 
-    Parameters, Buffers and Modules that are assigned as attributes are found by parameters(), to(), state_dict() and
-    their kind. A subclass calls super().__init__() first and defines forward().
+    Parameters, Buffers and Modules that are assigned as attributes are found by parameters(), to(),
+    state_dict() and their kind. A subclass calls super().__init__() first and defines forward().
 
     Example:
         >>> class Scale(Module):
@@ -146,8 +152,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # C finds attributes (handle.c) faster where no class has a __getattr__. A subclass that defines one may call
-        # super().__getattr__: from then on there is one here.
+        # C finds attributes (handle.c) faster where no class has a __getattr__. A subclass that
+        # defines one may call super().__getattr__: from then on there is one here.
         if "__getattr__" in cls.__dict__ and "__getattr__" not in Module.__dict__:
             Module.__getattr__ = _getattr  # type: ignore[method-assign]
 
@@ -173,7 +179,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    # ---- calling -----------------------------------------------------------------------------------
+    # ---- calling ------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """forward(), with the hooks around it."""
@@ -242,7 +248,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return box[0]
 
     def _call_always(self, key: int, args: Any, kwargs: Any, box: list[Any]) -> None:
-        """A forward hook that runs although forward has failed; its own failure is only a warning."""
+        """A forward hook that runs although forward has failed; its own failure is only a
+        warning."""
         hook = self._forward_hooks[key]
         try:
             if key in self._forward_hooks_with_kwargs:
@@ -256,7 +263,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
                 stacklevel=2,
             )
 
-    # ---- attributes ----------------------------------------------------------------------------------
+    # ---- attributes ---------------------------------------------------------------------------
 
     if TYPE_CHECKING:
 
@@ -400,7 +407,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         """add_module by another name."""
         self.add_module(name, module)
 
-    # ---- finding -------------------------------------------------------------------------------------
+    # ---- finding ------------------------------------------------------------------------------
 
     def get_submodule(self, target: str) -> Module:
         """The module at a dotted path; "" is this one.
@@ -508,7 +515,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """Parameters with their dotted names; one that is tied to several places comes once, unless told."""
+        """Parameters with their dotted names; one that is tied to several places comes once, unless
+        told."""
         return self._named_members(
             lambda module: module._parameters.items(), prefix, recurse, remove_duplicate
         )
@@ -531,7 +539,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         for _, buffer in self.named_buffers(recurse=recurse):
             yield buffer
 
-    # ---- states --------------------------------------------------------------------------------------
+    # ---- states -------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
         """Training mode, here and below: dropout drops, batch norm takes the batch's statistics."""
@@ -572,10 +580,11 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         """Nothing: the engine is compiled already."""
         return self
 
-    # ---- dtypes --------------------------------------------------------------------------------------
+    # ---- dtypes -------------------------------------------------------------------------------
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Replaces what every parameter and buffer holds by fn of it; parameters stay the same objects."""
+        """Replaces what every parameter and buffer holds by fn of it; parameters stay the same
+        objects."""
         if recurse:
             for module in self.children():
                 module._apply(fn)
@@ -596,7 +605,9 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return self
 
     def _cast(self, dtype: Any) -> Self:
-        return self._apply(lambda t: cast_to(t, dtype) if _core.dtype_of(t).is_floating_point else t)
+        return self._apply(
+            lambda t: cast_to(t, dtype) if _core.dtype_of(t).is_floating_point else t
+        )
 
     def float(self) -> Self:
         """Floating-point parameters and buffers become float32."""
@@ -625,11 +636,14 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
 
     def cuda(self, device: Any = None) -> Self:
         """Refused: there is only the CPU."""
-        check_device("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+        check_device(
+            "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+        )
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Moves (there is only the CPU) and casts: to(device), to(dtype), to(device, dtype), to(tensor).
+        """Moves (there is only the CPU) and casts: to(device), to(dtype), to(device, dtype),
+        to(tensor).
 
         Raises:
             TypeError: the dtype is not a floating-point one.
@@ -660,7 +674,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         check_device(device)
         return self
 
-    # ---- state_dict ----------------------------------------------------------------------------------
+    # ---- state_dict ---------------------------------------------------------------------------
 
     def get_extra_state(self) -> Any:
         """What else state_dict() saves, under "_extra_state"; a subclass may define it."""
@@ -673,7 +687,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def state_dict(
         self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
-        """All parameters and persistent buffers by their dotted names, sharing memory with the module.
+        """All parameters and persistent buffers by their dotted names, sharing memory with the
+        module.
 
         Args:
             destination: a dict to add to.
@@ -729,12 +744,19 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         """Loads the parameters and buffers of this module alone, and collects what is wrong."""
         for hook in self._load_state_dict_pre_hooks.values():
             hook(
-                state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+                state_dict,
+                prefix,
+                local_metadata,
+                strict,
+                missing_keys,
+                unexpected_keys,
+                error_msgs,
             )
-        local = {name: p for name, p in self._parameters.items() if p is not None}
+        parameters = self._parameters.items()
+        local: dict[str, Tensor] = {name: p for name, p in parameters if p is not None}
         for name, b in self._buffers.items():
             if b is not None and name not in self._non_persistent_buffers_set:
-                local[name] = b  # type: ignore[assignment]
+                local[name] = b
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name, target in local.items():
             key = prefix + name
@@ -794,7 +816,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> _IncompatibleKeys:
-        """Copies values by name into parameters and buffers. Tensors of torch and NumPy arrays will do.
+        """Copies values by name into parameters and buffers. Tensors of torch and NumPy arrays will
+        do.
 
         Args:
             state_dict: names to tensors, as state_dict() gives.
@@ -849,7 +872,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
             raise RuntimeError(f"Error(s) in loading state_dict for {name}:\n\t{lines}")
         return _IncompatibleKeys(missing, unexpected)
 
-    # ---- hooks ---------------------------------------------------------------------------------------
+    # ---- hooks --------------------------------------------------------------------------------
 
     def _register(
         self, hooks: str, hook: Callable[..., Any], *extra: str, prepend: bool = False
@@ -870,7 +893,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Calls hook(module, args) before forward; what it returns, if anything, replaces the arguments.
+        """Calls hook(module, args) before forward; what it returns, if anything, replaces the
+        arguments.
 
         With kwargs: hook(module, args, kwargs), which returns None or (args, kwargs).
         """
@@ -885,7 +909,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> RemovableHandle:
-        """Calls hook(module, args, output) after forward; what it returns, if anything, replaces the output.
+        """Calls hook(module, args, output) after forward; what it returns, if anything, replaces
+        the output.
 
         With kwargs: hook(module, args, kwargs, output). always_call: also where forward has failed.
         """
@@ -896,8 +921,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Calls hook(module, grad_input, grad_output) when the gradients of the inputs are known; what it returns, if
-        anything, replaces grad_input."""
+        """Calls hook(module, grad_input, grad_output) when the gradients of the inputs are known;
+        what it returns, if anything, replaces grad_input."""
         return self._register("_backward_hooks", hook, prepend=prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -907,7 +932,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Calls hook(module, grad_output) before the module's backward; what it returns replaces grad_output."""
+        """Calls hook(module, grad_output) before the module's backward; what it returns replaces
+        grad_output."""
         return self._register("_backward_pre_hooks", hook, prepend=prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -915,7 +941,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return self._register("_state_dict_pre_hooks", hook)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Calls hook(module, state_dict, prefix, local_metadata) after state_dict; it changes the dict in place."""
+        """Calls hook(module, state_dict, prefix, local_metadata) after state_dict; it changes the
+        dict in place."""
         hook._from_public_api = True  # type: ignore[attr-defined]
         return self._register("_state_dict_hooks", hook)
 
@@ -928,8 +955,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return self._register("_state_dict_hooks", hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Calls hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
-        before load_state_dict."""
+        """Calls hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs) before load_state_dict."""
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def _register_load_state_dict_pre_hook(
@@ -939,10 +966,11 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return self._register("_load_state_dict_pre_hooks", wrapped)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Calls hook(module, incompatible_keys) after load_state_dict; it changes the keys in place."""
+        """Calls hook(module, incompatible_keys) after load_state_dict; it changes the keys in
+        place."""
         return self._register("_load_state_dict_post_hooks", hook)
 
-    # ---- repr ----------------------------------------------------------------------------------------
+    # ---- repr ---------------------------------------------------------------------------------
 
     def _get_name(self) -> str:
         return type(self).__name__

@@ -1,4 +1,5 @@
-"""Parameter and Buffer: tensors that a Module finds when they are assigned to it (torch.nn.parameter)."""
+"""Parameter and Buffer: tensors that a Module finds when they are assigned to it
+(torch.nn.parameter)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ def _share(made: Tensor, data: Tensor, requires_grad: bool) -> None:
     """Lets `made`, which is empty yet, look at the nodes of `data` as a leaf of its own."""
     if data._h:
         made._h = check(lib.rnn_detach(E, data._h, 0))
-        check(lib.rnn_set_requires_grad(E, made._h, 1))  # which makes it a leaf with a gradient of its own
+        check(
+            lib.rnn_set_requires_grad(E, made._h, 1)
+        )  # which makes it a leaf with a gradient of its own
         if not requires_grad:
             check(lib.rnn_set_requires_grad(E, made._h, 0))
         return
@@ -29,7 +32,8 @@ def _empty() -> Tensor:
 
 
 class Parameter(Tensor):
-    """A tensor that is to be trained (torch.nn.Parameter): it shares the memory of `data`, and is a leaf.
+    """A tensor that is to be trained (torch.nn.Parameter): it shares the memory of `data`, and is a
+    leaf.
 
     Args:
         data: a tensor of any shape; float32 or float64 if it is to be trained.
@@ -65,7 +69,8 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that a Module keeps, and saves if `persistent`, but does not train (torch.nn.Buffer)."""
+    """A tensor that a Module keeps, and saves if `persistent`, but does not train
+    (torch.nn.Buffer)."""
 
     persistent: bool
 
@@ -124,5 +129,6 @@ def copy_into(t: Tensor, value: Tensor) -> None:
 
 
 def handles(tensors: list[Any]) -> Any:
-    """The engine's handles of tensors, for a call that takes a list of them; 0 for None and for integers."""
+    """The engine's handles of tensors, for a call that takes a list of them; 0 for None and for
+    integers."""
     return ffi.new("rnn_ref[]", [0 if t is None else t._h for t in tensors])

@@ -17,7 +17,8 @@ def _check(lr: Any, betas: Any, eps: Any, weight_decay: Any) -> None:
 
 
 class Adam(Listed):
-    """Moving averages of the gradient and of its square, both freed of their bias (torch.optim.Adam).
+    """Moving averages of the gradient and of its square, both freed of their bias
+    (torch.optim.Adam).
 
     Args:
         params: parameters or groups, see Optimizer.
@@ -77,7 +78,8 @@ class Adam(Listed):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay is apart from the gradient: p *= 1 - lr * weight_decay (torch.optim.AdamW)."""
+    """Adam whose weight decay is apart from the gradient: p *= 1 - lr * weight_decay
+    (torch.optim.AdamW)."""
 
     def __init__(
         self,
@@ -116,7 +118,8 @@ class AdamW(Adam):
 
 
 class Adamax(Listed):
-    """Adam with the largest gradient in the place of the root of the mean square (torch.optim.Adamax)."""
+    """Adam with the largest gradient in the place of the root of the mean square
+    (torch.optim.Adamax)."""
 
     _rule = lib.RNN_ADAMAX
     _states = ("exp_avg", "exp_inf")

@@ -1,4 +1,5 @@
-"""L-BFGS with or without a strong-Wolfe line search (torch.optim.LBFGS). It works on one flat vector, in NumPy."""
+"""L-BFGS with or without a strong-Wolfe line search (torch.optim.LBFGS). It works on one flat
+vector, in NumPy."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from rnn.optim.optimizer import Optimizer, checked, evaluate
 
 
 class _Point(NamedTuple):
-    """A place on the line that is searched: how far along, the loss, its gradient, its slope along the line."""
+    """A place on the line that is searched: how far along, the loss, its gradient, its slope along
+    the line."""
 
     t: Any
     loss: Any
@@ -91,7 +93,7 @@ class _LineSearch:
 
     def between(self, bracket: list[_Point], stuck: bool) -> tuple[Any, bool]:
         """The next place to try; one that is close to an end twice is moved inwards."""
-        t = _cubic_minimum(*bracket)
+        t = _cubic_minimum(bracket[0], bracket[1])
         top, bottom = max(bracket[0].t, bracket[1].t), min(bracket[0].t, bracket[1].t)
         margin = 0.1 * (top - bottom)
         if min(top - t, t - bottom) >= margin:
@@ -102,7 +104,8 @@ class _LineSearch:
 
 
 class LBFGS(Optimizer):
-    """Steps along the gradient times an inverse Hessian that is guessed from the last steps (torch.optim.LBFGS).
+    """Steps along the gradient times an inverse Hessian that is guessed from the last steps
+    (torch.optim.LBFGS).
 
     Args:
         params: parameters; there is only one group.
@@ -151,7 +154,7 @@ class LBFGS(Optimizer):
     def _params(self) -> list[Any]:
         return self.param_groups[0]["params"]
 
-    # ---- parameters as one vector ----------------------------------------------------------------------
+    # ---- parameters as one vector -------------------------------------------------------------
 
     def _flat_grad(self) -> Any:
         parts = []
@@ -178,10 +181,11 @@ class LBFGS(Optimizer):
             _core.array_of(p)[...] = saved
             check(lib.rnn_touch(E, p._h))
 
-    # ---- the step -----------------------------------------------------------------------------------
+    # ---- the step -----------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Up to max_iter iterations; the closure, which is needed, computes the loss and its gradients anew.
+        """Up to max_iter iterations; the closure, which is needed, computes the loss and its
+        gradients anew.
 
         Returns:
             the loss before the step.
@@ -210,7 +214,9 @@ class LBFGS(Optimizer):
                 break
             before = loss
             if group["line_search_fn"] is not None:
-                loss, grad, t, tries = self._search(closure, _Point(0, loss, grad, slope), t, d, evals)
+                loss, grad, t, tries = self._search(
+                    closure, _Point(0, loss, grad, slope), t, d, evals
+                )
             else:
                 tries = 0
                 self._move(t, d)
@@ -266,7 +272,10 @@ class LBFGS(Optimizer):
             ro.append(1.0 / ys)
             state["H_diag"] = ys / y.dot(y)
         as_scalar = grad.dtype.type
-        pairs = [(_core.array_of(a), _core.array_of(b), as_scalar(float(r))) for a, b, r in zip(dirs, steps, ro)]
+        pairs = [
+            (_core.array_of(a), _core.array_of(b), as_scalar(float(r)))
+            for a, b, r in zip(dirs, steps, ro)
+        ]
         q, along = -grad, []
         for change, moved, r in reversed(pairs):
             along.append(moved.dot(q) * r)

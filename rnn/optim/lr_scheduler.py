@@ -1,7 +1,9 @@
-"""Learning-rate schedules (torch.optim.lr_scheduler). Most are *chainable*: each step works out the new rate from the
-current one, so several schedules can act on one optimizer, and digits are PyTorch's.
+"""Learning-rate schedules (torch.optim.lr_scheduler). Most are *chainable*: each step works out the
+new rate from the current one, so several schedules can act on one optimizer, and digits are
+PyTorch's.
 
-A schedule sets the rate when it is made (epoch 0), and again at each step(), which comes after optimizer.step().
+A schedule sets the rate when it is made (epoch 0), and again at each step(), which comes after
+optimizer.step().
 """
 
 from __future__ import annotations
@@ -39,10 +41,7 @@ __all__ = [
     "StepLR",
 ]
 
-_HOW = (
-    "See more details at "
-    "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
-)
+_HOW = "See more details at https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 _ORDER = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, "
     "you should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  "
@@ -91,7 +90,8 @@ def _is_optimizer(optimizer: Any) -> None:
 
 
 class LRScheduler:
-    """The base of all schedules (torch.optim.lr_scheduler.LRScheduler). A subclass defines get_lr().
+    """The base of all schedules (torch.optim.lr_scheduler.LRScheduler). A subclass defines
+    get_lr().
 
     Args:
         optimizer: whose learning rates are set.
@@ -191,7 +191,8 @@ _LRScheduler = LRScheduler
 
 
 class _Lambdas(LRScheduler):
-    """Schedules of functions, one for each group. Functions are not saved; callable objects are, by their __dict__."""
+    """Schedules of functions, one for each group. Functions are not saved; callable objects are, by
+    their __dict__."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         count = len(optimizer.param_groups)
@@ -320,7 +321,8 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """Times a factor that goes from start_factor to end_factor in a line, over total_iters epochs."""
+    """Times a factor that goes from start_factor to end_factor in a line, over total_iters
+    epochs."""
 
     def __init__(
         self,
@@ -332,7 +334,8 @@ class LinearLR(LRScheduler):
     ) -> None:
         if start_factor > 1.0 or start_factor <= 0:
             raise ValueError(
-                "Starting multiplicative factor expected to be greater than 0 and less or equal to 1."
+                "Starting multiplicative factor expected to be greater than 0 "
+                "and less or equal to 1."
             )
         if end_factor > 1.0 or end_factor < 0:
             raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
@@ -396,7 +399,8 @@ class PolynomialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """From the initial rate down to eta_min along half a cosine, in T_max epochs (and up again after)."""
+    """From the initial rate down to eta_min along half a cosine, in T_max epochs (and up again
+    after)."""
 
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
@@ -429,8 +433,8 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
-    """From the initial rate down to eta_min along half a cosine, then from the top again: first after T_0 epochs, each
-    time after T_mult times as many."""
+    """From the initial rate down to eta_min along half a cosine, then from the top again: first
+    after T_0 epochs, each time after T_mult times as many."""
 
     def __init__(
         self,
@@ -517,12 +521,16 @@ class _Cycles(LRScheduler):
 
 
 class CyclicLR(_Cycles):
-    """Up from base_lr to max_lr in step_size_up batches and down in step_size_down, again and again.
+    """Up from base_lr to max_lr in step_size_up batches and down in step_size_down, again and
+    again.
 
     Args:
-        mode: "triangular"; "triangular2" halves the height each cycle; "exp_range" shrinks it by gamma each batch.
-        scale_fn: a function instead of the mode, of the cycle or of the batch (scale_mode "cycle" or "iterations").
-        cycle_momentum: moves the momentum (or the first beta) the other way, from max_momentum to base_momentum.
+        mode: "triangular"; "triangular2" halves the height each cycle; "exp_range" shrinks it by
+            gamma each batch.
+        scale_fn: a function instead of the mode, of the cycle or of the batch (scale_mode "cycle"
+            or "iterations").
+        cycle_momentum: moves the momentum (or the first beta) the other way, from max_momentum to
+            base_momentum.
     """
 
     def __init__(
@@ -604,15 +612,18 @@ class CyclicLR(_Cycles):
 
 
 class OneCycleLR(_Cycles):
-    """One cycle over the whole training: from max_lr / div_factor up to max_lr, then down to far below.
+    """One cycle over the whole training: from max_lr / div_factor up to max_lr, then down to far
+    below.
 
     Args:
         max_lr: the top, one for all groups or a list.
         total_steps: batches in all; or epochs and steps_per_epoch.
         pct_start: the part of the cycle that goes up.
         anneal_strategy: "cos" or "linear".
-        cycle_momentum: moves the momentum (or the first beta) the other way, from max_momentum to base_momentum.
-        div_factor, final_div_factor: the first rate is max_lr / div_factor, the last is that / final_div_factor.
+        cycle_momentum: moves the momentum (or the first beta) the other way, from max_momentum to
+            base_momentum.
+        div_factor, final_div_factor: the first rate is max_lr / div_factor, the last is that /
+            final_div_factor.
         three_phase: down to the first rate as fast as it went up, and only then to the last.
 
     Raises:
@@ -644,8 +655,7 @@ class OneCycleLR(_Cycles):
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(
-                "anneal_strategy must be one of 'cos' or 'linear', "
-                f"instead got {anneal_strategy}"
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
             )
         self._anneal_func_type = anneal_strategy
         max_lrs = _for_groups("max_lr", optimizer, max_lr)
@@ -661,7 +671,11 @@ class OneCycleLR(_Cycles):
 
     @staticmethod
     def _count_steps(total: Any, epochs: Any, each: Any) -> int:
-        named = {"total_steps": total} if total is not None else {"epochs": epochs, "steps_per_epoch": each}
+        named = (
+            {"total_steps": total}
+            if total is not None
+            else {"epochs": epochs, "steps_per_epoch": each}
+        )
         if None in named.values():
             raise ValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
         for name, value in named.items():

@@ -1,7 +1,8 @@
-"""Optimizer: parameters in groups, each group with its options, and what is remembered for each parameter
-(torch.optim.Optimizer).
+"""Optimizer: parameters in groups, each group with its options, and what is remembered for each
+parameter (torch.optim.Optimizer).
 
-This module is not: any rule of stepping. Rules run in C over a whole group in one call (csrc/optim.c); `Listed` below is
+This module is not: any rule of stepping. Rules run in C over a whole group in one call
+    (csrc/optim.c); `Listed` below is
 the way from the options and states of a group to that call.
 """
 
@@ -74,7 +75,7 @@ def _hooked_step(step: Callable[..., Any]) -> Callable[..., Any]:
                             f"{step} must return None or a tuple of (new_args, new_kwargs), "
                             f"but got {changed}."
                         )
-                    (_, *args), kwargs = changed  # type: ignore[assignment]
+                    (_, *args), kwargs = changed
         result = step(self, *args, **kwargs)
         if "_opt_called" in self.__dict__:
             self._opt_called = True
@@ -91,8 +92,8 @@ class Optimizer:
     """The base of all optimizers (torch.optim.Optimizer).
 
     Args:
-        params: tensors that require gradients; or (name, tensor) pairs; or dicts, one for each group: {"params": ...}
-            and the options in which the group differs from the defaults.
+        params: tensors that require gradients; or (name, tensor) pairs; or dicts, one for each
+            group: {"params": ...} and the options in which the group differs from the defaults.
         defaults: the options.
 
     Raises:
@@ -157,7 +158,8 @@ class Optimizer:
         """One step: changes the parameters by their gradients.
 
         Args:
-            closure: called first, with gradients enabled; it computes the loss again and returns it.
+            closure: called first, with gradients enabled; it computes the loss again and returns
+                it.
 
         Returns:
             what the closure returned, or None.
@@ -206,8 +208,7 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Handle):
                 raise TypeError(
-                    "optimizer can only optimize Tensors, "
-                    "but one of the params is " + _typename(p)
+                    "optimizer can only optimize Tensors, but one of the params is " + _typename(p)
                 )
             if not p.is_leaf and not self.defaults.get("differentiable"):
                 raise ValueError("can't optimize a non-leaf Tensor")
@@ -231,7 +232,7 @@ class Optimizer:
         if any(id(p) in ids for group in self.param_groups for p in group["params"]):
             raise ValueError("some parameters appear in more than one parameter group")
 
-    # ---- state_dict ----------------------------------------------------------------------------------
+    # ---- state_dict ---------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered and the options, with numbers in the place of parameters."""
@@ -289,7 +290,7 @@ class Optimizer:
         for post_hook in self._optimizer_load_state_dict_post_hooks.values():
             post_hook(self)
 
-    # ---- hooks ---------------------------------------------------------------------------------------
+    # ---- hooks --------------------------------------------------------------------------------
 
     @staticmethod
     def _add_hook(
@@ -318,13 +319,15 @@ class Optimizer:
     def register_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Calls hook(optimizer, state_dict) after state_dict; what it returns, if anything, replaces the dict."""
+        """Calls hook(optimizer, state_dict) after state_dict; what it returns, if anything,
+        replaces the dict."""
         return self._add_hook(self._optimizer_state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Calls hook(optimizer, state_dict) before load_state_dict; what it returns replaces the dict."""
+        """Calls hook(optimizer, state_dict) before load_state_dict; what it returns replaces the
+        dict."""
         return self._add_hook(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(
@@ -360,8 +363,8 @@ def evaluate(closure: Callable[[], Any] | None) -> Any:
 
 
 class Listed(Optimizer):
-    """An optimizer whose rule is in C. A subclass says which, and gives the names of its states in rnn_step's order, a
-    group's options, and the first state of a parameter."""
+    """An optimizer whose rule is in C. A subclass says which, and gives the names of its states in
+    rnn_step's order, a group's options, and the first state of a parameter."""
 
     _rule: int
     _states: tuple[str, ...]

@@ -11,7 +11,8 @@ from rnn.optim.optimizer import Optimizer, checked, evaluate, zeros_like
 
 
 class SGD(Optimizer):
-    """p -= lr * g, or with momentum m = momentum * m + (1 - dampening) * g; p -= lr * m (torch.optim.SGD).
+    """p -= lr * g, or with momentum m = momentum * m + (1 - dampening) * g; p -= lr * m
+    (torch.optim.SGD).
 
     Args:
         params: parameters or groups, see Optimizer.

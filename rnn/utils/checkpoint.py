@@ -1,7 +1,8 @@
-"""Checkpointing (torch.utils.checkpoint): a part of a model that is computed a second time in the backward pass
-rather than remembered.
+"""Checkpointing (torch.utils.checkpoint): a part of a model that is computed a second time in the
+backward pass rather than remembered.
 
-rnn remembers: checkpoint() calls the function. Values and gradients are the same; the memory is not saved.
+rnn remembers: checkpoint() calls the function. Values and gradients are the same; the memory is not
+    saved.
 """
 
 from __future__ import annotations

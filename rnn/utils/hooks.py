@@ -12,7 +12,8 @@ from rnn._c import E, Handle, check, lib
 
 
 class RemovableHandle:
-    """What register_*hook returns: remove() takes the hook away again; so does leaving a `with` block."""
+    """What register_*hook returns: remove() takes the hook away again; so does leaving a `with`
+    block."""
 
     id: int
     next_id = 0
@@ -53,9 +54,11 @@ def _copied(t: Any) -> Any:
 
 
 class BackwardHook:
-    """The full backward hooks of one call of a module: it watches the gradients of what went in and what came out.
+    """The full backward hooks of one call of a module: it watches the gradients of what went in and
+    what came out.
 
-    Where several tensors went in, the hooks run when the last gradient of those that required one has come.
+    Where several tensors went in, the hooks run when the last gradient of those that required one
+    has come.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""Parameters as one vector, and back (torch.nn.utils.parameters_to_vector, vector_to_parameters)."""
+"""Parameters as one vector, and back (torch.nn.utils.parameters_to_vector,
+vector_to_parameters)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Sequences of several lengths in one tensor (torch.nn.utils.rnn): padded, or packed step by step."""
+"""Sequences of several lengths in one tensor (torch.nn.utils.rnn): padded, or packed step by
+step."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class _Packed(NamedTuple):
 
 
 class PackedSequence(_Packed):
-    """Sequences without padding: the first steps of all of them, then the second steps, ... (longest first).
+    """Sequences without padding: the first steps of all of them, then the second steps, ...
+    (longest first).
 
     data              (steps of all sequences, *)
     batch_sizes       how many sequences still run at each step, int64
@@ -215,7 +217,8 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Tensor:
-    """Stacks sequences (L, *) of several lengths: (longest, B, *), or (B, longest, *) with batch_first.
+    """Stacks sequences (L, *) of several lengths: (longest, B, *), or (B, longest, *) with
+    batch_first.
 
     Raises:
         RuntimeError: sequences is not iterable, or padding_side is neither "right" nor "left".

@@ -25,7 +25,7 @@ def _like_mapping(original: Any, values: dict[Any, Any]) -> Any:
             made = copy.copy(original)
             made.update(values)
             return made
-        return type(original)(values)  # type: ignore[call-arg]
+        return type(original)(values)
     except TypeError:
         return values
 
@@ -44,8 +44,9 @@ def _like_sequence(original: Any, values: list[Any]) -> Any:
 
 
 def default_convert(data: Any) -> Any:
-    """NumPy arrays become tensors, also inside of dicts, tuples and lists; everything else stays."""
-    if isinstance(data, Handle) or isinstance(data, (str, bytes)):
+    """NumPy arrays become tensors, also inside of dicts, tuples and lists; everything else
+    stays."""
+    if isinstance(data, (Handle, str, bytes)):
         return data
     if isinstance(data, (np.ndarray, np.generic)):
         return data if _TEXT.search(data.dtype.str) else rnn.as_tensor(data)
@@ -60,7 +61,8 @@ def default_convert(data: Any) -> Any:
 
 
 def collate(batch: Any, *, collate_fn_map: Any = None) -> Any:
-    """Samples to one batch, by a table of types and functions (of the batch, and of the table by name).
+    """Samples to one batch, by a table of types and functions (of the batch, and of the table by
+    name).
 
     Raises:
         TypeError: nothing is known of the samples' type.
@@ -128,7 +130,8 @@ default_collate_fn_map: dict[Any, Callable[..., Any]] = {
 
 
 def default_collate(batch: Any) -> Any:
-    """Stacks tensors, arrays and numbers; dicts and tuples of them become dicts and lists of batches; text stays.
+    """Stacks tensors, arrays and numbers; dicts and tuples of them become dicts and lists of
+    batches; text stays.
 
     Example:
         >>> default_collate([(rnn.ones(2), 3, "a"), (rnn.zeros(2), 4, "b")])

@@ -1,4 +1,5 @@
-"""DataLoader: batches of a dataset, made here or by worker processes (torch.utils.data.dataloader)."""
+"""DataLoader: batches of a dataset, made here or by worker processes
+(torch.utils.data.dataloader)."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class DataLoader(Generic[_Sample]):
         batch_size: samples in a batch; None: samples as they are, one by one.
         shuffle: in a new order every epoch, PyTorch's for the same seed.
         sampler: indices in another order; batch_sampler: lists of them.
-        num_workers: processes that make batches ahead; 0: this one makes them when they are asked for.
+        num_workers: processes that make batches ahead; 0: this one makes them when they are asked
+            for.
         collate_fn: a list of samples to a batch (default: default_collate).
         drop_last: leaves out a last batch that is smaller.
         timeout: seconds to wait for a worker's batch; 0: for ever.
@@ -159,7 +161,8 @@ class DataLoader(Generic[_Sample]):
         return self._iterator
 
     def __len__(self) -> int:
-        """How many batches there are in an epoch (of an IterableDataset: if its __len__ is right)."""
+        """How many batches there are in an epoch (of an IterableDataset: if its __len__ is
+        right)."""
         if not self._iterable:
             return len(self._index_sampler)
         count = self._promised = len(self.dataset)
@@ -168,7 +171,7 @@ class DataLoader(Generic[_Sample]):
         return count // self.batch_size if self.drop_last else math.ceil(count / self.batch_size)
 
 
-# ---- checks -----------------------------------------------------------------------------------------
+# ---- checks -----------------------------------------------------------------------------------
 
 
 def _check_workers(
@@ -203,7 +206,8 @@ def _check_iterable(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
 
 
 def _context(given: Any, num_workers: int) -> Any:
-    """How processes are started: forked where that can be, so that a dataset need not be pickled."""
+    """How processes are started: forked where that can be, so that a dataset need not be
+    pickled."""
     methods = multiprocessing.get_all_start_methods()
     if given is None:
         return multiprocessing.get_context("fork" if "fork" in methods else None)
@@ -240,7 +244,7 @@ def _warn_of_many(num_workers: int) -> None:
         )
 
 
-# ---- epochs -----------------------------------------------------------------------------------------
+# ---- epochs -----------------------------------------------------------------------------------
 
 
 class _Epoch:
@@ -436,5 +440,7 @@ class _Elsewhere(_Epoch):
 
     def __del__(self) -> None:
         if getattr(self, "_workers", None) and os.getpid() == self._owner:
-            with contextlib.suppress(Exception):  # at the end of the interpreter, parts of it have gone
+            with contextlib.suppress(
+                Exception
+            ):  # at the end of the interpreter, parts of it have gone
                 self.close()

@@ -25,7 +25,8 @@ class Dataset(Generic[_Sample]):
 
 
 class IterableDataset(Dataset[_Sample], Iterable[_Sample]):
-    """Samples one after the other: a subclass defines __iter__. See get_worker_info for how workers share them."""
+    """Samples one after the other: a subclass defines __iter__. See get_worker_info for how workers
+    share them."""
 
     def __add__(self, other: Dataset[Any]) -> ChainDataset:  # type: ignore[override]
         return ChainDataset([self, other])
@@ -57,8 +58,7 @@ def _items(dataset: Any, indices: Sequence[int]) -> list[Any]:
     items: list[Any] = dataset.__getitems__(indices)
     if len(items) != len(indices):
         raise ValueError(
-            "Nested dataset's output size mismatch. "
-            f"Expected {len(indices)}, got {len(items)}"
+            f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(items)}"
         )
     return items
 
@@ -89,7 +89,9 @@ class StackDataset(Dataset[Any]):
         return self.datasets.values() if named else self.datasets
 
     def _join(self, values: Iterable[Any]) -> Any:
-        return dict(zip(self.datasets, values)) if isinstance(self.datasets, dict) else tuple(values)
+        return (
+            dict(zip(self.datasets, values)) if isinstance(self.datasets, dict) else tuple(values)
+        )
 
     def __getitem__(self, index: Any) -> Any:
         return self._join([dataset[index] for dataset in self._every()])
@@ -156,10 +158,7 @@ class Subset(Dataset[Any]):
         self.dataset = dataset
         self.indices = indices
         cls = type(self)
-        if (
-            cls.__getitem__ is not Subset.__getitem__
-            and cls.__getitems__ is Subset.__getitems__
-        ):
+        if cls.__getitem__ is not Subset.__getitem__ and cls.__getitems__ is Subset.__getitems__:
             raise NotImplementedError(
                 f"{cls.__name__} overrides __getitem__ but not __getitems__. When subclassing "
                 "Subset and overriding __getitem__, you must also override __getitems__ to ensure "

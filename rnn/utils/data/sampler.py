@@ -1,4 +1,5 @@
-"""Samplers: the order in which samples are taken (torch.utils.data.sampler). Lazy, and drawing PyTorch's numbers."""
+"""Samplers: the order in which samples are taken (torch.utils.data.sampler). Lazy, and drawing
+PyTorch's numbers."""
 
 from __future__ import annotations
 
@@ -133,8 +134,7 @@ class WeightedRandomSampler(Sampler[int]):
     ) -> None:
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
             raise ValueError(
-                "num_samples should be a positive integer value, "
-                f"but got num_samples={num_samples}"
+                f"num_samples should be a positive integer value, but got num_samples={num_samples}"
             )
         if not isinstance(replacement, bool):
             raise ValueError(
@@ -173,9 +173,7 @@ class BatchSampler(Sampler[list[int]]):
                 f"batch_size should be a positive integer value, but got batch_size={batch_size}"
             )
         if not isinstance(drop_last, bool):
-            raise ValueError(
-                f"drop_last should be a boolean value, but got drop_last={drop_last}"
-            )
+            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
         self.sampler: Any = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last

@@ -1,4 +1,5 @@
-"""What a DataLoader's worker process does: takes lists of indices, sends batches back (torch.utils.data._utils.worker).
+"""What a DataLoader's worker process does: takes lists of indices, sends batches back
+(torch.utils.data._utils.worker).
 
 This module is not: starting workers and putting their batches in order; dataloader.py does that.
 """
@@ -47,7 +48,8 @@ _info: WorkerInfo | None = None
 
 
 def get_worker_info() -> WorkerInfo | None:
-    """What this worker knows of itself; None in the main process. An IterableDataset splits its samples by it."""
+    """What this worker knows of itself; None in the main process. An IterableDataset splits its
+    samples by it."""
     return _info
 
 
@@ -93,7 +95,7 @@ class _Shown(str):
         return str(self)
 
 
-# ---- fetching ---------------------------------------------------------------------------------------
+# ---- fetching ---------------------------------------------------------------------------------
 
 
 class Fetcher:
@@ -145,7 +147,8 @@ class Fetcher:
 
 
 def _rows(dataset: Any, index: list[int]) -> Any:
-    """What collating single samples of a TensorDataset gives, in one step for each tensor; None for other datasets."""
+    """What collating single samples of a TensorDataset gives, in one step for each tensor; None for
+    other datasets."""
     while type(dataset) is Subset:
         indices = dataset.indices
         index = [indices[i] for i in index]
@@ -156,7 +159,7 @@ def _rows(dataset: Any, index: list[int]) -> Any:
     return [tensor[chosen] for tensor in dataset.tensors]
 
 
-# ---- the process ------------------------------------------------------------------------------------
+# ---- the process ------------------------------------------------------------------------------
 
 
 def _numpy_seed(base_seed: int, worker_id: int) -> Any:
@@ -197,7 +200,8 @@ def run(
     worker_id: int,
     num_workers: int,
 ) -> None:
-    """The worker's life: None on the queue of indices ends it, and so does the end of the main process."""
+    """The worker's life: None on the queue of indices ends it, and so does the end of the main
+    process."""
     parent, where = os.getppid(), f"in DataLoader worker process {worker_id}"
     fetcher: Fetcher | None = None
     failed: Any = None
