@@ -27,7 +27,7 @@ import rnn
 from rnn import nn, optim
 
 from .evaluate import loss_of, read_text
-from .files import InputError, read_json, save, tensor_of
+from .files import InputError, load, read_json, save, tensor_of
 from .model import GPT2, Config
 from .sample import Sampling, Session, generate
 from .tokenizer import END_OF_TEXT, Tokenizer
@@ -251,12 +251,11 @@ class Run:
         self.seconds += time.perf_counter() - start
         return total
 
-    def evaluate(self, limit: int | None) -> float:
-        """The validation loss, of all of the text or of `limit` batches."""
-        stretches = None if limit is None else limit * self.args.batch
-        loss, _ = loss_of(self.model, self.validation, self.args.batch, stretches)
-        if limit is not None:
-            self.validations.append([self.step, loss])
+    def evaluate(self) -> float:
+        """The validation loss, of some batches."""
+        a = self.args
+        loss, _ = loss_of(self.model, self.validation, a.batch, a.eval_batches * a.batch)
+        self.validations.append([self.step, loss])
         return loss
 
     def keep(self, path: Path) -> None:
@@ -394,7 +393,7 @@ def finish(run: Run) -> None:
     """Writes the model and what was done."""
     args = run.args
     save(run.model, args.out, args.dtype)
-    final = run.evaluate(None)
+    final, _ = loss_of(load(args.out), run.validation, args.batch)  # of what was written
     last = [loss for _, loss in run.losses[-100:]]
     about = {
         "settings": run.settings(),
@@ -445,7 +444,7 @@ def train(run: Run, tokenizer: Tokenizer) -> None:
             if run.step % args.eval_every == 0:
                 tqdm.write(
                     f"step {run.step}: training {loss:.4f}, "
-                    f"validation {run.evaluate(args.eval_batches):.4f}, "
+                    f"validation {run.evaluate():.4f}, "
                     f"{run.seconds:.0f} s"
                 )
             if run.step % args.sample_every == 0:
