@@ -30,6 +30,11 @@ PATTERNS = [
     "tokenizer.json",
     "vocab.json",
 ]
+SUPPORTED = {
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+}
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # causal masks, which old checkpoints carry
 
@@ -108,17 +113,8 @@ def read_config(path: Path) -> Config:
         return number
 
     field("model_type", "gpt2", lambda v: v == "gpt2", '"gpt2"')
-    for name, only in (
-        ("scale_attn_weights", True),
-        ("scale_attn_by_inverse_layer_idx", False),
-        ("add_cross_attention", False),
-    ):
-        field(
-            name,
-            only,
-            lambda v, only=only: v is only,
-            f"{json.dumps(only)} (nothing else is supported)",
-        )
+    for name, only in SUPPORTED.items():
+        field(name, only, [only].__contains__, f"{json.dumps(only)} (nothing else is supported)")
     config = Config(
         vocab_size=size("vocab_size"),
         n_positions=size("n_positions", data.get("n_ctx")),
