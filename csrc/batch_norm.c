@@ -145,7 +145,7 @@ enum { X, WEIGHT, BIAS, MEAN, VARIANCE, GIVEN };
 
 static int check_channels(rnn_engine *e, const rnn_view *x, const rnn_view *v, const char *what) {
     if (v->dtype != x->dtype)
-        return rnn_fail(e, RNN_ERUNTIME, "batch_norm: expected %s to have the dtype of the input", what);
+        return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): all inputs must share same datatype.");
     if (v->ndim == 1 && v->shape[0] == x->shape[1]) return 0;
     return rnn_fail(e, RNN_ERUNTIME, "%s should contain %lld elements not %lld", what, (long long)x->shape[1],
                     (long long)rnn_numel(v->ndim, v->shape));
@@ -153,11 +153,14 @@ static int check_channels(rnn_engine *e, const rnn_view *x, const rnn_view *v, c
 
 static int take_views(rnn_engine *e, const rnn_ref *refs, rnn_view *v, bool *given) {
     static const char *const names[GIVEN] = {"input", "weight", "bias", "running_mean", "running_var"};
-    for (int i = X; i < GIVEN; i++) {
+    static const int order[GIVEN] = {X, MEAN, VARIANCE, WEIGHT, BIAS}; /* PyTorch's, of complaints */
+    for (int k = 0; k < GIVEN; k++) {
+        const int i = order[k];
         given[i] = refs[i] != 0;
         if (given[i] && rnn_view_of(e, refs[i], &v[i])) return RNN_ETYPE;
         if (i == X && v[X].ndim < 2)
-            return rnn_fail(e, RNN_EINDEX, "batch_norm: the input has %d dimensions, not 2 or more", v[X].ndim);
+            return rnn_fail(e, RNN_EINDEX, "Dimension out of range (expected to be in range of [-%d, %d], but got 1)",
+                            v[X].ndim ? v[X].ndim : 1, v[X].ndim ? v[X].ndim - 1 : 0);
         int failed = given[i] && i ? check_channels(e, &v[X], &v[i], names[i]) : 0;
         if (failed) return failed;
     }

@@ -184,20 +184,30 @@ static int contiguous(rnn_engine *e, const rnn_view *v, const char **data, rnn_b
     return rnn_pack_view(e, v, (*temp)->data);
 }
 
-static int out_size(rnn_engine *e, int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
-                    int64_t *out) {
-    int64_t padded, reach;
-    if (stride < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive stride is not supported");
-    if (dilation < 1) return rnn_fail(e, RNN_ERUNTIME, "dilation should be greater than zero");
+/* The sizes of the padded image and of the dilated kernel in one dimension. */
+static int take_reach(rnn_engine *e, int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
+                      int64_t *padded, int64_t *reach) {
     if (pad < 0) return rnn_fail(e, RNN_ERUNTIME, "negative padding is not supported");
-    if (__builtin_mul_overflow(dilation, kernel - 1, &reach) || __builtin_mul_overflow(pad, 2, &padded) ||
-        __builtin_add_overflow(padded, size, &padded) || reach >= INT64_MAX - 1)
+    if (stride < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive stride is not supported");
+    if (dilation < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive dilation is not supported");
+    if (__builtin_mul_overflow(dilation, kernel - 1, reach) || __builtin_mul_overflow(pad, 2, padded) ||
+        __builtin_add_overflow(*padded, size, padded) || __builtin_add_overflow(*reach, 1, reach))
         return rnn_fail(e, RNN_EVALUE, "conv2d: sizes that cannot be counted");
-    if (padded < reach + 1)
+    return 0;
+}
+
+static int take_places(rnn_engine *e, geometry *g) {
+    int64_t height = 0, width = 0, reach_h = 0, reach_w = 0;
+    int failed = take_reach(e, g->height, g->kernel_h, g->stride_h, g->pad_h, g->dilation_h, &height, &reach_h);
+    if (!failed) failed = take_reach(e, g->width, g->kernel_w, g->stride_w, g->pad_w, g->dilation_w, &width, &reach_w);
+    if (failed) return failed;
+    if (height < reach_h || width < reach_w)
         return rnn_fail(e, RNN_ERUNTIME,
-                        "Calculated padded input size per channel: (%lld). Kernel size: (%lld). Kernel size can't be "
-                        "greater than actual input size", (long long)padded, (long long)(reach + 1));
-    *out = (padded - reach - 1) / stride + 1;
+                        "Calculated padded input size per channel: (%lld x %lld). Kernel size: (%lld x %lld). Kernel size "
+                        "can't be greater than actual input size", (long long)height, (long long)width,
+                        (long long)reach_h, (long long)reach_w);
+    g->out_h = (height - reach_h) / g->stride_h + 1;
+    g->out_w = (width - reach_w) / g->stride_w + 1;
     return 0;
 }
 
@@ -210,7 +220,11 @@ static int take_geometry(rnn_engine *e, const rnn_view *in, int count, const int
     *g = (geometry){in[X].shape[0], in[X].shape[1], in[X].shape[2], in[X].shape[3], in[WEIGHT].shape[0],
                     in[WEIGHT].shape[2], in[WEIGHT].shape[3], p[6], 0, 0, p[0], p[1], p[2], p[3], p[4], p[5]};
     if (g->groups < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive groups is not supported");
-    if (in[WEIGHT].shape[1] * g->groups != g->channels || g->filters % g->groups)
+    if (g->filters % g->groups)
+        return rnn_fail(e, RNN_ERUNTIME, "Given groups=%lld, expected weight to be divisible by %lld at dimension 0, but "
+                                         "got weight of size [%s] instead", (long long)g->groups, (long long)g->groups,
+                        rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t));
+    if (in[WEIGHT].shape[1] * g->groups != g->channels)
         return rnn_fail(e, RNN_ERUNTIME,
                         "Given groups=%lld, weight of size %s, expected input%s to have %lld channels, but got %lld "
                         "channels instead", (long long)g->groups,
@@ -218,13 +232,13 @@ static int take_geometry(rnn_engine *e, const rnn_view *in, int count, const int
                         (long long)(in[WEIGHT].shape[1] * g->groups), (long long)g->channels);
     if (count > 2 && (in[BIAS].ndim != 1 || in[BIAS].shape[0] != g->filters))
         return rnn_fail(e, RNN_ERUNTIME, "Given weight of size %s, expected bias to be 1-dimensional with %lld "
-                                         "elements", rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t),
-                        (long long)g->filters);
+                                         "elements, but got bias of size %s instead",
+                        rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t), (long long)g->filters,
+                        rnn_shape_text(in[BIAS].ndim, in[BIAS].shape, s, sizeof s));
     for (int k = 1; k < count; k++)
         if (in[k].dtype != in[X].dtype)
-            return rnn_fail(e, RNN_ERUNTIME, "Input type and weight or bias type should be the same");
-    int failed = out_size(e, g->height, g->kernel_h, g->stride_h, g->pad_h, g->dilation_h, &g->out_h);
-    return failed ? failed : out_size(e, g->width, g->kernel_w, g->stride_w, g->pad_w, g->dilation_w, &g->out_w);
+            return RNN_EDTYPE;
+    return take_places(e, g);
 }
 
 static int run_forward(conv *c, const rnn_view *in, int count) {

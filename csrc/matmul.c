@@ -222,7 +222,9 @@ rnn_ref rnn_linear(rnn_engine *e, rnn_ref rx, rnn_ref rw, rnn_ref rbias, int tra
         in[1].shape[1] = rows, in[1].stride[1] = step;
     }
     rnn_build build = {.op = RNN_OP_LINEAR, .dtype = in[0].dtype, .count = rbias ? 3 : 2, .in = in};
-    if (in[0].ndim > 1 && in[0].shape[in[0].ndim - 1] != in[1].shape[0])
+    if (in[0].ndim == 0)
+        return rnn_fail(e, RNN_ERUNTIME, "both arguments to linear need to be at least 1D, but they are 0D and 2D");
+    if (in[0].shape[in[0].ndim - 1] != in[1].shape[0])
         return rnn_fail(e, RNN_ERUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
                         (long long)(rnn_numel(in[0].ndim - 1, in[0].shape)), (long long)in[0].shape[in[0].ndim - 1],
                         (long long)in[1].shape[0], (long long)in[1].shape[1]);

@@ -53,7 +53,7 @@ static int packed(rnn_engine *e, const rnn_view *v, const char **data, rnn_block
 static int check_affine(rnn_engine *e, const rnn_view *x, int dims, const rnn_view *w, const char *what) {
     char want[256], have[256];
     if (w->dtype != x->dtype)
-        return rnn_fail(e, RNN_ERUNTIME, "layer_norm: %s has another dtype than the input", what);
+        return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): all inputs must share same datatype.");
     if (w->ndim == dims && !memcmp(w->shape, x->shape + x->ndim - dims, (size_t)dims * sizeof(int64_t))) return 0;
     return rnn_fail(e, RNN_ERUNTIME, "Expected %s to be of same shape as normalized_shape, but got %s of shape %s and "
                                      "normalized_shape = %s", what, what,

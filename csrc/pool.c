@@ -116,8 +116,7 @@ static int64_t grain(const geometry *g) { return 4096 / (g->height * g->width + 
 /* PyTorch's size: with ceil_mode a last window may hang over, but must start inside the image or its left padding. */
 static int64_t out_size(int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, bool ceil_mode) {
     const int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
-    if (room < 0) return 0;
-    int64_t out = room / stride + 1;
+    int64_t out = (room >= 0 ? room / stride : -((stride - 1 - room) / stride)) + 1;
     if (ceil_mode && (out - 1) * stride >= size + pad) out--;
     return out;
 }
@@ -126,16 +125,27 @@ static int take_geometry(rnn_engine *e, const rnn_view *x, const int64_t *p, geo
     if (x->ndim != 4) return rnn_fail(e, RNN_ERUNTIME, "pooling: the input has %d dimensions, not 4", x->ndim);
     *g = (geometry){x->shape[0] * x->shape[1], x->shape[2], x->shape[3], 0, 0, p[0], p[1], p[2], p[3], p[4], p[5], p[6],
                     p[7], p[8], p[9], p[10]};
-    for (int i = 0; i < 4; i++)
-        if (p[i] < 1) return rnn_fail(e, RNN_ERUNTIME, "pooling: kernel size and stride must be greater than zero");
+    if (p[0] < 1 || p[1] < 1)
+        return rnn_fail(e, RNN_ERUNTIME, "kernel size should be greater than zero, but got kH: %lld kW: %lld",
+                        (long long)p[0], (long long)p[1]);
+    if (p[2] < 1 || p[3] < 1) return rnn_fail(e, RNN_ERUNTIME, "stride should not be zero");
     if (g->dilation_h < 1 || g->dilation_w < 1)
-        return rnn_fail(e, RNN_ERUNTIME, "dilation should be greater than zero");
+        return rnn_fail(e, RNN_ERUNTIME, "dilation should be greater than zero, but got dilationH: %lld dilationW: %lld",
+                        (long long)g->dilation_h, (long long)g->dilation_w);
     for (int i = 0; i < 11; i++)
         if (p[i] > (int64_t)1 << 31) return rnn_fail(e, RNN_EVALUE, "pooling: sizes that cannot be counted");
-    if (g->pad_h < 0 || g->pad_w < 0 || g->pad_h > g->kernel_h / 2 || g->pad_w > g->kernel_w / 2)
-        return rnn_fail(e, RNN_ERUNTIME, "pad should be at most half of effective kernel size, but got pad=%lld, "
-                                         "kernel_size=%lld", (long long)(g->pad_h > g->pad_w ? g->pad_h : g->pad_w),
-                        (long long)g->kernel_h);
+    for (int i = 1; i >= 0; i--) {
+        const int64_t pad = p[4 + i], effective = (p[i] - 1) * p[6 + i] + 1;
+        if (pad < 0) return rnn_fail(e, RNN_ERUNTIME, "pad must be non-negative, but got pad: %lld", (long long)pad);
+        if (pad > effective / 2)
+            return rnn_fail(e, RNN_ERUNTIME, "pad should be at most half of effective kernel size, but got pad=%lld, "
+                                             "kernel_size=%lld and dilation=%lld", (long long)pad, (long long)p[i],
+                            (long long)p[6 + i]);
+        if (pad > p[i] / 2)
+            return rnn_fail(e, RNN_ERUNTIME, "pad should be smaller than or equal to half of kernel size, but got "
+                                             "padW = %lld, padH = %lld, kW = %lld, kH = %lld", (long long)p[5],
+                            (long long)p[4], (long long)p[1], (long long)p[0]);
+    }
     g->out_h = out_size(g->height, g->kernel_h, g->stride_h, g->pad_h, g->dilation_h, g->ceil_mode);
     g->out_w = out_size(g->width, g->kernel_w, g->stride_w, g->pad_w, g->dilation_w, g->ceil_mode);
     if (g->out_h < 1 || g->out_w < 1)

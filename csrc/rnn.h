@@ -222,8 +222,8 @@ rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target, 
 rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale);
 /* parameters: stride, padding and dilation, each (height, width), then groups; bias: (O) or 0 */
 rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, const int64_t *parameters);
-/* parameters: kernel, stride, padding and dilation, each (height, width), then ceil_mode; avg: whether padding counts,
- * and the divisor or 0. taken: NULL, or room for the place in its plane that each maximum came from. */
+/* parameters: kernel, stride, padding and dilation, each (height, width), then ceil_mode, whether padding counts, and
+ * the divisor or 0 (the last two are avg's). taken: NULL, or room for the place in its plane that each maximum came from. */
 rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref x, const int64_t *parameters, int max, int64_t *taken);
 /* A recurrent layer, op "rnn_tanh", "rnn_relu", "lstm" or "gru": x is the input's share of the gates' sums, (T, B, G H),
  * weight (G H, H), bias (G H), h0 and c0 (B, H); the last three may be 0. reverse: from x's last step to its first.

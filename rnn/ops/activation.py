@@ -88,6 +88,12 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         input: (N, C, ...); weight: one number, or (C,).
     """
     if weight.numel() > 1:
+        channels = input._shape[1] if len(input._shape) > 1 else 1
+        if weight.numel() != channels:
+            raise RuntimeError(
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}."
+            )
         weight = weight.reshape([1 if d != 1 else -1 for d in range(max(len(input._shape), 2))])
     return where(input > 0, input, weight * input)
 

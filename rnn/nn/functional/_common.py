@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c
-from rnn._c import COMPOSE, E, adopt, fail, ffi, lib
+from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib
+from rnn.ops import _core
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -31,6 +32,32 @@ def same_floats(*tensors: Any) -> bool:
     """Whether all tensors (None counts for nothing) are nodes of one dtype."""
     codes = {lib.rnn_dtype(t._h) if t._h else -1 for t in tensors if t is not None}
     return len(codes) == 1 and -1 not in codes
+
+
+_C_NAMES = {
+    "Long": "long int",
+    "Short": "short int",
+    "Byte": "unsigned char",
+    "Char": "signed char",
+    "Half": "c10::Half",
+    "BFloat16": "c10::BFloat16",
+}
+
+
+def c_name(t: Any) -> str:
+    """A tensor's dtype as C names it, which some of PyTorch's messages do."""
+    kind = _core.type_name(_core.dtype_of(t))
+    return _C_NAMES.get(kind, kind.lower())
+
+
+def expect_tensor(x: Any, function: str, argument: str = "input", position: int = 1) -> None:
+    """Raises:
+    TypeError: x is no tensor.
+    """
+    if not isinstance(x, Handle):
+        raise TypeError(
+            f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}"
+        )
 
 
 def several(x: Any, n: int, name: str = "size") -> tuple[int, ...]:

@@ -60,7 +60,7 @@ def layer(
     if h == COMPOSE:
         return _compose(number, sums, w_hh, b_hh, h0, c0, reverse, sizes)
     if h == EDTYPE:
-        names = [_core.type_name(_core.dtype_of(t)) for t in (sums, h0 if h0 is not None else w_hh)]
+        names = [_core.type_name(_core.dtype_of(t)) for t in (h0 if h0 is not None else x, w_hh)]
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(names)}")
     fail(h)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import rnn
 from rnn._c import E, adopt, check, lib
-from rnn.nn.functional._common import result, same_floats
+from rnn.nn.functional._common import c_name, result, same_floats
 from rnn.nn.functional.dropout import dropout
 from rnn.nn.functional.linear import linear
 from rnn.ops import _core
@@ -71,6 +71,8 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tenso
     """One span, for (B, H, T, D); other ranks are seen so. None: only the composition will do."""
     if not same_floats(q, k, v) or not q._shape[:-2] == k._shape[:-2] == v._shape[:-2]:
         return None
+    if q._shape[-1:] != k._shape[-1:] or k._shape[-2:-1] != v._shape[-2:-1]:
+        return None
     rank = len(q._shape)
     if rank == 4:
         return result(lib.rnn_attention(E, q._h, k._h, v._h, causal, scale))
@@ -109,7 +111,7 @@ def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         if values.dtype != np.bool_:
             raise RuntimeError(
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
-                f"{_core.type_name(mask.dtype).lower()} and  query.dtype: {_core.type_name(scores.dtype).lower()} instead."
+                f"{c_name(mask)} and  query.dtype: {c_name(scores)} instead."
             )
         blind = ~values.any(-1, keepdims=True)
         masked = scores.masked_fill(_core.wrap(~(values | blind)), -math.inf)

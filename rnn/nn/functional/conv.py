@@ -6,14 +6,22 @@ conv2d is fused in C (conv.c). Its composition, and all else here, is a gather o
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 import rnn
 from rnn import _c
-from rnn._c import E, ETYPE, adopt, check, ffi, lib
-from rnn.nn.functional._common import gather_flat, handle, in_planes, result, several
+from rnn._c import EDTYPE, ETYPE, E, adopt, check, ffi, lib
+from rnn.nn.functional._common import (
+    c_name,
+    expect_tensor,
+    gather_flat,
+    handle,
+    in_planes,
+    result,
+    several,
+)
 from rnn.nn.functional.pad import pad
 from rnn.ops import _core
 
@@ -57,6 +65,7 @@ def _unbatched(input: Tensor, dims: int, name: str) -> bool:
     Raises:
         RuntimeError: it has another number of dimensions.
     """
+    expect_tensor(input, name)
     rank = len(input._shape)
     if rank not in (dims + 1, dims + 2):
         raise RuntimeError(
@@ -87,7 +96,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     if min(counts) < 1:
         raise RuntimeError(
             f"Given input with spatial size ({input._shape[2]}, {input._shape[3]}), kernel_size={kernel}, "
-            f"dilation={dilations}, padding={(height, width)}, stride={strides}, calculated shape of the array of "
+            f"dilation={dilations}, padding={(height, width)}, calculated shape of the array of "
             f"sliding blocks as ({counts[0]}, {counts[1]}), but its components must be at least one."
         )
     columns = gather_windows(x, kernel, strides, dilations)  # type: ignore[arg-type]
@@ -198,11 +207,19 @@ def conv2d(
     x, pads = _paddings(input, padding, kernel, strides, dilations)
     numbers = _c.dims((*strides, *pads, *dilations, groups))
     h = lib.rnn_conv2d(E, x._h, weight._h, handle(bias), numbers)
-    if h == ETYPE:
-        names = [_core.type_name(_core.dtype_of(t)).lower() for t in (input, weight)]
-        raise RuntimeError(f"Input type ({names[0]}) and bias type ({names[1]}) should be the same")
+    if h in (ETYPE, EDTYPE):
+        _fail_types(input, weight, bias)
     out = result(h)
     return _compose_conv2d(x, weight, bias, strides, pads, dilations, groups) if out is None else out
+
+
+def _fail_types(input: Tensor, weight: Tensor, bias: Any) -> NoReturn:
+    if bias is not None:
+        raise RuntimeError(
+            f"Input type ({c_name(input)}) and bias type ({c_name(bias)}) should be the same"
+        )
+    kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
+    raise RuntimeError(f"expected scalar type {kinds[0]} but found {kinds[1]}")
 
 
 def _compose_conv2d(
@@ -248,6 +265,12 @@ def conv1d(
         )
     strides, dilations = several(stride, 1, "stride"), several(dilation, 1, "dilation")
     x, pads = _paddings(input, padding, weight._shape[2:], strides, dilations)
+    padded, reach = x._shape[2] + 2 * pads[0], dilations[0] * (weight._shape[2] - 1) + 1
+    if padded < reach:
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). Kernel size can't be greater "
+            "than actual input size"
+        )
     out = conv2d(
         x.unsqueeze(2), weight.unsqueeze(2), bias, (1, *strides), (0, *pads), (1, *dilations), groups
     )

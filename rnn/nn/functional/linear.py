@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnn._c import COMPOSE, ETYPE, E, adopt, fail, lib
+from rnn._c import COMPOSE, E, adopt, fail, lib
+from rnn.nn.functional._common import c_name, expect_tensor
 from rnn.ops import _core
 
 if TYPE_CHECKING:
@@ -25,17 +26,36 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
     """
-    if len(weight._shape) == 2:
+    try:
         h = _linear(E, input._h, weight._h, 0 if bias is None else bias._h, 1)
-        if h > 0:
-            return adopt(h)  # type: ignore[no-any-return]
-        if h == ETYPE:
-            names = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
-            raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(names)}")
-        if h != COMPOSE:
-            fail(h)
-    product: Tensor = input @ weight.t()
-    return product if bias is None else product + bias
+    except AttributeError:
+        expect_tensor(input, "linear")
+        expect_tensor(weight, "linear", "weight", 2)
+        raise
+    if h > 0:
+        return adopt(h)  # type: ignore[no-any-return]
+    if h == COMPOSE:
+        product: Tensor = input @ weight.t()
+        return product if bias is None else product + bias
+    return _other_linear(input, weight, bias, h)
+
+
+def _other_linear(input: Tensor, weight: Tensor, bias: Tensor | None, code: int) -> Tensor:
+    """What C does not do: weights of one dimension, biases that broadcast; or its error, in PyTorch's words."""
+    if _core.dtype_of(input) is not _core.dtype_of(weight):
+        if bias is None:
+            raise RuntimeError(
+                f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != {c_name(weight)}"
+            )
+        kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(kinds)}")
+    if len(weight._shape) == 2 and input._h and (bias is None or bias._shape == weight._shape[:1]):
+        if bias is None or _core.dtype_of(bias) is _core.dtype_of(weight):
+            fail(code)
+        kinds = [_core.type_name(_core.dtype_of(t)) for t in (bias, weight)]
+        raise RuntimeError(f"self and mat2 must have the same dtype, but got {' and '.join(kinds)}")
+    product = linear(input, weight) if len(weight._shape) == 2 and input._h else input @ weight.t()
+    return product if bias is None else product + bias.expand(product._shape)  # type: ignore[no-any-return]
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -51,6 +71,15 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         RuntimeError: the shapes do not fit.
     """
     n, i, j = weight._shape
+    if len(input1._shape) != len(input2._shape):
+        raise RuntimeError(
+            f"bilinear(): input dimensions do not match: got {len(input1._shape)} and {len(input2._shape)}"
+        )
+    for at, (a, b) in enumerate(zip(input1._shape[:-1], input2._shape[:-1])):
+        if a != b:
+            raise RuntimeError(
+                f"bilinear(): input batch dimensions do not match at dim {at}: got {a} and {b}"
+            )
     for at, (t, size) in enumerate(((input1, i), (input2, j)), 1):
         if t._shape[-1] != size:
             raise RuntimeError(

@@ -180,6 +180,12 @@ def group_norm(
             "Expected number of channels in input to be divisible by num_groups, but got input of shape "
             f"{list(shape)} and num_groups={num_groups}"
         )
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t._shape != shape[1:2]:
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
+                f"shape {list(t._shape)} and input of shape {list(shape)}"
+            )
     each = input.numel() // (shape[0] * num_groups) if shape[0] else 1
     if each == 1 and shape[0] == 1:
         # PyTorch counts N * C / groups and the places

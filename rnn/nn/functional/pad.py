@@ -98,14 +98,16 @@ def _index(size: int, before: int, after: int, mode: str, dim: int) -> Any:
             "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
             f"({before}, {after}) at dimension {dim} of input {{}}"
         )
-    return np.abs((at + size - 1) % max(2 * size - 2, 1) - (size - 1))[::1]
+    return size - 1 - np.abs(size - 1 - np.abs(at))
 
 
 def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     first = len(input._shape) - len(pairs)
     sizes = input._shape[first:]
     try:
-        each = [_index(n, *pair, mode, first + i) for i, (n, pair) in enumerate(zip(sizes, pairs))]
+        each = [
+            _index(sizes[i], *pairs[i], mode, first + i) for i in reversed(range(len(pairs)))
+        ][::-1]
     except RuntimeError as error:
         raise RuntimeError(str(error).replace("{}", str(list(input._shape)))) from None
     places = np.zeros((), np.int64)

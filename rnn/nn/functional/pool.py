@@ -31,24 +31,39 @@ def _numbers(kernel_size: Any, stride: Any, padding: Any, dilation: Any, *flags:
     pads, dilations = several(padding, 2, "padding"), several(dilation, 2, "dilation")
     if min(steps) == 0:
         raise RuntimeError("stride should not be zero")
+    flags = (*flags, 0, 0)[:3]
     return _c.dims((*kernel, *steps, *pads, *dilations, *[int(f) for f in flags]))
 
 
 def _check_rank(input: Tensor, dims: int, name: str) -> None:
+    """Raises:
+    RuntimeError, IndexError: the input has another number of dimensions.
+    """
     rank = len(input._shape)
-    if rank not in (dims + 1, dims + 2):
-        if dims == 1:
-            raise RuntimeError(
-                f"{name}() Expected 2D or 3D input tensor, but got {list(input._shape)}"
-            )
+    if rank in (dims + 1, dims + 2):
+        return
+    if name == "max_pool1d":
         raise RuntimeError(
-            f"{name}: Expected 3D or 4D (batch mode) tensor expected for input, but got: {list(input._shape)}"
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but "
+            f"got:{list(input._shape)}"
         )
+    if name == "max_pool2d":
+        raise RuntimeError("non-empty 3D or 4D (batch mode) tensor expected for input")
+    if rank <= dims:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {-dims - 1})"
+        )
+    raise RuntimeError(
+        f"{name}: Expected 3D or 4D (batch mode) tensor expected for input, but got: {list(input._shape)}"
+    )
 
 
-def _floats(input: Tensor, name: str) -> None:
-    if not input._h:
-        raise RuntimeError(f'"{name}" not implemented for \'{_core.type_name(_core.dtype_of(input))}\'')
+def _of_integers(function: Any, input: Tensor, *args: Any) -> Any:
+    """A pooling function on integers: through float64, and back."""
+    made = function(input.double(), *args)
+    if isinstance(made, tuple):
+        return made[0].to(input.dtype), made[1]
+    return made.to(input.dtype)
 
 
 # ---- maxima --------------------------------------------------------------------------------------------
@@ -68,13 +83,14 @@ def max_pool2d_with_indices(
     if len(input._shape) == 3:
         out, at = max_pool2d_with_indices(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode)
         return out.squeeze(0), at.squeeze(0)
-    _floats(input, "max_pool2d")
     numbers = _numbers(kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool(input, numbers, True)  # type: ignore[return-value]
+    return _max_pool(input, numbers, True)  # type: ignore[no-any-return]
 
 
 def _max_pool(x: Tensor, numbers: Any, indices: bool) -> Any:
     """rnn_pool2d, with the places of the maxima where they are asked for or needed to compose."""
+    if not x._h:
+        return _of_integers(_max_pool, x, numbers, indices)
     compose = bool(lib.rnn_resolution())
     if not indices and not compose:
         return adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, ffi.NULL)))
@@ -121,7 +137,6 @@ def max_pool2d(
         RuntimeError: the sizes do not fit.
     """
     _check_rank(input, 2, "max_pool2d")
-    _floats(input, "max_pool2d")
     if len(input._shape) == 3:
         made = max_pool2d(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         return tuple([t.squeeze(0) for t in made]) if return_indices else made.squeeze(0)
@@ -130,6 +145,22 @@ def max_pool2d(
 
 def _one_row(x: Any, name: str) -> tuple[int, int]:
     return (1 if name != "padding" else 0, several(x, 1, name)[0])
+
+
+def _check_window(input: Tensor, kernel: int, step: int, pad: int, dilation: int, ceil: bool) -> None:
+    """max_pool1d's own words for what does not fit.
+
+    Raises:
+        RuntimeError: the padding is more than half of the kernel, or no window fits.
+    """
+    if pad > kernel // 2:
+        raise RuntimeError(
+            "max_pool1d() padding should be at most half of kernel size, but got "
+            f"padding={pad} and kernel_size={kernel}"
+        )
+    room = input._shape[-1] + 2 * pad - dilation * (kernel - 1) - 1 + (step - 1 if ceil else 0)
+    if step > 0 and room < 0:
+        raise RuntimeError(f"max_pool1d() Invalid computed output size: {room // step + 1}")
 
 
 def max_pool1d(
@@ -144,6 +175,8 @@ def max_pool1d(
     """The largest element of each window of (N, C, L) or (C, L) (torch.nn.functional.max_pool1d)."""
     _check_rank(input, 1, "max_pool1d")
     steps = None if stride is None or stride == () else _one_row(stride, "stride")
+    kernel, rows, pads = (several(t, 1)[0] for t in (kernel_size, dilation, padding))
+    _check_window(input, kernel, kernel if steps is None else steps[1], pads, rows, ceil_mode)
     made = max_pool2d(
         input.unsqueeze(-2),
         _one_row(kernel_size, "kernel_size"),
@@ -210,12 +243,14 @@ def avg_pool2d(
         RuntimeError: the sizes do not fit.
     """
     _check_rank(input, 2, "avg_pool2d")
-    _floats(input, "avg_pool2d_out_frame")
     if len(input._shape) == 3:
         made = avg_pool2d(
             input.unsqueeze(0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         )
         return made.squeeze(0)
+    if not input._h:
+        args = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return _of_integers(avg_pool2d, input, *args)  # type: ignore[no-any-return]
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
     divisor = divisor_override or 0
@@ -331,7 +366,10 @@ def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of this name)."""
     if len(input._shape) not in (2, 3):
-        raise RuntimeError(f"adaptive_avg_pool1d(): Expected 2D or 3D tensor, but got {list(input._shape)}")
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {len(input._shape)}-dimensional tensor for argument #1 'self' (while "
+            "checking arguments for adaptive_avg_pool1d)"
+        )
     return _adaptive_avg(input, _adaptive_sizes(input, output_size, 1))
 
 

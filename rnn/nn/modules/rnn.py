@@ -405,7 +405,7 @@ class LSTM(RNNBase):
             input: (T, B, I), (B, T, I) if batch_first, (T, I), or a PackedSequence.
             hx: (h, c), each (layers * directions, B, H); default zeros.
         """
-        h, c = (None, None) if hx is None else hx
+        h, c = (None, None) if hx is None else (hx[0], hx[1])
         out, h, c = self._run(input, h, c)
         return out, (h, c)
 
