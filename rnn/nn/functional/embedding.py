@@ -28,7 +28,7 @@ def _indices(input: Tensor, rows: int, function: str) -> Any:
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {name} instead (while checking arguments for {function})"
         )
-    index = np.ascontiguousarray(input._array, np.int64)
+    index = np.asarray(input._array, np.int64, order="C")
     if index.size and (index.min() < 0 or index.max() >= rows):
         raise IndexError("index out of range in self")
     return index

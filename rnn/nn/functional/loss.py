@@ -52,7 +52,7 @@ def cross_entropy(
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     if input._shape == target._shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     classes = _class_indices(input, target)
@@ -96,7 +96,7 @@ def _class_indices(input: Tensor, target: Tensor) -> Any:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if len(shape) > 1 and given != shape[:1] + shape[2:]:
         raise RuntimeError(f"Expected target size {list(shape[:1] + shape[2:])}, got {list(given)}")
-    return np.ascontiguousarray(target._array, np.int64)
+    return np.asarray(target._array, np.int64, order="C")
 
 
 def _check_weight(input: Tensor, weight: Tensor | None) -> None:
