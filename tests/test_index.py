@@ -306,7 +306,6 @@ def test_the_manual_backward_of_makemore() -> None:
         return d
 
     compare(fn, (4, 3), grad=False)
-    compare(fn, (4, 3))
 
 
 def test_counting() -> None:

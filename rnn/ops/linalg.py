@@ -18,7 +18,7 @@ from rnn._einsum import plan_einsum, run_einsum
 from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
 from rnn.ops import _core, compose_linalg, elementwise
 from rnn.ops._core import dtype_of, wrap
-from rnn.ops.index import index_select
+from rnn.ops.index import index_select, masked_fill
 from rnn.ops.shape import diagonal, expand, permute, reshape, transpose, unsqueeze
 
 if TYPE_CHECKING:
@@ -327,8 +327,9 @@ def _added(input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | 
     if not product._h:
         alpha, beta = int(alpha), int(beta)
     wide = expand(input, product._shape)
-    if beta == 0:
-        return into(_scaled(product, alpha), out)
+    if beta == 0:  # whatever it is, NaN included: zeros, and a gradient of zeros
+        wide = masked_fill(wide, wrap(np.array(True)), 0)
+        beta = 1
     return into(_plus(_scaled(wide, beta), product, alpha), out)
 
 
