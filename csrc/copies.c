@@ -208,18 +208,8 @@ static rnn_ref clone_constant(rnn_engine *e, rnn_ref a) {
     return out;
 }
 
-/* x[i] *= w: the product, which is about to be written, will need what stood there. */
-static bool needs_old_values(rnn_engine *e, const rnn_view *dst, const rnn_view *src) {
-    const rnn_span *s = rnn_at(e, src->span);
-    const int needs = rnn_ops[s->op].needs, count = rnn_span_operands(s);
-    for (int k = 0; k < count; k++) {
-        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) || (k == 1 && needs & RNN_NEEDS_B);
-        if (needed && rnn_span_operand(s, k) == dst->span) return true;
-    }
-    return false;
-}
-
-/* The old span keeps its values, in memory of its own; the new one takes over where they were. */
+/* x[i] *= w, and every other use that needs what stood there: the old span keeps its values, in memory of its own; the
+ * new one takes over where they were. */
 static int keep_old_values(rnn_engine *e, uint32_t id) {
     rnn_ext *x = rnn_at(e, id)->ext;
     rnn_block *copy = rnn_block_new(e, "assign", x->n, rnn_at(e, id)->dtype);
@@ -282,7 +272,7 @@ static int assign_view(rnn_engine *e, rnn_ref ref, const rnn_view *dst, rnn_ref 
     if (safe < 0) return (int)safe;
     rnn_ref made = 0;
     if (rnn_grad_mode() && (src.needs_grad || dst->needs_grad)) made = assign_span(e, ref, dst, &src);
-    const uint32_t old = made > 0 && needs_old_values(e, dst, &src) ? dst->span : 0;
+    const uint32_t old = made > 0 && rnn_at(e, dst->span)->flags & RNN_S_NEEDED ? dst->span : 0;
     void *place = rnn_view_data(e, dst);
     if (old && keep_old_values(e, old)) {
         rnn_release(e, made);

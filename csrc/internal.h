@@ -90,6 +90,7 @@ typedef struct rnn_tensor rnn_tensor;
 enum { /* flags: change under the lock only */
     RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
     RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
+    RNN_S_NEEDED = 4,     /* a recorded operation needs its values: written in place, it keeps them in memory of its own */
     RNN_S_PASSED = 8,     /* backward has freed its operands */
     RNN_S_LEAF = 16,      /* made by no operation: a parameter, an input, a constant */
     RNN_S_PARAM = 32,     /* a scalar span whose second operand is the number `param` */

@@ -227,7 +227,13 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
     x->function = b->function;
     b->saved = NULL;
     b->function = NULL;
-    for (int k = 0; k < b->count; k++) rnn_span_ref(e, b->in[k].span);
+    const int needs = rnn_ops[b->op].needs;
+    if (needs & RNN_NEEDS_Z) s->flags |= RNN_S_NEEDED;
+    for (int k = 0; k < b->count; k++) {
+        rnn_span_ref(e, b->in[k].span);
+        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) || (k == 1 && needs & RNN_NEEDS_B);
+        if (needed) rnn_at(e, b->in[k].span)->flags |= RNN_S_NEEDED;
+    }
 }
 
 uint32_t rnn_build_span(rnn_engine *e, rnn_build *b) {

@@ -106,6 +106,7 @@ PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
         return NULL;
     }
     rnn_lock(rnn_py.e);
+    if (!(s->flags & RNN_S_SCALAR)) s->flags |= RNN_S_NEEDED;
     rnn_span_ref(rnn_py.e, span);
     rnn_unlock(rnn_py.e);
     return wrap(span, node);
