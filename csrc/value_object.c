@@ -97,7 +97,7 @@ static PyObject *wrap(uint32_t span, int64_t node) {
 }
 
 PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
-    const rnn_span *s = rnn_at(rnn_py.e, span);
+    rnn_span *s = rnn_at(rnn_py.e, span);
     PyObject *known = s->flags & RNN_S_SCALAR ? s->object : find_element(span, node);
     if (known) return Py_NewRef(known);
     if (PyErr_Occurred()) return NULL;
