@@ -286,12 +286,12 @@ def test_views_and_other_dtypes_go_in():
     [
         (
             lambda g: (g,),
-            r"function WrongBackward returned an incorrect number of gradients \(expected 2, got 1\)",
+            r"WrongBackward returned an incorrect number of gradients \(expected 2, got 1\)",
         ),
         (lambda g: (g, None, g), r"incorrect number of gradients \(expected 2, got 3\)"),
         (
             lambda g: (g, g),
-            "returned a gradient different than None at position 2, but the corresponding forward input",
+            "returned a gradient different than None at position 2, but the corresponding forward",
         ),
         (
             lambda g: (g[:2], None),

@@ -1,0 +1,321 @@
+/* test_engine.c: the engine without Python, for the sanitizers: what several threads do at once, what happens when
+ * memory ends at any point, and that everything comes back.
+ *
+ *   S="csrc/[!hv]*.c csrc/views.c csrc/values.c"     all but handle.c and value_object.c
+ *   clang-14 -std=gnu11 -O1 -g -fsanitize=thread            -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
+ *   clang-14 -std=gnu11 -O1 -g -fsanitize=address,undefined -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static int failures;
+
+#define CHECK(what)                                                        \
+    do {                                                                   \
+        if (!(what)) {                                                     \
+            __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED);            \
+            printf("%s:%d: not %s\n", __FILE__, __LINE__, #what);          \
+        }                                                                  \
+    } while (0)
+
+typedef struct {
+    uint64_t live, spans;
+} state;
+
+static state state_of(rnn_engine *e) {
+    uint64_t out[6];
+    rnn_memory(e, out);
+    return (state){out[1], out[4]};
+}
+
+/* ---- a scenario: every kind of operation ------------------------------------------------------------- */
+
+enum { MOST = 64 };
+
+typedef struct {
+    rnn_engine *e;
+    rnn_ref all[MOST];
+    int count;
+    bool failed;
+} scene;
+
+static rnn_ref keep(scene *s, rnn_ref t) {
+    if (t <= 0) {
+        s->failed = true;
+        return 0;
+    }
+    s->all[s->count++] = t;
+    return t;
+}
+
+static void clear(scene *s) {
+    while (s->count) rnn_release(s->e, s->all[--s->count]);
+}
+
+static int run(rnn_engine *e, rnn_pass *p) {
+    int code = p ? 1 : rnn_failure();
+    while (code > 0) code = rnn_backward_step(e, p, 1000);
+    rnn_backward_end(e, p);
+    return code;
+}
+
+static int op(const char *name) { return rnn_op_find(name); }
+
+#define STEP(name, call)                        \
+    rnn_ref name = s->failed ? 0 : keep(s, call); \
+    if (s->failed) return
+
+/* The loss of a small model of everything; `w` (3, 4) and `b` (4) are its leaves. */
+static void forward(scene *s, rnn_ref w, rnn_ref b, rnn_ref *loss) {
+    rnn_engine *e = s->e;
+    const int64_t two_four[] = {2, 4}, order[] = {1, 0}, six_two[] = {6, 2}, dims[] = {0}, rows[] = {1, 0, 1};
+    const int64_t three_four[] = {3, 4};
+    STEP(x, rnn_full(e, RNN_F32, 2, (const int64_t[]){2, 3}, 0.5));
+    STEP(product, rnn_matmul(e, x, w));
+    STEP(sum, rnn_binary(e, op("add"), product, b, 1));
+    STEP(tanh, rnn_unary(e, op("tanh"), sum, 0, 0));
+    STEP(soft, rnn_softmax(e, tanh, 1, 1));
+    STEP(wide, rnn_expand(e, b, 2, two_four));
+    STEP(mixed, rnn_binary(e, op("mul"), soft, wide, 1));
+    STEP(turned, rnn_permute(e, mixed, 2, order));
+    STEP(flat, rnn_reshape(e, turned, 1, (const int64_t[]){8}, 0));
+    STEP(part, rnn_slice(e, flat, 0, 1, 7, 2));
+    STEP(rows_of, rnn_gather(e, w, rows, 3, 4, 2, three_four));
+    STEP(cast, rnn_cast(e, rows_of, RNN_F64));
+    STEP(back, rnn_cast(e, cast, RNN_F32));
+    STEP(six, rnn_reshape(e, back, 2, six_two, 0));
+    STEP(summed, rnn_sum(e, six, 1, dims, 0, 0));
+    const rnn_ref parts[] = {part, summed};
+    STEP(joined, rnn_cat(e, 2, parts, 0, 0));
+    STEP(copy, rnn_clone(e, joined));
+    STEP(place, rnn_slice(e, copy, 0, 0, 2, 1));
+    STEP(number, rnn_unary(e, op("exp"), summed, 0, 0));
+    if (rnn_assign(e, place, number)) {
+        s->failed = true;
+        return;
+    }
+    STEP(running, rnn_cumsum(e, copy, 0));
+    STEP(mean, rnn_sum(e, running, 0, NULL, 0, 1));
+    *loss = mean;
+}
+
+static rnn_ref leaf(scene *s, int ndim, const int64_t *shape, double value) {
+    rnn_ref t = s->failed ? 0 : keep(s, rnn_full(s->e, RNN_F32, ndim, shape, value));
+    if (t && rnn_set_requires_grad(s->e, t, 1)) s->failed = true;
+    return t;
+}
+
+/* Everything once, the gradient of b's first element at the end; NAN where memory ended. */
+static double scenario(rnn_engine *e) {
+    scene s = {.e = e};
+    double found = NAN;
+    rnn_ref loss = 0, w = leaf(&s, 2, (const int64_t[]){3, 4}, 0.25), b = leaf(&s, 1, (const int64_t[]){4}, 0.5);
+    if (!s.failed) forward(&s, w, b, &loss);
+    if (!s.failed && rnn_retain_grad(e, s.all[5])) s.failed = true;
+    if (!s.failed && run(e, rnn_backward_begin(e, 1, &loss, NULL, 0, NULL, 1))) s.failed = true;
+    if (!s.failed && run(e, rnn_backward_begin(e, 1, &loss, NULL, 1, &w, 2 | 1))) s.failed = true;
+    if (!s.failed && run(e, rnn_backward_begin(e, 1, &loss, NULL, 0, NULL, 0))) s.failed = true;
+    rnn_ref g = s.failed ? 0 : keep(&s, rnn_grad(e, b));
+    if (g) found = rnn_item(e, g, 0);
+    if (!s.failed && rnn_set_grad(e, b, 0)) s.failed = true;
+    clear(&s);
+    return found;
+}
+
+static double values(rnn_engine *e) {
+    uint32_t all[32], count = 0;
+    rnn_node x = {rnn_value_leaf(e, RNN_F64, 0.5, true), 0};
+    double found = NAN;
+    if (!x.span) return found;
+    all[count++] = x.span;
+    uint32_t last = x.span;
+    for (int i = 0; i < 8 && last; i++) {
+        rnn_node at = {last, 0};
+        last = i % 2 ? rnn_value_unary(e, op("tanh"), at, 0, false) : rnn_value_binary(e, op("mul"), at, x);
+        if (last) all[count++] = last;
+    }
+    if (last) {
+        rnn_lock(e);
+        rnn_span_ref(e, last);
+        rnn_unlock(e);
+        rnn_ref t = rnn_tensor_wrap(e, last);
+        if (t > 0) {
+            if (!run(e, rnn_backward_begin(e, 1, &t, NULL, 0, NULL, 1))) found = rnn_node_grad(e, x.span, 0);
+            rnn_release(e, t);
+        }
+    }
+    rnn_lock(e);
+    while (count) rnn_span_unref(e, all[--count]);
+    rnn_unlock(e);
+    return found;
+}
+
+static void test_failures(double (*what)(rnn_engine *)) {
+    rnn_engine *e = rnn_new();
+    const double right = what(e);
+    const state before = state_of(e);
+    CHECK(!isnan(right));
+    int64_t n = 1;
+    for (bool failed = true; failed && n < 10000; n++) {
+        rnn_fail_after(e, n);
+        const double found = what(e);
+        rnn_fail_after(e, 0);
+        failed = isnan(found);
+        if (failed) CHECK(rnn_failure() == RNN_EMEMORY);
+        const state after = state_of(e);
+        CHECK(after.live == before.live && after.spans == before.spans);
+        CHECK(what(e) == right);
+    }
+    CHECK(n > 10 && n < 10000);
+    rnn_free(e);
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, ROUNDS = 60 };
+
+typedef struct {
+    rnn_engine *e;
+    double right;
+    rnn_ref w, b; /* shared */
+} work;
+
+static void *alone(void *ctx) {
+    const work *k = ctx;
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK(scenario(k->e) == k->right);
+        CHECK(!isnan(values(k->e)));
+    }
+    return NULL;
+}
+
+static void *together(void *ctx) {
+    const work *k = ctx;
+    for (int i = 0; i < ROUNDS; i++) {
+        scene s = {.e = k->e};
+        rnn_ref loss = 0;
+        forward(&s, k->w, k->b, &loss);
+        CHECK(!s.failed && !run(k->e, rnn_backward_begin(k->e, 1, &loss, NULL, 0, NULL, i % 2)));
+        rnn_ref g = rnn_grad(k->e, k->b);
+        CHECK(g >= 0);
+        rnn_release(k->e, g);
+        clear(&s);
+    }
+    return NULL;
+}
+
+static void in_threads(void *(*what)(void *), work *k) {
+    pthread_t thread[THREADS];
+    for (int i = 0; i < THREADS; i++) pthread_create(&thread[i], NULL, what, k);
+    for (int i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
+}
+
+static void test_threads(void) {
+    rnn_engine *e = rnn_new();
+    work k = {.e = e, .right = scenario(e)};
+    const state before = state_of(e);
+    in_threads(alone, &k);
+    CHECK(state_of(e).spans == before.spans && state_of(e).live == before.live);
+    scene s = {.e = e};
+    k.w = leaf(&s, 2, (const int64_t[]){3, 4}, 0.25);
+    k.b = leaf(&s, 1, (const int64_t[]){4}, 0.5);
+    in_threads(together, &k);
+    rnn_ref g = keep(&s, rnn_grad(e, k.b));
+    /* the scenario has three passes, one of which adds nothing to b */
+    CHECK(fabs(rnn_item(e, g, 0) - k.right / 2 * THREADS * ROUNDS) < 1e-3 * fabs(k.right) * THREADS * ROUNDS);
+    clear(&s);
+    CHECK(state_of(e).spans == before.spans && state_of(e).live == before.live);
+    rnn_free(e);
+}
+
+/* ---- long graphs ------------------------------------------------------------------------------------------- */
+
+static void test_chain(int64_t length) {
+    rnn_engine *e = rnn_new();
+    const state before = state_of(e);
+    uint32_t x = rnn_value_leaf(e, RNN_F64, 1, true), at = x;
+    for (int64_t i = 0; i < length; i++) {
+        const uint32_t next = rnn_value_binary(e, op("add"), (rnn_node){at, 0}, (rnn_node){x, 0});
+        rnn_lock(e);
+        if (at != x) rnn_span_unref(e, at);
+        rnn_unlock(e);
+        at = next;
+    }
+    rnn_ref root = rnn_tensor_wrap(e, at);
+    CHECK(rnn_graph_size(e, 1, &root) == length + 1);
+    rnn_pass *p = rnn_backward_begin(e, 1, &root, NULL, 0, NULL, 1);
+    CHECK(rnn_backward_step(e, p, 1) == 1); /* begun, and given up */
+    rnn_backward_end(e, p);
+    CHECK(!run(e, rnn_backward_begin(e, 1, &root, NULL, 0, NULL, 1)));
+    CHECK(rnn_node_grad(e, x, 0) == (double)length + 1);
+    rnn_node_set_grad(e, x, 0, 0);
+    CHECK(!run(e, rnn_backward_begin(e, 1, &root, NULL, 0, NULL, 0)));
+    CHECK(rnn_node_grad(e, x, 0) == (double)length + 1);
+    CHECK(state_of(e).spans == before.spans + 2);
+    rnn_release(e, root);
+    rnn_lock(e);
+    rnn_span_unref(e, x);
+    rnn_unlock(e);
+    CHECK(state_of(e).spans == before.spans && state_of(e).live == before.live);
+    rnn_free(e);
+}
+
+/* ---- fork, limits --------------------------------------------------------------------------------------------- */
+
+static void *busy(void *ctx) {
+    const work *k = ctx;
+    for (int i = 0; i < 400; i++) scenario(k->e);
+    return NULL;
+}
+
+static void test_fork(void) {
+    rnn_engine *e = rnn_new();
+    work k = {.e = e, .right = scenario(e)};
+    pthread_t other;
+    pthread_create(&other, NULL, busy, &k);
+    for (int i = 0; i < 20; i++) {
+        const pid_t child = fork();
+        if (child == 0) _exit(scenario(e) == k.right ? 0 : 1);
+        int status = 1;
+        waitpid(child, &status, 0);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK(scenario(e) == k.right);
+    }
+    pthread_join(other, NULL);
+    rnn_free(e);
+}
+
+static void test_limit(void) {
+    rnn_engine *e = rnn_new();
+    const double right = scenario(e);
+    const state before = state_of(e);
+    rnn_set_memory_limit(e, before.live + (1 << 20));
+    CHECK(rnn_full(e, RNN_F32, 1, (const int64_t[]){1 << 20}, 1) == RNN_EMEMORY);
+    CHECK(strstr(rnn_message(e), "1048576 nodes need 4194304 bytes"));
+    CHECK(rnn_full(e, RNN_F32, 2, (const int64_t[]){(int64_t)1 << 40, (int64_t)1 << 40}, 1) == RNN_EVALUE);
+    CHECK(rnn_full(e, RNN_F32, 1, (const int64_t[]){-1}, 1) == RNN_EVALUE);
+    CHECK(scenario(e) == right);
+    CHECK(state_of(e).live == before.live);
+    rnn_free(e);
+}
+
+int main(int argc, char **argv) {
+    const bool threads_only = argc > 1 && !strcmp(argv[1], "threads");
+    test_threads();
+    if (!threads_only) {
+        test_failures(scenario);
+        test_failures(values);
+        test_chain(200000);
+        test_limit();
+        test_fork();
+    }
+    printf(failures ? "%d failures\n" : "ok\n", failures);
+    return failures != 0;
+}
