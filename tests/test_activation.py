@@ -18,7 +18,6 @@ def limit(name):
     return COARSE if name in ("hardsigmoid", "celu 0.7") else {"float32": 5e-5}
 
 
-
 def functional(m):
     """torch's functions, or ours."""
     return torch.nn.functional if m is torch else activation
@@ -52,7 +51,18 @@ CALLS = {
     "threshold": {"threshold": 0.3, "value": 7.0},
     "glu": {},
 }
-TAKES_INPLACE = ["silu", "mish", "leaky_relu", "elu", "selu", "celu", "hardtanh", "relu6", "hardsigmoid", "hardswish"]
+TAKES_INPLACE = [
+    "silu",
+    "mish",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "hardtanh",
+    "relu6",
+    "hardsigmoid",
+    "hardswish",
+]
 
 # corners and ties of all of them
 CORNERS = [0.0, -0.0, 1.0, -1.0, 6.0, 3.0, -3.0, 0.5, -0.5, 0.25, 0.3, 0.75]
@@ -79,7 +89,13 @@ def test_corners_and_far_points(name):
 
 @pytest.mark.parametrize("name", sorted(set(CALLS) - {"gelu", "softsign", "glu", "tanhshrink"}))
 def test_nan_and_infinity(name):
-    compare(call(name), np.array([NAN, INF]), resolutions=["tensor"], edges=False, layouts=["contiguous"])
+    compare(
+        call(name),
+        np.array([NAN, INF]),
+        resolutions=["tensor"],
+        edges=False,
+        layouts=["contiguous"],
+    )
 
 
 @pytest.mark.parametrize("name", TAKES_INPLACE)
@@ -109,4 +125,6 @@ def test_errors():
     compare_errors(lambda m, x: functional(m).gelu(x, approximate="fast"), (3,))
     compare_errors(lambda m, x: functional(m).hardtanh(x, 2.0, 1.0), (3,))
     compare_errors(lambda m, x: functional(m).glu(x), (3,))
-    compare(lambda m, x: (functional(m).relu6(x), functional(m).hardtanh(x, -1, 2)), np.arange(-2, 9))
+    compare(
+        lambda m, x: (functional(m).relu6(x), functional(m).hardtanh(x, -1, 2)), np.arange(-2, 9)
+    )

@@ -70,7 +70,9 @@ FAR = np.array([1e-4, -1e-4, 20, -20, 40, -40, 87, -87, 100, -100, 300, -300, 1e
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "asinh", "abs", "relu", "neg"])
 def test_far_from_zero(name):
     compare(lambda m, x: getattr(m, name)(x), FAR, layouts=["contiguous"], rtol={"float32": 1e-5})
-    compare(lambda m, x: getattr(m, name)(x), FAR * 1e8, layouts=["contiguous"], rtol={"float32": 1e-5})
+    compare(
+        lambda m, x: getattr(m, name)(x), FAR * 1e8, layouts=["contiguous"], rtol={"float32": 1e-5}
+    )
 
 
 @pytest.mark.parametrize("name", ["softplus", "logsigmoid", "silu", "elu", "selu", "mish", "gelu"])
@@ -84,8 +86,19 @@ def test_activations_far_from_zero(name):
 def test_two_operands_far_from_zero():
     x, y = (a.ravel() for a in np.meshgrid(FAR, FAR))
     for name in ("hypot", "logaddexp", "maximum", "minimum", "fmax", "fmin"):
-        compare(lambda m, x, y, n=name: getattr(m, n)(x, y), x, y, layouts=["contiguous"], rtol={"float32": 1e-5})
-    compare(lambda m, x, y: m.hypot(x, y), np.array([1e30, 3e-30]), np.array([-1e30, 4e-30]), dtypes=["float32"])
+        compare(
+            lambda m, x, y, n=name: getattr(m, n)(x, y),
+            x,
+            y,
+            layouts=["contiguous"],
+            rtol={"float32": 1e-5},
+        )
+    compare(
+        lambda m, x, y: m.hypot(x, y),
+        np.array([1e30, 3e-30]),
+        np.array([-1e30, 4e-30]),
+        dtypes=["float32"],
+    )
     big = np.array([3e38, -1e30])
     compare(lambda m, x: m.asinh(x), big, dtypes=["float32"], layouts=["contiguous"])
 
