@@ -130,29 +130,11 @@ from rnn.ops.create import scalar_tensor as scalar_tensor
 from rnn.ops.create import zeros as zeros
 from rnn.ops.create import zeros_like as zeros_like
 from rnn.ops.elementwise import add as add
-from rnn.ops.elementwise import addcdiv as addcdiv
-from rnn.ops.elementwise import addcmul as addcmul
-from rnn.ops.elementwise import atan2 as atan2
-from rnn.ops.elementwise import clamp as clamp
-from rnn.ops.elementwise import clamp_max as clamp_max
-from rnn.ops.elementwise import clamp_min as clamp_min
-from rnn.ops.elementwise import clip as clip
-from rnn.ops.elementwise import copysign as copysign
 from rnn.ops.elementwise import div as div
 from rnn.ops.elementwise import div as divide  # noqa: F401
 from rnn.ops.elementwise import float_power as float_power
 from rnn.ops.elementwise import floor_divide as floor_divide
-from rnn.ops.elementwise import fmax as fmax
-from rnn.ops.elementwise import fmin as fmin
 from rnn.ops.elementwise import fmod as fmod
-from rnn.ops.elementwise import heaviside as heaviside
-from rnn.ops.elementwise import hypot as hypot
-from rnn.ops.elementwise import ldexp as ldexp
-from rnn.ops.elementwise import lerp as lerp
-from rnn.ops.elementwise import logaddexp as logaddexp
-from rnn.ops.elementwise import logaddexp2 as logaddexp2
-from rnn.ops.elementwise import maximum as maximum
-from rnn.ops.elementwise import minimum as minimum
 from rnn.ops.elementwise import mul as mul
 from rnn.ops.elementwise import mul as multiply  # noqa: F401
 from rnn.ops.elementwise import pow as pow
@@ -161,8 +143,6 @@ from rnn.ops.elementwise import rsub as rsub
 from rnn.ops.elementwise import sub as sub
 from rnn.ops.elementwise import sub as subtract  # noqa: F401
 from rnn.ops.elementwise import true_divide as true_divide
-from rnn.ops.elementwise import where as where
-from rnn.ops.elementwise import xlogy as xlogy
 from rnn.ops.from_data import BoolTensor as BoolTensor
 from rnn.ops.from_data import ByteTensor as ByteTensor
 from rnn.ops.from_data import CharTensor as CharTensor
@@ -244,6 +224,17 @@ from rnn.ops.norms import cov as cov
 from rnn.ops.norms import dist as dist
 from rnn.ops.norms import norm as norm
 from rnn.ops.norms import renorm as renorm
+from rnn.ops.pairs import addcdiv as addcdiv
+from rnn.ops.pairs import addcmul as addcmul
+from rnn.ops.pairs import atan2 as atan2
+from rnn.ops.pairs import copysign as copysign
+from rnn.ops.pairs import heaviside as heaviside
+from rnn.ops.pairs import hypot as hypot
+from rnn.ops.pairs import ldexp as ldexp
+from rnn.ops.pairs import lerp as lerp
+from rnn.ops.pairs import logaddexp as logaddexp
+from rnn.ops.pairs import logaddexp2 as logaddexp2
+from rnn.ops.pairs import xlogy as xlogy
 from rnn.ops.reduce import all as all
 from rnn.ops.reduce import amax as amax
 from rnn.ops.reduce import amin as amin
@@ -272,6 +263,15 @@ from rnn.ops.scan import cumprod as cumprod
 from rnn.ops.scan import cumsum as cumsum
 from rnn.ops.scan import diff as diff
 from rnn.ops.scan import logcumsumexp as logcumsumexp
+from rnn.ops.selection import clamp as clamp
+from rnn.ops.selection import clamp_max as clamp_max
+from rnn.ops.selection import clamp_min as clamp_min
+from rnn.ops.selection import clip as clip
+from rnn.ops.selection import fmax as fmax
+from rnn.ops.selection import fmin as fmin
+from rnn.ops.selection import maximum as maximum
+from rnn.ops.selection import minimum as minimum
+from rnn.ops.selection import where as where
 from rnn.ops.shape import as_strided as as_strided
 from rnn.ops.shape import atleast_1d as atleast_1d
 from rnn.ops.shape import atleast_2d as atleast_2d

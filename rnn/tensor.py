@@ -18,8 +18,10 @@ from rnn.ops import (
     join,
     linalg,
     norms,
+    pairs,
     reduce,
     scan,
+    selection,
     sorting,
     unary,
 )
@@ -233,36 +235,36 @@ class Tensor(Handle):  # type: ignore[misc]
     remainder_ = elementwise.remainder_
     fmod_ = elementwise.fmod_
     pow_ = elementwise.pow_
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
-    fmax = elementwise.fmax
-    fmin = elementwise.fmin
-    clamp = elementwise.clamp
-    clamp_min = elementwise.clamp_min
-    clamp_max = elementwise.clamp_max
-    clip = elementwise.clip
-    clamp_ = elementwise.clamp_
-    clamp_min_ = elementwise.clamp_min_
-    clamp_max_ = elementwise.clamp_max_
-    clip_ = elementwise.clip_
-    lerp = elementwise.lerp
-    lerp_ = elementwise.lerp_
-    addcmul = elementwise.addcmul
-    addcdiv = elementwise.addcdiv
-    addcmul_ = elementwise.addcmul_
-    addcdiv_ = elementwise.addcdiv_
-    atan2 = elementwise.atan2
-    hypot = elementwise.hypot
-    logaddexp = elementwise.logaddexp
-    logaddexp2 = elementwise.logaddexp2
-    xlogy = elementwise.xlogy
-    copysign = elementwise.copysign
-    ldexp = elementwise.ldexp
-    heaviside = elementwise.heaviside
+    maximum = selection.maximum
+    minimum = selection.minimum
+    fmax = selection.fmax
+    fmin = selection.fmin
+    clamp = selection.clamp
+    clamp_min = selection.clamp_min
+    clamp_max = selection.clamp_max
+    clip = selection.clip
+    clamp_ = selection.clamp_
+    clamp_min_ = selection.clamp_min_
+    clamp_max_ = selection.clamp_max_
+    clip_ = selection.clip_
+    lerp = pairs.lerp
+    lerp_ = pairs.lerp_
+    addcmul = pairs.addcmul
+    addcdiv = pairs.addcdiv
+    addcmul_ = pairs.addcmul_
+    addcdiv_ = pairs.addcdiv_
+    atan2 = pairs.atan2
+    hypot = pairs.hypot
+    logaddexp = pairs.logaddexp
+    logaddexp2 = pairs.logaddexp2
+    xlogy = pairs.xlogy
+    copysign = pairs.copysign
+    ldexp = pairs.ldexp
+    heaviside = pairs.heaviside
     copy_ = elementwise.copy_
     fill_ = elementwise.fill_
     zero_ = elementwise.zero_
-    where = elementwise.where_of
+    where = selection.where_of
     subtract = elementwise.sub
     subtract_ = elementwise.sub_
     multiply = elementwise.mul

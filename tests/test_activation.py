@@ -1,4 +1,4 @@
-"""Activation functions against torch.nn.functional: values, gradients, ties, large arguments, in place, errors."""
+"""Activation functions against torch.nn.functional: values, gradients, ties, far points."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """Scalar resolution: what composite functions are recorded as, and that they are safe far from 0.
 
-That each composition has the values and gradients of its fused kernel is in test_table.py; that it has PyTorch's, in the
-tests of every family (compare runs both resolutions).
+That each composition has the values and gradients of its fused kernel is in test_table.py; that it
+has PyTorch's, in the tests of every family (compare runs both resolutions).
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from helpers import compare
 from test_table import rows_behind
 
@@ -17,12 +18,13 @@ from rnn.ops import activation, compose, elementwise
 
 # the operations that scalar resolution may use for these functions
 PRIMITIVE = {
-    "leaf", "add", "mul", "pow", "exp", "log", "relu", "maximum", "add_scalar", "mul_scalar", "pow_scalar", "where",
+    "leaf", "add", "mul", "pow", "exp", "log", "relu", "maximum", "add_scalar", "mul_scalar",
+    "pow_scalar", "where",
 }  # fmt: skip
 
 SMOOTH = [
-    "neg", "square", "reciprocal", "sqrt", "rsqrt", "abs", "exp2", "expm1", "log2", "log10", "log1p", "sinh", "cosh",
-    "tanh", "asinh", "acosh", "sigmoid", "atanh", "clamp",
+    "neg", "square", "reciprocal", "sqrt", "rsqrt", "abs", "exp2", "expm1", "log2", "log10",
+    "log1p", "sinh", "cosh", "tanh", "asinh", "acosh", "sigmoid", "atanh", "clamp",
 ]  # fmt: skip
 
 
@@ -77,9 +79,9 @@ def test_far_from_zero(name):
 
 @pytest.mark.parametrize("name", ["softplus", "logsigmoid", "silu", "elu", "selu", "mish", "gelu"])
 def test_activations_far_from_zero(name):
-    import torch
+    def fn(m, x):
+        return getattr(torch.nn.functional if m is torch else activation, name)(x)
 
-    fn = lambda m, x: getattr(torch.nn.functional if m is torch else activation, name)(x)  # noqa: E731
     compare(fn, FAR, layouts=["contiguous"], rtol={"float32": 1e-5})
 
 

@@ -1,4 +1,4 @@
-"""The table of operations, row by row: each elementwise row's backward kernel against its edges and against differences.
+"""The table of operations: each row's backward kernel against its edges and differences.
 
 A row that is added to csrc/ops.h is tested here without another line, at points where it is smooth.
 """
@@ -47,7 +47,7 @@ DEFAULT = (0.3, 0.0)
 
 
 def points(name: str, count: int) -> list[np.ndarray]:
-    """Inputs for a row, none of them where it has a step or a corner (whole numbers, ties, bounds)."""
+    """Inputs for a row, none of them at a step or a corner (whole numbers, ties, bounds)."""
     low, high = RANGES.get(name, (-2.0, 2.0))
     rng = np.random.default_rng(5)
     out = []

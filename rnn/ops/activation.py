@@ -1,4 +1,4 @@
-"""Activation functions, which nn.functional exports: one row of csrc/ops.h each, or a line of those.
+"""Activation functions, which nn.functional exports: a row of csrc/ops.h each, or a line of those.
 
 relu, sigmoid and tanh stand in unary.py.
 """
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnn._c import Handle, op
 from rnn.ops import _core
-from rnn.ops.elementwise import in_place, unary, unary_in_place, where
+from rnn.ops.elementwise import in_place, unary, unary_in_place
+from rnn.ops.selection import where
 from rnn.ops.unary import relu, relu_, sigmoid, tanh
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold (torch.nn.functional.softplus)."""
+    """log(1 + exp(beta x)) / beta; x where beta x > threshold (torch.nn.functional.softplus)."""
     return _row("softplus_cpu", _SOFTPLUS, input, False, beta, threshold)
 
 
@@ -196,7 +197,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     size = input._shape[dim] if input._shape else 1
     if size % 2:
         raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim % max(len(input._shape), 1)} is size {size}"
+            "Halving dimension must be even, but dimension "
+            f"{dim % max(len(input._shape), 1)} is size {size}"
         )
     a, b = input.chunk(2, dim)
     return a * sigmoid(b)

@@ -1,4 +1,4 @@
-"""Comparisons, logic, bits, and questions about elements: all of them NumPy's, on the memory of the nodes.
+"""Comparisons, logic, bits, and questions about elements: all NumPy's, on the memory of the nodes.
 
 Their results are bool tensors (bits: integers), which are no nodes: nothing here has a gradient.
 """
@@ -18,7 +18,7 @@ from rnn.ops.elementwise import _operand, in_place, integers, write_out
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- comparisons --------------------------------------------------------------------------------------
+# ---- comparisons ---------------------------------------------------------------------------------
 
 
 def _compare(numpy: Callable[..., Any], a: Any, b: Any) -> Any:
@@ -160,7 +160,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool(np.array_equal(_core.array_of(input), _core.array_of(other)))
 
 
-# ---- logic ------------------------------------------------------------------------------------------------
+# ---- logic ---------------------------------------------------------------------------------------
 
 
 def _logical(numpy: Callable[..., Any], input: Tensor, other: Tensor) -> Tensor:
@@ -197,7 +197,7 @@ def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return _core.wrap(np.logical_not(_core.array_of(input)))
 
 
-# ---- bits ---------------------------------------------------------------------------------------------------
+# ---- bits ----------------------------------------------------------------------------------------
 
 
 def _bits(name: str, numpy: Callable[..., Any], a: Any, b: Any) -> Any:
@@ -328,7 +328,7 @@ def logical_not_(input: Tensor) -> Tensor:
     return in_place(input, _core.wrap(_core.array_of(logical_not(input))))
 
 
-# ---- questions ------------------------------------------------------------------------------------------------
+# ---- questions -----------------------------------------------------------------------------------
 
 
 def isnan(input: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""Scalar resolution: every composite function as the additions, multiplications, powers, exponentials, logarithms,
-maxima, cumulative sums and gathers that it means.
+"""Scalar resolution: every composite function as the additions, multiplications, powers,
+exponentials, logarithms, maxima, cumulative sums and gathers that it means.
 
 The engine asks for a composition (code COMPOSE) where a row of csrc/ops.h says so (`C_`) and
-`rnn.resolution("scalar")` is on. Values are those of the fused kernels to rounding, and so are gradients, at ties and
-far from 0 too: an exponential is taken of negative numbers only, and `where` (which is a gather: it picks nodes) keeps
-what overflows out of the graph. sin, cos, asin, acos, atan, atan2, erf, fmod and the steps (floor, sign, ...) mean no
-simpler operations here: they are primitive.
+`rnn.resolution("scalar")` is on. Values are those of the fused kernels to rounding, and so are
+gradients, at ties and far from 0 too: an exponential is taken of negative numbers only, and `where`
+(a gather: it picks nodes) keeps what overflows out of the graph. sin, cos, asin, acos, atan, atan2,
+erf, fmod and the steps (floor, sign, ...) mean nothing simpler here: they are primitive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rnn._c import op
-from rnn.ops import _core
+from rnn.ops import _core, selection
 from rnn.ops import elementwise as ew
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _POW = op("pow")
 
 
 def _unary(name: str) -> Callable[[Unary], Unary]:
-    """What the row `name` of one operand means: a function of the operand and the row's two parameters."""
+    """What the row `name` of one operand means, of the operand and the row's two parameters."""
 
     def register(function: Unary) -> Unary:
         unary[op(name)] = function
@@ -45,7 +45,7 @@ def _unary(name: str) -> Callable[[Unary], Unary]:
 
 
 def _binary(name: str) -> Callable[[Binary], Binary]:
-    """What the row `name` of two operands means: a function of both and the row's parameter."""
+    """What the row `name` of two operands means, of both and the row's parameter."""
 
     def register(function: Binary) -> Binary:
         binary[op(name)] = function
@@ -67,7 +67,7 @@ def _power(t: Tensor, exponent: float) -> Tensor:
 
 
 def _choose(condition: Tensor, t: Any, other: Any) -> Tensor:
-    return ew.where(condition, t, other)
+    return selection.where(condition, t, other)
 
 
 def _fold(t: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def _fold(t: Tensor) -> Tensor:
     return _choose(t > 0, -t, t)
 
 
-# ---- arithmetic -------------------------------------------------------------------------------------
+# ---- arithmetic ----------------------------------------------------------------------------------
 
 
 @_unary("sub_scalar")
@@ -155,19 +155,19 @@ def _lerp(a: Tensor, b: Tensor, p0: float) -> Tensor:
 
 @_binary("hypot")
 def _hypot(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    """The larger one, held constant, is taken out: no square overflows, and the gradient is the same."""
+    """The larger one, held constant, is taken out: nothing overflows; the gradient is the same."""
     x, y = np.abs(_core.array_of(a)), np.abs(_core.array_of(b))
     top = np.maximum(x, y)
     scale = _core.nodes(np.asarray(np.where((top > 0) & np.isfinite(top), top, 1.0), top.dtype))
     return _power((a / scale) ** 2 + (b / scale) ** 2, 0.5) * scale
 
 
-# ---- the larger, the smaller, and between -----------------------------------------------------------
+# ---- the larger, the smaller, and between --------------------------------------------------------
 
 
 @_binary("minimum")
 def _minimum(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    return -ew.maximum(-a, -b)
+    return -selection.maximum(-a, -b)
 
 
 @_binary("fmax")
@@ -209,7 +209,7 @@ def _leaky_relu(t: Tensor, p0: float, p1: float) -> Tensor:
     return _choose(t > 0, t, _scale(t, p0))
 
 
-# ---- exponentials and logarithms --------------------------------------------------------------------
+# ---- exponentials and logarithms -----------------------------------------------------------------
 
 
 @_unary("exp2")
@@ -327,7 +327,7 @@ def _gelu_tanh(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_binary("logaddexp")
 def _logaddexp(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    """The larger one, held constant, is taken out: no exponential overflows, and the gradient is the same."""
+    """The larger one, held constant, is taken out: nothing overflows; the gradient is the same."""
     x, y = _core.array_of(a), _core.array_of(b)
     top = np.maximum(x, y)
     shift = _core.nodes(np.asarray(np.where(np.isfinite(top), top, 0.0), top.dtype))
@@ -339,7 +339,7 @@ def _xlogy(a: Tensor, b: Tensor, p0: float) -> Tensor:
     return a * _choose((a == 0) & (b <= 0), 1.0, b).log()
 
 
-# ---- what is left -----------------------------------------------------------------------------------
+# ---- what is left --------------------------------------------------------------------------------
 
 
 @_unary("tan")

@@ -1,15 +1,16 @@
-"""Elementwise arithmetic, with broadcasting and PyTorch's promotion; in-place forms; where, clamp and their kind.
+"""Elementwise arithmetic, with broadcasting and PyTorch's promotion, and what it stands on.
 
-The way of `a * b`: Tensor.__mul__ is `op_mul` below; it calls rnn_binary in csrc/elementwise.c; that runs the loop which
-the row MUL of csrc/ops.h defines. A Python number goes to the row MUL_SCALAR. Integers and booleans are NumPy's.
+The way of `a * b`: csrc/operators.c calls rnn_binary in csrc/elementwise.c, which runs the loop
+that the row MUL of csrc/ops.h defines; a Python number goes to the row MUL_SCALAR. What is less
+simple (integers and booleans, which are NumPy's, dtypes that differ, scalar resolution) comes to
+`op_mul` below. An in-place function writes memory where nothing is recorded, else it makes a span.
 
-The functions of one tensor (exp, sin, ...) stand in unary.py, comparisons and logic in comparison.py, activations in
-activation.py.
+Functions of one tensor (exp, sin, ...) stand in unary.py, of several in pairs.py, maximum, clamp
+and where in selection.py, comparisons in comparison.py, activations in activation.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,8 @@ _DIV_TRUNC, _DIV_FLOOR = op("div_trunc"), op("div_floor")
 _POW, _POW_SCALAR, _RPOW_SCALAR = op("pow"), op("pow_scalar"), op("rpow_scalar")
 _POW_ROW: dict[float, int] = {2: op("square"), 3: op("cube")}  # exponents with a row of their own
 _REMAINDER, _FMOD = op("remainder"), op("fmod")
-_MAXIMUM, _MINIMUM, _FMAX, _FMIN = op("maximum"), op("minimum"), op("fmax"), op("fmin")
-_ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
-_LERP, _CLAMP, _COPYSIGN = op("lerp"), op("clamp"), op("copysign")
 
-# ---- the ways into C ------------------------------------------------------------------------------
+# ---- the ways into C -----------------------------------------------------------------------------
 
 
 def unary(number: int, a: Tensor, p0: float = 0.0, p1: float = 0.0) -> Tensor:
@@ -177,16 +175,18 @@ def write_out(out: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs
 
 
 def in_place(target: Tensor, made: Tensor) -> Tensor:
-    """Puts the result of an in-place operation where it belongs, recorded where it was recorded; gives target.
+    """Puts the result of an in-place operation into target, recorded where it was recorded.
 
     Raises:
-        RuntimeError: the result has another shape, its dtype cannot be cast, or target is a leaf that requires grad.
+        RuntimeError: the result's shape is another, its dtype cannot be cast to target's, or target
+            is a leaf that requires grad.
     """
     to = _core.dtype_of(target)
     _core.check_cast(_core.dtype_of(made), to)
     if target._shape != made._shape:
         raise RuntimeError(
-            f"output with shape {list(target._shape)} doesn't match the broadcast shape {list(made._shape)}"
+            f"output with shape {list(target._shape)} doesn't match the broadcast shape "
+            f"{list(made._shape)}"
         )
     if not target._h:
         target._array[...] = _dtypes.cast(_core.array_of(made), to)
@@ -203,8 +203,10 @@ def in_place(target: Tensor, made: Tensor) -> Tensor:
 def apply_in_place(
     target: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs: Any
 ) -> Tensor:
-    """target = function(target, *args), in place. Writing a part of a tensor overwrites what backward
-    may need: then the function gets a copy."""
+    """target = function(target, *args), in place.
+
+    Writing a part of a tensor overwrites what backward may need: then the function gets a copy.
+    """
     operand = target
     if target._h and not lib.rnn_is_whole(E, target._h) and lib.rnn_grad_mode():
         operand = adopt(check(lib.rnn_clone(E, target._h)))
@@ -239,7 +241,7 @@ def _binary_in_place(
     return apply_in_place(a, function, b, **({} if alpha == 1 else {"alpha": alpha}))
 
 
-# ---- + - * / ------------------------------------------------------------------------------------
+# ---- + - * / -------------------------------------------------------------------------------------
 # The operators themselves are in csrc/operators.c, which calls these where it does not know.
 
 
@@ -276,8 +278,8 @@ def _refuse_bools(a: Any, b: Any) -> None:
         )
     if any(bools):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
-            "invert a mask, use the `~` or `logical_not()` operator instead."
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
         )
 
 
@@ -353,10 +355,11 @@ def div(
     """input / other, of integers too (torch.div).
 
     Args:
-        rounding_mode: None; "trunc" rounds the quotient towards 0, "floor" down: then integers stay integers.
+        rounding_mode: None; "trunc" rounds the quotient towards 0, "floor" down: then integers
+            stay integers.
 
     Raises:
-        RuntimeError: another rounding mode, or an integer divided by zero where the quotient is rounded.
+        RuntimeError: another rounding mode; or an integer divided by zero, and rounded.
     """
     if out is not None:
         return write_out(out, div, input, other, rounding_mode=rounding_mode)
@@ -381,7 +384,7 @@ def add_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
     """add, in place (torch.Tensor.add_): nothing is recorded where no gradient is wanted.
 
     Raises:
-        RuntimeError: input is a leaf that requires grad, or cannot hold the result's shape or dtype.
+        RuntimeError: input is a leaf that requires grad, or cannot hold the result.
     """
     return _binary_in_place(_ADD, _ADD_SCALAR, add, input, other, alpha)
 
@@ -408,7 +411,7 @@ def true_divide_(input: Tensor, other: Any) -> Tensor:
     return div_(input, other)
 
 
-# ---- // % and powers --------------------------------------------------------------------------------
+# ---- // % and powers -----------------------------------------------------------------------------
 
 
 def _divisor(name: str, y: Any) -> Any:
@@ -546,10 +549,7 @@ def pow_(input: Tensor, exponent: Any) -> Tensor:
     return _binary_in_place(_POW, -1, pow, input, exponent)
 
 
-# ---- the larger, the smaller, and between -------------------------------------------------------------
-
-
-def _of_tensors(
+def of_tensors(
     name: str, number: int, numpy: Callable[..., Any] | None, input: Tensor, other: Tensor
 ) -> Tensor:
     """A function of two tensors; numpy: of integers, where they stay integers."""
@@ -564,284 +564,14 @@ def _of_tensors(
     return _arithmetic(number, numpy, input, other)
 
 
-def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The larger of two, or NaN where one is; equal ones share the gradient (torch.maximum)."""
-    if out is not None:
-        return write_out(out, maximum, input, other)
-    return _of_tensors("maximum", _MAXIMUM, np.maximum, input, other)
-
-
-def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The smaller of two, or NaN where one is; equal ones share the gradient (torch.minimum)."""
-    if out is not None:
-        return write_out(out, minimum, input, other)
-    return _of_tensors("minimum", _MINIMUM, np.minimum, input, other)
-
-
-def fmax(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The larger of two; NaN only where both are (torch.fmax)."""
-    if out is not None:
-        return write_out(out, fmax, input, other)
-    return _of_tensors("fmax", _FMAX, np.fmax, input, other)
-
-
-def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The smaller of two; NaN only where both are (torch.fmin)."""
-    if out is not None:
-        return write_out(out, fmin, input, other)
-    return _of_tensors("fmin", _FMIN, np.fmin, input, other)
-
-
-def _is_number(x: Any) -> bool:
-    return x is None or isinstance(x, (int, float, np.number))
-
-
-def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """Elements below min become min, then those above max become max (torch.clamp).
-
-    Args:
-        min, max: numbers, tensors that broadcast, or None; not both None.
-
-    Raises:
-        RuntimeError: both are None.
-
-    Example:
-        >>> rnn.tensor([-2.0, 0.5, 3.0]).clamp(0, 1)
-        tensor([0.0000, 0.5000, 1.0000])
-    """
-    if min is None and max is None:
-        raise RuntimeError("rnn.clamp: At least one of 'min' or 'max' must not be None")
-    if out is not None:
-        return write_out(out, clamp, input, min, max)
-    if not (_is_number(min) and _is_number(max)):
-        return _clamp_tensors(input, min, max)
-    low, high = -math.inf if min is None else min, math.inf if max is None else max
-    if input._h:
-        return unary(_CLAMP, input, low, high)
-    bounds = [x for x in (min, max) if x is not None]
-    result = _core.result_dtype(input, *bounds)
-    if result in _core.CODES:
-        return unary(_CLAMP, as_node(input, _core.CODES[result]), low, high)
-    return _core.wrap(np.clip(_core.as_array(input, result), min, max).astype(result.storage))
-
-
-def _clamp_tensors(input: Tensor, low: Any, high: Any) -> Tensor:
-    """One bound after the other, each a choice; NaN bounds win."""
-    bounds = [x for x in (low, high) if x is not None]
-    result = _core.result_dtype(input, *bounds)
-    if result in _core.CODES:
-        input = as_node(input, _core.CODES[result])
-    for bound, is_low in ((low, True), (high, False)):
-        if bound is not None:
-            x, y = _core.as_array(input, result), _core.as_array(bound, result)
-            _shapes.broadcast_shapes(x.shape, y.shape)
-            beyond = (x < y if is_low else x > y) | (y != y)
-            input = where(_core.wrap(beyond & (x == x)), bound, input)
-    return input
-
-
-def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
-    """Elements below min become min (torch.clamp_min)."""
-    return clamp(input, min, out=out)
-
-
-def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
-    """Elements above max become max (torch.clamp_max)."""
-    return clamp(input, max=max, out=out)
-
-
-def clip(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """clamp (torch.clip)."""
-    return clamp(input, min, max, out=out)
-
-
-def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """clamp, in place (torch.Tensor.clamp_)."""
-    if not (_is_number(min) and _is_number(max)) or min is max is None:
-        return apply_in_place(input, clamp, min, max)
-    low, high = -math.inf if min is None else min, math.inf if max is None else max
-    return unary_in_place(_CLAMP, clamp, input, min, max, p0=low, p1=high)
-
-
-def clamp_min_(input: Tensor, min: Any) -> Tensor:
-    """clamp_min, in place (torch.Tensor.clamp_min_)."""
-    return clamp_(input, min)
-
-
-def clamp_max_(input: Tensor, max: Any) -> Tensor:
-    """clamp_max, in place (torch.Tensor.clamp_max_)."""
-    return clamp_(input, max=max)
-
-
-def clip_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """clamp, in place (torch.Tensor.clip_)."""
-    return clamp_(input, min, max)
-
-
-def where(
-    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
-) -> Any:
-    """input where condition is True, other where it is not (torch.where).
-
-    Args:
-        condition: a bool tensor; the three shapes broadcast.
-        input, other: tensors or numbers. Without them: condition.nonzero(as_tuple=True).
-
-    Raises:
-        RuntimeError: condition is not bool, or the shapes do not broadcast.
-
-    Example:
-        >>> rnn.where(rnn.tensor([True, False]), rnn.ones(2), 0.0)
-        tensor([1., 0.])
-    """
-    if out is not None:
-        return write_out(out, where, condition, input, other)
-    if input is None and other is None:
-        return condition.nonzero(as_tuple=True)
-    if condition._h or condition._array.dtype not in (np.bool_, np.uint8):
-        raise RuntimeError(
-            "where expected condition to be a boolean tensor, but got a tensor with dtype "
-            f"{_core.type_name(_core.dtype_of(condition))}"
-        )
-    mask = condition._array
-    shapes = [x._shape for x in (input, other) if isinstance(x, Handle)]
-    shape = _shapes.broadcast_shapes(mask.shape, *shapes) if shapes else mask.shape
-    result = _core.result_dtype(input, other)
-    code = _core.CODES.get(result)
-    if code is None:
-        made = np.where(mask, _core.as_array(input, result), _core.as_array(other, result))
-        return _core.wrap(made)
-    a, b = as_node(input, code), as_node(other, code)
-    mask = np.ascontiguousarray(np.broadcast_to(mask, shape), np.bool_)
-    pointer = ffi.cast("uint8_t *", mask.ctypes.data)
-    return adopt(check(lib.rnn_where(E, pointer, len(shape), _c.dims(shape), a._h, b._h)))
-
-
-def where_of(input: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """input where condition is True, other where it is not (torch.Tensor.where)."""
-    return where(condition, input, other)
-
-
-def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
-    """input + weight * (end - input) (torch.lerp).
-
-    Args:
-        weight: a number, or a tensor that broadcasts.
-    """
-    if out is not None:
-        return write_out(out, lerp, input, end, weight)
-    if isinstance(weight, Handle):
-        step = end - input
-        return where(weight < 0.5, input + weight * step, end - step * (1 - weight))
-    return binary(_LERP, input, end, weight)
-
-
-def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """lerp, in place (torch.Tensor.lerp_)."""
-    if not isinstance(weight, Handle) and not _binary_into(
-        E, _LERP, input._h, input._h, end._h, weight
-    ):
-        return input
-    return apply_in_place(input, lerp, end, weight)
-
-
-# ---- of two or three tensors --------------------------------------------------------------------------
-
-
-def addcmul(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
-) -> Tensor:
-    """input + value * tensor1 * tensor2 (torch.addcmul)."""
-    if out is not None:
-        return write_out(out, addcmul, input, tensor1, tensor2, value=value)
-    return add(input, mul(tensor1, tensor2), alpha=value)
-
-
-def addcdiv(
-    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
-) -> Tensor:
-    """input + value * tensor1 / tensor2 (torch.addcdiv)."""
-    if out is not None:
-        return write_out(out, addcdiv, input, tensor1, tensor2, value=value)
-    return add(input, div(tensor1, tensor2), alpha=value)
-
-
-def addcmul_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """addcmul, in place (torch.Tensor.addcmul_)."""
-    return add_(input, mul(tensor1, tensor2), alpha=value)
-
-
-def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
-    """addcdiv, in place (torch.Tensor.addcdiv_)."""
-    return add_(input, div(tensor1, tensor2), alpha=value)
-
-
-def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The angle of the point (other, input), from -pi to pi (torch.atan2)."""
-    if out is not None:
-        return write_out(out, atan2, input, other)
-    return _of_tensors("atan2", _ATAN2, None, input, other)
-
-
-def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """sqrt(input^2 + other^2), without overflow on the way (torch.hypot)."""
-    if out is not None:
-        return write_out(out, hypot, input, other)
-    return _of_tensors("hypot", _HYPOT, None, input, other)
-
-
-def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """log(exp(input) + exp(other)), without overflow on the way (torch.logaddexp)."""
-    if out is not None:
-        return write_out(out, logaddexp, input, other)
-    return _of_tensors("logaddexp", _LOGADDEXP, None, input, other)
-
-
-def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """log2(2^input + 2^other), without overflow on the way (torch.logaddexp2)."""
-    if out is not None:
-        return write_out(out, logaddexp2, input, other)
-    ln2 = math.log(2)
-    return logaddexp(input * ln2, other * ln2) / ln2
-
-
-def xlogy(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input * log(other), 0 where input is 0 (torch.xlogy)."""
-    if out is not None:
-        return write_out(out, xlogy, input, other)
-    return binary(_XLOGY, input, other)
-
-
-def copysign(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """The size of input with the sign of other (torch.copysign)."""
-    if out is not None:
-        return write_out(out, copysign, input, other)
-    return binary(_COPYSIGN, input, other)
-
-
-def ldexp(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input * 2^other (torch.ldexp)."""
-    if out is not None:
-        return write_out(out, ldexp, input, other)
-    return mul(input, pow(2.0, other))
-
-
-def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """0 below 0, 1 above it, values at it (torch.heaviside)."""
-    if out is not None:
-        return write_out(out, heaviside, input, values)
-    x, y = _core.array_of(input), _core.array_of(values)
-    return _core.wrap(np.heaviside(x, y).astype(y.dtype))
-
-
-# ---- writing ----------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """input[...] = src, broadcast and converted to input's dtype; recorded (torch.Tensor.copy_).
 
     Raises:
-        RuntimeError: src does not broadcast to input's shape, or input is a leaf that requires grad.
+        RuntimeError: src does not broadcast to input's shape; input is a leaf that requires grad.
     """
     src = _operand(src)
     if src is NotImplemented or not isinstance(src, Handle):
@@ -852,7 +582,8 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         shape = _shapes.broadcast_shapes(input._shape, src._shape)
         if shape != tuple(input._shape):
             raise RuntimeError(
-                f"output with shape {list(input._shape)} doesn't match the broadcast shape {list(shape)}"
+                f"output with shape {list(input._shape)} doesn't match the broadcast shape "
+                f"{list(shape)}"
             )
     if input._h:
         src = as_node(src, lib.rnn_dtype(input._h))  # held: the call borrows its handle

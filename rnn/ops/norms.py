@@ -9,7 +9,7 @@ import numpy as np
 
 from rnn import _dtypes, _shapes
 from rnn._c import op
-from rnn.ops import _core, elementwise, reduce
+from rnn.ops import _core, reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
@@ -56,7 +56,7 @@ def vector_norm(
     if p == 0:
         ones = cast(_core.wrap(array_of(x) != 0), dtype_of(x))
         nowhere = _core.wrap(np.zeros(x._shape, np.bool_))
-        return reduce.sum(elementwise.where(nowhere, x, ones), dim, keepdim)
+        return reduce.sum(selection.where(nowhere, x, ones), dim, keepdim)
     return reduce.reduce(_VECTOR_NORM, x, dim, keepdim, p, "linalg_vector_norm")
 
 
@@ -204,7 +204,7 @@ def renorm(
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {ndim} dimensions")
     kept = _shapes.normalize_dim(dim, ndim)
     norms = vector_norm(input, p, tuple([d for d in range(ndim) if d != kept]), True)
-    scale = elementwise.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
+    scale = selection.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
     return input * scale
 
 

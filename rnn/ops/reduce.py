@@ -15,7 +15,7 @@ import numpy as np
 
 from rnn import _dtypes, _shapes, return_types
 from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op
-from rnn.ops import _core, compose_reduce, elementwise
+from rnn.ops import _core, compose_reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
@@ -587,7 +587,7 @@ def max(
     """
     dim = axis if dim is _NOTHING else dim
     if isinstance(dim, Handle) or other is not None:
-        return elementwise.maximum(input, dim if isinstance(dim, Handle) else other, out=out)
+        return selection.maximum(input, dim if isinstance(dim, Handle) else other, out=out)
     if dim is not _NOTHING:
         made = _one(
             _MAX_DIM,
@@ -619,7 +619,7 @@ def min(
     """The smallest element; or along a dimension, and where; or of two tensors (torch.min). See max."""
     dim = axis if dim is _NOTHING else dim
     if isinstance(dim, Handle) or other is not None:
-        return elementwise.minimum(input, dim if isinstance(dim, Handle) else other, out=out)
+        return selection.minimum(input, dim if isinstance(dim, Handle) else other, out=out)
     if dim is not _NOTHING:
         made = _one(
             _MIN_DIM,

@@ -1,7 +1,7 @@
-"""Functions of one tensor, element by element: one call into C each, the row of csrc/ops.h with the same name.
+"""Functions of one tensor, element by element: one call into C each, the row of that name in ops.h.
 
-Integers and booleans become the default float dtype, but where the function maps integers to integers (neg, abs, floor,
-...): those are NumPy's. Each function has its in-place form (exp_) beside it.
+Integers and booleans become the default float dtype, but where the function maps integers to
+integers (neg, abs, floor, ...): those are NumPy's. Beside each function stands its in-place form.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from rnn import _dtypes
 from rnn._c import Handle, op
 from rnn.ops import _core
 from rnn.ops._core import as_node
-from rnn.ops.elementwise import apply_in_place, unary, unary_in_place, where, write_out
+from rnn.ops.elementwise import apply_in_place, unary, unary_in_place, write_out
+from rnn.ops.selection import where
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -57,7 +58,7 @@ _CEIL = op("ceil")
 _TRUNC = op("trunc")
 _ROUND = op("round")
 
-# ---- floats in, floats out --------------------------------------------------------------------------
+# ---- floats in, floats out -----------------------------------------------------------------------
 
 
 def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -321,7 +322,7 @@ def frac_(input: Tensor) -> Tensor:
 
 
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
-    """log(x / (1 - x)), the inverse of sigmoid; x is first clamped to [eps, 1 - eps] (torch.logit)."""
+    """log(x / (1 - x)), of x between eps and 1 - eps: the inverse of sigmoid (torch.logit)."""
     if out is not None:
         return write_out(out, logit, input, eps)
     x = as_node(input, _core.float_code(input))
@@ -348,7 +349,7 @@ def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return input * (180.0 / np.pi) if out is None else write_out(out, rad2deg, input)
 
 
-# ---- integers stay integers ---------------------------------------------------------------------------
+# ---- integers stay integers ----------------------------------------------------------------------
 
 
 def _relu(x: Any) -> Any:
@@ -505,7 +506,7 @@ def nan_to_num(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """NaN becomes nan, infinities the largest numbers of the dtype or what is given (torch.nan_to_num)."""
+    """NaN becomes nan, infinities the largest numbers or what is given (torch.nan_to_num)."""
     if out is not None:
         return write_out(out, nan_to_num, input, nan, posinf, neginf)
     if not input._h:
@@ -528,7 +529,7 @@ def nan_to_num_(
     return apply_in_place(input, nan_to_num, nan, posinf, neginf)
 
 
-# ---- other names --------------------------------------------------------------------------------------
+# ---- other names ---------------------------------------------------------------------------------
 
 
 def negative(input: Tensor, *, out: Tensor | None = None) -> Tensor:

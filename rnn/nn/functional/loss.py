@@ -19,7 +19,8 @@ from rnn.nn.functional._common import gather_flat, reduced, reduction_of, result
 from rnn.nn.functional.distance import pairwise_distance
 from rnn.ops import _core, compose
 from rnn.ops.activation import logsigmoid, softplus
-from rnn.ops.elementwise import binary, where
+from rnn.ops.elementwise import binary
+from rnn.ops.selection import where
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

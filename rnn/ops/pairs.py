@@ -1,0 +1,139 @@
+"""Functions of two or three tensors, element by element: lerp, addcmul, atan2, hypot and others."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn._c import E, Handle, lib, op
+from rnn.ops import _core
+from rnn.ops._core import Number
+from rnn.ops.elementwise import (
+    add,
+    add_,
+    apply_in_place,
+    binary,
+    div,
+    mul,
+    of_tensors,
+    pow,
+    write_out,
+)
+from rnn.ops.selection import where
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_ATAN2, _HYPOT, _LOGADDEXP, _XLOGY = op("atan2"), op("hypot"), op("logaddexp"), op("xlogy")
+_LERP, _COPYSIGN = op("lerp"), op("copysign")
+
+
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
+    """input + weight * (end - input) (torch.lerp).
+
+    Args:
+        weight: a number, or a tensor that broadcasts.
+    """
+    if out is not None:
+        return write_out(out, lerp, input, end, weight)
+    if isinstance(weight, Handle):
+        step = end - input
+        return where(weight < 0.5, input + weight * step, end - step * (1 - weight))
+    return binary(_LERP, input, end, weight)
+
+
+def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """lerp, in place (torch.Tensor.lerp_)."""
+    if not isinstance(weight, Handle) and not lib.rnn_binary_into(
+        E, _LERP, input._h, input._h, end._h, weight
+    ):
+        return input
+    return apply_in_place(input, lerp, end, weight)
+
+
+def addcmul(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
+) -> Tensor:
+    """input + value * tensor1 * tensor2 (torch.addcmul)."""
+    if out is not None:
+        return write_out(out, addcmul, input, tensor1, tensor2, value=value)
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
+) -> Tensor:
+    """input + value * tensor1 / tensor2 (torch.addcdiv)."""
+    if out is not None:
+        return write_out(out, addcdiv, input, tensor1, tensor2, value=value)
+    return add(input, div(tensor1, tensor2), alpha=value)
+
+
+def addcmul_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """addcmul, in place (torch.Tensor.addcmul_)."""
+    return add_(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """addcdiv, in place (torch.Tensor.addcdiv_)."""
+    return add_(input, div(tensor1, tensor2), alpha=value)
+
+
+def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The angle of the point (other, input), from -pi to pi (torch.atan2)."""
+    if out is not None:
+        return write_out(out, atan2, input, other)
+    return of_tensors("atan2", _ATAN2, None, input, other)
+
+
+def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """sqrt(input^2 + other^2), without overflow on the way (torch.hypot)."""
+    if out is not None:
+        return write_out(out, hypot, input, other)
+    return of_tensors("hypot", _HYPOT, None, input, other)
+
+
+def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log(exp(input) + exp(other)), without overflow on the way (torch.logaddexp)."""
+    if out is not None:
+        return write_out(out, logaddexp, input, other)
+    return of_tensors("logaddexp", _LOGADDEXP, None, input, other)
+
+
+def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """log2(2^input + 2^other), without overflow on the way (torch.logaddexp2)."""
+    if out is not None:
+        return write_out(out, logaddexp2, input, other)
+    ln2 = math.log(2)
+    return logaddexp(input * ln2, other * ln2) / ln2
+
+
+def xlogy(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input * log(other), 0 where input is 0 (torch.xlogy)."""
+    if out is not None:
+        return write_out(out, xlogy, input, other)
+    return binary(_XLOGY, input, other)
+
+
+def copysign(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """The size of input with the sign of other (torch.copysign)."""
+    if out is not None:
+        return write_out(out, copysign, input, other)
+    return binary(_COPYSIGN, input, other)
+
+
+def ldexp(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """input * 2^other (torch.ldexp)."""
+    if out is not None:
+        return write_out(out, ldexp, input, other)
+    return mul(input, pow(2.0, other))
+
+
+def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """0 below 0, 1 above it, values at it (torch.heaviside)."""
+    if out is not None:
+        return write_out(out, heaviside, input, values)
+    x, y = _core.array_of(input), _core.array_of(values)
+    return _core.wrap(np.heaviside(x, y).astype(y.dtype))
