@@ -17,9 +17,9 @@ from rnn import linalg as linalg
 from rnn import mps as mps
 from rnn import nn as nn
 from rnn import optim as optim
-from rnn import serialization as serialization
 from rnn import random as random
 from rnn import return_types as return_types
+from rnn import serialization as serialization
 from rnn import testing as testing
 from rnn import utils as utils
 from rnn import version as version

@@ -1,7 +1,8 @@
-"""`python -m rnn program.py [args]` runs a PyTorch program on rnn: for it, `import torch` means rnn.
+"""`python -m rnn program.py [args]` runs a PyTorch program on rnn: for it, `import torch` means
+rnn.
 
-Submodules follow (`torch.nn.functional` is `rnn.nn.functional`), and what is printed says `torch.` as PyTorch does.
-`python -m rnn -c "code"` and `python -m rnn -m module` work as Python's own.
+Submodules follow (`torch.nn.functional` is `rnn.nn.functional`), and what is printed says `torch.`
+as PyTorch does. `python -m rnn -c "code"` and `python -m rnn -m module` work as Python's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Builds the C engine: cffi in API mode, from csrc/rnn.h alone. setuptools calls it (see setup.py)."""
+"""Builds the C engine: cffi in API mode, from csrc/rnn.h alone. setuptools calls it (see setup.py).
+"""
 
 import os
 import re

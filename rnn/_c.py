@@ -1,7 +1,7 @@
 """The engine, loaded: the one place where Python meets C. Turns codes into exceptions.
 
-Everything that calls into C does so through `lib` with the engine `E` first; what comes back is a handle (adopted into a
-Tensor), a count, or a negative code for `fail`.
+Everything that calls into C does so through `lib` with the engine `E` first; what comes back is a
+handle (adopted into a Tensor), a count, or a negative code for `fail`.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ _AVX512_CORES = (b"SkylakeX", b"Cooperlake", b"SapphireRapids", b"Zen5")
 
 
 def _load_blas() -> str | None:
-    """Hands OpenBLAS to the engine where its wheel is installed and its kernels are no narrower than ours; its own
-    words about itself, or None where the engine uses its own products.
+    """Hands OpenBLAS to the engine where its wheel is installed and its kernels are no narrower
+    than ours; its own words about itself, or None where the engine uses its own products.
     """
     try:
         import scipy_openblas32 as wheel

@@ -482,7 +482,8 @@ def _leaves(data: Any, shape: tuple[int, ...], is_node: IsNode) -> list[Any]:
 
 
 def _refuse(x: Any, shape: tuple[int, ...], is_node: IsNode, dim: int = 0) -> None:
-    """Raises what PyTorch raises for ragged data: it walks to the first wrong place, depth first."""
+    """Raises what PyTorch raises for ragged data: it walks to the first wrong place, depth first.
+    """
     if dim == len(shape):
         if _is_sequence(x, is_node):
             raise TypeError(f"must be real number, not {type(x).__name__}")

@@ -245,7 +245,8 @@ def parse(index: object, shape: Shape) -> Plan:
 
     The index is an int, a slice with a positive step, None, Ellipsis, a bool, an integer or bool
     array, tensor, list or range, or a tuple of these. Integers may be NumPy's, or tensors without
-    dimensions; so may the bounds of slices. The shape is best a plain tuple: slicing a Size is slower.
+    dimensions; so may the bounds of slices. The shape is best a plain tuple: slicing a Size is
+    slower.
 
     Raises IndexError for what does not fit, ValueError for a step below 1, TypeError for a slice
     bound that is no integer, in PyTorch's words. Warns (UserWarning) of uint8 masks and of lists

@@ -175,7 +175,7 @@ def infer_view_size(sizes: Sequence[int], numel: int) -> Shape:
     (2, 3)
     """
     shape = tuple(sizes)
-    if -1 not in shape and 0 <= min(shape, default=0):
+    if -1 not in shape and min(shape, default=0) >= 0:
         if math.prod(shape) == numel:
             return shape
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {numel}")

@@ -1,4 +1,5 @@
-"""What functions of several results return: named tuples, printed as PyTorch's are (torch.return_types).
+"""What functions of several results return: named tuples, printed as PyTorch's are
+(torch.return_types).
 
 values, indices = x.max(dim=1)
 x.max(dim=1).indices

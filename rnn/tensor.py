@@ -1,4 +1,6 @@
-"""Tensor: a view of nodes, with PyTorch's names. Thin: each method is one of rnn/ops, or one call into C."""
+"""Tensor: a view of nodes, with PyTorch's names. Thin: each method is one of rnn/ops, or one call
+into C.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ Float: TypeAlias = float
 
 
 class Tensor(Handle):  # type: ignore[misc]
-    """An n-dimensional tensor; every element of a floating-point one is a node of the graph (torch.Tensor).
+    """An n-dimensional tensor; every element of a floating-point one is a node of the graph
+    (torch.Tensor).
 
     Made by rnn.tensor, rnn.zeros, rnn.randn and their kind, and by operations on other tensors.
     """
@@ -44,7 +47,9 @@ class Tensor(Handle):  # type: ignore[misc]
     _array: Any
 
     def __new__(cls, *args: Any, device: Any = None) -> Tensor:
-        """Tensor(2, 3), Tensor([1, 2]): float32 of sizes or of data, PyTorch's old way; see rnn.tensor."""
+        """Tensor(2, 3), Tensor([1, 2]): float32 of sizes or of data, PyTorch's old way; see
+        rnn.tensor.
+        """
         check_device(device)
         made = from_data.legacy(_dtypes.get_default_dtype(), args)
         if cls is Tensor:
@@ -53,7 +58,8 @@ class Tensor(Handle):  # type: ignore[misc]
         convert.exchange(self, made)
         return self
 
-    # ---- what it is --------------------------------------------------------------------------------
+    # ---- what it is
+    # --------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -125,8 +131,9 @@ class Tensor(Handle):  # type: ignore[misc]
         """Whether no recorded operation made it."""
         return not self._h or bool(lib.rnn_is_leaf(E, self._h))
 
-    # ---- operators ---------------------------------------------------------------------------------
-    # + - * / are Handle's, in csrc/operators.c, with elementwise.op_add and its kind behind them.
+    # ---- operators
+    # --------------------------------------------------------------------------------- + - * / are
+    # Handle's, in csrc/operators.c, with elementwise.op_add and its kind behind them.
 
     if TYPE_CHECKING:
 
@@ -214,7 +221,8 @@ class Tensor(Handle):  # type: ignore[misc]
             raise ValueError("only one element tensors can be converted to Python scalars")
         return self.item()
 
-    # ---- elementwise -------------------------------------------------------------------------------
+    # ---- elementwise
+    # -------------------------------------------------------------------------------
 
     add = elementwise.add
     sub = elementwise.sub
@@ -386,7 +394,8 @@ class Tensor(Handle):  # type: ignore[misc]
     isreal = comparison.isreal
     signbit = comparison.signbit
 
-    # ---- conversions -------------------------------------------------------------------------------
+    # ---- conversions
+    # -------------------------------------------------------------------------------
 
     to = convert.to
     type = convert.type_
@@ -431,7 +440,8 @@ class Tensor(Handle):  # type: ignore[misc]
     new_empty = create.new_empty
     new_full = create.new_full
 
-    # ---- reductions, order, counts -----------------------------------------------------------------
+    # ---- reductions, order, counts
+    # -----------------------------------------------------------------
 
     all = reduce.all
     amax = reduce.amax
@@ -484,7 +494,8 @@ class Tensor(Handle):  # type: ignore[misc]
     unique = sorting.unique
     unique_consecutive = sorting.unique_consecutive
 
-    # ---- gradients ---------------------------------------------------------------------------------
+    # ---- gradients
+    # ---------------------------------------------------------------------------------
 
     @property
     def grad(self) -> Tensor | None:
@@ -497,7 +508,9 @@ class Tensor(Handle):  # type: ignore[misc]
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None and not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+            )
         if not self._h:
             if value is not None:
                 raise RuntimeError("a tensor that is not floating-point has no grad")
@@ -514,14 +527,16 @@ class Tensor(Handle):  # type: ignore[misc]
         create_graph: Bool = False,
         inputs: Any = None,
     ) -> None:
-        """Adds the gradient of this tensor to every leaf that it was made from (torch.Tensor.backward).
+        """Adds the gradient of this tensor to every leaf that it was made from
+        (torch.Tensor.backward).
 
         Args:
-            gradient: the gradient to start from, of this tensor's shape; one-element tensors need none.
-            retain_graph: keep the graph for another pass.
+            gradient: the gradient to start from, of this tensor's shape; one-element tensors need
+                none. retain_graph: keep the graph for another pass.
 
         Raises:
-            RuntimeError: it requires no gradient, its graph was freed, or a needed value was overwritten.
+            RuntimeError: it requires no gradient, its graph was freed, or a needed value was
+                overwritten.
         """
         autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
@@ -539,7 +554,8 @@ class Tensor(Handle):  # type: ignore[misc]
         """False: tensors made in inference_mode are like any other."""
         return False
 
-    # ---- to Python and NumPy -----------------------------------------------------------------------
+    # ---- to Python and NumPy
+    # -----------------------------------------------------------------------
 
     item = convert.item
     tolist = convert.tolist
@@ -565,7 +581,9 @@ class Tensor(Handle):  # type: ignore[misc]
         if not self._h:
             raise TypeError("elements of integer and boolean tensors are not nodes")
         if len(index) != len(shape):
-            raise IndexError(f"value() takes {len(shape)} indices for shape {list(shape)}, not {len(index)}")
+            raise IndexError(
+                f"value() takes {len(shape)} indices for shape {list(shape)}, not {len(index)}"
+            )
         position = 0
         for i, (at, size) in enumerate(zip(index, shape)):
             if not -size <= at < size:
@@ -578,12 +596,15 @@ class Tensor(Handle):  # type: ignore[misc]
         return int(check(lib.rnn_graph_size(E, 1, [self._h]))) if self._h else 0
 
     def __repr__(self) -> str:
-        return _repr.tensor_repr(_core.array_of(self), self.dtype, self.requires_grad, self._grad_fn_name())
+        return _repr.tensor_repr(
+            _core.array_of(self), self.dtype, self.requires_grad, self._grad_fn_name()
+        )
 
     def _grad_fn_name(self) -> str | None:
         return autograd.graph.grad_fn_name(self)
 
-    # ---- shape: views of the same memory -----------------------------------------------------------
+    # ---- shape: views of the same memory
+    # -----------------------------------------------------------
 
     size = views.size
     stride = views.stride
@@ -638,7 +659,8 @@ class Tensor(Handle):  # type: ignore[misc]
     resize_ = views.resize_
     clone = views.clone
 
-    # ---- index: parts, read and written --------------------------------------------------------------
+    # ---- index: parts, read and written
+    # --------------------------------------------------------------
 
     __getitem__ = index.getitem
     __setitem__ = index.setitem
@@ -671,7 +693,8 @@ class Tensor(Handle):  # type: ignore[misc]
     put = index.put
     put_ = index.put_
 
-    # ---- join: repeated, turned, cut to triangles ------------------------------------------------------
+    # ---- join: repeated, turned, cut to triangles
+    # ------------------------------------------------------
 
     repeat = join.repeat
     tile = join.tile
@@ -690,7 +713,8 @@ class Tensor(Handle):  # type: ignore[misc]
     diagflat = join.diagflat
     trace = join.trace
 
-    # ---- linalg: products ------------------------------------------------------------------------------
+    # ---- linalg: products
+    # ------------------------------------------------------------------------------
 
     __matmul__ = linalg.matmul_operator
     __rmatmul__ = linalg.rmatmul_operator

@@ -1,4 +1,6 @@
-"""A short program over the whole engine, for running under sanitizers: values, tensors, views, gradients, failures."""
+"""A short program over the whole engine, for running under sanitizers: values, tensors, views,
+gradients, failures.
+"""
 
 import gc
 
@@ -21,7 +23,11 @@ def tensors() -> None:
     for scalar in (False, True):
         with rnn.resolution("scalar" if scalar else "tensor"):
             y = (x @ w + bias).tanh()
-            z = y.softmax(-1)[:, 1:3].t().contiguous().sum() + y.max(1).values.mean() + (y[[0, 2]] * 2).sum()
+            z = (
+                y.softmax(-1)[:, 1:3].t().contiguous().sum()
+                + y.max(1).values.mean()
+                + (y[[0, 2]] * 2).sum()
+            )
             z.backward()
     assert x.grad is not None and np.isfinite(x.grad.numpy()).all()
 

@@ -1,4 +1,6 @@
-"""Indexing: values, gradients and errors as PyTorch has them, for reading and for writing, inside the graph and outside."""
+"""Indexing: values, gradients and errors as PyTorch has them, for reading and for writing, inside
+the graph and outside.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import compare, compare_errors, to_numpy, to_rnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn
-from helpers import compare, compare_errors, to_numpy, to_rnn
 
 I = np.array  # noqa: E741
 
-# ---- reading ---------------------------------------------------------------------------------------
+# ---- reading
+# ---------------------------------------------------------------------------------------
 
 READS: list[Any] = [
     lambda m, x: x[1],
@@ -82,7 +85,9 @@ READS: list[Any] = [
 @pytest.mark.parametrize("case", range(len(READS)))
 def test_reading(case: int) -> None:
     compare(READS[case], (2, 3, 4))
-    compare(READS[case], np.arange(24).reshape(2, 3, 4), dtypes=("float32",), resolutions=("tensor",))
+    compare(
+        READS[case], np.arange(24).reshape(2, 3, 4), dtypes=("float32",), resolutions=("tensor",)
+    )
 
 
 def test_embedding() -> None:
@@ -92,8 +97,20 @@ def test_embedding() -> None:
 
 def test_names_of_views() -> None:
     x, y = rnn.zeros(2, 3, 4).requires_grad_(), torch.zeros(2, 3, 4, requires_grad=True)
-    for index in (1, (1, 2), slice(1, None), (slice(None), 1), None, (0, slice(1, 2)), ..., slice(None), (0, None)):
-        ours = rnn._c.ffi.string(rnn._c.lib.rnn_view_name(rnn._c.lib.rnn_view_op(x[index]._h))).decode()
+    for index in (
+        1,
+        (1, 2),
+        slice(1, None),
+        (slice(None), 1),
+        None,
+        (0, slice(1, 2)),
+        ...,
+        slice(None),
+        (0, None),
+    ):
+        ours = rnn._c.ffi.string(
+            rnn._c.lib.rnn_view_name(rnn._c.lib.rnn_view_op(x[index]._h))
+        ).decode()
         assert ours == type(y[index].grad_fn).__name__, index
 
 
@@ -134,7 +151,8 @@ def test_contains() -> None:
     assert 2 in rnn.tensor([1, 2]) and True in rnn.tensor([False, True])
 
 
-# ---- writing ------------------------------------------------------------------------------------------
+# ---- writing
+# ------------------------------------------------------------------------------------------
 
 
 def _set(index: Any) -> Any:
@@ -190,7 +208,12 @@ def test_writing(case: int) -> None:
     compare(_set(index), (2, 3, 4), value)
     compare(_set(index), (2, 3, 4), value, grad=False)
     size = int(np.prod(value))
-    compare(_set(index), np.arange(24).reshape(2, 3, 4), np.arange(size).reshape(value) + 50, dtypes=("float32",))
+    compare(
+        _set(index),
+        np.arange(24).reshape(2, 3, 4),
+        np.arange(size).reshape(value) + 50,
+        dtypes=("float32",),
+    )
 
 
 @pytest.mark.parametrize("case", range(len(WRITES)))
@@ -251,7 +274,9 @@ def test_detached_tensors_enter_the_graph_alone() -> None:
 
 
 def test_writes_in_the_graph_share_memory() -> None:
-    """As in PyTorch: a recorded write is a write, and a loop of them takes no more memory than its results."""
+    """As in PyTorch: a recorded write is a write, and a loop of them takes no more memory than its
+    results.
+    """
     weight = rnn.ones(1000).requires_grad_()
     out = rnn.zeros(100, 1000)
     before = rnn._c.lib.rnn_data(rnn._c.E, out._h)
@@ -386,8 +411,16 @@ def test_writing_errors(case: int) -> None:
 
 
 def test_integers_out_of_range() -> None:
-    for dtype, value in (("uint8", 300), ("int8", -1000), ("int64", float("nan")), ("uint8", -256), ("int16", 1e9)):
-        compare_errors(lambda m, d=dtype, v=value: m.zeros(2, dtype=getattr(m, d)).__setitem__(0, v))
+    for dtype, value in (
+        ("uint8", 300),
+        ("int8", -1000),
+        ("int64", float("nan")),
+        ("uint8", -256),
+        ("int16", 1e9),
+    ):
+        compare_errors(
+            lambda m, d=dtype, v=value: m.zeros(2, dtype=getattr(m, d)).__setitem__(0, v)
+        )
 
 
 def test_leaves_are_not_written() -> None:
@@ -404,7 +437,8 @@ def test_leaves_are_not_written() -> None:
     assert x.tolist() == [1, 3] and x.is_leaf
 
 
-# ---- index tensors -----------------------------------------------------------------------------------------
+# ---- index tensors
+# -----------------------------------------------------------------------------------------
 
 FUNCTIONS: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda m, x, i: m.gather(x, 0, i), ((3, 4), I([[0, 2, 1, 0], [1, 1, 2, 2]]))),
@@ -422,14 +456,29 @@ FUNCTIONS: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda m, x, i, v: x.scatter(1, i, v[:, :2]), ((3, 4), I([[3, 0], [0, 2], [0, 1]]), (3, 3))),
     (lambda m, x, i: x.scatter(1, i, 2.5), ((3, 4), I([[3, 0], [0, 2], [0, 1]]))),
     (lambda m, x, i: x.scatter(1, i, value=2), ((3, 4), I([[3, 0], [0, 2], [0, 1]]))),
-    (lambda m, x, i: x.detach().scatter(1, i, 2.0, reduce="add"), ((3, 4), I([[3, 3], [0, 2], [0, 1]]))),
-    (lambda m, x, i: x.detach().scatter(1, i, 2.0, reduce="multiply"), ((3, 4), I([[3, 3], [0, 2], [0, 1]]))),
+    (
+        lambda m, x, i: x.detach().scatter(1, i, 2.0, reduce="add"),
+        ((3, 4), I([[3, 3], [0, 2], [0, 1]])),
+    ),
+    (
+        lambda m, x, i: x.detach().scatter(1, i, 2.0, reduce="multiply"),
+        ((3, 4), I([[3, 3], [0, 2], [0, 1]])),
+    ),
     (lambda m, x, i: (x * 1).scatter_(1, i, 1), ((3, 4), I([[3, 0], [0, 2], [0, 1]]))),
-    (lambda m, x, i, v: m.scatter_add(x, 0, i, v), ((3, 4), I([[0, 2, 1, 0], [0, 1, 2, 2]]), (2, 4))),
-    (lambda m, x, i, v: (x * 1).scatter_add_(1, i, v), ((3, 4), I([[3, 3], [0, 2], [0, 1]]), (3, 2))),
+    (
+        lambda m, x, i, v: m.scatter_add(x, 0, i, v),
+        ((3, 4), I([[0, 2, 1, 0], [0, 1, 2, 2]]), (2, 4)),
+    ),
+    (
+        lambda m, x, i, v: (x * 1).scatter_add_(1, i, v),
+        ((3, 4), I([[3, 3], [0, 2], [0, 1]]), (3, 2)),
+    ),
     (lambda m, x, i, v: x.scatter_add(0, i, v), ((3,), I([2, 2, 0, 1]), (4,))),
     (lambda m, x, i, v: m.scatter_reduce(x, 0, i, v, "sum"), ((3,), I([2, 2, 0, 1]), (4,))),
-    (lambda m, x, i, v: x.scatter_reduce(0, i, v, reduce="sum", include_self=False), ((4,), I([2, 2, 0]), (3,))),
+    (
+        lambda m, x, i, v: x.scatter_reduce(0, i, v, reduce="sum", include_self=False),
+        ((4,), I([2, 2, 0]), (3,)),
+    ),
     (lambda m, x, i: m.index_select(x, 0, i), ((3, 4), I([2, 0, 2]))),
     (lambda m, x, i: x.index_select(1, i), ((3, 4), I([3, 3]))),
     (lambda m, x, i: x.index_select(-2, i), ((2, 3, 4), I([1, 0, 1, 2]))),
@@ -445,7 +494,10 @@ FUNCTIONS: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda m, x, i: (x * 1).index_fill_(0, i, -1.5), ((3, 4), I([2, 0]))),
     (lambda m, x, i, v: x.index_fill(0, i, v), ((3, 4), I([2, 0]), ())),
     (lambda m, x, i, v: m.index_put(x, (i,), v), ((3, 4), I([2, 0]), (2, 4))),
-    (lambda m, x, i, v: (x * 1).index_put_((i, i), v, accumulate=True), ((3, 4), I([2, 0, 2]), (3,))),
+    (
+        lambda m, x, i, v: (x * 1).index_put_((i, i), v, accumulate=True),
+        ((3, 4), I([2, 0, 2]), (3,)),
+    ),
     (lambda m, x, i, v: x.index_put((i,), v, True), ((3, 4), I([2, 2, 2]), (4,))),
     (lambda m, x, i, v: x.index_put((x > 0,), v), ((3, 4), I(0), ())),
     (lambda m, x, i: m.take(x, i), ((3, 4), I([[0, 11], [-1, 5]]))),
@@ -459,7 +511,10 @@ FUNCTIONS: list[tuple[Any, tuple[Any, ...]]] = [
 def test_index_functions(case: int) -> None:
     fn, inputs = FUNCTIONS[case]
     compare(fn, *inputs, layouts=("contiguous", "transposed", "strided"))
-    sizes = [a if isinstance(a, np.ndarray) else np.arange(np.prod(a, dtype=int)).reshape(a) for a in inputs]
+    sizes = [
+        a if isinstance(a, np.ndarray) else np.arange(np.prod(a, dtype=int)).reshape(a)
+        for a in inputs
+    ]
     if case not in (13, 14, 32, 34, 35, 36):
         compare(fn, *sizes, dtypes=("float32",), resolutions=("tensor",))
 
@@ -468,7 +523,15 @@ def test_large_scatters_and_gathers() -> None:
     rng = np.random.default_rng(0)
     rows = rng.integers(0, 50, 4000)
     compare(lambda m, x, i: x[i].tanh(), (50, 3), rows, layouts=("contiguous",), edges=False)
-    compare(lambda m, x, i, v: x.index_add(0, i, v), (50, 3), rows, (4000, 3), layouts=("contiguous",), edges=False, rtol=1e-4)
+    compare(
+        lambda m, x, i, v: x.index_add(0, i, v),
+        (50, 3),
+        rows,
+        (4000, 3),
+        layouts=("contiguous",),
+        edges=False,
+        rtol=1e-4,
+    )
     compare(lambda m, x, i: x.take(i), (50, 60), rows, layouts=("contiguous",), edges=False)
 
 
@@ -519,27 +582,43 @@ def test_index_function_errors(case: int) -> None:
     compare_errors(FUNCTION_ERRORS[case], (2, 3), np.arange(6).reshape(2, 3))
 
 
-# ---- masks ---------------------------------------------------------------------------------------------------
+# ---- masks
+# ---------------------------------------------------------------------------------------------------
 
 MASKS: list[tuple[Any, tuple[Any, ...]]] = [
-    (lambda m, x, k: m.masked_fill(x, k, 5), ((2, 3), I([[True, False, True], [False, True, False]]))),
+    (
+        lambda m, x, k: m.masked_fill(x, k, 5),
+        ((2, 3), I([[True, False, True], [False, True, False]])),
+    ),
     (lambda m, x, k: x.masked_fill(k, float("-inf")), ((2, 3), I([True, False, True]))),
     (lambda m, x, k: x.masked_fill(k, -2.5), ((2, 3, 4), I([[True], [False], [True]]))),
     (lambda m, x, k: x.masked_fill(k, 1), ((2, 3, 4), I([[[True]], [[False]]]))),
-    (lambda m, x, k: x.masked_fill(k, 1), ((2, 2, 3, 3), np.triu(np.ones((3, 3), bool), 1)[None, None])),
+    (
+        lambda m, x, k: x.masked_fill(k, 1),
+        ((2, 2, 3, 3), np.triu(np.ones((3, 3), bool), 1)[None, None]),
+    ),
     (lambda m, x, k: x.masked_fill(k, 1), ((3,), I([[True, False, True], [False, True, False]]))),
     (lambda m, x, k: x.masked_fill(k, 1), ((2, 3), I(True))),
     (lambda m, x, k: x.masked_fill(k, 1), ((), I(True))),
     (lambda m, x, k: x.masked_fill(k, 1), ((), I([True, False]))),
     (lambda m, x, k: x.masked_fill(k, 1), ((2, 0), I([[True], [False]]))),
     (lambda m, x, k, v: x.masked_fill(k, v), ((2, 3), I([True, False, True]), ())),
-    (lambda m, x, k: (x * 1).masked_fill_(k, 5), ((2, 3), I([[True, False, True], [False, True, False]]))),
+    (
+        lambda m, x, k: (x * 1).masked_fill_(k, 5),
+        ((2, 3), I([[True, False, True], [False, True, False]])),
+    ),
     (lambda m, x, k: (x * 1).t().masked_fill_(k, 5), ((3, 2), I([True, False, True]))),
-    (lambda m, x, k: m.masked_select(x, k), ((2, 3), I([[True, False, True], [False, True, False]]))),
+    (
+        lambda m, x, k: m.masked_select(x, k),
+        ((2, 3), I([[True, False, True], [False, True, False]])),
+    ),
     (lambda m, x, k: x.masked_select(k), ((2, 3), I([True, False, True]))),
     (lambda m, x, k: x.masked_select(k), ((3,), I([[True], [False]]))),
     (lambda m, x, k: x.masked_select(k), ((), I(True))),
-    (lambda m, x, k, v: m.masked_scatter(x, k, v), ((2, 3), I([[True, False, True], [False, True, False]]), (2, 2))),
+    (
+        lambda m, x, k, v: m.masked_scatter(x, k, v),
+        ((2, 3), I([[True, False, True], [False, True, False]]), (2, 2)),
+    ),
     (lambda m, x, k, v: (x * 1).masked_scatter_(k, v), ((2, 3), I([True, False, True]), (6,))),
     (lambda m, x, k: m.tril(x) + m.triu(x, 1), ((3, 4), I(True))),
     (lambda m, x, k: x.tril(-1), ((2, 3, 3), I(True))),
@@ -552,10 +631,15 @@ MASKS: list[tuple[Any, tuple[Any, ...]]] = [
 @pytest.mark.parametrize("case", range(len(MASKS)))
 def test_masks(case: int) -> None:
     fn, inputs = MASKS[case]
-    layouts = ("contiguous", "transposed", "strided") if case not in (11, 22, 23) else ("contiguous",)
+    layouts = (
+        ("contiguous", "transposed", "strided") if case not in (11, 22, 23) else ("contiguous",)
+    )
     compare(fn, *inputs, layouts=layouts)
     compare(fn, *inputs, grad=False, layouts=layouts)
-    sizes = [a if isinstance(a, np.ndarray) else np.arange(np.prod(a, dtype=int)).reshape(a) for a in inputs]
+    sizes = [
+        a if isinstance(a, np.ndarray) else np.arange(np.prod(a, dtype=int)).reshape(a)
+        for a in inputs
+    ]
     if case != 1:
         compare(fn, *sizes, dtypes=("float32",), resolutions=("tensor",))
 
@@ -570,11 +654,25 @@ def test_a_masked_infinity_gives_no_gradient() -> None:
 
 def test_large_masks() -> None:
     mask = np.random.default_rng(0).uniform(size=(100, 120)) < 0.5
-    compare(lambda m, x, k: x.masked_fill(k, 3), (4, 100, 120), mask, layouts=("contiguous", "strided"), edges=False)
-    compare(lambda m, x, y, k: m.where(k, x, y), (4, 100, 120), (4, 1, 120), mask, layouts=("contiguous", "strided"), edges=False)
+    compare(
+        lambda m, x, k: x.masked_fill(k, 3),
+        (4, 100, 120),
+        mask,
+        layouts=("contiguous", "strided"),
+        edges=False,
+    )
+    compare(
+        lambda m, x, y, k: m.where(k, x, y),
+        (4, 100, 120),
+        (4, 1, 120),
+        mask,
+        layouts=("contiguous", "strided"),
+        edges=False,
+    )
 
 
-# ---- any index, any sequence ------------------------------------------------------------------------------------
+# ---- any index, any sequence
+# ------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -583,7 +681,9 @@ def indices(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     items: list[Any] = []
     d, length = 0, draw(st.integers(1, 3))
     while d < len(shape):
-        kind = draw(st.sampled_from(["int", "slice", "slice", "none", "list", "mask", "stop", "ellipsis"]))
+        kind = draw(
+            st.sampled_from(["int", "slice", "slice", "none", "list", "mask", "stop", "ellipsis"])
+        )
         size = shape[d]
         if kind == "stop":
             break
@@ -600,9 +700,13 @@ def indices(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
         if kind == "int" and size:
             items.append(draw(st.integers(-size, size - 1)))
         elif kind == "list" and size:
-            items.append(draw(st.lists(st.integers(-size, size - 1), min_size=length, max_size=length)))
+            items.append(
+                draw(st.lists(st.integers(-size, size - 1), min_size=length, max_size=length))
+            )
         elif kind == "mask" and not any(isinstance(i, list) for i in items):
-            items.append(np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool))
+            items.append(
+                np.array(draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool)
+            )
         else:
             bound = st.none() | st.integers(-size - 1, size + 1)
             items.append(slice(draw(bound), draw(bound), draw(st.none() | st.integers(1, 3))))
@@ -614,7 +718,9 @@ def indices(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def _for(m: Any, index: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple([m.tensor(i.tolist(), dtype=m.bool) if isinstance(i, np.ndarray) else i for i in index])
+    return tuple(
+        [m.tensor(i.tolist(), dtype=m.bool) if isinstance(i, np.ndarray) else i for i in index]
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -623,9 +729,17 @@ def test_any_index(data: Any) -> None:
     shape = tuple(data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=4)))
     index = data.draw(indices(shape))
     layouts = ("contiguous", "transposed", "strided")
-    compare(lambda m, x: x[_for(m, index)] * 2, shape, dtypes=("float64",), resolutions=("tensor",), layouts=layouts)
+    compare(
+        lambda m, x: x[_for(m, index)] * 2,
+        shape,
+        dtypes=("float64",),
+        resolutions=("tensor",),
+        layouts=layouts,
+    )
     made = torch.zeros(shape)[_for(torch, index)].shape
-    value = tuple([1 if data.draw(st.booleans()) else n for n in made])[data.draw(st.integers(0, len(made))) :]
+    value = tuple([1 if data.draw(st.booleans()) else n for n in made])[
+        data.draw(st.integers(0, len(made))) :
+    ]
 
     def write(m: Any, x: Any, v: Any) -> Any:
         y = x * 1
@@ -634,10 +748,20 @@ def test_any_index(data: Any) -> None:
 
     # where an index names an element twice, PyTorch's gradients are not defined
     unique = not any(isinstance(i, list) for i in index)
-    compare(write, shape, value, dtypes=("float64",), resolutions=("tensor",), layouts=layouts[:1], grad=unique)
+    compare(
+        write,
+        shape,
+        value,
+        dtypes=("float64",),
+        resolutions=("tensor",),
+        layouts=layouts[:1],
+        grad=unique,
+    )
     array = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     ours, theirs = to_rnn(array), torch.from_numpy(array.copy())
-    np.testing.assert_array_equal(to_numpy(ours[_for(rnn, index)]), theirs[_for(torch, index)].numpy())
+    np.testing.assert_array_equal(
+        to_numpy(ours[_for(rnn, index)]), theirs[_for(torch, index)].numpy()
+    )
     ours[_for(rnn, index)] = 77
     theirs[_for(torch, index)] = 77
     np.testing.assert_array_equal(to_numpy(ours), theirs.numpy())
@@ -675,4 +799,12 @@ def test_sequences_of_writes(steps: list[int], grad: bool) -> None:
             seen.append(y + 1)
         return y, row, column * 2, *seen
 
-    compare(fn, (3, 3), (3, 3), dtypes=("float64",), resolutions=("tensor",), layouts=("contiguous",), grad=grad)
+    compare(
+        fn,
+        (3, 3),
+        (3, 3),
+        dtypes=("float64",),
+        resolutions=("tensor",),
+        layouts=("contiguous",),
+        grad=grad,
+    )

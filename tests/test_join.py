@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import compare, compare_errors, to_numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn
-from helpers import compare, compare_errors, to_numpy
 
 CASES: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda m, x, y: m.cat([x, y]), ((2, 3), (1, 3))),
@@ -95,15 +95,30 @@ def test_functions(case: int) -> None:
 
 
 def test_cat_of_many_and_large() -> None:
-    compare(lambda m, x: m.cat([x[i] for i in range(30)], 1), (30, 40, 50), edges=False, layouts=("contiguous", "strided"))
-    compare(lambda m, x: m.stack([x[i] * i for i in range(30)], 2), (30, 40, 50), edges=False, layouts=("contiguous",))
+    compare(
+        lambda m, x: m.cat([x[i] for i in range(30)], 1),
+        (30, 40, 50),
+        edges=False,
+        layouts=("contiguous", "strided"),
+    )
+    compare(
+        lambda m, x: m.stack([x[i] * i for i in range(30)], 2),
+        (30, 40, 50),
+        edges=False,
+        layouts=("contiguous",),
+    )
 
 
 def test_dtypes_are_promoted() -> None:
     integers = np.arange(6).reshape(2, 3)
     compare(lambda m, x, y: m.cat([x, y]), (2, 3), integers)
     compare(lambda m, x, y: m.cat([y, y > 1]), (2, 3), integers, grad=False)
-    compare(lambda m, x, y: m.stack([x.to(m.float64), x.to(m.float32), y]), (2, 3), integers, edges=False)
+    compare(
+        lambda m, x, y: m.stack([x.to(m.float64), x.to(m.float32), y]),
+        (2, 3),
+        integers,
+        edges=False,
+    )
     compare(lambda m, x, y: m.cat([m.zeros(0, dtype=m.float64), x]), (2, 3), integers, edges=False)
     compare(lambda m, x, y: m.cat([y.to(m.int16), y.to(m.uint8)]), (2, 3), integers, grad=False)
 

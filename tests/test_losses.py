@@ -216,10 +216,17 @@ def test_extremes_of_binary_cross_entropy() -> None:
     )
 
 
-# ---- cross-entropy ------------------------------------------------------------------------------------
+# ---- cross-entropy
+# ------------------------------------------------------------------------------------
 
 WEIGHT = np.array([0.5, 1.0, 2.0, 1.5])
-SHAPES = [((3, 4), (3,)), ((4,), ()), ((2, 4, 3), (2, 3)), ((2, 4, 3, 2), (2, 3, 2)), ((0, 4), (0,))]
+SHAPES = [
+    ((3, 4), (3,)),
+    ((4,), ()),
+    ((2, 4, 3), (2, 3)),
+    ((2, 4, 3, 2), (2, 3, 2)),
+    ((0, 4), (0,)),
+]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -314,7 +321,9 @@ def test_byte_targets() -> None:
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-def test_cross_entropy_of_any_arguments(n, classes, reduction, smoothing, ignored, weighted, random) -> None:
+def test_cross_entropy_of_any_arguments(
+    n, classes, reduction, smoothing, ignored, weighted, random
+) -> None:
     target = [random.randrange(classes) for _ in range(n)]
     weight = [random.random() + 0.1 for _ in range(classes)]
 
@@ -332,12 +341,16 @@ def test_cross_entropy_of_any_arguments(n, classes, reduction, smoothing, ignore
     compare(fn, (n, classes), layouts=("contiguous",), edges=False)
 
 
-# ---- errors, warnings, modules --------------------------------------------------------------------------
+# ---- errors, warnings, modules
+# --------------------------------------------------------------------------
 
 ERRORS = {
     "batch": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [0, 1])), [(3, 4)]),
     "class": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [0, 1, 4])), [(3, 4)]),
-    "negative class": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [0, 1, -1])), [(3, 4)]),
+    "negative class": (
+        lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [0, 1, -1])),
+        [(3, 4)],
+    ),
     "float target": (lambda m, x, y: m.nn.functional.cross_entropy(x, y), [(3, 4), (3,)]),
     "two targets": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [[0, 1]] * 3)), [(3, 4)]),
     "one-hot": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [[0, 1]] * 3)), [(3, 2)]),
@@ -446,4 +459,6 @@ def test_old_arguments() -> None:
     x, y = rnn.tensor([1.0, 2.0]), rnn.tensor([0.0, 0.0])
     assert rnn.nn.MSELoss(size_average=False)(x, y).item() == 5.0
     assert rnn.nn.MSELoss(reduce=False)(x, y).tolist() == [1.0, 4.0]
-    assert math.isnan(rnn.nn.CrossEntropyLoss(ignore_index=0)(rnn.ones(1, 2), rnn.tensor([0])).item())
+    assert math.isnan(
+        rnn.nn.CrossEntropyLoss(ignore_index=0)(rnn.ones(1, 2), rnn.tensor([0])).item()
+    )

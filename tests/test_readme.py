@@ -1,4 +1,6 @@
-"""The README's Python runs, block by block, and prints what its comments say; its links lead somewhere."""
+"""The README's Python runs, block by block, and prints what its comments say; its links lead
+somewhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Reductions against PyTorch: values, gradients, dims, dtypes, precision, special points, errors; the rows of csrc/ops.h
+"""Reductions against PyTorch: values, gradients, dims, dtypes, precision, special points, errors;
+the rows of csrc/ops.h
 against their edges and against differences."""
 
 from __future__ import annotations
@@ -334,7 +335,8 @@ def test_dtype_argument():
         compare(fn, (3, 4), rtol=2e-6, atol=1e-6, edges=False)
 
 
-# ---- max and min of two, out=, aliases, results with names -----------------------------------------
+# ---- max and min of two, out=, aliases, results with names
+# -----------------------------------------
 
 
 def test_forms():
@@ -386,7 +388,8 @@ def test_named_results():
     assert rnn.aminmax(x).max.item() == 2.0
 
 
-# ---- softmax, cumulative functions, differences ----------------------------------------------------
+# ---- softmax, cumulative functions, differences
+# ----------------------------------------------------
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])

@@ -1,4 +1,5 @@
-"""Order, sets, counts and searching against PyTorch: values, places, gradients, ties, NaN, errors."""
+"""Order, sets, counts and searching against PyTorch: values, places, gradients, ties, NaN, errors.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_no_handle_of_a_temporary() -> None:
-    """`f(x)._h` is the handle of a tensor that is gone before C sees it: the tensor needs a name."""
+    """`f(x)._h` is the handle of a tensor that is gone before C sees it: the tensor needs a name.
+    """
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in sorted((ROOT / "rnn").rglob("*.py"))

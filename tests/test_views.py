@@ -1,4 +1,6 @@
-"""Views: shapes, strides, values, gradients and errors as PyTorch has them; memory that is shared, and written through."""
+"""Views: shapes, strides, values, gradients and errors as PyTorch has them; memory that is shared,
+and written through.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import compare, compare_errors, to_numpy, to_rnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn
-from helpers import compare, compare_errors, to_numpy, to_rnn
 
-# ---- each function against PyTorch -----------------------------------------------------------------
+# ---- each function against PyTorch
+# -----------------------------------------------------------------
 
 VIEWS: list[tuple[Any, tuple[int, ...]]] = [
     (lambda x: x.reshape(3, -1), (2, 6)),
@@ -138,7 +141,8 @@ def test_view_functions_of_integers(case: int) -> None:
     compare(fn, *[a % 3 == 0 for a in arrays], dtypes=("float32",), resolutions=("tensor",))
 
 
-# ---- strides, offsets, contiguity ---------------------------------------------------------------------
+# ---- strides, offsets, contiguity
+# ---------------------------------------------------------------------
 
 LAYOUT_CASES: list[Any] = [
     lambda x: x,
@@ -204,7 +208,8 @@ def test_view_of_another_dtype() -> None:
     compare_errors(lambda m, x: x.t().view(m.int8), (2, 3))
 
 
-# ---- errors ---------------------------------------------------------------------------------------------
+# ---- errors
+# ---------------------------------------------------------------------------------------------
 
 ERRORS: list[Any] = [
     lambda x: x.view(4),
@@ -287,13 +292,22 @@ ERRORS: list[Any] = [
 @pytest.mark.parametrize("case", range(len(ERRORS)))
 def test_errors(case: int) -> None:
     compare_errors(ERRORS[case], (2, 3))
-    names = ERRORS[case].__code__.co_names  # PyTorch writes torch.FloatTensor there, whatever the dtype
+    names = ERRORS[
+        case
+    ].__code__.co_names  # PyTorch writes torch.FloatTensor there, whatever the dtype
     integers = np.arange(6).reshape(2, 3)
-    compare_errors(ERRORS[case], integers, text="expand" not in names and "broadcast_to" not in names)
+    compare_errors(
+        ERRORS[case], integers, text="expand" not in names and "broadcast_to" not in names
+    )
 
 
 def test_wrong_sizes_are_type_errors() -> None:
-    for fn in (lambda x: x.view(2.0), lambda x: x.view(), lambda x: x.reshape("a"), lambda x: x.expand(None)):
+    for fn in (
+        lambda x: x.view(2.0),
+        lambda x: x.view(),
+        lambda x: x.reshape("a"),
+        lambda x: x.expand(None),
+    ):
         compare_errors(fn, (2, 3), text=False)
 
 
@@ -312,7 +326,8 @@ def test_shapes_too_large_are_refused() -> None:
     assert x.expand(2**40).shape == (2**40,)
 
 
-# ---- writing through -----------------------------------------------------------------------------------------
+# ---- writing through
+# -----------------------------------------------------------------------------------------
 
 WRITES: list[Any] = [
     lambda x: x.view(-1)[1:3].fill_(7),
@@ -339,10 +354,13 @@ def test_views_write_through(case: int) -> None:
         return x
 
     compare(fn, (2, 3), grad=False, layouts=("contiguous",))
-    compare(fn, np.arange(6).reshape(2, 3), grad=False, layouts=("contiguous",), dtypes=("float32",))
+    compare(
+        fn, np.arange(6).reshape(2, 3), grad=False, layouts=("contiguous",), dtypes=("float32",)
+    )
 
 
-# PyTorch refuses to write into one of several views that came together; here it is a write like any other.
+# PyTorch refuses to write into one of several views that came together; here it is a write like any
+# other.
 @pytest.mark.parametrize("case", [i for i in range(len(WRITES)) if i not in (5, 6, 13)])
 def test_views_write_through_the_graph(case: int) -> None:
     def fn(x: Any) -> Any:
@@ -383,7 +401,8 @@ def test_writing_expanded_memory_is_refused() -> None:
     compare_errors(lambda x: x.expand(2, 3).copy_(x.expand(2, 3).clone() + 1), (1, 3))
 
 
-# ---- in place, of the handle ---------------------------------------------------------------------------------
+# ---- in place, of the handle
+# ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -434,7 +453,8 @@ def test_views_under_no_grad_are_constants() -> None:
     assert x[0].requires_grad
 
 
-# ---- any chain of views -----------------------------------------------------------------------------------------
+# ---- any chain of views
+# -----------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -445,7 +465,10 @@ def chains(draw: Any) -> tuple[tuple[int, ...], list[tuple[str, tuple[Any, ...]]
     x = torch.zeros(shape)
     for _ in range(draw(st.integers(1, 5))):
         n = x.ndim
-        options: list[tuple[str, tuple[Any, ...]]] = [("unsqueeze", (draw(st.integers(-n - 1, n)),)), ("squeeze", ())]
+        options: list[tuple[str, tuple[Any, ...]]] = [
+            ("unsqueeze", (draw(st.integers(-n - 1, n)),)),
+            ("squeeze", ()),
+        ]
         options.append(("reshape", (draw(st.sampled_from(_factorings(x.numel()))),)))
         options.append(("expand", ((*draw(st.lists(st.integers(0, 3), max_size=1)), *[-1] * n),)))
         if n:
@@ -490,7 +513,14 @@ def test_chains_of_views(case: Any) -> None:
             x = getattr(x, name)(*args)
         return x * x
 
-    compare(fn, shape, dtypes=("float64",), resolutions=("tensor",), layouts=("contiguous", "transposed"), edges=False)
+    compare(
+        fn,
+        shape,
+        dtypes=("float64",),
+        resolutions=("tensor",),
+        layouts=("contiguous", "transposed"),
+        edges=False,
+    )
     array = np.arange(np.prod(shape, dtype=int)).reshape(shape)
     ours, theirs = to_rnn(array), torch.from_numpy(array.copy())
     for name, args in steps:

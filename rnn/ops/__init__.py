@@ -1,1 +1,2 @@
-"""The operations, a family a file. Each function is PyTorch's function and Tensor's method at once."""
+"""The operations, a family a file. Each function is PyTorch's function and Tensor's method at once.
+"""

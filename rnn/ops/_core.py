@@ -1,7 +1,7 @@
 """What every family of operations stands on: tensors to handles, to NumPy arrays and back.
 
-Floating-point tensors (float32, float64) are handles of the engine. Every other dtype is a NumPy array behind the same
-class: `t._h` is 0 and `t._array` holds it.
+Floating-point tensors (float32, float64) are handles of the engine. Every other dtype is a NumPy
+array behind the same class: `t._h` is 0 and `t._array` holds it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def dtype_of(t: Tensor) -> dtype:
 
 
 def wrap(array: Any) -> Tensor:
-    """A tensor over a NumPy array of an integer or boolean dtype (shared); floats are copied into nodes."""
+    """A tensor over a NumPy array of an integer or boolean dtype (shared); floats are copied into
+    nodes.
+    """
     array = np.asarray(array)
     if array.dtype in NUMPY_NODE_DTYPES:
         return nodes(array)
@@ -84,7 +86,8 @@ def constant(value: Number, code: int) -> Tensor:
 
 
 def as_node(x: Any, code: int) -> Tensor:
-    """x (a tensor of any dtype, a number) as a float tensor of dtype code, recorded where it is cast.
+    """x (a tensor of any dtype, a number) as a float tensor of dtype code, recorded where it is
+    cast.
 
     Raises:
         TypeError: x is neither.
@@ -144,7 +147,9 @@ def type_name(d: dtype) -> str:
 
 
 def check_cast(result: dtype, to: dtype) -> None:
-    """Whether a result may be written into a tensor of dtype `to`, or RuntimeError in PyTorch's words."""
+    """Whether a result may be written into a tensor of dtype `to`, or RuntimeError in PyTorch's
+    words.
+    """
     if not _dtypes.can_cast(result, to):
         raise RuntimeError(
             f"result type {type_name(result)} can't be cast to the desired output type {type_name(to)}"

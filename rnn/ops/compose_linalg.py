@@ -2,7 +2,8 @@
 
     (a[:, :, None] * b[None]).cumsum(1)[:, -1]
 
-2 n^3 nodes for n x n matrices: n^3 products, and n^3 partial sums of which the last of each row is the result.
+2 n^3 nodes for n x n matrices: n^3 products, and n^3 partial sums of which the last of each row is
+the result.
 """
 
 from __future__ import annotations

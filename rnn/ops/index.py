@@ -1,8 +1,10 @@
-"""Indexing: reading and writing parts of tensors, by `x[...]` and by the functions that take index tensors.
+"""Indexing: reading and writing parts of tensors, by `x[...]` and by the functions that take index
+tensors.
 
-What an index means is worked out by rnn/_indexing.py, from the index and the shape alone. Here the plan is carried out:
-a view for basic indices, then a gather or a scatter of rows (csrc/gather.c) for index arrays and masks. Writing is
-recorded where gradients are wanted: it makes the tensor part of the graph.
+What an index means is worked out by rnn/_indexing.py, from the index and the shape alone. Here the
+plan is carried out: a view for basic indices, then a gather or a scatter of rows (csrc/gather.c)
+for index arrays and masks. Writing is recorded where gradients are wanted: it makes the tensor part
+of the graph.
 
 Integer and boolean tensors go the same way with NumPy in the place of C.
 """
@@ -28,23 +30,36 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 Shape = tuple[int, ...]
-SELECT, SLICE, UNSQUEEZE, ALIAS = lib.RNN_V_SELECT, lib.RNN_V_SLICE, lib.RNN_V_UNSQUEEZE, lib.RNN_V_ALIAS
+SELECT, SLICE, UNSQUEEZE, ALIAS = (
+    lib.RNN_V_SELECT,
+    lib.RNN_V_SLICE,
+    lib.RNN_V_UNSQUEEZE,
+    lib.RNN_V_ALIAS,
+)
 _END = 2**63 - 1
 _NONE = np.zeros(0, np.int64)
 
-# ---- reading -----------------------------------------------------------------------------------------
+# ---- reading
+# -----------------------------------------------------------------------------------------
 
 
 def _fast(h: int, index: Any) -> int:
-    """The handle of t[i], t[i, j] or t[a:b]; 0 for every other index, and for what is out of range."""
+    """The handle of t[i], t[i, j] or t[a:b]; 0 for every other index, and for what is out of range.
+    """
     kind = type(index)
     if kind is int:
         out: int = lib.rnn_select(E, h, 0, index)
         return out
     if kind is slice:
         start, stop, step = index.start, index.stop, index.step
-        if step is None and (start is None or type(start) is int) and (stop is None or type(stop) is int):
-            out = lib.rnn_slice(E, h, 0, 0 if start is None else start, _END if stop is None else stop, 1)
+        if (
+            step is None
+            and (start is None or type(start) is int)
+            and (stop is None or type(stop) is int)
+        ):
+            out = lib.rnn_slice(
+                E, h, 0, 0 if start is None else start, _END if stop is None else stop, 1
+            )
             return out
     elif kind is tuple and len(index) == 2 and type(index[0]) is int and type(index[1]) is int:
         out = lib.rnn_select_leading(E, h, 2, index)
@@ -118,7 +133,9 @@ def _take(view: Tensor, plan: Any) -> Tensor:
 
 
 def take_rows(view: Tensor, rows: Any, inner: int, shape: Shape) -> Tensor:
-    """Row-major `view` read as rows of `inner` elements: those of the int64 array `rows`, in this shape."""
+    """Row-major `view` read as rows of `inner` elements: those of the int64 array `rows`, in this
+    shape.
+    """
     if view._h:
         index = ffi.from_buffer("int64_t[]", rows)
         h = lib.rnn_gather(E, view._h, index, len(rows), inner, len(shape), shape)
@@ -128,11 +145,13 @@ def take_rows(view: Tensor, rows: Any, inner: int, shape: Shape) -> Tensor:
     return wrap(view._array.reshape(-1, inner)[rows].reshape(shape))
 
 
-# ---- writing -----------------------------------------------------------------------------------------
+# ---- writing
+# -----------------------------------------------------------------------------------------
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
-    """input[index] = value, broadcast, in the dtype of input; recorded where input or value require gradients.
+    """input[index] = value, broadcast, in the dtype of input; recorded where input or value require
+    gradients.
 
     Raises:
         IndexError: the index is out of range.
@@ -195,7 +214,8 @@ def write(place: Tensor, value: Any) -> None:
 
 
 def as_ints(value: Any, to: _dtypes.dtype) -> Any:
-    """A tensor or number as a NumPy array of an integer or boolean dtype, without leading dimensions of size 1.
+    """A tensor or number as a NumPy array of an integer or boolean dtype, without leading
+    dimensions of size 1.
 
     Raises:
         RuntimeError: a number does not fit the dtype.
@@ -206,7 +226,8 @@ def as_ints(value: Any, to: _dtypes.dtype) -> Any:
 
 
 def _strip(value: Tensor, ndim: int) -> Tensor:
-    """Without the leading dimensions of size 1 that are too many for a place of `ndim` dimensions."""
+    """Without the leading dimensions of size 1 that are too many for a place of `ndim` dimensions.
+    """
     shape = value._shape
     extra = 0
     while len(shape) - extra > ndim and shape[extra] == 1:
@@ -230,8 +251,12 @@ def _write_rows(view: Tensor, plan: Any, value: Any, accumulate: bool = False) -
     put_rows(view, rows, inner, value, plan.out_shape, accumulate)
 
 
-def put_rows(view: Tensor, rows: Any, inner: int, value: Any, shape: Shape, accumulate: bool = False) -> None:
-    """Row-major `view` read as rows of `inner` elements: those of `rows` become, or gain, value broadcast to `shape`."""
+def put_rows(
+    view: Tensor, rows: Any, inner: int, value: Any, shape: Shape, accumulate: bool = False
+) -> None:
+    """Row-major `view` read as rows of `inner` elements: those of `rows` become, or gain, value
+    broadcast to `shape`.
+    """
     if view._h:
         source = expand(_core.as_node(value, lib.rnn_dtype(view._h)), shape)
         index = ffi.from_buffer("int64_t[]", rows)
@@ -248,32 +273,45 @@ def put_rows(view: Tensor, rows: Any, inner: int, value: Any, shape: Shape, accu
         array[...] = flat.reshape(array.shape)
 
 
-def index_put_(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
-    """input[indices] = values; with accumulate, += for each occurrence of an index (torch.Tensor.index_put_)."""
+def index_put_(
+    input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """input[indices] = values; with accumulate, += for each occurrence of an index
+    (torch.Tensor.index_put_).
+    """
     for place, item in enumerate(indices):
         if not isinstance(item, Handle):
             raise TypeError(
                 f"expected Tensor as element {place} in argument 0, but got {type(item).__name__}"
             )
     own(input, values)
-    index = tuple([wrap(np.atleast_1d(i._array)) if not i._h and not i._shape else i for i in indices])
+    index = tuple(
+        [wrap(np.atleast_1d(i._array)) if not i._h and not i._shape else i for i in indices]
+    )
     plan = parse(index, input._shape)
     _write_rows(_whole_or_view(input, index, plan), plan, values, accumulate)
     return input
 
 
-def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
+def index_put(
+    input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
+) -> Tensor:
     """index_put_ into a copy (torch.index_put)."""
     return index_put_(clone(input), indices, values, accumulate)
 
 
 def own(input: Tensor, *values: Any) -> None:
-    """A detached tensor that is to be written in the graph stops sharing its nodes with what it was detached from."""
-    if input._h and any(isinstance(v, Handle) and v._h and lib.rnn_requires_grad(E, v._h) for v in values):
+    """A detached tensor that is to be written in the graph stops sharing its nodes with what it was
+    detached from.
+    """
+    if input._h and any(
+        isinstance(v, Handle) and v._h and lib.rnn_requires_grad(E, v._h) for v in values
+    ):
         check(lib.rnn_own(E, input._h))
 
 
-# ---- as a container -----------------------------------------------------------------------------------
+# ---- as a container
+# -----------------------------------------------------------------------------------
 
 
 def length(input: Tensor) -> int:
@@ -305,25 +343,38 @@ def contains(input: Tensor, element: Any) -> bool:
     return bool((array_of(input) == other).any())
 
 
-# ---- masks -----------------------------------------------------------------------------------------------
+# ---- masks
+# -----------------------------------------------------------------------------------------------
 
 
 def _mask_array(mask: Tensor, name: str) -> Any:
     kind = dtype_of(mask)
     if kind is not _dtypes.bool_:
-        names = {"int64": "long int", "int32": "int", "float32": "float", "float64": "double", "uint8": "unsigned char"}
-        raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {names.get(kind.name, kind.name)}")
+        names = {
+            "int64": "long int",
+            "int32": "int",
+            "float32": "float",
+            "float64": "double",
+            "uint8": "unsigned char",
+        }
+        raise RuntimeError(
+            f"{name} only supports boolean masks, but got mask with dtype {names.get(kind.name, kind.name)}"
+        )
     return mask._array
 
 
 def _period(mask: Any, shape: Shape) -> Any:
-    """A contiguous mask that, repeated, covers `shape` in row-major order: copied only where it must be."""
+    """A contiguous mask that, repeated, covers `shape` in row-major order: copied only where it
+    must be.
+    """
     lead = 0
     while lead < mask.ndim and mask.shape[lead] == 1:
         lead += 1
     mask = mask.reshape(mask.shape[lead:])
     if mask.shape != shape[len(shape) - mask.ndim :]:
-        whole = next(d for d in range(mask.ndim + 1) if mask.shape[d:] == shape[len(shape) - mask.ndim + d :])
+        whole = next(
+            d for d in range(mask.ndim + 1) if mask.shape[d:] == shape[len(shape) - mask.ndim + d :]
+        )
         first = next((d for d in range(whole) if mask.shape[d] != 1), whole)
         mask = np.broadcast_to(mask[(0,) * first], shape[len(shape) - mask.ndim + first :])
     return np.ascontiguousarray(mask)
@@ -368,7 +419,9 @@ def _where(mask: Any, a: Tensor, b: Tensor) -> Tensor:
 
 
 def take_over(input: Tensor, made: Tensor) -> Tensor:
-    """input's elements become made's, in place and recorded where made is (the end of an in-place function)."""
+    """input's elements become made's, in place and recorded where made is (the end of an in-place
+    function).
+    """
     if input._h:
         h, made._h = made._h, 0
         check(lib.rnn_take_over(E, input._h, h))
@@ -401,7 +454,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
 
 
 def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """The elements where mask is True become source's, in order, in place (torch.Tensor.masked_scatter_).
+    """The elements where mask is True become source's, in order, in place
+    (torch.Tensor.masked_scatter_).
 
     Raises:
         RuntimeError: source has too few elements, or another dtype.
@@ -409,7 +463,9 @@ def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     array = _mask_array(mask, "masked_scatter_")
     if dtype_of(source) is not dtype_of(input):
         have, given = [dtype_of(t).tensor_type.removesuffix("Tensor") for t in (input, source)]
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got{have} and {given}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got{have} and {given}"
+        )
     rows = np.flatnonzero(np.broadcast_to(array, input._shape)).astype(np.int64, copy=False)
     if math.prod(source._shape) < len(rows):
         raise RuntimeError("Number of elements of source < number of ones in mask")
@@ -425,11 +481,15 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return masked_scatter_(clone(expand(input, shape)), mask, source)
 
 
-# ---- one index for each element: gather, scatter ------------------------------------------------------------
+# ---- one index for each element: gather, scatter
+# ------------------------------------------------------------
 
 
-def _elementwise_rows(name: str, shape: Shape, dim: int, index: Tensor, check_sizes: bool = True) -> Any:
-    """Places in a row-major tensor of `shape` where index[i][j].. stands for coordinate `dim` and the rest stay.
+def _elementwise_rows(
+    name: str, shape: Shape, dim: int, index: Tensor, check_sizes: bool = True
+) -> Any:
+    """Places in a row-major tensor of `shape` where index[i][j].. stands for coordinate `dim` and
+    the rest stay.
 
     Raises:
         RuntimeError: the index has the wrong dtype, dimensions or values.
@@ -452,7 +512,9 @@ def _elementwise_rows(name: str, shape: Shape, dim: int, index: Tensor, check_si
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= wide[at]:
         wrong = low if low < 0 else int(array[array >= wide[at]][0])
-        raise RuntimeError(f"index {wrong} is out of bounds for dimension {at} with size {wide[at]}")
+        raise RuntimeError(
+            f"index {wrong} is out of bounds for dimension {at} with size {wide[at]}"
+        )
     strides = compute_strides(wide)
     places = array.astype(np.int64, copy=False) * strides[at]
     for d in range(ndim):
@@ -465,16 +527,20 @@ def _elementwise_rows(name: str, shape: Shape, dim: int, index: Tensor, check_si
 def gather(
     input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Tensor | None = None
 ) -> Tensor:
-    """out[i][j] = input[index[i][j]][j] for dim 0, input[i][index[i][j]] for dim 1, and so on (torch.gather).
+    """out[i][j] = input[index[i][j]][j] for dim 0, input[i][index[i][j]] for dim 1, and so on
+    (torch.gather).
 
     Raises:
-        RuntimeError: the index is out of range, or has another number of dimensions or a larger size.
+        RuntimeError: the index is out of range, or has another number of dimensions or a larger
+            size.
     """
     rows = _elementwise_rows("gather", input._shape, dim, index)
     return _core.view_as_result(take_rows(input, rows, 1, index._shape), out)
 
 
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+def take_along_dim(
+    input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """gather, with input and indices broadcast against each other (torch.take_along_dim)."""
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1), out=out)
@@ -498,7 +564,9 @@ def _scatter_source(name: str, input: Tensor, index: Tensor, dim: int, src: Any)
         return src
     if dtype_of(src) is not dtype_of(input):
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-    if any(n > have for n, have in zip(index._shape, src._shape)) or len(src._shape) != len(index._shape):
+    if any(n > have for n, have in zip(index._shape, src._shape)) or len(src._shape) != len(
+        index._shape
+    ):
         raise RuntimeError(
             f"Expected index {list(index._shape)} to be no larger than self {list(input._shape)} apart from dimension "
             f"{normalize_dim(dim, len(input._shape))} and to be no larger size than src {list(src._shape)}"
@@ -508,7 +576,15 @@ def _scatter_source(name: str, input: Tensor, index: Tensor, dim: int, src: Any)
     return src
 
 
-def scatter_(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter_(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
     """input[index[i][j]][j] = src[i][j] for dim 0, and so on, in place (torch.Tensor.scatter_).
 
     Args:
@@ -537,18 +613,32 @@ def _scatter_multiply(input: Tensor, rows: Any, source: Any, shape: Shape) -> Te
     return input
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
     """scatter_ into a copy (torch.scatter)."""
     return scatter_(clone(input), dim, index, src, value=value, reduce=reduce)
 
 
 def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """input[index[i][j]][j] += src[i][j] for dim 0, and so on, in place (torch.Tensor.scatter_add_)."""
+    """input[index[i][j]][j] += src[i][j] for dim 0, and so on, in place
+    (torch.Tensor.scatter_add_).
+    """
     if not isinstance(src, Handle):
-        raise TypeError(f"scatter_add(): argument 'src' (position 3) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"scatter_add(): argument 'src' (position 3) must be Tensor, not {type(src).__name__}"
+        )
     source = _scatter_source("scatter", input, index, dim, src)
     own(input, source)
-    put_rows(input, _elementwise_rows("scatter", input._shape, dim, index), 1, source, index._shape, True)
+    put_rows(
+        input, _elementwise_rows("scatter", input._shape, dim, index), 1, source, index._shape, True
+    )
     return input
 
 
@@ -557,14 +647,18 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return scatter_add_(clone(input), dim, index, src)
 
 
-def scatter_reduce_(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce_(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """scatter_add_ by its general name: reduce="sum" only (torch.Tensor.scatter_reduce_).
 
     Raises:
         NotImplementedError: another reduction.
     """
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        )
     if reduce != "sum":
         raise NotImplementedError(f"scatter_reduce: rnn has reduce='sum' only, not {reduce!r}")
     if not include_self:
@@ -572,19 +666,23 @@ def scatter_reduce_(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce:
     return scatter_add_(input, dim, index, src)
 
 
-def scatter_reduce(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
     """scatter_reduce_ into a copy (torch.scatter_reduce)."""
     return scatter_reduce_(clone(input), dim, index, src, reduce, include_self=include_self)
 
 
-# ---- one index for each slice: index_select, index_add, ... -----------------------------------------------------
+# ---- one index for each slice: index_select, index_add, ...
+# -----------------------------------------------------
 
 
 def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[int, Any, int]:
     """(dimension, rows, inner) of whole slices along a dimension.
 
     Raises:
-        IndexError, RuntimeError: the index is no vector of integers, or is out of range (with this message).
+        IndexError, RuntimeError: the index is no vector of integers, or is out of range (with this
+            message).
     """
     array = index._array.reshape(-1).astype(np.int64, copy=False)
     at, wide = normalize_dim(dim, len(shape)), shape or (1,)
@@ -626,12 +724,15 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 
 
 def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-    """Slices of a dimension gain alpha times those of source, in place (torch.Tensor.index_add_)."""
+    """Slices of a dimension gain alpha times those of source, in place (torch.Tensor.index_add_).
+    """
     at, rows, inner = _slice_rows(input._shape, dim, index, "!" + _OUT_OF_BOUNDS)
     count = math.prod(index._shape)
     if dtype_of(source) is not dtype_of(input):
         have, given = [dtype_of(t).tensor_type.removesuffix("Tensor") for t in (input, source)]
-        raise RuntimeError(f"index_add_(): self ({have}) and source ({given}) must have the same scalar type")
+        raise RuntimeError(
+            f"index_add_(): self ({have}) and source ({given}) must have the same scalar type"
+        )
     if source._shape and source._shape[at] != count:
         raise RuntimeError(
             f"index_add_(): Number of indices ({count}) should be equal to source.size(dim): ({source._shape[at]}), "
@@ -647,7 +748,15 @@ def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha:
     return input
 
 
-def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+def index_add(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    *,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Tensor:
     """index_add_ into a copy (torch.index_add)."""
     return _core.view_as_result(index_add_(clone(input), dim, index, source, alpha=alpha), out)
 
@@ -668,11 +777,15 @@ def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tenso
         )
     at, rows, inner = _slice_rows(input._shape, dim, index, "index_copy_(): " + _OUT_OF_BOUNDS)
     own(input, source)
-    put_rows(input, rows, inner, source, _with_size(input._shape, at, count) if input._shape else ())
+    put_rows(
+        input, rows, inner, source, _with_size(input._shape, at, count) if input._shape else ()
+    )
     return input
 
 
-def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None) -> Tensor:
+def index_copy(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
+) -> Tensor:
     """index_copy_ into a copy (torch.index_copy)."""
     return _core.view_as_result(index_copy_(clone(input), dim, index, source), out)
 
@@ -696,7 +809,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return index_fill_(clone(input), dim, index, value)
 
 
-# ---- places in the flattened tensor -----------------------------------------------------------------------------
+# ---- places in the flattened tensor
+# -----------------------------------------------------------------------------
 
 
 def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:
@@ -706,7 +820,9 @@ def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:
     rows, n = index._array.reshape(-1), math.prod(input._shape)
     wrong = rows[(rows < -n) | (rows >= n)]
     if wrong.size:
-        raise IndexError(f"out of range: tried to access index {wrong[0]} on a tensor of {n} elements.")
+        raise IndexError(
+            f"out of range: tried to access index {wrong[0]} on a tensor of {n} elements."
+        )
     return np.ascontiguousarray(np.where(rows < 0, rows + n, rows))
 
 
@@ -716,7 +832,8 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 
 def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """The elements at places of the flattened tensor become source's, in place (torch.Tensor.put_)."""
+    """The elements at places of the flattened tensor become source's, in place (torch.Tensor.put_).
+    """
     if dtype_of(source) is not dtype_of(input):
         have, given = [dtype_of(t).tensor_type.removesuffix("Tensor") for t in (input, source)]
         raise RuntimeError(

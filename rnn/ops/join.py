@@ -1,7 +1,9 @@
-"""Tensors put together, repeated, turned round and cut to triangles: results are new, unlike the views of shape.py.
+"""Tensors put together, repeated, turned round and cut to triangles: results are new, unlike the
+views of shape.py.
 
-Joining is one operation in C (csrc/copies.c); the rest are views that are then copied: `flip` is a copy of a view with
-negative strides, `repeat` one of an expanded view, `tril` a mask. So every function here has its gradient for free.
+Joining is one operation in C (csrc/copies.c); the rest are views that are then copied: `flip` is a
+copy of a view with negative strides, `repeat` one of an expanded view, `tril` a mask. So every
+function here has its gradient for free.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import COMPOSE, E, EDTYPE, Handle, adopt, fail, lib
-from rnn._shapes import as_size_args, broadcast_shapes, normalize_dim, normalize_dims
+from rnn._c import EDTYPE, E, Handle, adopt, fail, lib
+from rnn._shapes import as_size_args, normalize_dim, normalize_dims
 from rnn.ops import _core
 from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
 from rnn.ops.index import getitem, index_select, masked_fill, take_over, take_rows, write
@@ -33,7 +35,6 @@ from rnn.ops.shape import (
     strided,
     strides_of,
     transpose,
-    unsqueeze,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-# ---- joining -------------------------------------------------------------------------------------------
+# ---- joining
+# -------------------------------------------------------------------------------------------
 
 
 def _checked(tensors: Any, name: str) -> list[Any]:
@@ -61,7 +63,9 @@ def _checked(tensors: Any, name: str) -> list[Any]:
         if hasattr(x, "_node"):  # a Value
             every[place] = as_node(x, x._dtype_code)
             continue
-        raise TypeError(f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}")
+        raise TypeError(
+            f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}"
+        )
     return every
 
 
@@ -96,9 +100,13 @@ def _check_shapes(arrays: list[Any], dim: int, stack: bool) -> None:
                 f"{list(array.shape)} at entry {place}"
             )
         if not stack and not array.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
+            raise RuntimeError(
+                f"zero-dimensional tensor (at position {place}) cannot be concatenated"
+            )
         if array.ndim != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {array.ndim}")
+            raise RuntimeError(
+                f"Tensors must have same number of dimensions: got {len(first)} and {array.ndim}"
+            )
         for d, (have, want) in enumerate(zip(array.shape, first)):
             if not stack and d != at and have != want:
                 raise RuntimeError(
@@ -125,7 +133,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     made = _join(every, dim, False)
     if out is not None and not _dtypes.can_cast(dtype_of(made), dtype_of(out)):
         name = dtype_of(out).tensor_type.removesuffix("Tensor")
-        raise TypeError(f"{_dtypes.prefix}cat(): input types can't be cast to the desired output type {name}")
+        raise TypeError(
+            f"{_dtypes.prefix}cat(): input types can't be cast to the desired output type {name}"
+        )
     return view_as_result(made, out)
 
 
@@ -134,7 +144,9 @@ def concat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None
     return cat(tensors, dim, out=out)
 
 
-def concatenate(tensors: Sequence[Tensor], axis: int = 0, out: Tensor | None = None, *, dim: int | None = None) -> Tensor:
+def concatenate(
+    tensors: Sequence[Tensor], axis: int = 0, out: Tensor | None = None, *, dim: int | None = None
+) -> Tensor:
     """cat by NumPy's name (torch.concatenate)."""
     return cat(tensors, axis if dim is None else dim, out=out)
 
@@ -169,7 +181,9 @@ def dstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
 
 def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """hstack, with vectors as columns (torch.column_stack)."""
-    every = [reshape(x, -1, 1) if len(x._shape) <= 1 else x for x in _checked(tensors, "column_stack")]
+    every = [
+        reshape(x, -1, 1) if len(x._shape) <= 1 else x for x in _checked(tensors, "column_stack")
+    ]
     return cat(every, 1, out=out)
 
 
@@ -194,7 +208,8 @@ def _zeros_like_any(tensors: Sequence[Any], shape: Shape) -> Tensor:
     return wrap(np.zeros(shape, to.storage))
 
 
-# ---- repeating --------------------------------------------------------------------------------------------
+# ---- repeating
+# --------------------------------------------------------------------------------------------
 
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
@@ -216,7 +231,9 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     shape = (1,) * (len(times) - len(shape)) + shape
     target = tuple([n * size for n, size in zip(times, shape)])
     if min(target, default=0) < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(target)}: {list(target)}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(target)}: {list(target)}"
+        )
     paired = tuple(itertools.chain.from_iterable([(1, size) for size in shape]))
     wide = tuple(itertools.chain.from_iterable(zip(times, shape)))
     if paired == wide:
@@ -251,12 +268,19 @@ def repeat_interleave(
             f"repeats.size(0) = {counts.size} and input.size({at}) = {size}"
         )
     if counts.size and counts.min() < 0:
-        raise RuntimeError("Repeats must be non-negative" if counts.size == 1 else "repeats can not be negative")
+        raise RuntimeError(
+            "Repeats must be non-negative" if counts.size == 1 else "repeats can not be negative"
+        )
     rows = np.repeat(np.arange(size), counts)
-    return index_select(source, at, wrap(rows)) if source._shape else reshape(source, 1).expand(len(rows)).clone()
+    return (
+        index_select(source, at, wrap(rows))
+        if source._shape
+        else reshape(source, 1).expand(len(rows)).clone()
+    )
 
 
-# ---- turning --------------------------------------------------------------------------------------------------
+# ---- turning
+# --------------------------------------------------------------------------------------------------
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
@@ -295,7 +319,9 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if not along and len(moves) == 1:
         return reshape(roll(reshape(input, -1), moves[0], 0), input._shape)
     if len(moves) != len(along):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(along)}")
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(along)}"
+        )
     out = input
     for move, d in zip(moves, along):
         at = normalize_dim(d, len(input._shape))
@@ -328,7 +354,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return clone(input)
 
 
-# ---- triangles and diagonals ------------------------------------------------------------------------------------
+# ---- triangles and diagonals
+# ------------------------------------------------------------------------------------
 
 
 def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
@@ -364,18 +391,36 @@ def _indices(mask: Any, dtype: Any) -> Tensor:
     return wrap(np.stack(np.nonzero(mask)).astype(to.storage))
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+def tril_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+) -> Tensor:
     """Rows and columns of the lower triangle of a matrix, shape (2, n) (torch.tril_indices)."""
     return _indices(np.tri(row, col, offset, dtype=bool), dtype)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+def triu_indices(
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    layout: Any = None,
+) -> Tensor:
     """Rows and columns of the upper triangle of a matrix, shape (2, n) (torch.triu_indices)."""
     return _indices(~np.tri(row, col, offset - 1, dtype=bool), dtype)
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Zeros, with the last dimension of input along a diagonal of two new dimensions (torch.diag_embed)."""
+    """Zeros, with the last dimension of input along a diagonal of two new dimensions
+    (torch.diag_embed).
+    """
     shape = input._shape
     if not shape:
         raise RuntimeError("diag_embed: expected an input of at least one dimension")
@@ -415,21 +460,29 @@ def trace(input: Tensor) -> Tensor:
 
 _diagonal = diagonal  # what an argument of this name hides
 
-# ---- grids and choices -----------------------------------------------------------------------------------------------
+# ---- grids and choices
+# -----------------------------------------------------------------------------------------------
 
 
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Vectors expanded to the grid that they span (torch.meshgrid).
 
     Args:
-        indexing: "ij" (default): the i-th vector runs along dimension i; "xy": the first two change places.
+        indexing: "ij" (default): the i-th vector runs along dimension i; "xy": the first two change
+            places.
     """
-    every = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+    every = (
+        list(tensors[0])
+        if len(tensors) == 1 and isinstance(tensors[0], (tuple, list))
+        else list(tensors)
+    )
     if not every:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
     for x in every:
         if len(x._shape) > 1:
-            raise RuntimeError(f"{_dtypes.prefix}meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}")
+            raise RuntimeError(
+                f"{_dtypes.prefix}meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}"
+            )
         if dtype_of(x) is not dtype_of(every[0]):
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing not in (None, "ij", "xy"):
@@ -441,7 +494,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         every[0], every[1] = every[1], every[0]
     shape = tuple([math.prod(x._shape) for x in every])
     grids = [
-        expand(reshape(x, (1,) * d + (-1,) + (1,) * (len(every) - 1 - d)), shape) for d, x in enumerate(every)
+        expand(reshape(x, (1,) * d + (-1,) + (1,) * (len(every) - 1 - d)), shape)
+        for d, x in enumerate(every)
     ]
     if turn:
         grids[0], grids[1] = grids[1], grids[0]
@@ -465,7 +519,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 ones where the last dimension is the class, zeros elsewhere (torch.nn.functional.one_hot).
+    """int64 ones where the last dimension is the class, zeros elsewhere
+    (torch.nn.functional.one_hot).
 
     Args:
         num_classes: the size of the new dimension; -1: the largest class + 1.

@@ -1,7 +1,7 @@
 """Matrix products of every kind. Floats: one call into C (csrc/matmul.c); integers: NumPy.
 
-At scalar resolution a product is recorded as the multiplications and running sums that it means (compose_linalg.py);
-everything here is made of `matmul` and so needs no composition of its own.
+At scalar resolution a product is recorded as the multiplications and running sums that it means
+(compose_linalg.py); everything here is made of `matmul` and so needs no composition of its own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def _want_tensor(x: Any, function: str, name: str, position: int) -> None:
         )
 
 
-# ---- matmul --------------------------------------------------------------------------------------------
+# ---- matmul
+# --------------------------------------------------------------------------------------------
 
 
 def _check_product(a: Tensor, b: Tensor) -> None:
@@ -62,7 +63,9 @@ def _check_product(a: Tensor, b: Tensor) -> None:
     elif len(y) == 1:
         if x[-1] != y[0]:
             rows = math.prod(x[:-1])
-            raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{x[-1]}), vec ({y[0]})")
+            raise RuntimeError(
+                f"size mismatch, got input ({rows}), mat ({rows}x{x[-1]}), vec ({y[0]})"
+            )
     elif len(y) == 2:
         if x[-1] != y[0]:
             raise RuntimeError(
@@ -96,9 +99,11 @@ def _check_dot(a: Tensor, b: Tensor) -> None:
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The product of vectors, matrices and batches of matrices, which broadcast: input @ other (torch.matmul).
+    """The product of vectors, matrices and batches of matrices, which broadcast: input @ other
+    (torch.matmul).
 
-    Shapes: (k) (k) -> (); (m, k) (k) -> (m); (k) (k, n) -> (n); (..., m, k) (..., k, n) -> (..., m, n).
+    Shapes: (k) (k) -> (); (m, k) (k) -> (m); (k) (k, n) -> (n); (..., m, k) (..., k, n) -> (..., m,
+        n).
 
     Raises:
         RuntimeError: the shapes do not fit, or the dtypes differ.
@@ -135,7 +140,9 @@ def _integer_product(a: Tensor, b: Tensor) -> Tensor:
 def into(made: Tensor, out: Tensor | None) -> Tensor:
     """`out=` of a product, which must have its dtype."""
     if out is not None and dtype_of(out) is not dtype_of(made):
-        raise RuntimeError(f"Expected out tensor to have dtype {_c_name(made)}, but got {_c_name(out)} instead")
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {_c_name(made)}, but got {_c_name(out)} instead"
+        )
     return _core.view_as_result(made, out)
 
 
@@ -182,7 +189,9 @@ def _check_batches(a: Tensor, b: Tensor) -> None:
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The product of a matrix and a vector (torch.mv)."""
     if len(input._shape) != 2 or len(vec._shape) != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(input._shape)}, {len(vec._shape)}")
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got 1, {len(input._shape)}, {len(vec._shape)}"
+        )
     return into(matmul(input, vec), out)
 
 
@@ -202,7 +211,8 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return dot(input, other, out=out)
 
 
-# ---- products in other shapes ------------------------------------------------------------------------------
+# ---- products in other shapes
+# ------------------------------------------------------------------------------
 
 
 def _times(a: Tensor, b: Any) -> Tensor:
@@ -216,7 +226,11 @@ def _times(a: Tensor, b: Any) -> Tensor:
 def _scaled(a: Tensor, factor: Any) -> Tensor:
     if factor == 1:
         return a
-    return elementwise.unary(_MUL_SCALAR, a, factor) if a._h else wrap(a._array * a._array.dtype.type(factor))
+    return (
+        elementwise.unary(_MUL_SCALAR, a, factor)
+        if a._h
+        else wrap(a._array * a._array.dtype.type(factor))
+    )
 
 
 def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -288,7 +302,9 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return _core.view_as_result(reshape(_times(left, right), [m * n for m, n in zip(a, b)]), out)
 
 
-def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+def cross(
+    input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """The vector product along a dimension of size 3, by default the first such (torch.cross)."""
     if len(input._shape) != len(other._shape):
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
@@ -301,9 +317,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor |
     for t in (input, other):
         if t._shape[at] != 3:
             raise RuntimeError(
-                "linalg.cross: inputs dimension {} must have length 3. Got {} and {}".format(
-                    dim, input._shape[at], other._shape[at]
-                )
+                f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._shape[at]} and {other._shape[at]}"
             )
     a, b = expand(input, shape), expand(other, shape)
     once, twice = wrap(np.array([1, 2, 0])), wrap(np.array([2, 0, 1]))
@@ -312,7 +326,8 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor |
     return _core.view_as_result(_plus(forward, back, -1), out)
 
 
-# ---- products with something added ---------------------------------------------------------------------------
+# ---- products with something added
+# ---------------------------------------------------------------------------
 
 
 def _plus(a: Tensor, b: Tensor, factor: Any = 1) -> Tensor:
@@ -341,7 +356,13 @@ def _same_dtype(input: Tensor, b: Tensor) -> None:
 
 
 def addmm(
-    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+    input: Tensor,
+    mat1: Tensor,
+    mat2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2), input broadcast (torch.addmm)."""
     for t, name in ((mat1, "mat1"), (mat2, "mat2")):
@@ -352,7 +373,13 @@ def addmm(
 
 
 def addmv(
-    input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+    input: Tensor,
+    mat: Tensor,
+    vec: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """beta * input + alpha * (mat @ vec), input broadcast (torch.addmv)."""
     shapes = input._shape, mat._shape, vec._shape
@@ -363,19 +390,33 @@ def addmv(
     m, k = shapes[1]
     have = math.prod(shapes[0])
     if k != shapes[2][0] or have not in (1, m):
-        raise RuntimeError(f"size mismatch, got input ({have}), mat ({m}x{k}), vec ({shapes[2][0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({have}), mat ({m}x{k}), vec ({shapes[2][0]})"
+        )
     return _added(input, matmul(mat, vec), beta, alpha, out)
 
 
 def addr(
-    input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+    input: Tensor,
+    vec1: Tensor,
+    vec2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2), input broadcast (torch.addr)."""
     return _added(input, outer(vec1, vec2), beta, alpha, out)
 
 
 def baddbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """beta * input + alpha * bmm(batch1, batch2), input broadcast (torch.baddbmm)."""
     _check_batches(batch1, batch2)
@@ -383,23 +424,38 @@ def baddbmm(
 
 
 def addbmm(
-    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Tensor | None = None
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
 ) -> Tensor:
     """beta * input + alpha * the sum of bmm(batch1, batch2) over the batch (torch.addbmm)."""
     _check_batches(batch1, batch2)
     b, m, k = batch1._shape
     left = reshape(permute(batch1, 1, 0, 2), m, b * k)
-    return _added(input, matmul(left, reshape(batch2, b * k, -1 if b * k else batch2._shape[2])), beta, alpha, out)
+    return _added(
+        input,
+        matmul(left, reshape(batch2, b * k, -1 if b * k else batch2._shape[2])),
+        beta,
+        alpha,
+        out,
+    )
 
 
-# ---- einsum, chains and powers ------------------------------------------------------------------------------------
+# ---- einsum, chains and powers
+# ------------------------------------------------------------------------------------
 
 
 def _letters(operands: Sequence[Any]) -> tuple[str, list[Any]]:
     """einsum's other form, op, [0, 1], op, [1, 2], [0, 2], as an equation and operands."""
 
     def term(labels: Sequence[Any]) -> str:
-        return "".join(["..." if n is Ellipsis else chr((65 if n < 26 else 71) + n) for n in labels])
+        return "".join(
+            ["..." if n is Ellipsis else chr((65 if n < 26 else 71) + n) for n in labels]
+        )
 
     pairs = list(zip(operands[0::2], operands[1::2]))
     equation = ",".join([term(labels) for _, labels in pairs])
@@ -418,12 +474,16 @@ def einsum(*args: Any) -> Tensor:
         >>> rnn.einsum("bi,bi->b", rnn.ones(2, 3), rnn.ones(2, 3))
         rnn.tensor([3., 3.])
     """
-    equation, operands = (args[0], list(args[1:])) if args and isinstance(args[0], str) else _letters(args)
+    equation, operands = (
+        (args[0], list(args[1:])) if args and isinstance(args[0], str) else _letters(args)
+    )
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = list(operands[0])
     for t in operands[1:]:
         if dtype_of(t) is not dtype_of(operands[0]):
-            raise RuntimeError(f"expected scalar type {_type_name(operands[0])} but found {_type_name(t)}")
+            raise RuntimeError(
+                f"expected scalar type {_type_name(operands[0])} but found {_type_name(t)}"
+            )
     steps = plan_einsum(equation, tuple([t._shape for t in operands]))
     return run_einsum(steps, operands, _EINSUM)
 
@@ -460,7 +520,9 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
 def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     """A square matrix multiplied with itself, n >= 0 times (torch.matrix_power)."""
     if n < 0:
-        raise NotImplementedError("matrix_power: negative powers need an inverse, which has no gradient here")
+        raise NotImplementedError(
+            "matrix_power: negative powers need an inverse, which has no gradient here"
+        )
     if n == 0:
         eye = np.broadcast_to(np.eye(input._shape[-1], dtype=dtype_of(input).storage), input._shape)
         return _core.view_as_result(wrap(eye.copy()), out)

@@ -1,4 +1,6 @@
-"""Norms of vectors and matrices, covariances. The powers are one fold in C (vector_norm of csrc/statistics.c)."""
+"""Norms of vectors and matrices, covariances. The powers are one fold in C (vector_norm of
+csrc/statistics.c).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def vector_norm(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """(sum |x| ** ord) ** (1 / ord) over dimensions; for infinity the largest |x| (torch.linalg.vector_norm).
+    """(sum |x| ** ord) ** (1 / ord) over dimensions; for infinity the largest |x|
+    (torch.linalg.vector_norm).
 
     Args:
         x: a float tensor.
@@ -89,7 +92,8 @@ def matrix_norm(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """A norm of matrices: "fro", 1 and -1 (columns), inf and -inf (rows) (torch.linalg.matrix_norm).
+    """A norm of matrices: "fro", 1 and -1 (columns), inf and -inf (rows)
+    (torch.linalg.matrix_norm).
 
     Raises:
         RuntimeError: A is no matrix, or of integers.
@@ -129,8 +133,8 @@ def linalg_norm(
 ) -> Tensor:
     """A vector's or a matrix's norm (torch.linalg.norm).
 
-    Without ord: the 2-norm of all elements, or over dim. With ord: of a vector (A has one dimension, or dim is an int)
-    or of a matrix (two): see vector_norm and matrix_norm.
+    Without ord: the 2-norm of all elements, or over dim. With ord: of a vector (A has one
+        dimension, or dim is an int) or of a matrix (two): see vector_norm and matrix_norm.
     """
     if out is not None:
         return write_out(out, linalg_norm, A, ord, dim, keepdim, dtype=dtype)
@@ -265,7 +269,8 @@ def _inverse(divisor: Any) -> Any:
 
 
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlations of variables (rows), from observations (columns) (torch.corrcoef). See cov."""
+    """The correlations of variables (rows), from observations (columns) (torch.corrcoef). See cov.
+    """
     if len(input._shape) > 2:
         raise RuntimeError(
             "corrcoef(): expected input to have two or fewer dimensions but got an input with "

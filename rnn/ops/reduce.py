@@ -1,7 +1,8 @@
 """Reductions: sums, means, variances, extremes, products, logsumexp, softmax. One call into C each.
 
-The way of `x.sum(0)`: Tensor.sum is `sum` below; it calls rnn_reduce in csrc/statistics.c; that folds the rows with the
-loops of csrc/fold.inc. Integers and booleans are NumPy's. At scalar resolution: compose_reduce.py.
+The way of `x.sum(0)`: Tensor.sum is `sum` below; it calls rnn_reduce in csrc/statistics.c; that
+folds the rows with the loops of csrc/fold.inc. Integers and booleans are NumPy's. At scalar
+resolution: compose_reduce.py.
 
 NumPy's names `axis` and `keepdims` are taken for `dim` and `keepdim`, as PyTorch takes them.
 """
@@ -43,7 +44,8 @@ def reduce(
     """A reduction of the table over one dimension, several, or all (None, ()) of a float tensor.
 
     Raises:
-        IndexError: a dimension is out of range. RuntimeError: one is named twice. TypeError: it is no int.
+        IndexError: a dimension is out of range. RuntimeError: one is named twice. TypeError: it is
+            no int.
     """
     if dim is None:
         h = _reduce(E, number, a._h, 0, ffi.NULL, keepdim, p)
@@ -572,7 +574,8 @@ def max(
     axis: Any = _NOTHING,
     keepdims: bool = False,
 ) -> Any:
-    """The largest element; or the largest ones along a dimension, and where; or of two tensors (torch.max).
+    """The largest element; or the largest ones along a dimension, and where; or of two tensors
+    (torch.max).
 
     max(input): a 0-d tensor; equal elements share its gradient.
     max(input, dim, keepdim=False): (values, indices), the first ones of equal elements.
@@ -616,7 +619,9 @@ def min(
     axis: Any = _NOTHING,
     keepdims: bool = False,
 ) -> Any:
-    """The smallest element; or along a dimension, and where; or of two tensors (torch.min). See max."""
+    """The smallest element; or along a dimension, and where; or of two tensors (torch.min). See
+    max.
+    """
     dim = axis if dim is _NOTHING else dim
     if isinstance(dim, Handle) or other is not None:
         return selection.minimum(input, dim if isinstance(dim, Handle) else other, out=out)

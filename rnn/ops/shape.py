@@ -1,7 +1,9 @@
-"""Views: another shape, other strides, the same memory. No node is made, except where `reshape` must copy.
+"""Views: another shape, other strides, the same memory. No node is made, except where `reshape`
+must copy.
 
-Float tensors: one call into C, which works out shape and strides (csrc/views.c). Integer and boolean tensors: NumPy's
-views of the same array. Both share memory with their source, so a write through a view is seen there, in the graph too.
+Float tensors: one call into C, which works out shape and strides (csrc/views.c). Integer and
+    boolean tensors: NumPy's views of the same array. Both share memory with their source, so a
+    write through a view is seen there, in the graph too.
 
 What it is not: indexing (index.py), and everything that moves elements (join.py).
 """
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 STRIDED = lib.RNN_V_STRIDED
 Shape = tuple[int, ...]
 
-# ---- the two ways to make a view -------------------------------------------------------------------
+# ---- the two ways to make a view
+# -------------------------------------------------------------------
 
 
 class _Window:
@@ -63,9 +66,13 @@ def strided_array(array: Any, offset: int, shape: Shape, strides: Shape) -> Any:
 
 
 def strided(t: Tensor, view_op: int, offset: int, shape: Shape, strides: Shape) -> Tensor:
-    """The view of t that starts `offset` elements after t's first, with this shape and these strides."""
+    """The view of t that starts `offset` elements after t's first, with this shape and these
+    strides.
+    """
     if t._h:
-        h = lib.rnn_as_view(E, t._h, view_op, lib.rnn_offset(t._h) + offset, len(shape), shape, strides)
+        h = lib.rnn_as_view(
+            E, t._h, view_op, lib.rnn_offset(t._h) + offset, len(shape), shape, strides
+        )
         return adopt(h) if h > 0 else fail(h)
     return wrap(strided_array(t._array, offset, shape, strides))
 
@@ -80,7 +87,8 @@ def strides_of(t: Tensor) -> Shape:
     return tuple([s // array.itemsize for s in array.strides])
 
 
-# ---- what it looks like -------------------------------------------------------------------------------
+# ---- what it looks like
+# -------------------------------------------------------------------------------
 
 
 def size(input: Tensor, dim: int | None = None) -> Any:
@@ -154,7 +162,8 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     return input if input._array.flags.c_contiguous else wrap(input._array.copy())
 
 
-# ---- other shapes -------------------------------------------------------------------------------------
+# ---- other shapes
+# -------------------------------------------------------------------------------------
 
 
 def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
@@ -164,7 +173,8 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
         shape: sizes, or one tuple of them; one may be -1. Or a dtype: the same bytes read as that.
 
     Raises:
-        RuntimeError: the shape has another number of elements, or the strides do not allow it (use reshape).
+        RuntimeError: the shape has another number of elements, or the strides do not allow it (use
+            reshape).
 
     Example:
         >>> rnn.zeros(2, 6).view(3, -1).shape
@@ -188,7 +198,9 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
 
 
 def _view_dtype(input: Tensor, dtype: _dtypes.dtype) -> Tensor:
-    """The bytes of a tensor, read as another dtype: shared, but for results of a floating-point dtype, which are copied."""
+    """The bytes of a tensor, read as another dtype: shared, but for results of a floating-point
+    dtype, which are copied.
+    """
     have = _core.dtype_of(input)
     if dtype is have:
         return view(input, input._shape)
@@ -213,7 +225,8 @@ def _view_dtype(input: Tensor, dtype: _dtypes.dtype) -> Tensor:
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements in another shape: a view where the strides allow it, else a copy (torch.reshape).
+    """The same elements in another shape: a view where the strides allow it, else a copy
+    (torch.reshape).
 
     Raises:
         RuntimeError: the shape has another number of elements.
@@ -285,7 +298,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return view(input, (*shape[:at], *inferred, *shape[at + 1 :]))
 
 
-# ---- other orders of the dimensions ---------------------------------------------------------------------
+# ---- other orders of the dimensions
+# ---------------------------------------------------------------------
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -392,15 +406,19 @@ def hermitian(input: Tensor) -> Tensor:
     ndim = len(input._shape)
     if ndim not in (0, 2):
         more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}"
+        )
     return transpose(input, 0, 1 if ndim else 0)
 
 
-# ---- dimensions of size 1, and broadcasting ------------------------------------------------------------
+# ---- dimensions of size 1, and broadcasting
+# ------------------------------------------------------------
 
 
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """Without its dimensions of size 1, or without those of `dim` that have size 1 (torch.squeeze)."""
+    """Without its dimensions of size 1, or without those of `dim` that have size 1 (torch.squeeze).
+    """
     if input._h and (dim is None or isinstance(dim, int)):
         h = lib.rnn_squeeze(E, input._h, dim or 0, dim is None)
         return adopt(h) if h > 0 else fail(h)
@@ -408,7 +426,11 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     dims = range(len(shape)) if dim is None else normalize_dims(dim, len(shape))
     kept = [d for d, n in enumerate(shape) if n != 1 or d not in dims]
     return strided(
-        input, lib.RNN_V_SQUEEZE, 0, tuple([shape[d] for d in kept]), tuple([strides[d] for d in kept])
+        input,
+        lib.RNN_V_SQUEEZE,
+        0,
+        tuple([shape[d] for d in kept]),
+        tuple([strides[d] for d in kept]),
     )
 
 
@@ -421,7 +443,8 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 
 def expand(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
-    """Dimensions of size 1 seen as larger ones, without copying; -1 keeps a size (torch.Tensor.expand).
+    """Dimensions of size 1 seen as larger ones, without copying; -1 keeps a size
+    (torch.Tensor.expand).
 
     Raises:
         RuntimeError: a size that is not 1 would change.
@@ -465,7 +488,9 @@ def atleast_1d(*tensors: Any) -> Any:
 
 def atleast_2d(*tensors: Any) -> Any:
     """With dimensions of size 1 in front, up to two (torch.atleast_2d)."""
-    return _each(tensors, lambda x: x if len(x._shape) > 1 else reshape(x, (1, -1) if x._shape else (1, 1)))
+    return _each(
+        tensors, lambda x: x if len(x._shape) > 1 else reshape(x, (1, -1) if x._shape else (1, 1))
+    )
 
 
 def atleast_3d(*tensors: Any) -> Any:
@@ -487,7 +512,8 @@ def _each(tensors: tuple[Any, ...], one: Any) -> Any:
     return tuple([one(x) for x in every])
 
 
-# ---- parts ----------------------------------------------------------------------------------------------
+# ---- parts
+# ----------------------------------------------------------------------------------------------
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
@@ -532,7 +558,9 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     at, begin = normalize_dim(dim, len(shape)), int(start)
     size = shape[at]
     if not -size <= begin <= size:
-        raise IndexError(f"start out of range (expected to be in range of [-{size}, {size}], but got {begin})")
+        raise IndexError(
+            f"start out of range (expected to be in range of [-{size}, {size}], but got {begin})"
+        )
     begin += size if begin < 0 else 0
     if begin + length > size:
         raise RuntimeError(f"start ({begin}) + length ({length}) exceeds dimension size ({size}).")
@@ -558,7 +586,9 @@ def _parts(input: Tensor, dim: int, parts: list[tuple[int, int]]) -> tuple[Tenso
     return tuple([_named(_part(input, dim, *part), lib.RNN_V_SPLIT) for part in parts])
 
 
-def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
+def split(
+    tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> tuple[Tensor, ...]:
     """Parts of one length (the last may be shorter), or of the lengths of a list (torch.split).
 
     Example:
@@ -587,7 +617,9 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     return _parts(input, *tensor_split_sizes(input._shape, sections, dim))
 
 
-def _named_split(input: Tensor, sections: Any, name: str, least: int, dim: int) -> tuple[Tensor, ...]:
+def _named_split(
+    input: Tensor, sections: Any, name: str, least: int, dim: int
+) -> tuple[Tensor, ...]:
     shape = input._shape
     if len(shape) < least:
         raise RuntimeError(
@@ -617,7 +649,8 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     return _named_split(input, indices_or_sections, "dsplit", 3, 2)
 
 
-# ---- strides ----------------------------------------------------------------------------------------------
+# ---- strides
+# ----------------------------------------------------------------------------------------------
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
@@ -639,7 +672,9 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     )
 
 
-def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+def as_strided(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
     """A view with any shape and strides of the memory that input looks into (torch.as_strided).
 
     Raises:
@@ -672,7 +707,8 @@ def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storag
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """Windows of `size` elements of a dimension, one every `step`, in a new last dimension (torch.Tensor.unfold).
+    """Windows of `size` elements of a dimension, one every `step`, in a new last dimension
+    (torch.Tensor.unfold).
 
     Example:
         >>> rnn.arange(5).unfold(0, 3, 1).tolist()
@@ -684,7 +720,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     if size < 0:
         raise RuntimeError(f"size is {size} but must be >= 0")
     if size > have:
-        raise RuntimeError(f"maximum size for tensor at dimension {at} is {have} but size is {size}")
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {at} is {have} but size is {size}"
+        )
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
     windows = (have - size) // step + 1 if shape else 1
@@ -693,7 +731,8 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return strided(input, lib.RNN_V_UNFOLD, 0, (*lead, size), (*steps, move))
 
 
-# ---- in place: the tensor itself looks elsewhere -------------------------------------------------------------
+# ---- in place: the tensor itself looks elsewhere
+# -------------------------------------------------------------
 
 
 def _become(input: Tensor, view: Tensor) -> Tensor:
@@ -731,7 +770,8 @@ def transpose_(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 
 def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
-    """Another shape, in place: what memory there is, kept; what more is needed, undefined (torch.Tensor.resize_).
+    """Another shape, in place: what memory there is, kept; what more is needed, undefined
+    (torch.Tensor.resize_).
 
     Raises:
         RuntimeError: it requires gradients.

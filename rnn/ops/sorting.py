@@ -1,7 +1,8 @@
-"""Order: sort, topk, kthvalue, medians, quantiles; sets and counts: unique, bincount, histograms; searching.
+"""Order: sort, topk, kthvalue, medians, quantiles; sets and counts: unique, bincount, histograms;
+searching.
 
-The places are NumPy's to find; the values are gathered from the nodes (rnn_pick in csrc/pick.c), so gradients go where
-the values came from.
+The places are NumPy's to find; the values are gathered from the nodes (rnn_pick in csrc/pick.c), so
+gradients go where the values came from.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ _SMALL = 1024  # up to here everything is sorted, which makes the first of equal
 
 
 def pick(number: int, input: Tensor, dim: int, index: Any, drop: bool = False) -> Tensor:
-    """input's elements at `index` along dim (counted from the front), recorded as operation `number`.
+    """input's elements at `index` along dim (counted from the front), recorded as operation
+    `number`.
 
     Args:
-        index: int64, of input's shape but for dim; where drop is set, of size 1 there, and then that goes.
+        index: int64, of input's shape but for dim; where drop is set, of size 1 there, and then
+            that goes.
     """
     index = np.ascontiguousarray(index, np.int64)
     if not input._shape:
@@ -155,7 +158,8 @@ def topk(
     out: Any = None,
     axis: int | None = None,
 ) -> return_types.topk:
-    """The k largest (smallest) elements along a dimension, in order, and where they are (torch.topk).
+    """The k largest (smallest) elements along a dimension, in order, and where they are
+    (torch.topk).
 
     Args:
         k: how many.
@@ -291,7 +295,8 @@ def nanmedian(
 def mode(
     input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None
 ) -> return_types.mode:
-    """The element that occurs most along a dimension, the smallest of several, and its last place (torch.mode).
+    """The element that occurs most along a dimension, the smallest of several, and its last place
+    (torch.mode).
 
     Raises:
         IndexError: the dimension has no elements.
@@ -449,7 +454,8 @@ def unique_consecutive(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The elements (with dim, the slices) that differ from the one before (torch.unique_consecutive).
+    """The elements (with dim, the slices) that differ from the one before
+    (torch.unique_consecutive).
 
     See unique.
     """
@@ -511,7 +517,8 @@ def _edges(array: Any, low: float, high: float, widen: float, name: str) -> tupl
 def histc(
     input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None
 ) -> Tensor:
-    """How many elements lie in each of `bins` equal bins from min to max, in input's dtype (torch.histc).
+    """How many elements lie in each of `bins` equal bins from min to max, in input's dtype
+    (torch.histc).
 
     Args:
         min, max: both 0: input's smallest and largest element. What lies outside is not counted.
@@ -580,7 +587,8 @@ def searchsorted(
     sorter: Tensor | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Where along the last dimension input's elements would go to keep the order (torch.searchsorted).
+    """Where along the last dimension input's elements would go to keep the order
+    (torch.searchsorted).
 
     Args:
         sorted_sequence: 1-d, or of input's shape but for the last dimension.
@@ -625,7 +633,9 @@ def bucketize(
     right: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Which of the intervals between 1-d boundaries each element of input lies in (torch.bucketize)."""
+    """Which of the intervals between 1-d boundaries each element of input lies in
+    (torch.bucketize).
+    """
     if len(boundaries._shape) != 1:
         raise RuntimeError(
             f"boundaries tensor must be 1 dimension, but got dim({len(boundaries._shape)})"
@@ -637,7 +647,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     """Where the elements are that are not 0 (torch.nonzero).
 
     Returns:
-        int64: a row for each; as_tuple: a 1-d tensor for each dimension instead, which indexes input.
+        int64: a row for each; as_tuple: a 1-d tensor for each dimension instead, which indexes
+            input.
     """
     array = array_of(input)
     if as_tuple:

@@ -1,6 +1,8 @@
-"""Layers and losses as functions (torch.nn.functional). One concept a file; this one only names them all.
+"""Layers and losses as functions (torch.nn.functional). One concept a file; this one only names
+them all.
 
-Where C has a fused kernel, a function is one span; its scalar resolution is the composition that stands beside it.
+Where C has a fused kernel, a function is one span; its scalar resolution is the composition that
+stands beside it.
 """
 
 from rnn.nn.functional.activation import gumbel_softmax as gumbel_softmax

@@ -1,4 +1,6 @@
-"""What the functions of this package share: handles into tensors, sizes given as one number or several, reductions."""
+"""What the functions of this package share: handles into tensors, sizes given as one number or
+several, reductions.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 def result(h: int) -> Tensor | None:
     """The tensor of a handle; None where scalar resolution asks for the composition."""
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     return None if h == COMPOSE else fail(h)
 
 
@@ -97,7 +99,8 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
 
 
 def gather_flat(input: Tensor, index: Any, shape: Sequence[int], inner: int = 1) -> Tensor:
-    """Elements (rows of `inner` elements) of the row-major input at int64 indices, in a new shape: one gather.
+    """Elements (rows of `inner` elements) of the row-major input at int64 indices, in a new shape:
+    one gather.
 
     index[i] is the place of output row i; the caller has checked that it is inside.
     """
@@ -108,7 +111,9 @@ def gather_flat(input: Tensor, index: Any, shape: Sequence[int], inner: int = 1)
 
 
 def in_planes(index: Any, planes: int, size: int) -> Any:
-    """Places in one plane of `size` elements, as places in `planes` of them: (planes, *index.shape)."""
+    """Places in one plane of `size` elements, as places in `planes` of them: (planes,
+    *index.shape).
+    """
     first = np.arange(planes, dtype=np.int64) * size
     return first.reshape((planes,) + (1,) * index.ndim) + index
 

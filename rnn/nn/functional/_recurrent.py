@@ -1,7 +1,7 @@
 """One direction of one recurrent layer over all steps: what nn.RNN, LSTM, GRU and their cells call.
 
-The input's share is one product for all steps; from state to state it is one span, fused in C (recurrent.c). The
-composition goes step by step.
+The input's share is one product for all steps; from state to state it is one span, fused in C
+(recurrent.c). The composition goes step by step.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rnn
 from rnn import _c
-from rnn._c import COMPOSE, E, EDTYPE, adopt, fail, ffi, lib, op
+from rnn._c import COMPOSE, EDTYPE, E, adopt, fail, ffi, lib, op
 from rnn.nn.functional._common import handle
 from rnn.nn.functional.linear import linear
 from rnn.ops import _core
@@ -56,7 +56,7 @@ def layer(
         E, number, sums._h, w_hh._h, handle(b_hh), handle(h0), handle(c0), reverse, steps, numbers
     )
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     if h == COMPOSE:
         return _compose(number, sums, w_hh, b_hh, h0, c0, reverse, sizes)
     if h == EDTYPE:
@@ -94,14 +94,18 @@ def _compose(
 
 
 def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """h and c after a step, from the gates' sums (B, 4 H) and the c before (Hochreiter and Schmidhuber 1997)."""
+    """h and c after a step, from the gates' sums (B, 4 H) and the c before (Hochreiter and
+    Schmidhuber 1997).
+    """
     i, f, g, o = gates.chunk(4, 1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
 
 
 def gru_step(x: Tensor, s: Tensor, h: Tensor) -> Tensor:
-    """h after a step, from the input's and the state's share of the sums (B, 3 H) (Cho et al. 2014)."""
+    """h after a step, from the input's and the state's share of the sums (B, 3 H) (Cho et al.
+    2014).
+    """
     (x_r, x_z, x_n), (s_r, s_z, s_n) = x.chunk(3, 1), s.chunk(3, 1)
     n = (x_n + (x_r + s_r).sigmoid() * s_n).tanh()
-    return n + (x_z + s_z).sigmoid() * (h - n)  # type: ignore[no-any-return]
+    return n + (x_z + s_z).sigmoid() * (h - n)

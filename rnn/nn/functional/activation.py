@@ -1,6 +1,8 @@
-"""Activations that are more than one row of the table: softmax and its kind, gumbel_softmax, rrelu (torch.nn.functional).
+"""Activations that are more than one row of the table: softmax and its kind, gumbel_softmax, rrelu
+(torch.nn.functional).
 
-The others are rnn/ops/activation.py's and rnn/ops/unary.py's; __init__.py exports them beside these.
+The others are rnn/ops/activation.py's and rnn/ops/unary.py's; __init__.py exports them beside
+these.
 """
 
 from __future__ import annotations
@@ -27,25 +29,31 @@ def _dim(name: str, ndim: int, stacklevel: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """exp(input), divided by its sum over dim (torch.nn.functional.softmax)."""
     if dim is None:
         dim = _dim("softmax", len(input._shape), _stacklevel)
-    return input.softmax(dim, dtype=dtype)  # type: ignore[no-any-return]
+    return input.softmax(dim, dtype=dtype)
 
 
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """softmax(-input) (torch.nn.functional.softmin)."""
     if dim is None:
         dim = _dim("softmin", len(input._shape), _stacklevel)
-    return (-input).softmax(dim, dtype=dtype)  # type: ignore[no-any-return]
+    return (-input).softmax(dim, dtype=dtype)
 
 
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
     """The logarithm of softmax, without its underflow (torch.nn.functional.log_softmax)."""
     if dim is None:
         dim = _dim("log_softmax", len(input._shape), _stacklevel)
-    return input.log_softmax(dim, dtype=dtype)  # type: ignore[no-any-return]
+    return input.log_softmax(dim, dtype=dtype)
 
 
 def gumbel_softmax(
@@ -62,10 +70,10 @@ def gumbel_softmax(
     noise = -rnn.empty_like(logits, requires_grad=False).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
-        return soft  # type: ignore[no-any-return]
+        return soft
     index = soft.detach().argmax(dim, keepdim=True)
     chosen = rnn.zeros_like(soft.detach()).scatter_(dim, index, 1.0)
-    return chosen - soft.detach() + soft  # type: ignore[no-any-return]
+    return chosen - soft.detach() + soft
 
 
 def rrelu(
@@ -75,7 +83,8 @@ def rrelu(
     training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    """x where it is positive, else x times a slope: random between lower and upper in training, their mean else
+    """x where it is positive, else x times a slope: random between lower and upper in training,
+    their mean else
     (Xu et al. 2015; torch.nn.functional.rrelu)."""
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")

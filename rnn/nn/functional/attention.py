@@ -1,6 +1,7 @@
 """Attention: scaled_dot_product_attention, and the heads around it (torch.nn.functional).
 
-Plain and causal attention is one span, fused in C (attention.c); with masks or dropout it is the composition.
+Plain and causal attention is one span, fused in C (attention.c); with masks or dropout it is the
+composition.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- one head, or many that are batches -----------------------------------------------------------
+# ---- one head, or many that are batches
+# -----------------------------------------------------------
 
 
 def scaled_dot_product_attention(
@@ -64,7 +66,7 @@ def scaled_dot_product_attention(
         if out is not None:
             return out
     weights = _weights(query, key, attn_mask, dropout_p, is_causal, factor)
-    return weights @ value  # type: ignore[no-any-return]
+    return weights @ value
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor | None:
@@ -80,7 +82,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tenso
         return None
     four = [t.reshape(-1, 1, *t._shape[-2:]) for t in (q, k, v)]
     out = adopt(check(lib.rnn_attention(E, *[t._h for t in four], causal, scale)))
-    return out.reshape(*q._shape[:-1], v._shape[-1])  # type: ignore[no-any-return]
+    return out.reshape(*q._shape[:-1], v._shape[-1])
 
 
 def _weights(
@@ -100,7 +102,9 @@ def _weights(
 
 
 def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The scores, masked, and the rows that see no key at all: theirs stay as they are, their weights become 0."""
+    """The scores, masked, and the rows that see no key at all: theirs stay as they are, their
+    weights become 0.
+    """
     values = _core.array_of(mask)
     if mask._h:
         blind = (values == -np.inf).all(-1, keepdims=True)
@@ -118,11 +122,17 @@ def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
     return masked, _core.wrap(blind) if blind.any() else None
 
 
-# ---- many heads, with their projections -----------------------------------------------------------
+# ---- many heads, with their projections
+# -----------------------------------------------------------
 
 
 def canonical_mask(
-    mask: Tensor | None, name: str, other_type: Any, other_name: str, target_type: Any, check_other: bool = True
+    mask: Tensor | None,
+    name: str,
+    other_type: Any,
+    other_name: str,
+    target_type: Any,
+    check_other: bool = True,
 ) -> Tensor | None:
     """A mask as numbers to add: True becomes -inf.
 
@@ -147,7 +157,9 @@ def _warn_of_types(name: str, other_name: str) -> None:
     )
 
 
-def _check_ranks(query: Tensor, key: Tensor, value: Tensor, padding: Any, mask: Any, heads: int) -> bool:
+def _check_ranks(
+    query: Tensor, key: Tensor, value: Tensor, padding: Any, mask: Any, heads: int
+) -> bool:
     """Whether the inputs have a batch dimension.
 
     Raises:
@@ -155,7 +167,9 @@ def _check_ranks(query: Tensor, key: Tensor, value: Tensor, padding: Any, mask: 
     """
     rank = query.dim()
     if rank not in (2, 3):
-        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {rank}-D query tensor")
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {rank}-D query tensor"
+        )
     kind = f"For {'batched' if rank == 3 else 'unbatched'} ({rank}-D) `query`, expected"
     if key.dim() != rank or value.dim() != rank:
         raise AssertionError(
@@ -172,7 +186,9 @@ def _check_ranks(query: Tensor, key: Tensor, value: Tensor, padding: Any, mask: 
     if mask is not None and mask.dim() == 3 and rank == 2:
         expected = (heads, query._shape[0], key._shape[0])
         if mask._shape != expected:
-            raise AssertionError(f"Expected `attn_mask` shape to be {expected} but got {mask.shape}")
+            raise AssertionError(
+                f"Expected `attn_mask` shape to be {expected} but got {mask.shape}"
+            )
     return rank == 3
 
 
@@ -204,7 +220,9 @@ def _one_more_key(t: Tensor | None, new: Tensor | None, dim: int) -> Tensor | No
     return rnn.cat([t, new], dim)
 
 
-def _mask_of_heads(mask: Any, padding: Any, batch: int, heads: int, queries: int, keys: int) -> Tensor | None:
+def _mask_of_heads(
+    mask: Any, padding: Any, batch: int, heads: int, queries: int, keys: int
+) -> Tensor | None:
     """Both masks as one that broadcasts to (batch, heads, queries, keys).
 
     Raises:
@@ -219,13 +237,17 @@ def _mask_of_heads(mask: Any, padding: Any, batch: int, heads: int, queries: int
         if mask.dim() == 3:
             mask = mask.reshape(batch, heads, queries, keys)
     if padding is None:
-        return mask  # type: ignore[no-any-return]
+        return mask
     if padding._shape[0] != batch:
-        raise AssertionError(f"Expected key_padded_mask.shape[0] to be {batch}, but got {padding._shape[0]}")
+        raise AssertionError(
+            f"Expected key_padded_mask.shape[0] to be {batch}, but got {padding._shape[0]}"
+        )
     if padding._shape[1] != keys:
-        raise AssertionError(f"Expected key_padded_mask.shape[1] to be {keys}, but got {padding._shape[1]}")
+        raise AssertionError(
+            f"Expected key_padded_mask.shape[1] to be {keys}, but got {padding._shape[1]}"
+        )
     padding = padding.reshape(batch, 1, 1, keys)
-    return padding if mask is None else mask + padding  # type: ignore[no-any-return]
+    return padding if mask is None else mask + padding
 
 
 def multi_head_attention_forward(
@@ -256,22 +278,27 @@ def multi_head_attention_forward(
     is_causal: bool = False,
     batch_first: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention of several heads, between its projections (Vaswani et al. 2017; torch.nn.functional's of this name).
+    """Attention of several heads, between its projections (Vaswani et al. 2017;
+    torch.nn.functional's of this name).
 
     Args:
-        query: (T, B, E) or (T, E); key, value: (S, B, E) or (S, E). batch_first: with B before T and S.
-        key_padding_mask: (B, S): keys that no query sees; attn_mask: (T, S) or (B * heads, T, S): bool (True: not
+        query: (T, B, E) or (T, E); key, value: (S, B, E) or (S, E). batch_first: with B before T
+            and S. key_padding_mask: (B, S): keys that no query sees; attn_mask: (T, S) or (B *
+            heads, T, S): bool (True: not
             seen, unlike scaled_dot_product_attention's) or float (added).
         need_weights: give the weights too, at the price of the fused kernel.
 
     Returns:
-        (T, B, E), and the weights (B, T, S), or (B, heads, T, S) where they are not averaged, or None.
+        (T, B, E), and the weights (B, T, S), or (B, heads, T, S) where they are not averaged, or
+        None.
 
     Raises:
         AssertionError, RuntimeError: as PyTorch's.
     """
     if static_k is not None or static_v is not None:
-        raise NotImplementedError("multi_head_attention_forward: static_k and static_v are not supported")
+        raise NotImplementedError(
+            "multi_head_attention_forward: static_k and static_v are not supported"
+        )
     batched = _check_ranks(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:
         first = 0 if batch_first else 1
@@ -283,7 +310,9 @@ def multi_head_attention_forward(
             key_padding_mask = key_padding_mask.unsqueeze(0)
     width = query._shape[-1]
     if width != embed_dim_to_check:
-        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}")
+        raise AssertionError(
+            f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}"
+        )
     if width % num_heads:
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
     _check_keys(key, value, use_separate_proj_weight)
@@ -294,8 +323,12 @@ def multi_head_attention_forward(
         )
     is_causal = is_causal and key_padding_mask is None and not need_weights
     mask_type = None if attn_mask is None else attn_mask.dtype
-    padding = canonical_mask(key_padding_mask, "key_padding_mask", mask_type, "attn_mask", query.dtype)
-    mask = None if is_causal else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+    padding = canonical_mask(
+        key_padding_mask, "key_padding_mask", mask_type, "attn_mask", query.dtype
+    )
+    mask = (
+        None if is_causal else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+    )
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
     q, k, v = _projections(query, key, value, in_proj_weight, separate, in_proj_bias)
     q, k, v = [_heads(t, num_heads, batch_first) for t in (q, k, v)]
@@ -305,7 +338,10 @@ def multi_head_attention_forward(
         if more_k is None or (more_k == "zeros" and not add_zero_attn):
             continue
         zeros = isinstance(more_k, str)
-        new = [None if zeros else _heads(t.expand(1, batch, width), num_heads, False) for t in (more_k, more_v)]
+        new = [
+            None if zeros else _heads(t.expand(1, batch, width), num_heads, False)
+            for t in (more_k, more_v)
+        ]
         k, v = _one_more_key(k, new[0], 2), _one_more_key(v, new[1], 2)
         joint = _one_more_key(joint, None, -1)
         is_causal = False
@@ -328,7 +364,9 @@ def multi_head_attention_forward(
 
 
 def _weights_of_mask(q: Tensor, k: Tensor, mask: Any, dropout_p: float, scale: float) -> Tensor:
-    """As _weights, but rows that see nothing are nan, as PyTorch has them where weights are asked for."""
+    """As _weights, but rows that see nothing are nan, as PyTorch has them where weights are asked
+    for.
+    """
     scores = (q * scale) @ k.transpose(-2, -1)
     weights: Tensor = (scores if mask is None else scores + mask).softmax(-1)
     return dropout(weights, dropout_p, True) if dropout_p > 0 else weights

@@ -1,6 +1,8 @@
-"""Convolutions, and the windows that they are made of: conv1d, conv2d, their transposes, unfold, fold (torch.nn.functional).
+"""Convolutions, and the windows that they are made of: conv1d, conv2d, their transposes, unfold,
+fold (torch.nn.functional).
 
-conv2d is fused in C (conv.c). Its composition, and all else here, is a gather of windows and a matrix product.
+conv2d is fused in C (conv.c). Its composition, and all else here, is a gather of windows and a
+matrix product.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 
-# ---- windows --------------------------------------------------------------------------------------
+# ---- windows
+# --------------------------------------------------------------------------------------
 
 
 def _windows(size: int, kernel: int, stride: int, dilation: int) -> int:
@@ -40,7 +43,9 @@ def _windows(size: int, kernel: int, stride: int, dilation: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def window_places(size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Any:
-    """For each place in a kernel and each window, the element of an (H, W) plane: (KH * KW, OH * OW), read-only."""
+    """For each place in a kernel and each window, the element of an (H, W) plane: (KH * KW, OH *
+    OW), read-only.
+    """
     rows, columns = [
         np.arange(k)[:, None] * d + np.arange(max(_windows(n, k, s, d), 0))[None] * s
         for n, k, s, d in zip(size, kernel, stride, dilation)
@@ -75,8 +80,11 @@ def _unbatched(input: Tensor, dims: int, name: str) -> bool:
     return rank == dims + 1
 
 
-def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-    """Every window as a column (torch.nn.functional.unfold): (N, C, H, W) -> (N, C * KH * KW, windows).
+def unfold(
+    input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
+    """Every window as a column (torch.nn.functional.unfold): (N, C, H, W) -> (N, C * KH * KW,
+    windows).
 
     Raises:
         RuntimeError: the input has not 3 or 4 dimensions, or no window fits.
@@ -104,9 +112,15 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
 
 
 def fold(
-    input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+    input: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
 ) -> Tensor:
-    """Columns added into the windows that they came from: unfold's transpose (torch.nn.functional.fold).
+    """Columns added into the windows that they came from: unfold's transpose
+    (torch.nn.functional.fold).
 
     Args:
         input: (N, C * KH * KW, windows) or (C * KH * KW, windows).
@@ -118,7 +132,9 @@ def fold(
         RuntimeError: the sizes do not fit.
     """
     if len(input._shape) == 2:
-        return fold(input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride).squeeze(0)
+        return fold(
+            input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride
+        ).squeeze(0)
     kernel, size, pads = several(kernel_size, 2), several(output_size, 2), several(padding, 2)
     strides, dilations = several(stride, 2), several(dilation, 2)
     if len(input._shape) != 3:
@@ -147,14 +163,19 @@ def fold(
     zeros = rnn.zeros(n, rows // area, *whole, dtype=input.dtype)
     pointer = ffi.cast("int64_t *", index.ctypes.data)
     made = adopt(check(lib.rnn_scatter(E, zeros._h, pointer, index.size, 1, input._h, 1)))
-    return made[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]  # type: ignore[no-any-return]
+    return made[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
 
 
-# ---- convolution ----------------------------------------------------------------------------------
+# ---- convolution
+# ----------------------------------------------------------------------------------
 
 
 def _paddings(
-    input: Tensor, padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+    input: Tensor,
+    padding: Any,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
 ) -> tuple[Tensor, tuple[int, ...]]:
     """The input and the padding as numbers; "same" may add one more place to the input's end.
 
@@ -201,7 +222,9 @@ def conv2d(
         RuntimeError: the shapes or dtypes do not fit.
     """
     if _unbatched(input, 2, "conv2d"):
-        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
+            0
+        )
     strides, dilations = several(stride, 2, "stride"), several(dilation, 2, "dilation")
     kernel = weight._shape[2:]
     x, pads = _paddings(input, padding, kernel, strides, dilations)
@@ -210,7 +233,9 @@ def conv2d(
     if h in (ETYPE, EDTYPE):
         _fail_types(input, weight, bias)
     out = result(h)
-    return _compose_conv2d(x, weight, bias, strides, pads, dilations, groups) if out is None else out
+    return (
+        _compose_conv2d(x, weight, bias, strides, pads, dilations, groups) if out is None else out
+    )
 
 
 def _fail_types(input: Tensor, weight: Tensor, bias: Any) -> NoReturn:
@@ -232,7 +257,9 @@ def _compose_conv2d(
     columns = gather_windows(x, (kh, kw), stride, dilation)
     columns = columns.reshape(n, groups, c // groups * kh * kw, columns._shape[-1])
     out = weight.reshape(groups, o // groups, c // groups * kh * kw) @ columns
-    out = out.reshape(n, o, _windows(h, kh, stride[0], dilation[0]), _windows(w, kw, stride[1], dilation[1]))
+    out = out.reshape(
+        n, o, _windows(h, kh, stride[0], dilation[0]), _windows(w, kw, stride[1], dilation[1])
+    )
     return out if bias is None else out + bias.reshape(-1, 1, 1)
 
 
@@ -257,7 +284,9 @@ def conv1d(
         RuntimeError: the shapes or dtypes do not fit.
     """
     if _unbatched(input, 1, "conv1d"):
-        return conv1d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+        return conv1d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
+            0
+        )
     if len(weight._shape) == 3 and weight._shape[1] * groups != input._shape[1]:
         raise RuntimeError(
             f"Given groups={groups}, weight of size {list(weight._shape)}, expected input{list(input._shape)} to have "
@@ -272,12 +301,19 @@ def conv1d(
             "than actual input size"
         )
     out = conv2d(
-        x.unsqueeze(2), weight.unsqueeze(2), bias, (1, *strides), (0, *pads), (1, *dilations), groups
+        x.unsqueeze(2),
+        weight.unsqueeze(2),
+        bias,
+        (1, *strides),
+        (0, *pads),
+        (1, *dilations),
+        groups,
     )
     return out.squeeze(2)
 
 
-# ---- transposed convolution: what conv2d's backward does to its input ------------------------------
+# ---- transposed convolution: what conv2d's backward does to its input
+# ------------------------------
 
 
 def conv_transpose2d(
@@ -299,7 +335,8 @@ def conv_transpose2d(
         (N, O, OH, OW), OH = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1
 
     Raises:
-        RuntimeError: the shapes do not fit, or output_padding is no smaller than both stride and dilation.
+        RuntimeError: the shapes do not fit, or output_padding is no smaller than both stride and
+            dilation.
     """
     if _unbatched(input, 2, "conv_transpose2d"):
         out = conv_transpose2d(
@@ -327,11 +364,15 @@ def conv_transpose2d(
         (i - 1) * s - 2 * p + d * (k - 1) + e + 1
         for i, s, p, d, k, e in zip(size, strides, pads, dilations, kernel, more)
     ]
-    matrix = weight.reshape(groups, c // groups, -1).transpose(1, 2)  # (groups, O / groups * area, C / groups)
+    matrix = weight.reshape(groups, c // groups, -1).transpose(
+        1, 2
+    )  # (groups, O / groups * area, C / groups)
     columns = matrix @ input.reshape(n, groups, c // groups, size[0] * size[1])
     columns = columns.reshape(n, filters * kernel[0] * kernel[1], size[0] * size[1])
     # fold counts the windows of its whole output: what output_padding adds lies behind the last one
-    whole = tuple([(i - 1) * s + d * (k - 1) + 1 for i, s, d, k in zip(size, strides, dilations, kernel)])
+    whole = tuple(
+        [(i - 1) * s + d * (k - 1) + 1 for i, s, d, k in zip(size, strides, dilations, kernel)]
+    )
     out = fold(columns, whole, kernel, dilations, 0, strides)
     ends = [o + p - w for o, p, w in zip(out_size, pads, whole)]
     if any(pads) or any(ends):
@@ -349,14 +390,25 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """conv_transpose2d over one row (torch.nn.functional.conv_transpose1d): (N, C, L), (C, O / groups, K) -> (N, O, OL)."""
+    """conv_transpose2d over one row (torch.nn.functional.conv_transpose1d): (N, C, L), (C, O /
+    groups, K) -> (N, O, OL).
+    """
     if _unbatched(input, 1, "conv_transpose1d"):
         out = conv_transpose1d(
             input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation
         )
         return out.squeeze(0)
-    strides, pads, dilations, more = [several(x, 1) for x in (stride, padding, dilation, output_padding)]
+    strides, pads, dilations, more = [
+        several(x, 1) for x in (stride, padding, dilation, output_padding)
+    ]
     out = conv_transpose2d(
-        input.unsqueeze(2), weight.unsqueeze(2), bias, (1, *strides), (0, *pads), (0, *more), groups, (1, *dilations)
+        input.unsqueeze(2),
+        weight.unsqueeze(2),
+        bias,
+        (1, *strides),
+        (0, *pads),
+        (0, *more),
+        groups,
+        (1, *dilations),
     )
     return out.squeeze(2)

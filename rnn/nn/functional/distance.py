@@ -1,4 +1,6 @@
-"""How far vectors are from each other: cosine_similarity, pairwise_distance, pdist (torch.nn.functional)."""
+"""How far vectors are from each other: cosine_similarity, pairwise_distance, pdist
+(torch.nn.functional).
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,26 @@ if TYPE_CHECKING:
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The dot product over the product of the norms, each at least eps (torch.nn.functional.cosine_similarity)."""
+    """The dot product over the product of the norms, each at least eps
+    (torch.nn.functional.cosine_similarity).
+    """
     x1, x2 = rnn.broadcast_tensors(x1, x2)
     norms = [t.norm(2, dim, keepdim=True).clamp_min(eps) for t in (x1, x2)]
-    return ((x1 / norms[0]) * (x2 / norms[1])).sum(dim)  # type: ignore[no-any-return]
+    return ((x1 / norms[0]) * (x2 / norms[1])).sum(dim)
 
 
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
-    """The p-norm of x1 - x2 + eps over the last dimension (torch.nn.functional.pairwise_distance)."""
-    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)  # type: ignore[no-any-return]
+    """The p-norm of x1 - x2 + eps over the last dimension (torch.nn.functional.pairwise_distance).
+    """
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """The p-norm distances between all pairs of rows (torch.nn.functional.pdist): (N, M) -> (N (N - 1) / 2,)."""
+    """The p-norm distances between all pairs of rows (torch.nn.functional.pdist): (N, M) -> (N (N -
+    1) / 2,).
+    """
     first, second = np.triu_indices(input._shape[0], 1)
     difference = input[_core.wrap(first)] - input[_core.wrap(second)]
-    return difference.norm(p, -1)  # type: ignore[no-any-return]
+    return difference.norm(p, -1)

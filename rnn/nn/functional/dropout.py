@@ -1,6 +1,7 @@
 """Dropout: random zeros, from PyTorch's random stream (torch.nn.functional).
 
-One mask is drawn, of zeros and 1 / (1 - p), and multiplied with: that is also its scalar resolution.
+One mask is drawn, of zeros and 1 / (1 - p), and multiplied with: that is also its scalar
+resolution.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def _drop(input: Tensor, p: float, training: bool, inplace: bool, shape: Any = N
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Each element is 0 with probability p, else 1 / (1 - p) times what it was (Srivastava et al. 2014;
-    torch.nn.functional.dropout).
+    """Each element is 0 with probability p, else 1 / (1 - p) times what it was (Srivastava et al.
+    2014; torch.nn.functional.dropout).
 
     Raises:
         ValueError: p is not in 0 .. 1.
@@ -49,7 +50,9 @@ def _channels(input: Tensor) -> tuple[int, ...]:
     return input._shape[:2] + (1,) * (len(input._shape) - 2)
 
 
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """dropout of whole channels of (N, C, L) or (C, L) (torch.nn.functional.dropout1d).
 
     Raises:
@@ -70,8 +73,11 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return in_place(input, made) if inplace else made
 
 
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """dropout of whole channels of (N, C, H, W) (Tompson et al. 2015; torch.nn.functional.dropout2d).
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """dropout of whole channels of (N, C, H, W) (Tompson et al. 2015;
+    torch.nn.functional.dropout2d).
 
     Raises:
         ValueError: p is not in 0 .. 1.
@@ -97,7 +103,9 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop(input, p, training, inplace, _channels(input))
 
 
-def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """dropout of whole channels of (N, C, D, H, W) or (C, D, H, W) (torch.nn.functional.dropout3d).
 
     Raises:
@@ -113,8 +121,12 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 _SATURATED = 1.7580993408473766  # -scale alpha of selu: what its inputs tend to on the left
 
 
-def _alpha_drop(input: Tensor, p: float, training: bool, inplace: bool, shape: Any = None) -> Tensor:
-    """Dropped elements become selu's lower limit; all are moved so that mean and variance stay 0 and 1."""
+def _alpha_drop(
+    input: Tensor, p: float, training: bool, inplace: bool, shape: Any = None
+) -> Tensor:
+    """Dropped elements become selu's lower limit; all are moved so that mean and variance stay 0
+    and 1.
+    """
     if not training or p == 0 or input.numel() == 0:
         return input
     if p == 1:
@@ -127,8 +139,11 @@ def _alpha_drop(input: Tensor, p: float, training: bool, inplace: bool, shape: A
     return in_place(input, made) if inplace else made
 
 
-def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """dropout that keeps mean and variance of selu's outputs (Klambauer et al. 2017; torch.nn.functional's of this name).
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """dropout that keeps mean and variance of selu's outputs (Klambauer et al. 2017;
+    torch.nn.functional's of this name).
 
     Raises:
         ValueError: p is not in 0 .. 1.

@@ -1,4 +1,6 @@
-"""Rows picked by integers: embedding, embedding_bag; one_hot is rnn/ops/join.py's (torch.nn.functional)."""
+"""Rows picked by integers: embedding, embedding_bag; one_hot is rnn/ops/join.py's
+(torch.nn.functional).
+"""
 
 from __future__ import annotations
 
@@ -161,7 +163,9 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
             )
         return np.repeat(np.arange(input._shape[0]), input._shape[1]), input._shape[0]
     if len(input._shape) != 1:
-        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
+        raise ValueError(
+            f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}"
+        )
     if offsets is None:
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if len(offsets._shape) != 1:

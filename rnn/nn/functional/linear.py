@@ -33,7 +33,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         expect_tensor(weight, "linear", "weight", 2)
         raise
     if h > 0:
-        return adopt(h)  # type: ignore[no-any-return]
+        return adopt(h)
     if h == COMPOSE:
         product: Tensor = input @ weight.t()
         return product if bias is None else product + bias
@@ -41,7 +41,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _other_linear(input: Tensor, weight: Tensor, bias: Tensor | None, code: int) -> Tensor:
-    """What C does not do: weights of one dimension, biases that broadcast; or its error, in PyTorch's words."""
+    """What C does not do: weights of one dimension, biases that broadcast; or its error, in
+    PyTorch's words.
+    """
     if _core.dtype_of(input) is not _core.dtype_of(weight):
         if bias is None:
             raise RuntimeError(
@@ -55,7 +57,7 @@ def _other_linear(input: Tensor, weight: Tensor, bias: Tensor | None, code: int)
         kinds = [_core.type_name(_core.dtype_of(t)) for t in (bias, weight)]
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {' and '.join(kinds)}")
     product = linear(input, weight) if len(weight._shape) == 2 and input._h else input @ weight.t()
-    return product if bias is None else product + bias.expand(product._shape)  # type: ignore[no-any-return]
+    return product if bias is None else product + bias.expand(product._shape)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

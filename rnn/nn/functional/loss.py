@@ -1,7 +1,9 @@
-"""Losses (torch.nn.functional). Each takes reduction "mean", "sum" or "none", and PyTorch's older size_average, reduce.
+"""Losses (torch.nn.functional). Each takes reduction "mean", "sum" or "none", and PyTorch's older
+size_average, reduce.
 
-cross_entropy is fused in C (loss.c); mse_loss, smooth_l1_loss, huber_loss and the binary cross-entropies are a row of
-csrc/ops.h and a mean. What those rows mean at scalar resolution stands at the end.
+cross_entropy is fused in C (loss.c); mse_loss, smooth_l1_loss, huber_loss and the binary
+cross-entropies are a row of csrc/ops.h and a mean. What those rows mean at scalar resolution stands
+at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from rnn.ops.selection import where
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- classes -----------------------------------------------------------------------------------------
+# ---- classes
+# -----------------------------------------------------------------------------------------
 
 
 def cross_entropy(
@@ -49,7 +52,8 @@ def cross_entropy(
         label_smoothing: how much of each target is spread over all classes, 0 to 1.
 
     Raises:
-        ValueError, RuntimeError, IndexError: as PyTorch's, where shapes, dtypes or indices do not fit.
+        ValueError, RuntimeError, IndexError: as PyTorch's, where shapes, dtypes or indices do not
+        fit.
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -59,7 +63,9 @@ def cross_entropy(
     classes = _class_indices(input, target)
     if not input._h:
         name = _core.type_name(_core.dtype_of(input))
-        raise NotImplementedError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{name}'")
+        raise NotImplementedError(
+            f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{name}'"
+        )
     _check_weight(input, weight)
     if label_smoothing == 0.0:
         plain = weight is None
@@ -88,7 +94,9 @@ def _class_indices(input: Tensor, target: Tensor) -> Any:
         kind = _core.type_name(_core.dtype_of(target))
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind}")
     if len(shape) == 1 and given not in ((), (1,)):
-        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {given[0]}")
+        raise ValueError(
+            f"For 1D input, 1D target must have size 1, but got target size: {given[0]}"
+        )
     if len(shape) > 1 and shape[:1] != given[:1]:
         raise ValueError(
             f"Expected input batch_size ({shape[0]}) to match target batch_size ({given[0] if given else 1})."
@@ -118,10 +126,14 @@ def _fused(input: Tensor, classes: Any, ignore_index: int, reduction: str) -> Te
         logits = rows.reshape(-1, rows._shape[-1])
     pointer = ffi.cast("int64_t *", classes.ctypes.data)
     out = result(lib.rnn_cross_entropy(E, logits._h, pointer, ignore_index, _REDUCTIONS[reduction]))
-    return out.reshape(classes.shape) if out is not None and reduction == "none" and rank != 2 else out
+    return (
+        out.reshape(classes.shape) if out is not None and reduction == "none" and rank != 2 else out
+    )
 
 
-def _weighted(losses: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
+def _weighted(
+    losses: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str
+) -> Tensor:
     """losses times their classes' weights; "mean" divides by those."""
     counted = classes != ignore_index
     factors = _rows(weight, np.where(counted, classes, 0))
@@ -130,7 +142,7 @@ def _weighted(losses: Tensor, classes: Any, weight: Any, ignore_index: int, redu
     losses = losses * factors
     if reduction != "mean":
         return reduced(losses, reduction)
-    return losses.sum() / factors.sum()  # type: ignore[no-any-return]
+    return losses.sum() / factors.sum()
 
 
 def _rows(table: Tensor, index: Any) -> Tensor:
@@ -146,7 +158,9 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Minus the log-probability at the target class (torch.nn.functional.nll_loss); shapes as cross_entropy's."""
+    """Minus the log-probability at the target class (torch.nn.functional.nll_loss); shapes as
+    cross_entropy's.
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     classes = _class_indices(input, target)
     _check_weight(input, weight)
@@ -176,20 +190,24 @@ def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction:
     if reduction != "mean":
         return reduced(losses, reduction)
     kept = int(counted.sum())
-    return losses.sum() / (kept if kept else math.nan)  # type: ignore[no-any-return]
+    return losses.sum() / (kept if kept else math.nan)
 
 
 def _smoothed(
     logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
 ) -> Tensor:
-    """(1 - s) nll + s / C times the sum over classes, weighted by class; averaged as the hard loss is."""
+    """(1 - s) nll + s / C times the sum over classes, weighted by class; averaged as the hard loss
+    is.
+    """
     dim = 0 if len(logs._shape) == 1 else 1
     count = logs._shape[dim]
     parts = "sum" if reduction == "mean" else reduction
     hard = _pick(logs, classes, weight, ignore_index, parts)
     shape = [1] * len(logs._shape)
     shape[dim] = count
-    each = -(logs if weight is None else logs * weight.reshape(shape)).sum(dim).reshape(classes.shape)
+    each = (
+        -(logs if weight is None else logs * weight.reshape(shape)).sum(dim).reshape(classes.shape)
+    )
     counted = classes != ignore_index
     if not counted.all():
         each = each.masked_fill(_core.wrap(~counted), 0.0)
@@ -198,8 +216,8 @@ def _smoothed(
         return losses
     if weight is None:
         kept = int(counted.sum())
-        return losses / (kept if kept else math.nan)  # type: ignore[no-any-return]
-    return losses / _rows(weight, classes[counted]).sum()  # type: ignore[no-any-return]
+        return losses / (kept if kept else math.nan)
+    return losses / _rows(weight, classes[counted]).sum()
 
 
 def _soft_cross_entropy(
@@ -223,11 +241,12 @@ def _soft_cross_entropy(
         product = product * weight.reshape(shape)
     losses = -product.sum(dim)
     if reduction == "mean":
-        return losses.sum() / (input.numel() // count)  # type: ignore[no-any-return]
+        return losses.sum() / (input.numel() // count)
     return reduced(losses, reduction)
 
 
-# ---- numbers ------------------------------------------------------------------------------------------
+# ---- numbers
+# ------------------------------------------------------------------------------------------
 
 _MSE, _SMOOTH_L1, _HUBER = op("mse_loss"), op("smooth_l1_loss"), op("huber_loss")
 _BCE, _BCE_LOGITS = op("binary_cross_entropy"), op("binary_cross_entropy_with_logits")
@@ -250,7 +269,7 @@ def _weigh(losses: Tensor, weight: Any, reduction: str) -> Tensor:
     losses = losses * weight
     if reduction != "mean":
         return reduced(losses, reduction)
-    return losses.sum() / weight.expand(losses._shape).sum()  # type: ignore[no-any-return]
+    return losses.sum() / weight.expand(losses._shape).sum()
 
 
 def mse_loss(
@@ -310,7 +329,8 @@ def huber_loss(
     delta: float = 1.0,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (Huber 1964; torch.nn.functional.huber_loss).
+    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (Huber 1964;
+    torch.nn.functional.huber_loss).
 
     Raises:
         RuntimeError: delta is not positive.
@@ -362,7 +382,8 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """binary_cross_entropy of sigmoid(input), without its overflow (torch.nn.functional's of this name).
+    """binary_cross_entropy of sigmoid(input), without its overflow (torch.nn.functional's of this
+    name).
 
     Args:
         pos_weight: a factor for the part of the positive targets, broadcast.
@@ -372,10 +393,14 @@ def binary_cross_entropy_with_logits(
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if input._shape != target._shape:
-        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+        raise ValueError(
+            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
+        )
     if not target._h:
         kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, target)]
-        raise RuntimeError(f"result type {kinds[0]} can't be cast to the desired output type {kinds[1]}")
+        raise RuntimeError(
+            f"result type {kinds[0]} can't be cast to the desired output type {kinds[1]}"
+        )
     if pos_weight is None:
         losses = binary(_BCE_LOGITS, input, target)
     else:
@@ -406,7 +431,9 @@ def kl_div(
             "same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
-    losses = target.exp() * (target - input) if log_target else target.xlogy(target) - target * input
+    losses = (
+        target.exp() * (target - input) if log_target else target.xlogy(target) - target * input
+    )
     if reduction == "batchmean":
         total: Tensor = losses.sum()
         return total / input._shape[0] if input._shape else total
@@ -423,7 +450,8 @@ def poisson_nll_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """exp(input) - target input, or input - target log(input + eps) (torch.nn.functional.poisson_nll_loss).
+    """exp(input) - target input, or input - target log(input + eps)
+    (torch.nn.functional.poisson_nll_loss).
 
     Args:
         full: add Stirling's approximation of log(target!).
@@ -445,7 +473,8 @@ def gaussian_nll_loss(
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Tensor:
-    """0.5 (log var + (input - target)^2 / var), var at least eps (torch.nn.functional.gaussian_nll_loss).
+    """0.5 (log var + (input - target)^2 / var), var at least eps
+    (torch.nn.functional.gaussian_nll_loss).
 
     Args:
         var: of the input's shape, or without its last dimension, or a number.
@@ -473,7 +502,8 @@ def gaussian_nll_loss(
     return reduced(losses, reduction)
 
 
-# ---- pairs, triplets, margins ---------------------------------------------------------------------------
+# ---- pairs, triplets, margins
+# ---------------------------------------------------------------------------
 
 
 def cosine_embedding_loss(
@@ -485,7 +515,8 @@ def cosine_embedding_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1 (torch.nn.functional's of this name).
+    """1 - cos where target is 1, max(0, cos - margin) where it is -1 (torch.nn.functional's of this
+    name).
 
     Args:
         input1, input2: (N, D) or (D,); target: (N,) or ().
@@ -542,7 +573,9 @@ def hinge_embedding_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.functional's of this name)."""
+    """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.functional's of this
+    name).
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     away = where(target != 1, (margin - input).clamp_min(0), 0.0)
     return reduced(away + where(target != -1, input, 0.0), reduction)
@@ -568,7 +601,9 @@ def multilabel_soft_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """Binary cross-entropy of each class, averaged over classes (torch.nn.functional's of this name)."""
+    """Binary cross-entropy of each class, averaged over classes (torch.nn.functional's of this
+    name).
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
@@ -586,7 +621,8 @@ def multi_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over wrong classes of max(0, margin - input[target] + input)^p (torch.nn.functional's of this name).
+    """The mean over wrong classes of max(0, margin - input[target] + input)^p
+    (torch.nn.functional's of this name).
 
     Args:
         input: (N, C) or (C,); target: (N,) or ().
@@ -619,7 +655,8 @@ def multilabel_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean of max(0, 1 - input[right] + input[wrong]) over all such pairs (torch.nn.functional's of this name).
+    """The mean of max(0, 1 - input[right] + input[wrong]) over all such pairs
+    (torch.nn.functional's of this name).
 
     Args:
         input: (N, C) or (C,); target: the same shape: right classes, then -1.
@@ -650,7 +687,9 @@ def triplet_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin) (torch.nn.functional.triplet_margin_loss)."""
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin)
+    (torch.nn.functional.triplet_margin_loss).
+    """
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return pairwise_distance(a, b, p, eps)
@@ -694,7 +733,8 @@ def _triplets(
     return reduced((near - far + margin).clamp_min(0), reduction)
 
 
-# ---- scalar resolution of the rows ----------------------------------------------------------------------------
+# ---- scalar resolution of the rows
+# ----------------------------------------------------------------------------
 
 
 def _register(number: int) -> Callable[[compose.Binary], compose.Binary]:
@@ -707,7 +747,7 @@ def _register(number: int) -> Callable[[compose.Binary], compose.Binary]:
 
 @_register(_MSE)
 def _compose_mse(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    return (a - b) ** 2  # type: ignore[no-any-return]
+    return (a - b) ** 2
 
 
 @_register(_SMOOTH_L1)
@@ -724,7 +764,7 @@ def _compose_huber(a: Tensor, b: Tensor, p0: float) -> Tensor:
 
 @_register(_BCE)
 def _compose_bce(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    return (b - 1) * (1 - a).log().clamp_min(-100) - b * a.log().clamp_min(-100)  # type: ignore[no-any-return]
+    return (b - 1) * (1 - a).log().clamp_min(-100) - b * a.log().clamp_min(-100)
 
 
 @_register(_BCE_LOGITS)

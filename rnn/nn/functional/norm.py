@@ -1,6 +1,7 @@
 """Normalisation: by rows, channels, groups and neighbours (torch.nn.functional).
 
-layer_norm, rms_norm and batch_norm are fused in C (norm.c, batch_norm.c); `_compose_...` is what they mean.
+layer_norm, rms_norm and batch_norm are fused in C (norm.c, batch_norm.c); `_compose_...` is what
+they mean.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises over the last dimensions to mean 0 and variance 1, then weight and bias (Ba et al. 2016;
-    torch.nn.functional.layer_norm).
+    """Normalises over the last dimensions to mean 0 and variance 1, then weight and bias (Ba et al.
+    2016; torch.nn.functional.layer_norm).
 
     Raises:
         RuntimeError: normalized_shape is not the end of the input's shape.
@@ -101,12 +102,14 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each channel over all else (Ioffe and Szegedy 2015; torch.nn.functional.batch_norm).
+    """Normalises each channel over all else (Ioffe and Szegedy 2015;
+    torch.nn.functional.batch_norm).
 
     Args:
         input: (N, C, ...).
-        running_mean, running_var: (C,); in training they move towards the batch's own by `momentum`, in place.
-        training: normalise by the batch's own statistics, not by the running ones.
+        running_mean, running_var: (C,); in training they move towards the batch's own by
+            `momentum`, in place. training: normalise by the batch's own statistics, not by the
+            running ones.
 
     Raises:
         ValueError: training with one value a channel.
@@ -114,11 +117,23 @@ def batch_norm(
     """
     shape = input._shape
     if training and len(shape) >= 2 and input.numel() == shape[1]:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape}"
+        )
     if not training and (running_mean is None or running_var is None):
-        raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+        raise RuntimeError(
+            "Expected running_mean and running_var to be defined when training=False"
+        )
     h = lib.rnn_batch_norm(
-        E, input._h, handle(weight), handle(bias), handle(running_mean), handle(running_var), training, momentum, eps
+        E,
+        input._h,
+        handle(weight),
+        handle(bias),
+        handle(running_mean),
+        handle(running_var),
+        training,
+        momentum,
+        eps,
     )
     out = result(h)
     if out is None:
@@ -129,7 +144,14 @@ def batch_norm(
 
 
 def _compose_batch_norm(
-    x: Tensor, mean: Any, variance: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float
+    x: Tensor,
+    mean: Any,
+    variance: Any,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
 ) -> Tensor:
     ndim = len(x._shape)
     centre, spread = mean, variance
@@ -149,7 +171,8 @@ def _compose_batch_norm(
 def move_statistics(
     mean: Any, variance: Any, new_mean: Tensor, new_variance: Tensor, count: int, momentum: float
 ) -> None:
-    """Running statistics move towards those of `count` values, in place and outside of the graph."""
+    """Running statistics move towards those of `count` values, in place and outside of the graph.
+    """
     unbiased = new_variance.detach() * (count / (count - 1))
     for running, new in ((mean, new_mean.detach()), (variance, unbiased)):
         if running is not None:
@@ -163,7 +186,8 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each group of channels of each sample (Wu and He 2018; torch.nn.functional.group_norm).
+    """Normalises each group of channels of each sample (Wu and He 2018;
+    torch.nn.functional.group_norm).
 
     Args:
         input: (N, C, ...); weight, bias: (C,).
@@ -174,7 +198,9 @@ def group_norm(
     """
     shape = input._shape
     if len(shape) < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
     if num_groups < 1 or shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of shape "
@@ -210,11 +236,13 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each channel of each sample over its places (Ulyanov et al. 2016; torch.nn.functional.instance_norm).
+    """Normalises each channel of each sample over its places (Ulyanov et al. 2016;
+    torch.nn.functional.instance_norm).
 
     Args:
         input: (N, C, ...); running_mean, running_var, weight, bias: (C,).
-        use_input_stats: normalise by each sample's own statistics, towards whose means the running ones move.
+        use_input_stats: normalise by each sample's own statistics, towards whose means the running
+            ones move.
 
     Raises:
         ValueError: a channel of a sample has one value.
@@ -241,8 +269,8 @@ def instance_norm(
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """input / (k + alpha * mean of the squares of `size` neighbouring channels)^beta (Krizhevsky et al. 2012;
-    torch.nn.functional.local_response_norm).
+    """input / (k + alpha * mean of the squares of `size` neighbouring channels)^beta (Krizhevsky et
+    al. 2012; torch.nn.functional.local_response_norm).
 
     Raises:
         ValueError: the input has fewer than 3 dimensions.

@@ -1,4 +1,6 @@
-"""Padding, resizing and rearranging of images: pad, interpolate, pixel_shuffle and their kind (torch.nn.functional)."""
+"""Padding, resizing and rearranging of images: pad, interpolate, pixel_shuffle and their kind
+(torch.nn.functional).
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,19 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- pad --------------------------------------------------------------------------------------------
+# ---- pad
+# --------------------------------------------------------------------------------------------
 
 
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+def pad(
+    input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Tensor:
     """Places before and after the last dimensions (torch.nn.functional.pad).
 
     Args:
-        pad: (before, after) of the last dimension, then of the one before it, ...; negative: cut off.
-        mode: "constant", "reflect", "replicate" or "circular".
-        value: of "constant"; default 0.
+        pad: (before, after) of the last dimension, then of the one before it, ...; negative: cut
+            off. mode: "constant", "reflect", "replicate" or "circular". value: of "constant";
+            default 0.
 
     Raises:
         RuntimeError, ValueError, NotImplementedError: as PyTorch's.
@@ -121,7 +126,8 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     return gather_flat(input, in_planes(places, outer, math.prod(sizes)), shape)
 
 
-# ---- interpolate --------------------------------------------------------------------------------------
+# ---- interpolate
+# --------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=64)
@@ -133,7 +139,8 @@ def _nearest(size: int, out: int, scale: float | None, exact: bool) -> Any:
 
 
 def _cubic(t: Any) -> Any:
-    """The weights of the four neighbours at a distance t behind the second (Keys 1981, a = -0.75)."""
+    """The weights of the four neighbours at a distance t behind the second (Keys 1981, a = -0.75).
+    """
     a = -0.75
 
     def near(x: Any) -> Any:
@@ -270,16 +277,22 @@ def _take_nearest(input: Tensor, sizes: list[int], scales: list[Any], exact: boo
 
 
 def upsample(
-    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
 ) -> Tensor:
     """interpolate by its old name (torch.nn.functional.upsample)."""
     warnings.warn(
-        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
     )
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-# ---- pixels and channels --------------------------------------------------------------------------------
+# ---- pixels and channels
+# --------------------------------------------------------------------------------
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -304,7 +317,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """(*, C, H r, W r) -> (*, C r^2, H, W): pixel_shuffle undone (torch.nn.functional.pixel_unshuffle).
+    """(*, C, H r, W r) -> (*, C r^2, H, W): pixel_shuffle undone
+    (torch.nn.functional.pixel_unshuffle).
 
     Raises:
         RuntimeError: height or width is not divisible by r.
@@ -328,7 +342,7 @@ def _image(input: Tensor, name: str) -> tuple[int, ...]:
         raise RuntimeError(
             f"{name} expects input to have at least 3 dimensions, but got input with {len(input._shape)} dimension(s)"
         )
-    return input._shape  # type: ignore[no-any-return]
+    return input._shape
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Pooling: max, avg and lp over windows, adaptive ones, max_unpool (torch.nn.functional).
 
-max_pool2d and avg_pool2d are fused in C (pool.c). A maximum's composition is a gather from where it was found.
+max_pool2d and avg_pool2d are fused in C (pool.c). A maximum's composition is a gather from where it
+was found.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 def _numbers(kernel_size: Any, stride: Any, padding: Any, dilation: Any, *flags: int) -> Any:
     """rnn_pool2d's parameters. A stride that is None or empty is the kernel's size."""
     kernel = several(kernel_size, 2, "kernel_size")
-    steps = kernel if stride is None or stride == () or stride == [] else several(stride, 2, "stride")
+    steps = (
+        kernel if stride is None or stride == () or stride == [] else several(stride, 2, "stride")
+    )
     pads, dilations = several(padding, 2, "padding"), several(dilation, 2, "dilation")
     if min(steps) == 0:
         raise RuntimeError("stride should not be zero")
@@ -66,7 +69,8 @@ def _of_integers(function: Any, input: Tensor, *args: Any) -> Any:
     return made.to(input.dtype)
 
 
-# ---- maxima --------------------------------------------------------------------------------------------
+# ---- maxima
+# --------------------------------------------------------------------------------------------
 
 
 def max_pool2d_with_indices(
@@ -78,13 +82,17 @@ def max_pool2d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """max_pool2d, and where in its plane each maximum was found (torch.nn.functional's of this name)."""
+    """max_pool2d, and where in its plane each maximum was found (torch.nn.functional's of this
+    name).
+    """
     _check_rank(input, 2, "max_pool2d")
     if len(input._shape) == 3:
-        out, at = max_pool2d_with_indices(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode)
+        out, at = max_pool2d_with_indices(
+            input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode
+        )
         return out.squeeze(0), at.squeeze(0)
     numbers = _numbers(kernel_size, stride, padding, dilation, ceil_mode)
-    return _max_pool(input, numbers, True)  # type: ignore[no-any-return]
+    return _max_pool(input, numbers, True)
 
 
 def _max_pool(x: Tensor, numbers: Any, indices: bool) -> Any:
@@ -138,16 +146,22 @@ def max_pool2d(
     """
     _check_rank(input, 2, "max_pool2d")
     if len(input._shape) == 3:
-        made = max_pool2d(input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        made = max_pool2d(
+            input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        )
         return tuple([t.squeeze(0) for t in made]) if return_indices else made.squeeze(0)
-    return _max_pool(input, _numbers(kernel_size, stride, padding, dilation, ceil_mode), return_indices)
+    return _max_pool(
+        input, _numbers(kernel_size, stride, padding, dilation, ceil_mode), return_indices
+    )
 
 
 def _one_row(x: Any, name: str) -> tuple[int, int]:
     return (1 if name != "padding" else 0, several(x, 1, name)[0])
 
 
-def _check_window(input: Tensor, kernel: int, step: int, pad: int, dilation: int, ceil: bool) -> None:
+def _check_window(
+    input: Tensor, kernel: int, step: int, pad: int, dilation: int, ceil: bool
+) -> None:
     """max_pool1d's own words for what does not fit.
 
     Raises:
@@ -172,7 +186,8 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window of (N, C, L) or (C, L) (torch.nn.functional.max_pool1d)."""
+    """The largest element of each window of (N, C, L) or (C, L) (torch.nn.functional.max_pool1d).
+    """
     _check_rank(input, 1, "max_pool1d")
     steps = None if stride is None or stride == () else _one_row(stride, "stride")
     kernel, rows, pads = (several(t, 1)[0] for t in (kernel_size, dilation, padding))
@@ -190,7 +205,12 @@ def max_pool1d(
 
 
 def max_unpool2d(
-    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
 ) -> Tensor:
     """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool2d)."""
     kernel, pads = several(kernel_size, 2), several(padding, 2)
@@ -203,7 +223,12 @@ def max_unpool2d(
 
 
 def max_unpool1d(
-    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
 ) -> Tensor:
     """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool1d)."""
     kernel, pad = several(kernel_size, 1)[0], several(padding, 1)[0]
@@ -220,7 +245,8 @@ def _unpool(input: Tensor, indices: Tensor, dims: int, size: Sequence[int]) -> T
     return flat.reshape(*outer, *size)
 
 
-# ---- averages -----------------------------------------------------------------------------------------------
+# ---- averages
+# -----------------------------------------------------------------------------------------------
 
 
 def avg_pool2d(
@@ -245,12 +271,18 @@ def avg_pool2d(
     _check_rank(input, 2, "avg_pool2d")
     if len(input._shape) == 3:
         made = avg_pool2d(
-            input.unsqueeze(0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+            input.unsqueeze(0),
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override,
         )
         return made.squeeze(0)
     if not input._h:
         args = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-        return _of_integers(avg_pool2d, input, *args)  # type: ignore[no-any-return]
+        return _of_integers(avg_pool2d, input, *args)
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
     divisor = divisor_override or 0
@@ -260,7 +292,9 @@ def avg_pool2d(
 
 
 def _compose_avg_pool2d(x: Tensor, numbers: Any) -> Tensor:
-    """Windows gathered from the padded planes, summed, and divided each by its own number of elements."""
+    """Windows gathered from the padded planes, summed, and divided each by its own number of
+    elements.
+    """
     kernel, stride, pads = tuple(numbers[0:2]), tuple(numbers[2:4]), tuple(numbers[4:6])
     ceil, count_pad, divisor = numbers[8:11]
     counts, ends = [], []
@@ -275,8 +309,10 @@ def _compose_avg_pool2d(x: Tensor, numbers: Any) -> Tensor:
         ends.append((out - 1) * s + k - (n + p))
     areas = np.full((len(counts[0]), len(counts[1])), divisor) if divisor else np.outer(*counts)
     padded = pad(x, (pads[1], ends[1], pads[0], ends[0]))
-    sums = gather_windows(padded, kernel, stride, (1, 1)).sum(2).reshape(*x._shape[:2], *areas.shape)
-    return sums * _core.nodes((1 / areas).astype(_core.array_of(x).dtype))  # type: ignore[no-any-return]
+    sums = (
+        gather_windows(padded, kernel, stride, (1, 1)).sum(2).reshape(*x._shape[:2], *areas.shape)
+    )
+    return sums * _core.nodes((1 / areas).astype(_core.array_of(x).dtype))
 
 
 def avg_pool1d(
@@ -308,7 +344,7 @@ def lp_pool2d(
     kernel = several(kernel_size, 2)
     means = avg_pool2d(input.pow(norm_type), kernel, stride, 0, ceil_mode)
     sums = means.sign() * relu_of(means.abs()) * (kernel[0] * kernel[1])
-    return sums.pow(1.0 / norm_type)  # type: ignore[no-any-return]
+    return sums.pow(1.0 / norm_type)
 
 
 def lp_pool1d(
@@ -317,10 +353,11 @@ def lp_pool1d(
     """The norm_type-norm of each window of (N, C, L) (torch.nn.functional.lp_pool1d)."""
     means = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
     sums = means.sign() * relu_of(means.abs()) * several(kernel_size, 1)[0]
-    return sums.pow(1.0 / norm_type)  # type: ignore[no-any-return]
+    return sums.pow(1.0 / norm_type)
 
 
-# ---- adaptive: the size of the result is given --------------------------------------------------------------
+# ---- adaptive: the size of the result is given
+# --------------------------------------------------------------
 
 
 def _adaptive_sizes(input: Tensor, output_size: Any, dims: int) -> tuple[int, ...]:
@@ -340,10 +377,13 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for (torch.nn.functional.adaptive_avg_pool2d).
 
     Args:
-        input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps a size.
+        input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps
+            a size.
     """
     if len(input._shape) not in (3, 4):
-        raise RuntimeError(f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(input._shape)}")
+        raise RuntimeError(
+            f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(input._shape)}"
+        )
     return _adaptive_avg(input, _adaptive_sizes(input, output_size, 2))
 
 
@@ -364,7 +404,9 @@ def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of this name)."""
+    """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of
+    this name).
+    """
     if len(input._shape) not in (2, 3):
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {len(input._shape)}-dimensional tensor for argument #1 'self' (while "
@@ -398,5 +440,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """Maxima over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional.adaptive_max_pool1d)."""
+    """Maxima over as many parts as are asked for of (N, C, L) or (C, L)
+    (torch.nn.functional.adaptive_max_pool1d).
+    """
     return _adaptive_max(input, _adaptive_sizes(input, output_size, 1), return_indices)

@@ -10,6 +10,7 @@ from rnn.nn.modules.activation import CELU as CELU
 from rnn.nn.modules.activation import ELU as ELU
 from rnn.nn.modules.activation import GELU as GELU
 from rnn.nn.modules.activation import GLU as GLU
+from rnn.nn.modules.activation import SELU as SELU
 from rnn.nn.modules.activation import Hardshrink as Hardshrink
 from rnn.nn.modules.activation import Hardsigmoid as Hardsigmoid
 from rnn.nn.modules.activation import Hardswish as Hardswish
@@ -19,12 +20,11 @@ from rnn.nn.modules.activation import LogSigmoid as LogSigmoid
 from rnn.nn.modules.activation import LogSoftmax as LogSoftmax
 from rnn.nn.modules.activation import Mish as Mish
 from rnn.nn.modules.activation import PReLU as PReLU
-from rnn.nn.modules.activation import RReLU as RReLU
 from rnn.nn.modules.activation import ReLU as ReLU
 from rnn.nn.modules.activation import ReLU6 as ReLU6
-from rnn.nn.modules.activation import SELU as SELU
-from rnn.nn.modules.activation import SiLU as SiLU
+from rnn.nn.modules.activation import RReLU as RReLU
 from rnn.nn.modules.activation import Sigmoid as Sigmoid
+from rnn.nn.modules.activation import SiLU as SiLU
 from rnn.nn.modules.activation import Softmax as Softmax
 from rnn.nn.modules.activation import Softmax2d as Softmax2d
 from rnn.nn.modules.activation import Softmin as Softmin
@@ -64,8 +64,8 @@ from rnn.nn.modules.loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from rnn.nn.modules.loss import HuberLoss as HuberLoss
 from rnn.nn.modules.loss import KLDivLoss as KLDivLoss
 from rnn.nn.modules.loss import L1Loss as L1Loss
-from rnn.nn.modules.loss import MSELoss as MSELoss
 from rnn.nn.modules.loss import MarginRankingLoss as MarginRankingLoss
+from rnn.nn.modules.loss import MSELoss as MSELoss
 from rnn.nn.modules.loss import MultiLabelMarginLoss as MultiLabelMarginLoss
 from rnn.nn.modules.loss import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from rnn.nn.modules.loss import MultiMarginLoss as MultiMarginLoss
@@ -92,10 +92,10 @@ from rnn.nn.modules.pooling import MaxPool2d as MaxPool2d
 from rnn.nn.modules.pooling import MaxUnpool1d as MaxUnpool1d
 from rnn.nn.modules.pooling import MaxUnpool2d as MaxUnpool2d
 from rnn.nn.modules.rnn import GRU as GRU
-from rnn.nn.modules.rnn import GRUCell as GRUCell
 from rnn.nn.modules.rnn import LSTM as LSTM
-from rnn.nn.modules.rnn import LSTMCell as LSTMCell
 from rnn.nn.modules.rnn import RNN as RNN
+from rnn.nn.modules.rnn import GRUCell as GRUCell
+from rnn.nn.modules.rnn import LSTMCell as LSTMCell
 from rnn.nn.modules.rnn import RNNBase as RNNBase
 from rnn.nn.modules.rnn import RNNCell as RNNCell
 from rnn.nn.modules.rnn import RNNCellBase as RNNCellBase

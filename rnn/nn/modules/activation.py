@@ -1,4 +1,6 @@
-"""Activations as modules (torch.nn): each calls its function of nn.functional. MultiheadAttention is attention.py's."""
+"""Activations as modules (torch.nn): each calls its function of nn.functional. MultiheadAttention
+is attention.py's.
+"""
 
 from __future__ import annotations
 
@@ -173,7 +175,9 @@ class PReLU(Module):
 class RReLU(Module):
     """x where it is positive, else x times a slope, random in training (torch.nn.RReLU)."""
 
-    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
         super().__init__()
         self.lower = lower
         self.upper = upper
@@ -217,7 +221,9 @@ class CELU(Module):
 
 
 class GELU(Module):
-    """x times the normal distribution's integral up to x (torch.nn.GELU). approximate: "none" or "tanh"."""
+    """x times the normal distribution's integral up to x (torch.nn.GELU). approximate: "none" or
+    "tanh".
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 class MultiheadAttention(Module):
-    """Several heads of attention between projections (Vaswani et al. 2017; torch.nn.MultiheadAttention).
+    """Several heads of attention between projections (Vaswani et al. 2017;
+    torch.nn.MultiheadAttention).
 
-    in_proj_weight  (3 E, E), Glorot-uniform; or q_proj_weight, k_proj_weight, v_proj_weight where kdim or vdim is given
-    in_proj_bias    (3 E,) zeros; None if bias=False
-    out_proj        a Linear(E, E) with zero bias
-    bias_k, bias_v  (1, 1, E), one more key and value; None unless add_bias_kv
+    in_proj_weight  (3 E, E), Glorot-uniform; or q_proj_weight, k_proj_weight, v_proj_weight where
+    kdim or vdim is given in_proj_bias    (3 E,) zeros; None if bias=False out_proj        a
+    Linear(E, E) with zero bias bias_k, bias_v  (1, 1, E), one more key and value; None unless
+    add_bias_kv
 
     Args:
         dropout: of the weights, in training.
@@ -111,10 +112,10 @@ class MultiheadAttention(Module):
         """The output, and the weights where need_weights.
 
         Args:
-            query: (T, B, E), key, value: (S, B, E); with batch_first (B, T, E), (B, S, E); or without B.
-            key_padding_mask: (B, S): True: that key is not seen.
-            attn_mask: (T, S) or (B * heads, T, S): True: not seen; or floats to add.
-            is_causal: attn_mask is the causal one.
+            query: (T, B, E), key, value: (S, B, E); with batch_first (B, T, E), (B, S, E); or
+                without B. key_padding_mask: (B, S): True: that key is not seen. attn_mask: (T, S)
+                or (B * heads, T, S): True: not seen; or floats to add. is_causal: attn_mask is the
+                causal one.
         """
         separate = not self._qkv_same_embed_dim
         return F.multi_head_attention_forward(

@@ -1,4 +1,6 @@
-"""Normalisation of channels as modules (torch.nn): BatchNorm, InstanceNorm, with running statistics."""
+"""Normalisation of channels as modules (torch.nn): BatchNorm, InstanceNorm, with running
+statistics.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 class _NormBase(Module):
     """What they share: weight, bias and running statistics, (num_features,) each.
 
-    weight, bias                       ones and zeros; None if affine=False (bias also if bias=False)
-    running_mean, running_var          zeros and ones; None if track_running_stats=False
+    weight, bias                       ones and zeros; None if affine=False (bias also if
+    bias=False) running_mean, running_var          zeros and ones; None if track_running_stats=False
     num_batches_tracked                how many batches they have seen
     """
 
@@ -55,10 +57,14 @@ class _NormBase(Module):
         else:
             self.register_parameter("bias", None)
         if track_running_stats:
-            zeros, ones = (f(num_features, device=device, dtype=dtype) for f in (rnn.zeros, rnn.ones))
+            zeros, ones = (
+                f(num_features, device=device, dtype=dtype) for f in (rnn.zeros, rnn.ones)
+            )
             self.register_buffer("running_mean", zeros)
             self.register_buffer("running_var", ones)
-            self.register_buffer("num_batches_tracked", rnn.tensor(0, dtype=rnn.int64, device=device))
+            self.register_buffer(
+                "num_batches_tracked", rnn.tensor(0, dtype=rnn.int64, device=device)
+            )
         else:
             for name in ("running_mean", "running_var", "num_batches_tracked"):
                 self.register_buffer(name, None)
@@ -122,7 +128,9 @@ class _BatchNorm(_NormBase):
         by_batch = self.training or (mean is None and variance is None)
         if self.training and not tracked:
             mean = variance = None
-        return F.batch_norm(input, mean, variance, self.weight, self.bias, by_batch, factor, self.eps)
+        return F.batch_norm(
+            input, mean, variance, self.weight, self.bias, by_batch, factor, self.eps
+        )
 
 
 class BatchNorm1d(_BatchNorm):

@@ -22,7 +22,8 @@ _MODES = {"zeros", "reflect", "replicate", "circular"}
 class _ConvNd(Module):
     """What they share.
 
-    weight  (out_channels, in_channels / groups, *kernel_size), transposed: (in, out / groups, *kernel_size);
+    weight  (out_channels, in_channels / groups, *kernel_size), transposed: (in, out / groups,
+    *kernel_size);
             even within 1 / sqrt(its fan-in)
     bias    (out_channels,), likewise; None if bias=False
 
@@ -82,7 +83,9 @@ class _ConvNd(Module):
         if isinstance(self.padding, str):
             valid = {"same", "valid"}
             if self.padding not in valid:
-                raise ValueError(f"Invalid padding string {self.padding!r}, should be one of {valid}")
+                raise ValueError(
+                    f"Invalid padding string {self.padding!r}, should be one of {valid}"
+                )
             if self.padding == "same" and any(s != 1 for s in self.stride):
                 raise ValueError("padding='same' is not supported for strided convolutions")
         if self.padding_mode not in _MODES:
@@ -110,9 +113,7 @@ class _ConvNd(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def extra_repr(self) -> str:
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        )
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         none = (0,) * self._dims
         if self.padding != none:
             text += f", padding={self.padding}"
@@ -124,7 +125,9 @@ class _ConvNd(Module):
             text += f", groups={self.groups}"
         if self.bias is None:
             text += ", bias=False"
-        return text + (f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else "")
+        return text + (
+            f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else ""
+        )
 
 
 class _Conv(_ConvNd):
@@ -144,7 +147,18 @@ class _Conv(_ConvNd):
     ) -> None:
         super().__init__()
         self._build(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias, padding_mode, device, dtype
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            0,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
         )
 
     def forward(self, input: Tensor) -> Tensor:
@@ -209,8 +223,18 @@ class _ConvTranspose(_ConvNd):
                 f'Only "zeros" padding mode is supported for {type(self).__name__}'
             )
         self._build(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode,
-            device, dtype,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            output_padding,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
         )
 
     def _more(self, input: Tensor, output_size: Sequence[int] | None) -> tuple[int, ...]:
@@ -256,7 +280,14 @@ class ConvTranspose1d(_ConvTranspose):
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         more = self._more(input, output_size)
         return F.conv_transpose1d(
-            input, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            more,
+            self.groups,
+            self.dilation,
         )
 
 
@@ -268,5 +299,12 @@ class ConvTranspose2d(_ConvTranspose):
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         more = self._more(input, output_size)
         return F.conv_transpose2d(
-            input, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            more,
+            self.groups,
+            self.dilation,
         )

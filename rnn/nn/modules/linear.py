@@ -28,8 +28,8 @@ class Identity(Module):
 class Linear(Module):
     """x weight^T + bias (torch.nn.Linear): (*, in_features) -> (*, out_features).
 
-    weight  (out_features, in_features), even between -1 / sqrt(in_features) and 1 / sqrt(in_features)
-    bias    (out_features,), likewise; None if bias=False
+    weight  (out_features, in_features), even between -1 / sqrt(in_features) and 1 /
+    sqrt(in_features) bias    (out_features,), likewise; None if bias=False
 
     Example:
         >>> Linear(3, 2)(rnn.ones(5, 3)).shape

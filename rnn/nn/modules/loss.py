@@ -23,7 +23,9 @@ class _Loss(Module):
 
     reduction: str
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
+    def __init__(
+        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    ) -> None:
         super().__init__()
         old = size_average is not None or reduce is not None
         self.reduction = reduction_of(reduction, size_average, reduce) if old else reduction
@@ -63,7 +65,11 @@ class SmoothL1Loss(_Loss):
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2 (torch.nn.SmoothL1Loss)."""
 
     def __init__(
-        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         self.beta = beta
@@ -221,7 +227,8 @@ class GaussianNLLLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.HingeEmbeddingLoss)."""
+    """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.HingeEmbeddingLoss).
+    """
 
     def __init__(
         self,
@@ -238,7 +245,8 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """max(0, 1 - input[right] + input[wrong]) over all such pairs (torch.nn.MultiLabelMarginLoss)."""
+    """max(0, 1 - input[right] + input[wrong]) over all such pairs (torch.nn.MultiLabelMarginLoss).
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
@@ -259,7 +267,8 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """max(0, margin - input[target] + input)^p over the wrong classes (torch.nn.MultiMarginLoss)."""
+    """max(0, margin - input[target] + input)^p over the wrong classes (torch.nn.MultiMarginLoss).
+    """
 
     def __init__(
         self,
@@ -287,7 +296,9 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1 (torch.nn.CosineEmbeddingLoss)."""
+    """1 - cos where target is 1, max(0, cos - margin) where it is -1
+    (torch.nn.CosineEmbeddingLoss).
+    """
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""Normalisation of rows and groups as modules (torch.nn): LayerNorm, RMSNorm, GroupNorm, LocalResponseNorm."""
+"""Normalisation of rows and groups as modules (torch.nn): LayerNorm, RMSNorm, GroupNorm,
+LocalResponseNorm.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ def _shape_of(normalized_shape: Any) -> tuple[int, ...]:
 class LayerNorm(Module):
     """The last dimensions to mean 0 and variance 1, then weight and bias (torch.nn.LayerNorm).
 
-    weight  ones of normalized_shape; bias zeros. None if elementwise_affine=False (bias also if bias=False)
+    weight  ones of normalized_shape; bias zeros. None if elementwise_affine=False (bias also if
+    bias=False)
 
     Args:
         normalized_shape: the sizes of the last dimensions.
@@ -100,11 +103,14 @@ class RMSNorm(Module):
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
 
 
 class GroupNorm(Module):
-    """Each group of channels of each sample to mean 0 and variance 1, then weight and bias (torch.nn.GroupNorm).
+    """Each group of channels of each sample to mean 0 and variance 1, then weight and bias
+    (torch.nn.GroupNorm).
 
     weight  (num_channels,), ones; bias zeros. None if affine=False (bias also if bias=False)
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class _MaxPoolNd(Module):
-    """What max pooling shares. stride: default: kernel_size; ceil_mode: windows may hang over the end."""
+    """What max pooling shares. stride: default: kernel_size; ceil_mode: windows may hang over the
+    end.
+    """
 
     def __init__(
         self,
@@ -82,7 +84,9 @@ class MaxUnpool1d(_MaxUnpoolNd):
     _dims = 1
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return F.max_unpool1d(
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
@@ -91,7 +95,9 @@ class MaxUnpool2d(_MaxUnpoolNd):
     _dims = 2
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
-        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return F.max_unpool2d(
+            input, indices, self.kernel_size, self.stride, self.padding, output_size
+        )
 
 
 class AvgPool1d(Module):
@@ -114,7 +120,12 @@ class AvgPool1d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
         )
 
     def extra_repr(self) -> str:
@@ -177,14 +188,18 @@ class LPPool1d(_LPPoolNd):
     """The norm_type-norm of each window of (N, C, L) (torch.nn.LPPool1d)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool1d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+        return F.lp_pool1d(
+            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+        )
 
 
 class LPPool2d(_LPPoolNd):
     """The norm_type-norm of each window of (N, C, H, W) (torch.nn.LPPool2d)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+        return F.lp_pool2d(
+            input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode
+        )
 
 
 class _AdaptiveAvgPoolNd(Module):

@@ -1,6 +1,8 @@
-"""Recurrent layers as modules (torch.nn): RNN, LSTM, GRU, and one step of each as RNNCell, LSTMCell, GRUCell.
+"""Recurrent layers as modules (torch.nn): RNN, LSTM, GRU, and one step of each as RNNCell,
+LSTMCell, GRUCell.
 
-A layer in one direction is two spans, whatever its number of steps: see nn/functional/_recurrent.py.
+A layer in one direction is two spans, whatever its number of steps: see
+nn/functional/_recurrent.py.
 """
 
 from __future__ import annotations
@@ -46,8 +48,8 @@ class _Packing:
 class RNNBase(Module):
     """What RNN, LSTM and GRU share.
 
-    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, the same with _reverse for the way back, then those of l1, ...;
-    (gates * hidden_size, ...), all even within 1 / sqrt(hidden_size)
+    weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, the same with _reverse for the way back,
+    then those of l1, ...; (gates * hidden_size, ...), all even within 1 / sqrt(hidden_size)
 
     Args:
         mode: "LSTM", "GRU", "RNN_TANH" or "RNN_RELU".
@@ -125,15 +127,24 @@ class RNNBase(Module):
                 f"greater than 1, but got dropout={dropout} and num_layers={self.num_layers}",
                 stacklevel=4,
             )
-        for name, kind in (("bias", bool), ("batch_first", bool), ("input_size", int), ("hidden_size", int)):
+        for name, kind in (
+            ("bias", bool),
+            ("batch_first", bool),
+            ("input_size", int),
+            ("hidden_size", int),
+        ):
             value = getattr(self, name)
             if not isinstance(value, kind):
-                raise TypeError(f"{name} should be of type {kind.__name__}, got: {type(value).__name__}")
+                raise TypeError(
+                    f"{name} should be of type {kind.__name__}, got: {type(value).__name__}"
+                )
         for name in ("input_size", "hidden_size", "num_layers"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than zero")
         if self.proj_size < 0:
-            raise ValueError("proj_size should be a positive integer or zero to disable projections")
+            raise ValueError(
+                "proj_size should be a positive integer or zero to disable projections"
+            )
         if self.proj_size >= self.hidden_size:
             raise ValueError("proj_size has to be smaller than hidden_size")
         if self.mode not in _GATES:
@@ -153,7 +164,8 @@ class RNNBase(Module):
         """The parameters, layer by layer."""
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
-    # ---- what comes in ---------------------------------------------------------------------------------
+    # ---- what comes in
+    # ---------------------------------------------------------------------------------
 
     def _check_input(self, input: Tensor, dims: int) -> None:
         weight = getattr(self, self._all_weights[0][0])
@@ -182,7 +194,8 @@ class RNNBase(Module):
                 f"For {kind} input, hx should also be {dims}-D but got {state.dim()}-D tensor"
             )
 
-    # ---- from layer to layer ----------------------------------------------------------------------------
+    # ---- from layer to layer
+    # ----------------------------------------------------------------------------
 
     def _run(self, input: Any, h: Any, c: Any) -> tuple[Any, Tensor, Any]:
         """The last layer's states, and the last states of all layers: h, and c of an LSTM."""
@@ -209,7 +222,8 @@ class RNNBase(Module):
             out = input._with(out)
             if input.unsorted_indices is not None:
                 last_h, last_c = (
-                    t if t is None else t.index_select(1, input.unsorted_indices) for t in (last_h, last_c)
+                    t if t is None else t.index_select(1, input.unsorted_indices)
+                    for t in (last_h, last_c)
                 )
             return out, last_h, last_c
         if self.batch_first:
@@ -225,7 +239,9 @@ class RNNBase(Module):
     def _check_states(self, h: Any, c: Any, batch: int) -> None:
         self._check_state(h, self.hidden_size, batch, "hidden")
 
-    def _layers(self, x: Tensor, h: Any, c: Any, packing: _Packing | None) -> tuple[Tensor, Tensor, Any]:
+    def _layers(
+        self, x: Tensor, h: Any, c: Any, packing: _Packing | None
+    ) -> tuple[Tensor, Tensor, Any]:
         last_h: list[Tensor] = []
         last_c: list[Tensor] = []
         swapped = self.batch_first and packing is None
@@ -254,7 +270,9 @@ class RNNBase(Module):
         last_h: list[Tensor],
         last_c: list[Tensor],
     ) -> Tensor:
-        """One layer in one direction: all its states, in the order of the steps. The last ones go to the lists."""
+        """One layer in one direction: all its states, in the order of the steps. The last ones go
+        to the lists.
+        """
         reverse = at % self._directions == 1
         names = self._all_weights[at]
         weights = [getattr(self, name) for name in names]
@@ -351,7 +369,9 @@ class RNN(RNNBase):
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         nonlinearity = args[3] if len(args) > 3 else kwargs.pop("nonlinearity", "tanh")
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
+            raise ValueError(
+                f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
         super().__init__(f"RNN_{nonlinearity.upper()}", *args[:3], *args[4:], **kwargs)
         self.nonlinearity = nonlinearity
 
@@ -367,7 +387,9 @@ class RNN(RNNBase):
 
 
 class GRU(RNNBase):
-    """h' = (1 - z) n + z h, n = tanh(.. + r (..)) (Cho et al. 2014; torch.nn.GRU). Arguments: RNNBase's."""
+    """h' = (1 - z) n + z h, n = tanh(.. + r (..)) (Cho et al. 2014; torch.nn.GRU). Arguments:
+    RNNBase's.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
@@ -381,7 +403,9 @@ class GRU(RNNBase):
 
 
 class LSTM(RNNBase):
-    """c' = f c + i g, h' = o tanh(c') (Hochreiter and Schmidhuber 1997; torch.nn.LSTM). Arguments: RNNBase's."""
+    """c' = f c + i g, h' = o tanh(c') (Hochreiter and Schmidhuber 1997; torch.nn.LSTM). Arguments:
+    RNNBase's.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__("LSTM", *args, **kwargs)
@@ -410,11 +434,14 @@ class LSTM(RNNBase):
         return out, (h, c)
 
 
-# ---- one step ---------------------------------------------------------------------------------------------
+# ---- one step
+# ---------------------------------------------------------------------------------------------
 
 
 class RNNCellBase(Module):
-    """What the cells share: weight_ih (gates * H, I), weight_hh (gates * H, H), bias_ih, bias_hh (gates * H,), or None."""
+    """What the cells share: weight_ih (gates * H, I), weight_hh (gates * H, H), bias_ih, bias_hh
+    (gates * H,), or None.
+    """
 
     def __init__(
         self,
@@ -497,7 +524,9 @@ class RNNCellBase(Module):
 
 
 class RNNCell(RNNCellBase):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (torch.nn.RNNCell): (B, I), (B, H) -> (B, H)."""
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (torch.nn.RNNCell): (B, I), (B, H) -> (B,
+    H).
+    """
 
     def __init__(
         self,

@@ -1,4 +1,6 @@
-"""Shapes, edges and sizes of images as modules (torch.nn): Flatten, padding, Upsample, pixels, windows, distances."""
+"""Shapes, edges and sizes of images as modules (torch.nn): Flatten, padding, Upsample, pixels,
+windows, distances.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from rnn.nn.module import Module
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- flat and back ---------------------------------------------------------------------------------
+# ---- flat and back
+# ---------------------------------------------------------------------------------
 
 
 class Flatten(Module):
@@ -23,7 +26,7 @@ class Flatten(Module):
         self.end_dim = end_dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.flatten(self.start_dim, self.end_dim)  # type: ignore[no-any-return]
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -54,17 +57,20 @@ class Unflatten(Module):
         self.unflattened_size = unflattened_size
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.unflatten(self.dim, self.unflattened_size)  # type: ignore[no-any-return]
+        return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-# ---- padding ----------------------------------------------------------------------------------------
+# ---- padding
+# ----------------------------------------------------------------------------------------
 
 
 class _Pad(Module):
-    """padding: places at each side of the last dimensions (before, after, the last one first), or one number for all."""
+    """padding: places at each side of the last dimensions (before, after, the last one first), or
+    one number for all.
+    """
 
     _dims: int
     _mode: str
@@ -179,7 +185,8 @@ class CircularPad2d(_Pad):
     _dims, _mode = 2, "circular"
 
 
-# ---- sizes ------------------------------------------------------------------------------------------
+# ---- sizes
+# ------------------------------------------------------------------------------------------
 
 
 class Upsample(Module):
@@ -287,7 +294,8 @@ class ChannelShuffle(Module):
         return f"groups={self.groups}"
 
 
-# ---- windows ----------------------------------------------------------------------------------------
+# ---- windows
+# ----------------------------------------------------------------------------------------
 
 
 class Unfold(Module):
@@ -306,16 +314,19 @@ class Unfold(Module):
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-        )
+        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
 
 
 class Fold(Module):
     """Columns added into the windows that they came from (torch.nn.Fold)."""
 
     def __init__(
-        self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+        self,
+        output_size: Any,
+        kernel_size: Any,
+        dilation: Any = 1,
+        padding: Any = 0,
+        stride: Any = 1,
     ) -> None:
         super().__init__()
         self.output_size = output_size
@@ -336,7 +347,8 @@ class Fold(Module):
         )
 
 
-# ---- distances --------------------------------------------------------------------------------------
+# ---- distances
+# --------------------------------------------------------------------------------------
 
 
 class CosineSimilarity(Module):

@@ -30,7 +30,8 @@ def _padding_row(padding_idx: int | None, rows: int) -> int | None:
 class Embedding(Module):
     """Rows of a table, picked by integers (torch.nn.Embedding): (*) -> (*, embedding_dim).
 
-    weight  (num_embeddings, embedding_dim), normal; the row padding_idx is 0, and stays so in training
+    weight  (num_embeddings, embedding_dim), normal; the row padding_idx is 0, and stays so in
+    training
 
     Args:
         max_norm: rows that are used and larger are scaled down to it.
@@ -65,7 +66,9 @@ class Embedding(Module):
             self.reset_parameters()
         else:
             if list(_weight.shape) != [num_embeddings, embedding_dim]:
-                raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
+                raise AssertionError(
+                    "Shape of weight does not match num_embeddings and embedding_dim"
+                )
             self.weight = Parameter(_weight, requires_grad=not _freeze)
         self.sparse = sparse
 
@@ -165,7 +168,9 @@ class EmbeddingBag(Module):
             self.reset_parameters()
         else:
             if list(_weight.shape) != [num_embeddings, embedding_dim]:
-                raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")
+                raise AssertionError(
+                    "Shape of weight does not match num_embeddings and embedding_dim"
+                )
             self.weight = Parameter(_weight)
         self.mode = mode
         self.sparse = sparse

@@ -1,4 +1,5 @@
-"""Transformers as modules (torch.nn): layers of attention and feed-forward blocks, stacks of them, and both stacks.
+"""Transformers as modules (torch.nn): layers of attention and feed-forward blocks, stacks of them,
+and both stacks.
 
 (Vaswani et al. 2017; norm_first: Xiong et al. 2020.)
 """
@@ -41,7 +42,7 @@ def _activation(given: Any) -> Activation:
         RuntimeError: the name is neither relu nor gelu.
     """
     if not isinstance(given, str):
-        return given  # type: ignore[no-any-return]
+        return given
     if given not in ("relu", "gelu"):
         raise RuntimeError(f"activation should be relu/gelu, not {given}")
     return F.relu if given == "relu" else F.gelu
@@ -67,7 +68,8 @@ def _is_causal(mask: Any, given: bool | None, x: Tensor, batch_first: bool) -> b
 
 
 class TransformerEncoderLayer(Module):
-    """Self-attention, then two Linears with an activation between them, each added to its input (torch.nn's of this name).
+    """Self-attention, then two Linears with an activation between them, each added to its input
+    (torch.nn's of this name).
 
     Args:
         d_model: features of input and output; nhead: heads.
@@ -112,7 +114,9 @@ class TransformerEncoderLayer(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """(T, B, E), or (B, T, E) with batch_first, to the same. Masks: see MultiheadAttention.forward."""
+        """(T, B, E), or (B, T, E) with batch_first, to the same. Masks: see
+        MultiheadAttention.forward.
+        """
         mask_type = None if src_mask is None else src_mask.dtype
         padding = canonical_mask(
             src_key_padding_mask, "src_key_padding_mask", mask_type, "src_mask", src.dtype
@@ -121,18 +125,24 @@ class TransformerEncoderLayer(Module):
         x = src
         if self.norm_first:
             x = x + self._sa_block(self.norm1(x), mask, padding, is_causal)
-            return x + self._ff_block(self.norm2(x))  # type: ignore[no-any-return]
+            return x + self._ff_block(self.norm2(x))
         x = self.norm1(x + self._sa_block(x, mask, padding, is_causal))
-        return self.norm2(x + self._ff_block(x))  # type: ignore[no-any-return]
+        return self.norm2(x + self._ff_block(x))
 
     def _sa_block(self, x: Tensor, mask: Any, padding: Any, is_causal: bool) -> Tensor:
         attended = self.self_attn(
-            x, x, x, key_padding_mask=padding, need_weights=False, attn_mask=mask, is_causal=is_causal
+            x,
+            x,
+            x,
+            key_padding_mask=padding,
+            need_weights=False,
+            attn_mask=mask,
+            is_causal=is_causal,
         )
-        return self.dropout1(attended[0])  # type: ignore[no-any-return]
+        return self.dropout1(attended[0])
 
     def _ff_block(self, x: Tensor) -> Tensor:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))  # type: ignore[no-any-return]
+        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
 class TransformerEncoder(Module):
@@ -140,7 +150,8 @@ class TransformerEncoder(Module):
 
     Args:
         norm: what normalises the result.
-        enable_nested_tensor: outputs at padded places are 0 where PyTorch would take its fast path: in eval mode,
+        enable_nested_tensor: outputs at padded places are 0 where PyTorch would take its fast path:
+            in eval mode,
             without gradients, with a padding mask and batch_first layers.
     """
 
@@ -168,9 +179,7 @@ class TransformerEncoder(Module):
         if layer.norm_first:
             why = "encoder_layer.norm_first was True"
         elif not layer.self_attn.batch_first:
-            why = (
-                "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference performance)"
-            )
+            why = "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference performance)"
         elif layer.self_attn.in_proj_bias is None:
             why = "encoder_layer.self_attn was passed bias=False"
         elif layer.activation not in (F.relu, F.gelu):
@@ -179,7 +188,8 @@ class TransformerEncoder(Module):
             why = "encoder_layer.self_attn.num_heads is odd"
         if why:
             warnings.warn(
-                f"enable_nested_tensor is True, but self.use_nested_tensor is False because {why}", stacklevel=3
+                f"enable_nested_tensor is True, but self.use_nested_tensor is False because {why}",
+                stacklevel=3,
             )
         return not why
 
@@ -189,10 +199,14 @@ class TransformerEncoder(Module):
             return None
         if src.dim() != 3 or padding._h:
             return None
-        if rnn.is_grad_enabled() and any(t.requires_grad for t in (src, *self.layers[0].parameters())):
+        if rnn.is_grad_enabled() and any(
+            t.requires_grad for t in (src, *self.layers[0].parameters())
+        ):
             return None
         ends = _core.array_of(padding)
-        if self.mask_check and (ends[:, :-1] & ~ends[:, 1:]).any():  # padding is not at the end alone
+        if (
+            self.mask_check and (ends[:, :-1] & ~ends[:, 1:]).any()
+        ):  # padding is not at the end alone
             return None
         return padding.unsqueeze(-1)
 
@@ -219,11 +233,12 @@ class TransformerEncoder(Module):
             )
         if zeros is not None:
             output = output.masked_fill(zeros, 0.0)
-        return output if self.norm is None else self.norm(output)  # type: ignore[no-any-return]
+        return output if self.norm is None else self.norm(output)
 
 
 class TransformerDecoderLayer(Module):
-    """Self-attention, attention to the encoder's output, then two Linears (torch.nn.TransformerDecoderLayer).
+    """Self-attention, attention to the encoder's output, then two Linears
+    (torch.nn.TransformerDecoderLayer).
 
     Arguments: TransformerEncoderLayer's.
     """
@@ -277,25 +292,39 @@ class TransformerDecoderLayer(Module):
         if self.norm_first:
             x = x + self._sa_block(self.norm1(x), *own)
             x = x + self._mha_block(self.norm2(x), memory, *other)
-            return x + self._ff_block(self.norm3(x))  # type: ignore[no-any-return]
+            return x + self._ff_block(self.norm3(x))
         x = self.norm1(x + self._sa_block(x, *own))
         x = self.norm2(x + self._mha_block(x, memory, *other))
-        return self.norm3(x + self._ff_block(x))  # type: ignore[no-any-return]
+        return self.norm3(x + self._ff_block(x))
 
     def _sa_block(self, x: Tensor, mask: Any, padding: Any, is_causal: bool) -> Tensor:
         attended = self.self_attn(
-            x, x, x, key_padding_mask=padding, need_weights=False, attn_mask=mask, is_causal=is_causal
+            x,
+            x,
+            x,
+            key_padding_mask=padding,
+            need_weights=False,
+            attn_mask=mask,
+            is_causal=is_causal,
         )
-        return self.dropout1(attended[0])  # type: ignore[no-any-return]
+        return self.dropout1(attended[0])
 
-    def _mha_block(self, x: Tensor, mem: Tensor, mask: Any, padding: Any, is_causal: bool) -> Tensor:
+    def _mha_block(
+        self, x: Tensor, mem: Tensor, mask: Any, padding: Any, is_causal: bool
+    ) -> Tensor:
         attended = self.multihead_attn(
-            x, mem, mem, key_padding_mask=padding, need_weights=False, attn_mask=mask, is_causal=is_causal
+            x,
+            mem,
+            mem,
+            key_padding_mask=padding,
+            need_weights=False,
+            attn_mask=mask,
+            is_causal=is_causal,
         )
-        return self.dropout2(attended[0])  # type: ignore[no-any-return]
+        return self.dropout2(attended[0])
 
     def _ff_block(self, x: Tensor) -> Tensor:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))  # type: ignore[no-any-return]
+        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
 class TransformerDecoder(Module):
@@ -332,14 +361,15 @@ class TransformerDecoder(Module):
                 tgt_is_causal=causal,
                 memory_is_causal=memory_is_causal,
             )
-        return output if self.norm is None else self.norm(output)  # type: ignore[no-any-return]
+        return output if self.norm is None else self.norm(output)
 
 
 class Transformer(Module):
     """An encoder and a decoder (torch.nn.Transformer).
 
     Args:
-        custom_encoder, custom_decoder: instead of the usual stacks; the others are TransformerEncoderLayer's.
+        custom_encoder, custom_decoder: instead of the usual stacks; the others are
+        TransformerEncoderLayer's.
     """
 
     def __init__(
@@ -363,7 +393,16 @@ class Transformer(Module):
         super().__init__()
         where = {"device": device, "dtype": dtype}
         layer = (
-            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device,
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+            device,
             dtype,
         )
         if custom_encoder is not None:
@@ -415,7 +454,7 @@ class Transformer(Module):
         memory = self.encoder(
             src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal
         )
-        return self.decoder(  # type: ignore[no-any-return]
+        return self.decoder(
             tgt,
             memory,
             tgt_mask=tgt_mask,
