@@ -58,8 +58,7 @@ class Tensor(Handle):  # type: ignore[misc]
         convert.exchange(self, made)
         return self
 
-    # ---- what it is
-    # --------------------------------------------------------------------------------
+    # ---- what it is ------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -221,8 +220,7 @@ class Tensor(Handle):  # type: ignore[misc]
             raise ValueError("only one element tensors can be converted to Python scalars")
         return self.item()
 
-    # ---- elementwise
-    # -------------------------------------------------------------------------------
+    # ---- elementwise -----------------------------------------------------------------------------
 
     add = elementwise.add
     sub = elementwise.sub
@@ -394,8 +392,7 @@ class Tensor(Handle):  # type: ignore[misc]
     isreal = comparison.isreal
     signbit = comparison.signbit
 
-    # ---- conversions
-    # -------------------------------------------------------------------------------
+    # ---- conversions -----------------------------------------------------------------------------
 
     to = convert.to
     type = convert.type_
@@ -440,8 +437,7 @@ class Tensor(Handle):  # type: ignore[misc]
     new_empty = create.new_empty
     new_full = create.new_full
 
-    # ---- reductions, order, counts
-    # -----------------------------------------------------------------
+    # ---- reductions, order, counts ---------------------------------------------------------------
 
     all = reduce.all
     amax = reduce.amax
@@ -494,8 +490,7 @@ class Tensor(Handle):  # type: ignore[misc]
     unique = sorting.unique
     unique_consecutive = sorting.unique_consecutive
 
-    # ---- gradients
-    # ---------------------------------------------------------------------------------
+    # ---- gradients -------------------------------------------------------------------------------
 
     @property
     def grad(self) -> Tensor | None:
@@ -554,8 +549,7 @@ class Tensor(Handle):  # type: ignore[misc]
         """False: tensors made in inference_mode are like any other."""
         return False
 
-    # ---- to Python and NumPy
-    # -----------------------------------------------------------------------
+    # ---- to Python and NumPy ---------------------------------------------------------------------
 
     item = convert.item
     tolist = convert.tolist
@@ -603,8 +597,7 @@ class Tensor(Handle):  # type: ignore[misc]
     def _grad_fn_name(self) -> str | None:
         return autograd.graph.grad_fn_name(self)
 
-    # ---- shape: views of the same memory
-    # -----------------------------------------------------------
+    # ---- shape: views of the same memory ---------------------------------------------------------
 
     size = views.size
     stride = views.stride
@@ -659,8 +652,7 @@ class Tensor(Handle):  # type: ignore[misc]
     resize_ = views.resize_
     clone = views.clone
 
-    # ---- index: parts, read and written
-    # --------------------------------------------------------------
+    # ---- index: parts, read and written ----------------------------------------------------------
 
     __getitem__ = index.getitem
     __setitem__ = index.setitem
@@ -693,8 +685,7 @@ class Tensor(Handle):  # type: ignore[misc]
     put = index.put
     put_ = index.put_
 
-    # ---- join: repeated, turned, cut to triangles
-    # ------------------------------------------------------
+    # ---- join: repeated, turned, cut to triangles ------------------------------------------------
 
     repeat = join.repeat
     tile = join.tile
@@ -713,8 +704,7 @@ class Tensor(Handle):  # type: ignore[misc]
     diagflat = join.diagflat
     trace = join.trace
 
-    # ---- linalg: products
-    # ------------------------------------------------------------------------------
+    # ---- linalg: products ------------------------------------------------------------------------
 
     __matmul__ = linalg.matmul_operator
     __rmatmul__ = linalg.rmatmul_operator

@@ -335,8 +335,7 @@ def test_dtype_argument():
         compare(fn, (3, 4), rtol=2e-6, atol=1e-6, edges=False)
 
 
-# ---- max and min of two, out=, aliases, results with names
-# -----------------------------------------
+# ---- max and min of two, out=, aliases, results with names ---------------------------------------
 
 
 def test_forms():
@@ -388,8 +387,7 @@ def test_named_results():
     assert rnn.aminmax(x).max.item() == 2.0
 
 
-# ---- softmax, cumulative functions, differences
-# ----------------------------------------------------
+# ---- softmax, cumulative functions, differences --------------------------------------------------
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1])

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 import rnn
 
-# ---- each function against PyTorch
-# -----------------------------------------------------------------
+# ---- each function against PyTorch ---------------------------------------------------------------
 
 VIEWS: list[tuple[Any, tuple[int, ...]]] = [
     (lambda x: x.reshape(3, -1), (2, 6)),
@@ -141,8 +140,7 @@ def test_view_functions_of_integers(case: int) -> None:
     compare(fn, *[a % 3 == 0 for a in arrays], dtypes=("float32",), resolutions=("tensor",))
 
 
-# ---- strides, offsets, contiguity
-# ---------------------------------------------------------------------
+# ---- strides, offsets, contiguity ----------------------------------------------------------------
 
 LAYOUT_CASES: list[Any] = [
     lambda x: x,
@@ -208,8 +206,7 @@ def test_view_of_another_dtype() -> None:
     compare_errors(lambda m, x: x.t().view(m.int8), (2, 3))
 
 
-# ---- errors
-# ---------------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 ERRORS: list[Any] = [
     lambda x: x.view(4),
@@ -326,8 +323,7 @@ def test_shapes_too_large_are_refused() -> None:
     assert x.expand(2**40).shape == (2**40,)
 
 
-# ---- writing through
-# -----------------------------------------------------------------------------------------
+# ---- writing through -----------------------------------------------------------------------------
 
 WRITES: list[Any] = [
     lambda x: x.view(-1)[1:3].fill_(7),
@@ -401,8 +397,7 @@ def test_writing_expanded_memory_is_refused() -> None:
     compare_errors(lambda x: x.expand(2, 3).copy_(x.expand(2, 3).clone() + 1), (1, 3))
 
 
-# ---- in place, of the handle
-# ---------------------------------------------------------------------------------
+# ---- in place, of the handle ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -453,8 +448,7 @@ def test_views_under_no_grad_are_constants() -> None:
     assert x[0].requires_grad
 
 
-# ---- any chain of views
-# -----------------------------------------------------------------------------------------
+# ---- any chain of views --------------------------------------------------------------------------
 
 
 @st.composite

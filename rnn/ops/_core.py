@@ -152,7 +152,8 @@ def check_cast(result: dtype, to: dtype) -> None:
     """
     if not _dtypes.can_cast(result, to):
         raise RuntimeError(
-            f"result type {type_name(result)} can't be cast to the desired output type {type_name(to)}"
+            f"result type {type_name(result)} can't be cast to the desired output type "
+            f"{type_name(to)}"
         )
 
 

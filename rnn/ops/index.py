@@ -39,8 +39,7 @@ SELECT, SLICE, UNSQUEEZE, ALIAS = (
 _END = 2**63 - 1
 _NONE = np.zeros(0, np.int64)
 
-# ---- reading
-# -----------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 
 def _fast(h: int, index: Any) -> int:
@@ -145,8 +144,7 @@ def take_rows(view: Tensor, rows: Any, inner: int, shape: Shape) -> Tensor:
     return wrap(view._array.reshape(-1, inner)[rows].reshape(shape))
 
 
-# ---- writing
-# -----------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
@@ -310,8 +308,7 @@ def own(input: Tensor, *values: Any) -> None:
         check(lib.rnn_own(E, input._h))
 
 
-# ---- as a container
-# -----------------------------------------------------------------------------------
+# ---- as a container ------------------------------------------------------------------------------
 
 
 def length(input: Tensor) -> int:
@@ -337,14 +334,14 @@ def contains(input: Tensor, element: Any) -> bool:
     """
     if not isinstance(element, (Handle, int, float, np.number, np.bool_)):
         raise RuntimeError(
-            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(element)}."
         )
     other = array_of(element) if isinstance(element, Handle) else element
     return bool((array_of(input) == other).any())
 
 
-# ---- masks
-# -----------------------------------------------------------------------------------------------
+# ---- masks ---------------------------------------------------------------------------------------
 
 
 def _mask_array(mask: Tensor, name: str) -> Any:
@@ -358,7 +355,8 @@ def _mask_array(mask: Tensor, name: str) -> Any:
             "uint8": "unsigned char",
         }
         raise RuntimeError(
-            f"{name} only supports boolean masks, but got mask with dtype {names.get(kind.name, kind.name)}"
+            f"{name} only supports boolean masks, but got mask with dtype "
+            f"{names.get(kind.name, kind.name)}"
         )
     return mask._array
 
@@ -438,7 +436,8 @@ def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     made = masked_fill(input, mask, value)
     if made._shape != input._shape:
         raise RuntimeError(
-            f"output with shape {list(input._shape)} doesn't match the broadcast shape {list(made._shape)}"
+            f"output with shape {list(input._shape)} doesn't match the broadcast shape "
+            f"{list(made._shape)}"
         )
     return take_over(input, made)
 
@@ -464,7 +463,8 @@ def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     if dtype_of(source) is not dtype_of(input):
         have, given = [dtype_of(t).tensor_type.removesuffix("Tensor") for t in (input, source)]
         raise RuntimeError(
-            f"masked_scatter: expected self and source to have same dtypes but got{have} and {given}"
+            f"masked_scatter: expected self and source to have same dtypes but got{have} and "
+            f"{given}"
         )
     rows = np.flatnonzero(np.broadcast_to(array, input._shape)).astype(np.int64, copy=False)
     if math.prod(source._shape) < len(rows):
@@ -481,8 +481,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     return masked_scatter_(clone(expand(input, shape)), mask, source)
 
 
-# ---- one index for each element: gather, scatter
-# ------------------------------------------------------------
+# ---- one index for each element: gather, scatter -------------------------------------------------
 
 
 def _elementwise_rows(
@@ -506,7 +505,8 @@ def _elementwise_rows(
     for d in range(ndim):
         if check_sizes and d != at and array.shape[d] > wide[d]:
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index._shape)} to be no larger than self "
+                f"Size does not match at dimension {d} expected index {list(index._shape)} to be "
+                "no larger than self "
                 f"{list(shape)} apart from dimension {at}"
             )
     low, high = int(array.min()), int(array.max())
@@ -546,8 +546,10 @@ def take_along_dim(
         return gather(reshape(input, -1), 0, reshape(indices, -1), out=out)
     if len(input._shape) != len(indices._shape):
         raise RuntimeError(
-            f"{_dtypes.prefix}take_along_dim(): input and indices should have the same number of dimensions, but got "
-            f"{len(input._shape)} dimensions for input, and {len(indices._shape)} dimensions for indices"
+            f"{_dtypes.prefix}take_along_dim(): input and indices should have the same number of "
+            "dimensions, but got "
+            f"{len(input._shape)} dimensions for input, and {len(indices._shape)} dimensions for "
+            "indices"
         )
     at = normalize_dim(dim, len(input._shape))
     a, b = list(input._shape), list(indices._shape)
@@ -568,8 +570,10 @@ def _scatter_source(name: str, input: Tensor, index: Tensor, dim: int, src: Any)
         index._shape
     ):
         raise RuntimeError(
-            f"Expected index {list(index._shape)} to be no larger than self {list(input._shape)} apart from dimension "
-            f"{normalize_dim(dim, len(input._shape))} and to be no larger size than src {list(src._shape)}"
+            f"Expected index {list(index._shape)} to be no larger than self {list(input._shape)} "
+            "apart from dimension "
+            f"{normalize_dim(dim, len(input._shape))} and to be no larger size than src "
+            f"{list(src._shape)}"
         )
     if src._shape != index._shape:
         src = getitem(src, tuple([slice(0, n) for n in index._shape]))
@@ -673,8 +677,7 @@ def scatter_reduce(
     return scatter_reduce_(clone(input), dim, index, src, reduce, include_self=include_self)
 
 
-# ---- one index for each slice: index_select, index_add, ...
-# -----------------------------------------------------
+# ---- one index for each slice: index_select, index_add, ... --------------------------------------
 
 
 def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[int, Any, int]:
@@ -735,7 +738,8 @@ def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha:
         )
     if source._shape and source._shape[at] != count:
         raise RuntimeError(
-            f"index_add_(): Number of indices ({count}) should be equal to source.size(dim): ({source._shape[at]}), "
+            f"index_add_(): Number of indices ({count}) should be equal to source.size(dim): "
+            f"({source._shape[at]}), "
             f"for dim: {at}"
         )
     if source._shape != _with_size(input._shape, at, count) and input._shape:
@@ -773,7 +777,8 @@ def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tenso
     at = normalize_dim(dim, len(input._shape))
     if source._shape and source._shape[at] != count:
         raise IndexError(
-            f"index_copy_(): Number of indices ({count}) should be equal to source.size(dim) ({source._shape[at]})"
+            f"index_copy_(): Number of indices ({count}) should be equal to source.size(dim) "
+            f"({source._shape[at]})"
         )
     at, rows, inner = _slice_rows(input._shape, dim, index, "index_copy_(): " + _OUT_OF_BOUNDS)
     own(input, source)
@@ -809,8 +814,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return index_fill_(clone(input), dim, index, value)
 
 
-# ---- places in the flattened tensor
-# -----------------------------------------------------------------------------
+# ---- places in the flattened tensor --------------------------------------------------------------
 
 
 def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:

@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-# ---- joining
-# -------------------------------------------------------------------------------------------
+# ---- joining -------------------------------------------------------------------------------------
 
 
 def _checked(tensors: Any, name: str) -> list[Any]:
@@ -54,7 +53,8 @@ def _checked(tensors: Any, name: str) -> list[Any]:
     """
     if isinstance(tensors, Handle) or not isinstance(tensors, (tuple, list)):
         raise TypeError(
-            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not "
+            f"{type(tensors).__name__}"
         )
     every = list(tensors)
     for place, x in enumerate(every):
@@ -110,7 +110,8 @@ def _check_shapes(arrays: list[Any], dim: int, stack: bool) -> None:
         for d, (have, want) in enumerate(zip(array.shape, first)):
             if not stack and d != at and have != want:
                 raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {at}. Expected size {want} but got size {have} "
+                    f"Sizes of tensors must match except in dimension {at}. Expected size {want} "
+                    f"but got size {have} "
                     f"for tensor number {place} in the list."
                 )
 
@@ -208,8 +209,7 @@ def _zeros_like_any(tensors: Sequence[Any], shape: Shape) -> Tensor:
     return wrap(np.zeros(shape, to.storage))
 
 
-# ---- repeating
-# --------------------------------------------------------------------------------------------
+# ---- repeating -----------------------------------------------------------------------------------
 
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
@@ -226,7 +226,8 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     shape = input._shape
     if len(times) < len(shape):
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
     shape = (1,) * (len(times) - len(shape)) + shape
     target = tuple([n * size for n, size in zip(times, shape)])
@@ -279,8 +280,7 @@ def repeat_interleave(
     )
 
 
-# ---- turning
-# --------------------------------------------------------------------------------------------------
+# ---- turning -------------------------------------------------------------------------------------
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
@@ -354,8 +354,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return clone(input)
 
 
-# ---- triangles and diagonals
-# ------------------------------------------------------------------------------------
+# ---- triangles and diagonals ---------------------------------------------------------------------
 
 
 def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
@@ -460,8 +459,7 @@ def trace(input: Tensor) -> Tensor:
 
 _diagonal = diagonal  # what an argument of this name hides
 
-# ---- grids and choices
-# -----------------------------------------------------------------------------------------------
+# ---- grids and choices ---------------------------------------------------------------------------
 
 
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
@@ -481,7 +479,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     for x in every:
         if len(x._shape) > 1:
             raise RuntimeError(
-                f"{_dtypes.prefix}meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}"
+                f"{_dtypes.prefix}meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
+                f"{x}"
             )
         if dtype_of(x) is not dtype_of(every[0]):
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")

@@ -43,12 +43,12 @@ def _type_name(t: Tensor) -> str:
 def _want_tensor(x: Any, function: str, name: str, position: int) -> None:
     if not isinstance(x, Handle):
         raise TypeError(
-            f"{function}(): argument '{name}' (position {position}) must be Tensor, not {type(x).__name__}"
+            f"{function}(): argument '{name}' (position {position}) must be Tensor, not "
+            f"{type(x).__name__}"
         )
 
 
-# ---- matmul
-# --------------------------------------------------------------------------------------------
+# ---- matmul --------------------------------------------------------------------------------------
 
 
 def _check_product(a: Tensor, b: Tensor) -> None:
@@ -69,7 +69,8 @@ def _check_product(a: Tensor, b: Tensor) -> None:
     elif len(y) == 2:
         if x[-1] != y[0]:
             raise RuntimeError(
-                f"mat1 and mat2 shapes cannot be multiplied ({math.prod(x[:-1])}x{x[-1]} and {y[0]}x{y[1]})"
+                f"mat1 and mat2 shapes cannot be multiplied ({math.prod(x[:-1])}x{x[-1]} and "
+                f"{y[0]}x{y[1]})"
             )
     else:
         batch = broadcast_shapes(x[:-2], y[:-2])
@@ -88,12 +89,14 @@ def _check_product(a: Tensor, b: Tensor) -> None:
 def _check_dot(a: Tensor, b: Tensor) -> None:
     if dtype_of(a) is not dtype_of(b):
         raise RuntimeError(
-            f"dot : expected both vectors to have same dtype, but found {_type_name(a)} and {_type_name(b)}"
+            f"dot : expected both vectors to have same dtype, but found {_type_name(a)} and "
+            f"{_type_name(b)}"
         )
     m, n = a._shape[0], b._shape[0]
     if m != n:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{m}] and src [{n}] to have the same number of elements, "
+            f"inconsistent tensor size, expected tensor [{m}] and src [{n}] to have the same "
+            "number of elements, "
             f"but got {m} and {n} elements respectively"
         )
 
@@ -179,7 +182,8 @@ def _check_batches(a: Tensor, b: Tensor) -> None:
     x, y = a._shape, b._shape
     if (x[0], x[2]) != y[:2]:
         raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: [{x[0]}, {x[2]}] but got: "
+            f"Expected size for first two dimensions of batch2 tensor to be: [{x[0]}, {x[2]}] but "
+            "got: "
             f"[{y[0]}, {y[1]}]."
         )
     if dtype_of(a) is not dtype_of(b):
@@ -211,8 +215,7 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     return dot(input, other, out=out)
 
 
-# ---- products in other shapes
-# ------------------------------------------------------------------------------
+# ---- products in other shapes --------------------------------------------------------------------
 
 
 def _times(a: Tensor, b: Any) -> Tensor:
@@ -278,7 +281,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         m, n = a._shape[normalize_dim(d, len(a._shape))], b._shape[normalize_dim(e, len(b._shape))]
         if m != n:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {m} in dim {d} and second has size {n} "
+                f"contracted dimensions need to match, but first has size {m} in dim {d} and "
+                f"second has size {n} "
                 f"in dim {e}"
             )
     summed = normalize_dims(given[0], len(a._shape)), normalize_dims(given[1], len(b._shape))
@@ -317,7 +321,8 @@ def cross(
     for t in (input, other):
         if t._shape[at] != 3:
             raise RuntimeError(
-                f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._shape[at]} and {other._shape[at]}"
+                f"linalg.cross: inputs dimension {dim} must have length 3. Got {input._shape[at]} "
+                f"and {other._shape[at]}"
             )
     a, b = expand(input, shape), expand(other, shape)
     once, twice = wrap(np.array([1, 2, 0])), wrap(np.array([2, 0, 1]))
@@ -326,8 +331,7 @@ def cross(
     return _core.view_as_result(_plus(forward, back, -1), out)
 
 
-# ---- products with something added
-# ---------------------------------------------------------------------------
+# ---- products with something added ---------------------------------------------------------------
 
 
 def _plus(a: Tensor, b: Tensor, factor: Any = 1) -> Tensor:
@@ -351,7 +355,8 @@ def _added(input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | 
 def _same_dtype(input: Tensor, b: Tensor) -> None:
     if dtype_of(input) is not dtype_of(b):
         raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {_type_name(input)} and {_type_name(b)}"
+            f"self and mat2 must have the same dtype, but got {_type_name(input)} and "
+            f"{_type_name(b)}"
         )
 
 
@@ -385,7 +390,8 @@ def addmv(
     shapes = input._shape, mat._shape, vec._shape
     if len(shapes[1]) != 2 or len(shapes[2]) != 1 or len(shapes[0]) > 1:
         raise RuntimeError(
-            f"vector + matrix @ vector expected, got {len(shapes[0])}, {len(shapes[1])}, {len(shapes[2])}"
+            f"vector + matrix @ vector expected, got {len(shapes[0])}, {len(shapes[1])}, "
+            f"{len(shapes[2])}"
         )
     m, k = shapes[1]
     have = math.prod(shapes[0])
@@ -445,8 +451,7 @@ def addbmm(
     )
 
 
-# ---- einsum, chains and powers
-# ------------------------------------------------------------------------------------
+# ---- einsum, chains and powers -------------------------------------------------------------------
 
 
 def _letters(operands: Sequence[Any]) -> tuple[str, list[Any]]:

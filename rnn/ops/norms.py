@@ -66,7 +66,8 @@ def vector_norm(
 def _floats(name: str, x: Tensor, dtype: Any) -> Tensor:
     if not dtype_of(x).is_floating_point:
         raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. Got {type_name(dtype_of(x))}"
+            f"{name}: Expected a floating point or complex tensor as input. Got "
+            f"{type_name(dtype_of(x))}"
         )
     return x if dtype is None else cast(x, _dtypes.as_dtype(dtype))
 

@@ -67,7 +67,8 @@ def reduce(
 def _invalid(name: str, *given: Any) -> TypeError:
     kinds = ", ".join([type(x).__name__ for x in given])
     return TypeError(
-        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one of:"
+        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one "
+        "of:"
     )
 
 
@@ -185,7 +186,8 @@ def mean(
     if not wanted.is_floating_point:
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point "
+            "or "
             f"complex dtype. Got: {type_name(wanted)}"
         )
     input = cast(input, wanted)
@@ -225,7 +227,8 @@ def nanmean(
         return write_out(out, nanmean, input, dim, keepdim, dtype=dtype)
     if not dtype_of(input).is_floating_point:
         raise RuntimeError(
-            f"nanmean(): expected input to have floating point or complex dtype but got {type_name(dtype_of(input))}"
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{type_name(dtype_of(input))}"
         )
     numbers = _core.wrap(~np.isnan(array_of(input)))
     total = nansum(input, dim, keepdim, dtype=dtype)
@@ -519,7 +522,8 @@ def aminmax(
     """(min, max) over one dimension or all (torch.aminmax)."""
     if dim is None and input.numel() == 0:
         raise RuntimeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
         )
     if dim is not None and input._shape and input._shape[dim] == 0:
         raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")

@@ -2,8 +2,8 @@
 must copy.
 
 Float tensors: one call into C, which works out shape and strides (csrc/views.c). Integer and
-    boolean tensors: NumPy's views of the same array. Both share memory with their source, so a
-    write through a view is seen there, in the graph too.
+boolean tensors: NumPy's views of the same array. Both share memory with their source, so a
+write through a view is seen there, in the graph too.
 
 What it is not: indexing (index.py), and everything that moves elements (join.py).
 """
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
 STRIDED = lib.RNN_V_STRIDED
 Shape = tuple[int, ...]
 
-# ---- the two ways to make a view
-# -------------------------------------------------------------------
+# ---- the two ways to make a view -----------------------------------------------------------------
 
 
 class _Window:
@@ -87,8 +86,7 @@ def strides_of(t: Tensor) -> Shape:
     return tuple([s // array.itemsize for s in array.strides])
 
 
-# ---- what it looks like
-# -------------------------------------------------------------------------------
+# ---- what it looks like --------------------------------------------------------------------------
 
 
 def size(input: Tensor, dim: int | None = None) -> Any:
@@ -162,8 +160,7 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     return input if input._array.flags.c_contiguous else wrap(input._array.copy())
 
 
-# ---- other shapes
-# -------------------------------------------------------------------------------------
+# ---- other shapes --------------------------------------------------------------------------------
 
 
 def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
@@ -191,7 +188,8 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
         array.shape = infer_view_size(sizes, array.size)
     except AttributeError:
         raise RuntimeError(
-            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "view size is not compatible with input tensor's size and stride (at least one "
+            "dimension "
             "spans across two contiguous subspaces). Use .reshape(...) instead."
         ) from None
     return wrap(array)
@@ -213,12 +211,14 @@ def _view_dtype(input: Tensor, dtype: _dtypes.dtype) -> Tensor:
             )
         if large > small and input._shape[-1] % (large // small):
             raise RuntimeError(
-                f"self.size(-1) must be divisible by {large // small} to view {names[0]} as {names[1]} "
+                f"self.size(-1) must be divisible by {large // small} to view {names[0]} as "
+                f"{names[1]} "
                 f"(different element sizes), but got {input._shape[-1]}"
             )
         if strides_of(input)[-1] != 1:
             raise RuntimeError(
-                f"self.stride(-1) must be 1 to view {names[0]} as {names[1]} (different element sizes), "
+                f"self.stride(-1) must be 1 to view {names[0]} as {names[1]} (different element "
+                "sizes), "
                 f"but got {strides_of(input)[-1]}"
             )
     return wrap(_core.array_of(input).view(dtype.storage))
@@ -292,14 +292,14 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
         if "is invalid for input" not in str(error):
             raise
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {at} ({have}) "
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {at} "
+            f"({have}) "
             "in the input tensor"
         ) from None
     return view(input, (*shape[:at], *inferred, *shape[at + 1 :]))
 
 
-# ---- other orders of the dimensions
-# ---------------------------------------------------------------------
+# ---- other orders of the dimensions --------------------------------------------------------------
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -340,7 +340,8 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     froms, tos = [[d] if isinstance(d, int) else list(d) for d in (source, destination)]
     if len(froms) != len(tos):
         raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({froms} dims) should contain the same "
+            f"movedim: Invalid source or destination dims: source ({froms} dims) should contain "
+            "the same "
             f"number of dims as destination ({tos} dims)"
         )
     places = [[normalize_dim(d, ndim) for d in dims] for dims in (froms, tos)]
@@ -383,8 +384,10 @@ def numpy_T(input: Tensor) -> Tensor:
         )
     else:
         warnings.warn(
-            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
-            "throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated and it will "
+            "throw an error in a future release. Consider `x.mT` to transpose batches of matrices "
+            "or "
             "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
             stacklevel=2,
         )
@@ -412,8 +415,7 @@ def hermitian(input: Tensor) -> Tensor:
     return transpose(input, 0, 1 if ndim else 0)
 
 
-# ---- dimensions of size 1, and broadcasting
-# ------------------------------------------------------------
+# ---- dimensions of size 1, and broadcasting ------------------------------------------------------
 
 
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
@@ -512,8 +514,7 @@ def _each(tensors: tuple[Any, ...], one: Any) -> Any:
     return tuple([one(x) for x in every])
 
 
-# ---- parts
-# ----------------------------------------------------------------------------------------------
+# ---- parts ---------------------------------------------------------------------------------------
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
@@ -531,7 +532,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     at, size = normalize_dim(dim, array.ndim), array.shape[normalize_dim(dim, array.ndim)]
     if not -size <= index < size:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(array.shape)} at dimension {at}"
+            f"select(): index {index} out of range for tensor of size {list(array.shape)} at "
+            f"dimension {at}"
         )
     return wrap(array[(slice(None),) * at + (int(index), ...)])
 
@@ -623,12 +625,14 @@ def _named_split(
     shape = input._shape
     if len(shape) < least:
         raise RuntimeError(
-            f"{_dtypes.prefix}{name} requires a tensor with at least {least} dimension, but got a tensor with "
+            f"{_dtypes.prefix}{name} requires a tensor with at least {least} dimension, but got a "
+            "tensor with "
             f"{len(shape)} dimensions!"
         )
     if isinstance(sections, int) and (sections < 1 or shape[dim] % sections):
         raise RuntimeError(
-            f"{_dtypes.prefix}{name} attempted to split along dimension {dim}, but the size of the dimension {shape[dim]} is "
+            f"{_dtypes.prefix}{name} attempted to split along dimension {dim}, but the size of "
+            f"the dimension {shape[dim]} is "
             f"not divisible by the split_size {sections}!"
         )
     return tensor_split(input, sections, dim)
@@ -649,8 +653,7 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
     return _named_split(input, indices_or_sections, "dsplit", 3, 2)
 
 
-# ---- strides
-# ----------------------------------------------------------------------------------------------
+# ---- strides -------------------------------------------------------------------------------------
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
@@ -685,11 +688,13 @@ def as_strided(
         raise RuntimeError("mismatch in length of strides and shape")
     if min(strides, default=0) < 0:
         raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}"
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(strides)}"
         )
     if min(sizes, default=0) < 0:
         raise RuntimeError(
-            f"Storage size calculation overflowed with sizes={list(sizes)} and strides={list(strides)}"
+            f"Storage size calculation overflowed with sizes={list(sizes)} and "
+            f"strides={list(strides)}"
         )
     here, have = _storage(input)
     offset = here if storage_offset is None else storage_offset
@@ -699,8 +704,10 @@ def as_strided(
     if reach and offset + reach > have:
         item = _core.dtype_of(input).itemsize
         raise RuntimeError(
-            f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset}, and itemsize {item} "
-            f"requiring a storage size of {(offset + reach) * item} are out of bounds for storage of size "
+            f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset}, "
+            f"and itemsize {item} "
+            f"requiring a storage size of {(offset + reach) * item} are out of bounds for storage "
+            "of size "
             f"{have * item}"
         )
     return strided(input, STRIDED, offset - here, sizes, strides)
@@ -731,8 +738,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return strided(input, lib.RNN_V_UNFOLD, 0, (*lead, size), (*steps, move))
 
 
-# ---- in place: the tensor itself looks elsewhere
-# -------------------------------------------------------------
+# ---- in place: the tensor itself looks elsewhere -------------------------------------------------
 
 
 def _become(input: Tensor, view: Tensor) -> Tensor:

@@ -58,7 +58,8 @@ def expect_tensor(x: Any, function: str, argument: str = "input", position: int 
     """
     if not isinstance(x, Handle):
         raise TypeError(
-            f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {type(x).__name__}"
+            f"{function}(): argument '{argument}' (position {position}) must be Tensor, not "
+            f"{type(x).__name__}"
         )
 
 

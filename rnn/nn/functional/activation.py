@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def _dim(name: str, ndim: int, stacklevel: int) -> int:
     """PyTorch's choice where no dim is given, with its warning."""
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
+        "dim=X as an argument.",
         stacklevel=stacklevel,
     )
     return 0 if ndim in (0, 1, 3) else 1

@@ -22,8 +22,7 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- one head, or many that are batches
-# -----------------------------------------------------------
+# ---- one head, or many that are batches ----------------------------------------------------------
 
 
 def scaled_dot_product_attention(
@@ -54,7 +53,8 @@ def scaled_dot_product_attention(
     """
     if attn_mask is not None and is_causal:
         raise RuntimeError(
-            "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
+            "is_causal=True"
         )
     factor = 1 / math.sqrt(query._shape[-1]) if scale is None else scale
     if enable_gqa:
@@ -114,7 +114,8 @@ def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
     else:
         if values.dtype != np.bool_:
             raise RuntimeError(
-                "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
+                "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+                "attn_mask.dtype: "
                 f"{c_name(mask)} and  query.dtype: {c_name(scores)} instead."
             )
         blind = ~values.any(-1, keepdims=True)
@@ -122,8 +123,7 @@ def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
     return masked, _core.wrap(blind) if blind.any() else None
 
 
-# ---- many heads, with their projections
-# -----------------------------------------------------------
+# ---- many heads, with their projections ----------------------------------------------------------
 
 
 def canonical_mask(
@@ -152,7 +152,8 @@ def canonical_mask(
 
 def _warn_of_types(name: str, other_name: str) -> None:
     warnings.warn(
-        f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.",
+        f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both "
+        "instead.",
         stacklevel=4,
     )
 
@@ -173,11 +174,13 @@ def _check_ranks(
     kind = f"For {'batched' if rank == 3 else 'unbatched'} ({rank}-D) `query`, expected"
     if key.dim() != rank or value.dim() != rank:
         raise AssertionError(
-            f"{kind} `key` and `value` to be {rank}-D but found {key.dim()}-D and {value.dim()}-D tensors respectively"
+            f"{kind} `key` and `value` to be {rank}-D but found {key.dim()}-D and {value.dim()}-D "
+            "tensors respectively"
         )
     if padding is not None and padding.dim() != rank - 1:
         raise AssertionError(
-            f"{kind} `key_padding_mask` to be `None` or {rank - 1}-D but found {padding.dim()}-D tensor instead"
+            f"{kind} `key_padding_mask` to be `None` or {rank - 1}-D but found {padding.dim()}-D "
+            "tensor instead"
         )
     if mask is not None and mask.dim() not in (2, 3):
         raise AssertionError(
@@ -232,7 +235,8 @@ def _mask_of_heads(
         expected = (queries, keys) if mask.dim() == 2 else (batch * heads, queries, keys)
         if mask._shape != expected:
             raise RuntimeError(
-                f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {expected}."
+                f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be "
+                f"{expected}."
             )
         if mask.dim() == 3:
             mask = mask.reshape(batch, heads, queries, keys)
@@ -318,7 +322,8 @@ def multi_head_attention_forward(
     _check_keys(key, value, use_separate_proj_weight)
     if is_causal and attn_mask is None:
         raise RuntimeError(
-            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
+            "method "
             "`generate_square_subsequent_mask` to create this mask."
         )
     is_causal = is_causal and key_padding_mask is None and not need_weights

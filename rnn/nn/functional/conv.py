@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 
-# ---- windows
-# --------------------------------------------------------------------------------------
+# ---- windows -------------------------------------------------------------------------------------
 
 
 def _windows(size: int, kernel: int, stride: int, dilation: int) -> int:
@@ -74,7 +73,8 @@ def _unbatched(input: Tensor, dims: int, name: str) -> bool:
     rank = len(input._shape)
     if rank not in (dims + 1, dims + 2):
         raise RuntimeError(
-            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got input of size: "
+            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got "
+            "input of size: "
             f"{list(input._shape)}"
         )
     return rank == dims + 1
@@ -94,7 +94,8 @@ def unfold(
         return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
     if len(input._shape) != 4:
         raise RuntimeError(
-            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, "
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
+            "dimensions for input, "
             f"but got: {list(input._shape)}"
         )
     height, width = several(padding, 2)
@@ -103,9 +104,11 @@ def unfold(
     counts = [_windows(*four) for four in zip((h, w), kernel, strides, dilations)]
     if min(counts) < 1:
         raise RuntimeError(
-            f"Given input with spatial size ({input._shape[2]}, {input._shape[3]}), kernel_size={kernel}, "
+            f"Given input with spatial size ({input._shape[2]}, {input._shape[3]}), "
+            f"kernel_size={kernel}, "
             f"dilation={dilations}, padding={(height, width)}, calculated shape of the array of "
-            f"sliding blocks as ({counts[0]}, {counts[1]}), but its components must be at least one."
+            f"sliding blocks as ({counts[0]}, {counts[1]}), but its components must be at least "
+            "one."
         )
     columns = gather_windows(x, kernel, strides, dilations)  # type: ignore[arg-type]
     return columns.reshape(n, c * kernel[0] * kernel[1], columns._shape[-1])
@@ -139,14 +142,16 @@ def fold(
     strides, dilations = several(stride, 2), several(dilation, 2)
     if len(input._shape) != 3:
         raise RuntimeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
+            "non-zero dimensions for "
             f"input, but got: {list(input._shape)}"
         )
     n, rows, count = input._shape
     area = kernel[0] * kernel[1]
     if rows % area:
         raise RuntimeError(
-            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
+            "but got "
             f"input.size(1)={rows} and kernel_size={kernel}."
         )
     whole = (size[0] + 2 * pads[0], size[1] + 2 * pads[1])
@@ -154,8 +159,10 @@ def fold(
     if places.shape[1] != count:
         counts = [_windows(*four) for four in zip(whole, kernel, strides, dilations)]
         raise RuntimeError(
-            f"Given output_size={size}, kernel_size={kernel}, dilation={dilations}, padding={pads}, stride={strides}, "
-            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * "
+            f"Given output_size={size}, kernel_size={kernel}, dilation={dilations}, "
+            f"padding={pads}, stride={strides}, "
+            "expected size of input's dimension 2 to match the calculated number of sliding "
+            f"blocks {counts[0]} * "
             f"{counts[1]} = {counts[0] * counts[1]}, but got input.size(2)={count}."
         )
     planes = n * (rows // area)
@@ -166,8 +173,7 @@ def fold(
     return made[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
 
 
-# ---- convolution
-# ----------------------------------------------------------------------------------
+# ---- convolution ---------------------------------------------------------------------------------
 
 
 def _paddings(
@@ -289,7 +295,8 @@ def conv1d(
         )
     if len(weight._shape) == 3 and weight._shape[1] * groups != input._shape[1]:
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(weight._shape)}, expected input{list(input._shape)} to have "
+            f"Given groups={groups}, weight of size {list(weight._shape)}, expected "
+            f"input{list(input._shape)} to have "
             f"{weight._shape[1] * groups} channels, but got {input._shape[1]} channels instead"
         )
     strides, dilations = several(stride, 1, "stride"), several(dilation, 1, "dilation")
@@ -297,7 +304,8 @@ def conv1d(
     padded, reach = x._shape[2] + 2 * pads[0], dilations[0] * (weight._shape[2] - 1) + 1
     if padded < reach:
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). Kernel size can't be greater "
+            f"Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). "
+            "Kernel size can't be greater "
             "than actual input size"
         )
     out = conv2d(
@@ -312,8 +320,7 @@ def conv1d(
     return out.squeeze(2)
 
 
-# ---- transposed convolution: what conv2d's backward does to its input
-# ------------------------------
+# ---- transposed convolution: what conv2d's backward does to its input ----------------------------
 
 
 def conv_transpose2d(
@@ -349,14 +356,17 @@ def conv_transpose2d(
     kernel = weight._shape[2:]
     if weight._shape[0] != c:
         raise RuntimeError(
-            f"Given transposed={int(True)}, weight of size {list(weight._shape)}, expected input{list(input._shape)} to "
+            f"Given transposed={int(True)}, weight of size {list(weight._shape)}, expected "
+            f"input{list(input._shape)} to "
             f"have {weight._shape[0]} channels, but got {c} channels instead"
         )
     for extra, s, d in zip(more, strides, dilations):
         if extra >= s and extra >= d:
             raise RuntimeError(
-                "output padding must be smaller than either stride or dilation, but got output_padding_height: "
-                f"{more[0]} output_padding_width: {more[1]} stride_height: {strides[0]} stride_width: {strides[1]} "
+                "output padding must be smaller than either stride or dilation, but got "
+                "output_padding_height: "
+                f"{more[0]} output_padding_width: {more[1]} stride_height: {strides[0]} "
+                f"stride_width: {strides[1]} "
                 f"dilation_height: {dilations[0]} dilation_width: {dilations[1]}"
             )
     filters = weight._shape[1] * groups

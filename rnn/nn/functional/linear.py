@@ -47,7 +47,8 @@ def _other_linear(input: Tensor, weight: Tensor, bias: Tensor | None, code: int)
     if _core.dtype_of(input) is not _core.dtype_of(weight):
         if bias is None:
             raise RuntimeError(
-                f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != {c_name(weight)}"
+                f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != "
+                f"{c_name(weight)}"
             )
         kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(kinds)}")
@@ -75,7 +76,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     n, i, j = weight._shape
     if len(input1._shape) != len(input2._shape):
         raise RuntimeError(
-            f"bilinear(): input dimensions do not match: got {len(input1._shape)} and {len(input2._shape)}"
+            f"bilinear(): input dimensions do not match: got {len(input1._shape)} and "
+            f"{len(input2._shape)}"
         )
     for at, (a, b) in enumerate(zip(input1._shape[:-1], input2._shape[:-1])):
         if a != b:
@@ -85,7 +87,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     for at, (t, size) in enumerate(((input1, i), (input2, j)), 1):
         if t._shape[-1] != size:
             raise RuntimeError(
-                f"bilinear(): input{at} size does not match weight size: got {t._shape[-1]} but expected {size}"
+                f"bilinear(): input{at} size does not match weight size: got {t._shape[-1]} but "
+                f"expected {size}"
             )
     outer = input1.unsqueeze(-1) * input2.unsqueeze(-2)
     rows = outer.reshape(*outer._shape[:-2], i * j)

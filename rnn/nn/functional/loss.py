@@ -27,8 +27,7 @@ from rnn.ops.selection import where
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- classes
-# -----------------------------------------------------------------------------------------
+# ---- classes -------------------------------------------------------------------------------------
 
 
 def cross_entropy(
@@ -99,7 +98,8 @@ def _class_indices(input: Tensor, target: Tensor) -> Any:
         )
     if len(shape) > 1 and shape[:1] != given[:1]:
         raise ValueError(
-            f"Expected input batch_size ({shape[0]}) to match target batch_size ({given[0] if given else 1})."
+            f"Expected input batch_size ({shape[0]}) to match target batch_size "
+            f"({given[0] if given else 1})."
         )
     if len(shape) == 2 and len(given) > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
@@ -112,7 +112,8 @@ def _check_weight(input: Tensor, weight: Tensor | None) -> None:
     count = input._shape[0 if len(input._shape) == 1 else 1]
     if weight is not None and weight._shape != (count,):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {count} classes or no classes but got weight tensor of "
+            f"weight tensor should be defined either for all {count} classes or no classes but "
+            "got weight tensor of "
             f"shape: {list(weight._shape)}"
         )
 
@@ -245,8 +246,7 @@ def _soft_cross_entropy(
     return reduced(losses, reduction)
 
 
-# ---- numbers
-# ------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 
 _MSE, _SMOOTH_L1, _HUBER = op("mse_loss"), op("smooth_l1_loss"), op("huber_loss")
 _BCE, _BCE_LOGITS = op("binary_cross_entropy"), op("binary_cross_entropy_with_logits")
@@ -256,8 +256,10 @@ def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
     """PyTorch's warning where shapes differ and will be broadcast."""
     if input._shape != target._shape:
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
-            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will "
+            "likely lead to incorrect results due to broadcasting. Please ensure they have the "
+            "same size.",
             stacklevel=3,
         )
 
@@ -360,7 +362,8 @@ def binary_cross_entropy(
     reduction = reduction_of(reduction, size_average, reduce)
     if input._shape != target._shape:
         raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
+            f"Using a target size ({target.shape}) that is different to the input size "
+            f"({input.shape}) is deprecated. "
             "Please ensure they have the same size."
         )
     kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, target)]
@@ -426,8 +429,10 @@ def kl_div(
         reduction = reduction_of(reduction, size_average, reduce)
     if reduction == "mean":
         warnings.warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides "
-            "only by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
+            "reduction: 'mean' divides the total loss by both the batch size and the support "
+            "size.'batchmean' divides "
+            "only by the batch size, and aligns with the KL div math definition.'mean' will be "
+            "changed to behave the "
             "same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
@@ -502,8 +507,7 @@ def gaussian_nll_loss(
     return reduced(losses, reduction)
 
 
-# ---- pairs, triplets, margins
-# ---------------------------------------------------------------------------
+# ---- pairs, triplets, margins --------------------------------------------------------------------
 
 
 def cosine_embedding_loss(
@@ -733,8 +737,7 @@ def _triplets(
     return reduced((near - far + margin).clamp_min(0), reduction)
 
 
-# ---- scalar resolution of the rows
-# ----------------------------------------------------------------------------
+# ---- scalar resolution of the rows ---------------------------------------------------------------
 
 
 def _register(number: int) -> Callable[[compose.Binary], compose.Binary]:

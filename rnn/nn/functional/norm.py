@@ -27,12 +27,14 @@ def _normalized(input: Tensor, normalized_shape: Sequence[int]) -> tuple[int, ..
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
         raise RuntimeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
+            "one element, but got "
             "normalized_shape = []"
         )
     if tuple(input._shape[max(len(input._shape) - len(shape), 0) :]) != shape:
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but "
             f"got input of size{list(input._shape)}"
         )
     return shape
@@ -203,13 +205,15 @@ def group_norm(
         )
     if num_groups < 1 or shape[1] % num_groups:
         raise RuntimeError(
-            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            "Expected number of channels in input to be divisible by num_groups, but got input of "
+            "shape "
             f"{list(shape)} and num_groups={num_groups}"
         )
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t._shape != shape[1:2]:
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of "
+                f"Expected {name} to be a vector of size equal to the number of channels in "
+                f"input, but got {name} of "
                 f"shape {list(t._shape)} and input of shape {list(shape)}"
             )
     each = input.numel() // (shape[0] * num_groups) if shape[0] else 1
@@ -277,7 +281,8 @@ def local_response_norm(
     """
     if len(input._shape) < 3:
         raise ValueError(
-            f"Expected 3D or higher dimensionality                          input (got {len(input._shape)} dimensions)"
+            "Expected 3D or higher dimensionality                          input (got "
+            f"{len(input._shape)} dimensions)"
         )
     squares = input * input
     sums = rnn.zeros_like(squares)

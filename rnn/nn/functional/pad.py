@@ -19,8 +19,7 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- pad
-# --------------------------------------------------------------------------------------------
+# ---- pad -----------------------------------------------------------------------------------------
 
 
 def pad(
@@ -41,7 +40,8 @@ def pad(
         raise RuntimeError("Padding length must be divisible by 2")
     if len(sides) > 2 * len(input._shape):
         raise RuntimeError(
-            "Padding length should be less than or equal to two times the input dimension but got padding length "
+            "Padding length should be less than or equal to two times the input dimension but got "
+            "padding length "
             f"{len(sides)} and input of dimension {len(input._shape)}"
         )
     pairs = [(sides[i], sides[i + 1]) for i in range(0, len(sides), 2)][::-1]
@@ -67,7 +67,8 @@ def _constant(input: Tensor, pairs: list[tuple[int, int]], value: float) -> Tens
         shape[d] = size + before + after
         if shape[d] < 0:
             raise RuntimeError(
-                f"The input size {size}, plus negative padding {before} and {after} resulted in a negative output size, "
+                f"The input size {size}, plus negative padding {before} and {after} resulted in a "
+                "negative output size, "
                 "which is invalid. Check dimension "
                 f"{d} of your input."
             )
@@ -100,7 +101,8 @@ def _index(size: int, before: int, after: int, mode: str, dim: int) -> Any:
         return at % size
     if before >= size or after >= size:
         raise RuntimeError(
-            "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding "
+            "Argument #4: Padding size should be less than the corresponding input dimension, but "
+            "got: padding "
             f"({before}, {after}) at dimension {dim} of input {{}}"
         )
     return size - 1 - np.abs(size - 1 - np.abs(at))
@@ -126,8 +128,7 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     return gather_flat(input, in_planes(places, outer, math.prod(sizes)), shape)
 
 
-# ---- interpolate
-# --------------------------------------------------------------------------------------
+# ---- interpolate ---------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=64)
@@ -200,13 +201,18 @@ def _out_sizes(input: Tensor, size: Any, scale: Any, recompute: Any) -> tuple[li
             what = "output size" if scale is None else "scale_factor"
             raise ValueError(
                 "Input and "
-                f"{name if scale is not None else 'output'} must have the same number of spatial dimensions, but got "
-                f"input with spatial dimensions of {list(input._shape[2:])} and {what} of {given}. Please provide input "
+                f"{name if scale is not None else 'output'} must have the same number of spatial "
+                "dimensions, but got "
+                f"input with spatial dimensions of {list(input._shape[2:])} and {what} of "
+                f"{given}. Please provide input "
                 f"tensor in (N, C, d1, d2, ...,dK) format and {what} in (o1, o2, ...,oK) format."
                 if scale is None
-                else "Input and scale_factor must have the same number of spatial dimensions, but got input with "
-                f"spatial dimensions of {list(input._shape[2:])} and scale_factor of shape {given}. Please provide "
-                "input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
+                else "Input and scale_factor must have the same number of spatial dimensions, but "
+                "got input with "
+                f"spatial dimensions of {list(input._shape[2:])} and scale_factor of shape "
+                f"{given}. Please provide "
+                "input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, "
+                "...,sK) format."
             )
         several = list(given)
     else:
@@ -241,7 +247,8 @@ def interpolate(
     linear = mode in ("linear", "bilinear", "bicubic")
     if not linear and align_corners is not None:
         raise ValueError(
-            "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear"
+            "align_corners option can only be set with the interpolating modes: linear | bilinear "
+            "| bicubic | trilinear"
         )
     sizes, scales = _out_sizes(input, size, scale_factor, recompute_scale_factor)
     dims = len(sizes)
@@ -255,7 +262,8 @@ def interpolate(
     if {"linear": 1, "bilinear": 2, "bicubic": 2}.get(mode) != dims:
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
-            f"{len(input._shape)}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | "
+            f"{len(input._shape)}D) for the modes: nearest | linear | bilinear | bicubic | "
+            "trilinear | area | "
             f"nearest-exact (got {mode})"
         )
     matrices = [
@@ -291,8 +299,7 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-# ---- pixels and channels
-# --------------------------------------------------------------------------------
+# ---- pixels and channels -------------------------------------------------------------------------
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -307,7 +314,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         raise RuntimeError(
             f"pixel_shuffle expects a positive upscale_factor, but got {r}"
             if r <= 0
-            else "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+            else "pixel_shuffle expects its input's 'channel' dimension to be divisible by the "
+            "square of "
             f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
         )
     n = len(outer)
@@ -328,7 +336,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     for size, name, at in ((h, "height", -2), (w, "width", -1)):
         if size % r:
             raise RuntimeError(
-                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({at})={size} is not "
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
+                f"input.size({at})={size} is not "
                 f"divisible by {r}"
             )
     n = len(outer)
@@ -340,7 +349,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 def _image(input: Tensor, name: str) -> tuple[int, ...]:
     if len(input._shape) < 3:
         raise RuntimeError(
-            f"{name} expects input to have at least 3 dimensions, but got input with {len(input._shape)} dimension(s)"
+            f"{name} expects input to have at least 3 dimensions, but got input with "
+            f"{len(input._shape)} dimension(s)"
         )
     return input._shape
 

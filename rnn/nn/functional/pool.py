@@ -47,17 +47,20 @@ def _check_rank(input: Tensor, dims: int, name: str) -> None:
         return
     if name == "max_pool1d":
         raise RuntimeError(
-            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but "
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
+            "input, but "
             f"got:{list(input._shape)}"
         )
     if name == "max_pool2d":
         raise RuntimeError("non-empty 3D or 4D (batch mode) tensor expected for input")
     if rank <= dims:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {-dims - 1})"
+            f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got "
+            f"{-dims - 1})"
         )
     raise RuntimeError(
-        f"{name}: Expected 3D or 4D (batch mode) tensor expected for input, but got: {list(input._shape)}"
+        f"{name}: Expected 3D or 4D (batch mode) tensor expected for input, but got: "
+        f"{list(input._shape)}"
     )
 
 
@@ -69,8 +72,7 @@ def _of_integers(function: Any, input: Tensor, *args: Any) -> Any:
     return made.to(input.dtype)
 
 
-# ---- maxima
-# --------------------------------------------------------------------------------------------
+# ---- maxima --------------------------------------------------------------------------------------
 
 
 def max_pool2d_with_indices(
@@ -245,8 +247,7 @@ def _unpool(input: Tensor, indices: Tensor, dims: int, size: Sequence[int]) -> T
     return flat.reshape(*outer, *size)
 
 
-# ---- averages
-# -----------------------------------------------------------------------------------------------
+# ---- averages ------------------------------------------------------------------------------------
 
 
 def avg_pool2d(
@@ -356,8 +357,7 @@ def lp_pool1d(
     return sums.pow(1.0 / norm_type)
 
 
-# ---- adaptive: the size of the result is given
-# --------------------------------------------------------------
+# ---- adaptive: the size of the result is given ---------------------------------------------------
 
 
 def _adaptive_sizes(input: Tensor, output_size: Any, dims: int) -> tuple[int, ...]:
@@ -409,7 +409,8 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """
     if len(input._shape) not in (2, 3):
         raise RuntimeError(
-            f"Expected 2 to 3 dimensions, but got {len(input._shape)}-dimensional tensor for argument #1 'self' (while "
+            f"Expected 2 to 3 dimensions, but got {len(input._shape)}-dimensional tensor for "
+            "argument #1 'self' (while "
             "checking arguments for adaptive_avg_pool1d)"
         )
     return _adaptive_avg(input, _adaptive_sizes(input, output_size, 1))

@@ -184,11 +184,13 @@ class _InstanceNorm(_NormBase):
         if input.size(dim) != self.num_features:
             if self.affine:
                 raise ValueError(
-                    f"expected input's size at dim={dim} to match num_features ({self.num_features}), but got: "
+                    f"expected input's size at dim={dim} to match num_features "
+                    f"({self.num_features}), but got: "
                     f"{input.size(dim)}."
                 )
             warnings.warn(
-                f"input's size at dim={dim} does not match num_features. You can silence this warning by not passing "
+                f"input's size at dim={dim} does not match num_features. You can silence this "
+                "warning by not passing "
                 "in num_features, which is not used because affine=False",
                 stacklevel=2,
             )

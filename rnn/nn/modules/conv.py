@@ -113,7 +113,10 @@ class _ConvNd(Module):
             init.uniform_(self.bias, -bound, bound)
 
     def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}"
+        )
         none = (0,) * self._dims
         if self.padding != none:
             text += f", padding={self.padding}"
@@ -266,7 +269,8 @@ class _ConvTranspose(_ConvNd):
         high = [a + s - 1 for a, s in zip(low, self.stride)]
         if any(not a <= o <= b for a, o, b in zip(low, given, high)):
             raise ValueError(
-                f"requested an output size of {given}, but valid sizes range from {low} to {high} (for an input of "
+                f"requested an output size of {given}, but valid sizes range from {low} to {high} "
+                "(for an input of "
                 f"{input.shape[2:]})"
             )
         return tuple([o - a for o, a in zip(given, low)])

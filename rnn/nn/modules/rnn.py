@@ -119,11 +119,13 @@ class RNNBase(Module):
         is_number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
         if not is_number or not 0 <= dropout <= 1:
             raise ValueError(
-                "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
+                "dropout should be a number in range [0, 1] representing the probability of an "
+                "element being zeroed"
             )
         if dropout > 0 and self.num_layers == 1:
             warnings.warn(
-                "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
+                "dropout option adds dropout after all but last recurrent layer, so non-zero "
+                "dropout expects num_layers "
                 f"greater than 1, but got dropout={dropout} and num_layers={self.num_layers}",
                 stacklevel=4,
             )
@@ -164,21 +166,22 @@ class RNNBase(Module):
         """The parameters, layer by layer."""
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
-    # ---- what comes in
-    # ---------------------------------------------------------------------------------
+    # ---- what comes in ---------------------------------------------------------------------------
 
     def _check_input(self, input: Tensor, dims: int) -> None:
         weight = getattr(self, self._all_weights[0][0])
         if input.dtype is not weight.dtype:
             raise ValueError(
-                f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). Convert input: "
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
+                "Convert input: "
                 f"input.to({weight.dtype}), or convert model: model.to({input.dtype})"
             )
         if input.dim() != dims:
             raise RuntimeError(f"input must have {dims} dimensions, got {input.dim()}")
         if self.input_size != input._shape[-1]:
             raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input._shape[-1]}"
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
+                f"{input._shape[-1]}"
             )
 
     def _check_state(self, state: Any, size: int, batch: int, name: str) -> None:
@@ -194,8 +197,7 @@ class RNNBase(Module):
                 f"For {kind} input, hx should also be {dims}-D but got {state.dim()}-D tensor"
             )
 
-    # ---- from layer to layer
-    # ----------------------------------------------------------------------------
+    # ---- from layer to layer ---------------------------------------------------------------------
 
     def _run(self, input: Any, h: Any, c: Any) -> tuple[Any, Tensor, Any]:
         """The last layer's states, and the last states of all layers: h, and c of an LSTM."""
@@ -415,7 +417,8 @@ class LSTM(RNNBase):
         if h is not None and (h.dim() != dims or c.dim() != dims):
             kind = "batched 3-D" if batched else "unbatched 2-D"
             raise RuntimeError(
-                f"For {kind} input, hx and cx should also be {dims}-D but got ({h.dim()}-D, {c.dim()}-D) tensors"
+                f"For {kind} input, hx and cx should also be {dims}-D but got ({h.dim()}-D, "
+                f"{c.dim()}-D) tensors"
             )
 
     def _check_states(self, h: Any, c: Any, batch: int) -> None:
@@ -434,8 +437,7 @@ class LSTM(RNNBase):
         return out, (h, c)
 
 
-# ---- one step
-# ---------------------------------------------------------------------------------------------
+# ---- one step ------------------------------------------------------------------------------------
 
 
 class RNNCellBase(Module):
@@ -501,11 +503,13 @@ class RNNCellBase(Module):
                 continue
             if t._shape[0] != x._shape[1]:
                 raise RuntimeError(
-                    f"Input batch size {x._shape[1]} doesn't match hidden{at} batch size {t._shape[0]}"
+                    f"Input batch size {x._shape[1]} doesn't match hidden{at} batch size "
+                    f"{t._shape[0]}"
                 )
             if t._shape[1] != self.hidden_size:
                 raise RuntimeError(
-                    f"hidden{at} has inconsistent hidden_size: got {t._shape[1]}, expected {self.hidden_size}"
+                    f"hidden{at} has inconsistent hidden_size: got {t._shape[1]}, expected "
+                    f"{self.hidden_size}"
                 )
 
     def _check_state(self, h: Any) -> None:

@@ -13,8 +13,7 @@ from rnn.nn.module import Module
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- flat and back
-# ---------------------------------------------------------------------------------
+# ---- flat and back -------------------------------------------------------------------------------
 
 
 class Flatten(Module):
@@ -45,7 +44,8 @@ class Unflatten(Module):
             raise TypeError("invalid argument type for dim parameter")
         if not isinstance(unflattened_size, (tuple, list)):
             raise TypeError(
-                f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}"
+                "unflattened_size must be a tuple of ints, but found type "
+                f"{type(unflattened_size).__name__}"
             )
         for at, size in enumerate(unflattened_size):
             if not isinstance(size, int):
@@ -63,8 +63,7 @@ class Unflatten(Module):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-# ---- padding
-# ----------------------------------------------------------------------------------------
+# ---- padding -------------------------------------------------------------------------------------
 
 
 class _Pad(Module):
@@ -185,8 +184,7 @@ class CircularPad2d(_Pad):
     _dims, _mode = 2, "circular"
 
 
-# ---- sizes
-# ------------------------------------------------------------------------------------------
+# ---- sizes ---------------------------------------------------------------------------------------
 
 
 class Upsample(Module):
@@ -294,8 +292,7 @@ class ChannelShuffle(Module):
         return f"groups={self.groups}"
 
 
-# ---- windows
-# ----------------------------------------------------------------------------------------
+# ---- windows -------------------------------------------------------------------------------------
 
 
 class Unfold(Module):
@@ -314,7 +311,10 @@ class Unfold(Module):
         return F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
+        return (
+            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, "
+            f"stride={self.stride}"
+        )
 
 
 class Fold(Module):
@@ -342,13 +342,13 @@ class Fold(Module):
 
     def extra_repr(self) -> str:
         return (
-            f"output_size={self.output_size}, kernel_size={self.kernel_size}, dilation={self.dilation}, "
+            f"output_size={self.output_size}, kernel_size={self.kernel_size}, "
+            f"dilation={self.dilation}, "
             f"padding={self.padding}, stride={self.stride}"
         )
 
 
-# ---- distances
-# --------------------------------------------------------------------------------------
+# ---- distances -----------------------------------------------------------------------------------
 
 
 class CosineSimilarity(Module):

@@ -179,7 +179,10 @@ class TransformerEncoder(Module):
         if layer.norm_first:
             why = "encoder_layer.norm_first was True"
         elif not layer.self_attn.batch_first:
-            why = "encoder_layer.self_attn.batch_first was not True(use batch_first for better inference performance)"
+            why = (
+                "encoder_layer.self_attn.batch_first was not True(use batch_first for better "
+                "inference performance)"
+            )
         elif layer.self_attn.in_proj_bias is None:
             why = "encoder_layer.self_attn was passed bias=False"
         elif layer.activation not in (F.relu, F.gelu):
