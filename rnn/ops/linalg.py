@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 _ADD, _MUL, _MUL_SCALAR = op("add"), op("mul"), op("mul_scalar")
 #: dtypes as PyTorch's messages about products name them
 _C_NAMES = {
-    "float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int",
-    "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool",
+    "float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
+    "uint8": "unsigned char", "bool": "bool",
 }  # fmt: skip
 
 
