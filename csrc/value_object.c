@@ -115,10 +115,8 @@ PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
 static void value_dealloc(PyObject *self) {
     value *v = (value *)self;
     PyTypeObject *type = Py_TYPE(self);
-    if (v->dict || type != rnn_py.value_class) {
-        PyObject_GC_UnTrack(self);
-        Py_CLEAR(v->dict);
-    }
+    if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self); /* the collector may have taken the dict already */
+    Py_CLEAR(v->dict);
     if (v->span) {
         rnn_span *s = rnn_at(rnn_py.e, v->span);
         if (!(s->flags & RNN_S_SCALAR)) forget_element(self, v->span, v->node);
