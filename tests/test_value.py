@@ -8,6 +8,7 @@ import pickle
 import random
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def both(program: Any) -> None:
     assert ours == theirs
 
 
-# ---- arithmetic ------------------------------------------------------------------------------------
+# ---- arithmetic ----------------------------------------------------------------------------------
 
 
 def test_every_mix_of_operators():
@@ -158,7 +159,7 @@ def test_special_numbers_are_those_of_ieee():
     assert (Value(5e-324) * 1).data == 5e-324
 
 
-# ---- comparison, conversion, repr ------------------------------------------------------------------
+# ---- comparison, conversion, repr ----------------------------------------------------------------
 
 
 def test_comparison_and_hash():
@@ -247,7 +248,7 @@ def test_subclasses():
     assert type(m.twice()) is Value
 
 
-# ---- backward --------------------------------------------------------------------------------------
+# ---- backward ------------------------------------------------------------------------------------
 
 
 def trace(root: Any) -> tuple[list[Any], list[Any]]:
@@ -346,7 +347,7 @@ def neuron_program(V: Any) -> list[Any]:
     sizes = [3, 4, 4, 1]
     layers = [
         [([V(rng.uniform(-1, 1)) for _ in range(n)], V(0.0)) for _ in range(m)]
-        for n, m in zip(sizes, sizes[1:])
+        for n, m in pairwise(sizes)
     ]
     params = [p for layer in layers for w, b in layer for p in (*w, b)]
     xs = [[2.0, 3.0, -1.0], [3.0, -1.0, 0.5], [0.5, 1.0, 1.0], [1.0, 1.0, -1.0]]
@@ -410,7 +411,7 @@ def test_micrograds_own_network():
     assert found[1][0] == found[0][0]
 
 
-# ---- with tensors ----------------------------------------------------------------------------------
+# ---- with tensors --------------------------------------------------------------------------------
 
 
 def test_an_element_is_one_value():
@@ -453,7 +454,7 @@ def test_numpy_arrays_of_values():
     assert [x.grad for x in xs] == [2.0, 4.0]
 
 
-# ---- threads ---------------------------------------------------------------------------------------
+# ---- threads -------------------------------------------------------------------------------------
 
 
 def test_values_in_threads():

@@ -1,4 +1,7 @@
-"""What the engine must withstand. RNN_WITHSTAND=full runs the sizes of the promise; else they are small enough for CI."""
+"""What the engine must withstand.
+
+RNN_WITHSTAND=full runs the sizes of the promise; else they are small enough for CI.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,8 +35,7 @@ def memory() -> tuple[int, int]:
 
 
 def resident() -> int:
-    with open("/proc/self/statm") as f:
-        return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def run_apart(program: str, timeout: float = 300) -> str:
@@ -209,7 +212,7 @@ def test_the_memory_limit_names_what_went_wrong():
 
 
 def test_memory_may_end_anywhere():
-    """The n-th allocation fails, for every n: a MemoryError, nothing lost, and the next run is right."""
+    """The n-th allocation fails, for every n: a MemoryError, nothing lost, the next run right."""
 
     def scenario():
         x = rnn.ones(2, 3, requires_grad=True)
