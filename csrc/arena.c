@@ -1,8 +1,9 @@
 /* arena.c: where nodes' values and gradients live.
  *
- * Two kinds of place. Scalar nodes live in the flat arrays data[] and grad[], reserved once as address space and
- * committed as they are touched. Blocks, for everything larger, are cut from one reserved heap; a block that is given
- * back goes to the list of its size class and is reused while warm. Nothing ever moves.
+ * Two kinds of place. Scalar nodes live in the flat arrays data[] and grad[], reserved once as
+ * address space and committed as they are touched. Blocks, for everything larger, are cut from one
+ * reserved heap; a block that is given back goes to the list of its size class and is reused while
+ * warm. Nothing ever moves.
  *
  * What it is not: it knows no spans and no operations. */
 #define _GNU_SOURCE
@@ -16,7 +17,8 @@
 /* Address space without memory behind it; asks for less while the system refuses. */
 static void *reserve(uint64_t *bytes, uint64_t least) {
     for (; *bytes >= least; *bytes /= 2) {
-        void *p = mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *p = mmap(NULL, *bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p != MAP_FAILED) {
 #ifdef MADV_HUGEPAGE
             madvise(p, *bytes, MADV_HUGEPAGE); /* fewer page faults; a refusal costs nothing */
@@ -61,7 +63,8 @@ void rnn_arena_free(rnn_engine *e) {
     if (e->heap) munmap(e->heap, e->heap_capacity);
 }
 
-/* Size classes: every 64 bytes up to 1 KiB, then eight to a doubling. Returns the class and rounds the size up. */
+/* Size classes: every 64 bytes up to 1 KiB, then eight to a doubling. Returns the class and rounds
+ * the size up. */
 static int size_class(uint64_t *bytes) {
     uint64_t b = (*bytes + 63) / 64 * 64;
     if (b == 0) b = 64;
@@ -76,7 +79,8 @@ static int size_class(uint64_t *bytes) {
     return 16 + (top - 10) * 8 + (int)eighth;
 }
 
-/* Under the lock. Gives the memory of kept blocks back to the system; their address space stays ours. */
+/* Under the lock. Gives the memory of kept blocks back to the system; their address space stays
+ * ours. */
 static void trim(rnn_engine *e, uint64_t at_least) {
     for (int c = 0; c < RNN_CLASSES; c++) {
         for (rnn_block *b = e->free_blocks[c]; b; b = b->next) {
@@ -103,7 +107,8 @@ bool rnn_charge(rnn_engine *e, uint64_t bytes) {
     return true;
 }
 
-/* Under the lock: a kept block of this class, or of one up to a quarter larger, or new address space. */
+/* Under the lock: a kept block of this class, or of one up to a quarter larger, or new address
+ * space. */
 static rnn_block *take_block(rnn_engine *e, int class, uint64_t bytes) {
     int last = class > 32 ? class + 2 : class;
     for (int c = class; c <= last && c < RNN_CLASSES; c++) {
@@ -125,7 +130,8 @@ static rnn_block *take_block(rnn_engine *e, int class, uint64_t bytes) {
 rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dtype) {
     uint64_t bytes;
     rnn_block *b = NULL;
-    if (nodes >= 0 && rnn_mul_size((uint64_t)nodes, rnn_itemsize(dtype), &bytes) && bytes < (uint64_t)1 << 46) {
+    if (nodes >= 0 && rnn_mul_size((uint64_t)nodes, rnn_itemsize(dtype), &bytes) &&
+        bytes < (uint64_t)1 << 46) {
         uint64_t rounded = bytes;
         int class = size_class(&rounded);
         rnn_lock(e);
@@ -139,7 +145,8 @@ rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dty
         bytes = UINT64_MAX;
     }
     if (!b) {
-        rnn_fail(e, RNN_EMEMORY, "%s: %lld nodes need %llu bytes, but %llu of the memory limit of %llu are in use",
+        rnn_fail(e, RNN_EMEMORY,
+                 "%s: %lld nodes need %llu bytes, but %llu of the memory limit of %llu are in use",
                  what, (long long)nodes, (unsigned long long)bytes, (unsigned long long)e->live,
                  (unsigned long long)e->limit);
         return NULL;

@@ -1,8 +1,10 @@
-/* attention.c: scaled dot-product attention, fused: softmax(q k^T scale) v, a block of queries at a time, so that the
- * matrix of probabilities is never whole in memory; backward computes it again from each row's log(sum(exp)).
- * (Dao et al. 2022, FlashAttention; torch.nn.functional.scaled_dot_product_attention.)
+/* attention.c: scaled dot-product attention, fused: softmax(q k^T scale) v, a block of queries at a
+ * time, so that the matrix of probabilities is never whole in memory; backward computes it again
+ * from each row's log(sum(exp)). (Dao et al. 2022, FlashAttention;
+ * torch.nn.functional.scaled_dot_product_attention.)
  *
- * ip[0]: causal; p[0]: scale; `saved`: a double for each (batch, head, query). The span is (B, T, H, D). */
+ * ip[0]: causal; p[0]: scale; `saved`: a double for each (batch, head, query). The span is (B, T,
+ * H, D). */
 #include "internal.h"
 
 #include <math.h>
@@ -18,17 +20,19 @@ typedef struct {
     int64_t batch, heads, queries, keys, depth, value_depth;
     int64_t stride[3][4]; /* of q, k, v: batch, head, row, column (1) */
     const char *data[3];
-    char *out;        /* (B, T, H, Dv) */
-    const char *dz;   /* the same layout */
-    double *lse;      /* (B, H, T) */
+    char *out;      /* (B, T, H, Dv) */
+    const char *dz; /* the same layout */
+    double *lse;    /* (B, H, T) */
     int64_t gstride[3][4];
-    char *grad[3]; /* NULL: not wanted */
+    char *grad[3];    /* NULL: not wanted */
     rnn_gemm_env env; /* one thread: heads are what threads share */
 } attention;
 
-static void gemm(const attention *a, int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *x,
-                 int64_t ldx, const void *y, int64_t ldy, double beta, void *z, int64_t ldz) {
-    if (a->dtype == RNN_F64) rnn_dgemm(&a->env, ta, tb, m, n, k, alpha, x, ldx, y, ldy, beta, z, ldz);
+static void gemm(const attention *a, int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha,
+                 const void *x, int64_t ldx, const void *y, int64_t ldy, double beta, void *z,
+                 int64_t ldz) {
+    if (a->dtype == RNN_F64)
+        rnn_dgemm(&a->env, ta, tb, m, n, k, alpha, x, ldx, y, ldy, beta, z, ldz);
     else rnn_sgemm(&a->env, ta, tb, m, n, k, (float)alpha, x, ldx, y, ldy, (float)beta, z, ldz);
 }
 
@@ -43,7 +47,8 @@ static char *grad_of(const attention *a, int which, int64_t b, int64_t h, int64_
 }
 
 static int64_t out_at(const attention *a, int64_t b, int64_t h, int64_t row) {
-    return ((b * a->queries + row) * a->heads + h) * a->value_depth * (int64_t)rnn_itemsize(a->dtype);
+    return ((b * a->queries + row) * a->heads + h) * a->value_depth *
+           (int64_t)rnn_itemsize(a->dtype);
 }
 
 /* How many keys query `row` sees. */
@@ -54,12 +59,14 @@ static int64_t seen(const attention *a, int64_t row) {
 }
 
 /* scores (rows, width) = scale q k^T for queries [from, to): width is what the last of them sees */
-static void scores_of(const attention *a, int64_t b, int64_t h, int64_t from, int64_t to, int64_t width, char *scores) {
+static void scores_of(const attention *a, int64_t b, int64_t h, int64_t from, int64_t to,
+                      int64_t width, char *scores) {
     gemm(a, 0, 1, to - from, width, a->depth, a->scale, row_of(a, Q, b, h, from), a->stride[Q][2],
          row_of(a, K, b, h, 0), a->stride[K][2], 0, scores, width);
 }
 
-static void forward_block(attention *a, int64_t b, int64_t h, int64_t from, int64_t to, char *scores) {
+static void forward_block(attention *a, int64_t b, int64_t h, int64_t from, int64_t to,
+                          char *scores) {
     const rnn_kernels *k = a->e->k;
     const int64_t size = (int64_t)rnn_itemsize(a->dtype), width = seen(a, to - 1);
     scores_of(a, b, h, from, to, width, scores);
@@ -71,8 +78,8 @@ static void forward_block(attention *a, int64_t b, int64_t h, int64_t from, int6
         k->scaled_softmax[a->dtype](n, row, lse, 1, row, 0);
         memset(row + n * size, 0, (size_t)((width - n) * size));
     }
-    gemm(a, 0, 0, to - from, a->value_depth, width, 1, scores, width, row_of(a, V, b, h, 0), a->stride[V][2], 0,
-         a->out + out_at(a, b, h, from), a->heads * a->value_depth);
+    gemm(a, 0, 0, to - from, a->value_depth, width, 1, scores, width, row_of(a, V, b, h, 0),
+         a->stride[V][2], 0, a->out + out_at(a, b, h, from), a->heads * a->value_depth);
 }
 
 static void forward_task(void *ctx, int64_t begin, int64_t end) {
@@ -88,9 +95,11 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     free(scores);
 }
 
-/* ---- backward, one head: p = exp(s - lse); ds = p (dz v^T - rowsum(dz z)) ------------------------------ */
+/* ---- backward, one head: p = exp(s - lse); ds = p (dz v^T - rowsum(dz z))
+ * ------------------------------ */
 
-static void backward_block(attention *a, int64_t b, int64_t h, int64_t from, int64_t to, char *p, char *ds) {
+static void backward_block(attention *a, int64_t b, int64_t h, int64_t from, int64_t to, char *p,
+                           char *ds) {
     const rnn_kernels *k = a->e->k;
     const int64_t size = (int64_t)rnn_itemsize(a->dtype), width = seen(a, to - 1), rows = to - from;
     const int64_t ldz = a->heads * a->value_depth, at = out_at(a, b, h, from);
@@ -103,19 +112,22 @@ static void backward_block(attention *a, int64_t b, int64_t h, int64_t from, int
         memset(row + n * size, 0, (size_t)((width - n) * size));
     }
     if (a->grad[V])
-        gemm(a, 1, 0, width, a->value_depth, rows, 1, p, width, dz, ldz, 1, grad_of(a, V, b, h, 0), a->gstride[V][2]);
+        gemm(a, 1, 0, width, a->value_depth, rows, 1, p, width, dz, ldz, 1, grad_of(a, V, b, h, 0),
+             a->gstride[V][2]);
     if (!a->grad[Q] && !a->grad[K]) return;
-    gemm(a, 0, 1, rows, width, a->value_depth, 1, dz, ldz, row_of(a, V, b, h, 0), a->stride[V][2], 0, ds, width);
+    gemm(a, 0, 1, rows, width, a->value_depth, 1, dz, ldz, row_of(a, V, b, h, 0), a->stride[V][2],
+         0, ds, width);
     for (int64_t i = 0; i < rows; i++) {
-        const double total = k->dot[a->dtype](a->value_depth, dz + i * ldz * size, a->out + at + i * ldz * size);
+        const double total =
+            k->dot[a->dtype](a->value_depth, dz + i * ldz * size, a->out + at + i * ldz * size);
         k->softmax_chain[a->dtype](width, p + i * width * size, total, ds + i * width * size);
     }
     if (a->grad[Q])
-        gemm(a, 0, 0, rows, a->depth, width, a->scale, ds, width, row_of(a, K, b, h, 0), a->stride[K][2], 1,
-             grad_of(a, Q, b, h, from), a->gstride[Q][2]);
+        gemm(a, 0, 0, rows, a->depth, width, a->scale, ds, width, row_of(a, K, b, h, 0),
+             a->stride[K][2], 1, grad_of(a, Q, b, h, from), a->gstride[Q][2]);
     if (a->grad[K])
-        gemm(a, 1, 0, width, a->depth, rows, a->scale, ds, width, row_of(a, Q, b, h, from), a->stride[Q][2], 1,
-             grad_of(a, K, b, h, 0), a->gstride[K][2]);
+        gemm(a, 1, 0, width, a->depth, rows, a->scale, ds, width, row_of(a, Q, b, h, from),
+             a->stride[Q][2], 1, grad_of(a, K, b, h, 0), a->gstride[K][2]);
 }
 
 static void backward_task(void *ctx, int64_t begin, int64_t end) {
@@ -132,9 +144,12 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
     free(room);
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------ */
+/* ---- tensors
+ * ------------------------------------------------------------------------------------------ */
 
-static int no_memory(rnn_engine *e) { return rnn_fail(e, RNN_EMEMORY, "attention: no memory for a block of scores"); }
+static int no_memory(rnn_engine *e) {
+    return rnn_fail(e, RNN_EMEMORY, "attention: no memory for a block of scores");
+}
 
 static void shapes_of(attention *a, const rnn_view *in) {
     a->dtype = in[Q].dtype;
@@ -168,10 +183,12 @@ static int operands_of(attention *a, rnn_view *in, rnn_block **temp) {
 static int check_shapes(rnn_engine *e, const rnn_view *in) {
     char s[3][128];
     bool fit = in[Q].ndim == 4 && in[K].ndim == 4 && in[V].ndim == 4;
-    for (int d = 0; fit && d < 2; d++) fit = in[Q].shape[d] == in[K].shape[d] && in[K].shape[d] == in[V].shape[d];
+    for (int d = 0; fit && d < 2; d++)
+        fit = in[Q].shape[d] == in[K].shape[d] && in[K].shape[d] == in[V].shape[d];
     fit = fit && in[Q].shape[3] == in[K].shape[3] && in[K].shape[2] == in[V].shape[2];
     if (!fit)
-        return rnn_fail(e, RNN_ERUNTIME, "attention: the shapes of query %s, key %s and value %s do not fit",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "attention: the shapes of query %s, key %s and value %s do not fit",
                         rnn_shape_text(in[Q].ndim, in[Q].shape, s[0], sizeof s[0]),
                         rnn_shape_text(in[K].ndim, in[K].shape, s[1], sizeof s[1]),
                         rnn_shape_text(in[V].ndim, in[V].shape, s[2], sizeof s[2]));
@@ -191,14 +208,21 @@ static rnn_ref heads_first(rnn_engine *e, rnn_ref made) {
 
 rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale) {
     rnn_view in[3];
-    if (rnn_view_of(e, q, &in[Q]) || rnn_view_of(e, k, &in[K]) || rnn_view_of(e, v, &in[V])) return RNN_ETYPE;
+    if (rnn_view_of(e, q, &in[Q]) || rnn_view_of(e, k, &in[K]) || rnn_view_of(e, v, &in[V]))
+        return RNN_ETYPE;
     int failed = check_shapes(e, in);
     if (failed) return failed;
     if (rnn_resolution()) return RNN_COMPOSE;
     attention a = {.e = e, .causal = causal, .scale = scale};
     shapes_of(&a, in);
-    rnn_build b = {.op = RNN_OP_ATTENTION, .dtype = a.dtype, .ndim = 4, .count = 3, .in = in, .p = {scale},
-                   .shape = {a.batch, a.queries, a.heads, a.value_depth}, .ip = {causal}};
+    rnn_build b = {.op = RNN_OP_ATTENTION,
+                   .dtype = a.dtype,
+                   .ndim = 4,
+                   .count = 3,
+                   .in = in,
+                   .p = {scale},
+                   .shape = {a.batch, a.queries, a.heads, a.value_depth},
+                   .ip = {causal}};
     b.saved_bytes = (size_t)(a.batch * a.heads * a.queries) * sizeof(double);
     b.saved = rnn_malloc(e, b.saved_bytes);
     if (!b.saved) return no_memory(e);
@@ -209,7 +233,8 @@ rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal
     a.out = b.out;
     if (!failed) {
         const int64_t blocks = (a.queries + BLOCK - 1) / BLOCK, work = a.queries * a.keys * a.depth;
-        const int64_t each = work > 0 && work / (blocks ? blocks : 1) < 32768 ? 32768 * blocks / work + 1 : 1;
+        const int64_t each =
+            work > 0 && work / (blocks ? blocks : 1) < 32768 ? 32768 * blocks / work + 1 : 1;
         rnn_parallel_for(e->pool, a.batch * a.heads * blocks, each, forward_task, &a);
         if (a.failed) failed = no_memory(e);
     }
@@ -219,7 +244,8 @@ rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal
     return failed;
 }
 
-/* Gradients go straight into the operands' where their rows are contiguous, else through a packed copy. */
+/* Gradients go straight into the operands' where their rows are contiguous, else through a packed
+ * copy. */
 static int targets_of(attention *a, uint32_t id, rnn_target *t, rnn_block **temp) {
     for (int w = Q; w <= V; w++) {
         int failed = rnn_target_zero(a->e, id, w, &t[w]);
@@ -243,7 +269,11 @@ int rnn_attention_backward(rnn_engine *e, uint32_t id) {
     rnn_view in[3];
     rnn_target t[3];
     rnn_block *temp[3] = {NULL, NULL, NULL}, *made[3] = {NULL, NULL, NULL};
-    attention a = {.e = e, .causal = (int)x->ip[0], .scale = x->p[0], .lse = x->saved, .out = rnn_span_data(e, id),
+    attention a = {.e = e,
+                   .causal = (int)x->ip[0],
+                   .scale = x->p[0],
+                   .lse = x->saved,
+                   .out = rnn_span_data(e, id),
                    .dz = rnn_span_grad(e, id)};
     for (int w = Q; w <= V; w++) rnn_operand_view(e, id, w, &in[w]);
     shapes_of(&a, in);
@@ -261,15 +291,18 @@ int rnn_attention_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* ---- edges: with p the row of probabilities, z_c = sum_s p_s v_sc ------------------------------------------ */
+/* ---- edges: with p the row of probabilities, z_c = sum_s p_s v_sc
+ * ------------------------------------------ */
 
-static double value_at(rnn_engine *e, const rnn_view *v, int64_t b, int64_t h, int64_t row, int64_t col, int64_t *node) {
-    *node = v->offset + b * v->stride[0] + h * v->stride[1] + row * v->stride[2] + col * v->stride[3];
+static double value_at(rnn_engine *e, const rnn_view *v, int64_t b, int64_t h, int64_t row,
+                       int64_t col, int64_t *node) {
+    *node =
+        v->offset + b * v->stride[0] + h * v->stride[1] + row * v->stride[2] + col * v->stride[3];
     return rnn_node_value(e, v->span, *node);
 }
 
-static double probability(rnn_engine *e, const attention *a, const rnn_view *in, int64_t b, int64_t h, int64_t i,
-                          int64_t s) {
+static double probability(rnn_engine *e, const attention *a, const rnn_view *in, int64_t b,
+                          int64_t h, int64_t i, int64_t s) {
     double dot = 0;
     int64_t node;
     for (int64_t d = 0; d < a->depth; d++)
@@ -277,7 +310,8 @@ static double probability(rnn_engine *e, const attention *a, const rnn_view *in,
     return exp(dot * a->scale - a->lse[(b * a->heads + h) * a->queries + i]);
 }
 
-/* dz/dv_s = p_s; dz/dscore_s = p_s (v_s - z), whence dz/dk_s = that scale q, dz/dq = the sum of that scale k_s */
+/* dz/dv_s = p_s; dz/dscore_s = p_s (v_s - z), whence dz/dk_s = that scale q, dz/dq = the sum of
+ * that scale k_s */
 int rnn_attention_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
     rnn_view in[3];
@@ -289,11 +323,13 @@ int rnn_attention_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
     const int64_t b = index[0], i = index[1], h = index[2], c = index[3], n = seen(&a, i);
     const double z = rnn_node_value(e, id, node);
     for (int64_t s = 0; s < n; s++) {
-        const double p = probability(e, &a, in, b, h, i, s), v = value_at(e, &in[V], b, h, s, c, &at);
+        const double p = probability(e, &a, in, b, h, i, s),
+                     v = value_at(e, &in[V], b, h, s, c, &at);
         rnn_push_edge(e, out, &in[V], at, p);
         for (int64_t d = 0; d < a.depth; d++) {
             int64_t qn, kn;
-            const double q = value_at(e, &in[Q], b, h, i, d, &qn), k = value_at(e, &in[K], b, h, s, d, &kn);
+            const double q = value_at(e, &in[Q], b, h, i, d, &qn),
+                         k = value_at(e, &in[K], b, h, s, d, &kn);
             rnn_push_edge(e, out, &in[K], kn, p * (v - z) * a.scale * q);
             rnn_push_edge(e, out, &in[Q], qn, p * (v - z) * a.scale * k);
         }

@@ -1,5 +1,6 @@
-/* backward.c: the walk back through the order that sort.c makes: one kernel a span, each adding to its operands'
- * gradients, in slices, so that Python can handle signals between them. Hooks and autograd.Functions are handed to Python.
+/* backward.c: the walk back through the order that sort.c makes: one kernel a span, each adding to
+ * its operands' gradients, in slices, so that Python can handle signals between them. Hooks and
+ * autograd.Functions are handed to Python.
  *
  * What it is not: it knows no derivative. */
 #include "pass.h"
@@ -8,8 +9,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { FRESH, HOOKED, COMPUTED, ADDED };                          /* how far the span at the head is */
-enum { ASK_HOOKS = 2, ASK_FUNCTION = 3, ASK_POST_ACCUMULATE = 4 }; /* what rnn_backward_step asks of Python */
+enum { FRESH, HOOKED, COMPUTED, ADDED }; /* how far the span at the head is */
+enum {
+    ASK_HOOKS = 2,
+    ASK_FUNCTION = 3,
+    ASK_POST_ACCUMULATE = 4
+}; /* what rnn_backward_step asks of Python */
 
 static int64_t now(void) {
     struct timespec t;
@@ -17,9 +22,12 @@ static int64_t now(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static int no_memory(rnn_engine *e) { return rnn_fail(e, RNN_EMEMORY, "backward: no memory for the record of a pass"); }
+static int no_memory(rnn_engine *e) {
+    return rnn_fail(e, RNN_EMEMORY, "backward: no memory for the record of a pass");
+}
 
-/* ---- beginning ------------------------------------------------------------------------------------ */
+/* ---- beginning
+ * ------------------------------------------------------------------------------------ */
 
 static int add_root(rnn_engine *e, rnn_pass *p, rnn_ref ref, rnn_ref grad_ref) {
     rnn_view view, grad;
@@ -27,7 +35,8 @@ static int add_root(rnn_engine *e, rnn_pass *p, rnn_ref ref, rnn_ref grad_ref) {
     if (!failed && grad_ref > 0) failed = rnn_view_of(e, grad_ref, &grad);
     if (failed) return failed;
     if (!view.needs_grad)
-        return rnn_fail(e, RNN_ERUNTIME, "element %lld of tensors does not require grad and does not have a grad_fn",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "element %lld of tensors does not require grad and does not have a grad_fn",
                         (long long)p->root_count);
     rnn_block *block = NULL;
     if (grad_ref > 0) {
@@ -50,8 +59,8 @@ static void add_input(rnn_engine *e, rnn_pass *p, rnn_ref ref) {
     rnn_unlock(e);
 }
 
-rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int input_count,
-                             const rnn_ref *inputs, int flags) {
+rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads,
+                             int input_count, const rnn_ref *inputs, int flags) {
     rnn_pass *p = rnn_malloc(e, sizeof *p);
     int failed = 0;
     if (p) {
@@ -61,7 +70,8 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
         p->inputs = rnn_malloc(e, (size_t)input_count * sizeof *p->inputs);
     }
     if (!p || !p->roots || !p->inputs) failed = no_memory(e);
-    for (int i = 0; i < count && !failed; i++) failed = add_root(e, p, roots[i], grads ? grads[i] : 0);
+    for (int i = 0; i < count && !failed; i++)
+        failed = add_root(e, p, roots[i], grads ? grads[i] : 0);
     for (int i = 0; i < input_count && !failed; i++) add_input(e, p, inputs[i]);
     if (!failed) return p;
     rnn_backward_end(e, p);
@@ -81,10 +91,12 @@ static int begin_inputs(rnn_engine *e, rnn_pass *p) {
 }
 
 static void end_inputs(rnn_engine *e, rnn_pass *p) {
-    for (int64_t i = 0; i < p->input_count; i++) rnn_at(e, p->inputs[i])->state &= (uint8_t)~RNN_G_TARGET;
+    for (int64_t i = 0; i < p->input_count; i++)
+        rnn_at(e, p->inputs[i])->state &= (uint8_t)~RNN_G_TARGET;
 }
 
-/* ---- seeding --------------------------------------------------------------------------------------- */
+/* ---- seeding
+ * --------------------------------------------------------------------------------------- */
 
 static int seed(rnn_engine *e, const rnn_root *r) {
     const rnn_view *v = &r->view;
@@ -93,12 +105,17 @@ static int seed(rnn_engine *e, const rnn_root *r) {
     if (failed) return failed;
     const double one64 = 1;
     const float one32 = 1;
-    rnn_accumulate_job job = {.ndim = v->ndim, .dtype = v->dtype, .scale = 1,
-                              .dst = (char *)rnn_span_grad(e, v->span) + v->offset * (int64_t)rnn_itemsize(v->dtype)};
+    rnn_accumulate_job job = {.ndim = v->ndim,
+                              .dtype = v->dtype,
+                              .scale = 1,
+                              .dst = (char *)rnn_span_grad(e, v->span) +
+                                     v->offset * (int64_t)rnn_itemsize(v->dtype)};
     memcpy(job.shape, v->shape, sizeof job.shape);
     memcpy(job.dst_stride, v->stride, sizeof job.dst_stride);
     if (r->grad) rnn_contiguous_strides(v->ndim, v->shape, job.src_stride);
-    job.src = r->grad ? r->grad->data : v->dtype == RNN_F64 ? (const void *)&one64 : (const void *)&one32;
+    job.src = r->grad               ? r->grad->data
+              : v->dtype == RNN_F64 ? (const void *)&one64
+                                    : (const void *)&one32;
     return rnn_accumulate(e, &job);
 }
 
@@ -109,17 +126,20 @@ static int seed_roots(rnn_engine *e, rnn_pass *p) {
     return failed;
 }
 
-/* ---- running ---------------------------------------------------------------------------------------- */
+/* ---- running
+ * ---------------------------------------------------------------------------------------- */
 
 static int overwritten(rnn_engine *e, uint32_t id, uint32_t what) {
     char text[256] = "";
     const rnn_span *s = rnn_at(e, what);
     rnn_shape_text(s->ext->ndim, s->ext->shape, text, sizeof text);
-    return rnn_fail(e, RNN_ERUNTIME,
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                    "[rnn.%sTensor %s], %s%s, was overwritten after %s had used it",
-                    s->dtype == RNN_F64 ? "Double" : "Float", text, what == id ? "the output of " : "",
-                    s->flags & RNN_S_LEAF ? "a leaf" : rnn_ops[s->op].torch_name, rnn_ops[rnn_at(e, id)->op].torch_name);
+    return rnn_fail(
+        e, RNN_ERUNTIME,
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        "[rnn.%sTensor %s], %s%s, was overwritten after %s had used it",
+        s->dtype == RNN_F64 ? "Double" : "Float", text, what == id ? "the output of " : "",
+        s->flags & RNN_S_LEAF ? "a leaf" : rnn_ops[s->op].torch_name,
+        rnn_ops[rnn_at(e, id)->op].torch_name);
 }
 
 /* Refuses where a value that the kernel needs was written after the span was made. */
@@ -127,7 +147,8 @@ static int check_versions(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     const int needs = rnn_ops[s->op].needs, count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
-        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) || (k == 1 && needs & RNN_NEEDS_B);
+        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
+                            (k == 1 && needs & RNN_NEEDS_B);
         const uint32_t o = rnn_span_operand(s, k);
         if (needed && rnn_span_written(e, o) > s->first) return overwritten(e, id, o);
     }
@@ -138,14 +159,16 @@ static int check_versions(rnn_engine *e, uint32_t id) {
 static int run_kernel(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_PASSED)
-        return rnn_fail(e, RNN_ERUNTIME, "backward: a pass within this one has freed the graph behind %s",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "backward: a pass within this one has freed the graph behind %s",
                         rnn_ops[s->op].torch_name);
     int failed = check_versions(e, id);
     if (failed) return failed;
     return s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
 }
 
-/* The span at the head of the pass, as far as it goes without Python: what to ask of Python, then call again. */
+/* The span at the head of the pass, as far as it goes without Python: what to ask of Python, then
+ * call again. */
 static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     const bool leaf = s->flags & RNN_S_LEAF, hooks = s->flags & RNN_S_HOOK;
@@ -235,7 +258,8 @@ int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
 int64_t rnn_pass_key(rnn_pass *p) { return p->key ? (int64_t)(intptr_t)p->key->object : 0; }
 uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }
 
-/* ---- ending ------------------------------------------------------------------------------------------ */
+/* ---- ending
+ * ------------------------------------------------------------------------------------------ */
 
 static void release(rnn_engine *e, rnn_pass *p) {
     rnn_lock(e);

@@ -5,7 +5,8 @@
 #include <string.h>
 
 static bool shares(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands) {
-    bool shares = rnn_at(e, rnn_span_of(values))->flags & RNN_S_SCALAR || !rnn_is_contiguous(e, values);
+    bool shares =
+        rnn_at(e, rnn_span_of(values))->flags & RNN_S_SCALAR || !rnn_is_contiguous(e, values);
     for (int k = 0; k < count; k++) shares |= rnn_same_memory(e, values, operands[k]);
     return shares;
 }
@@ -28,11 +29,12 @@ static int prepare(rnn_engine *e, rnn_build *b, const rnn_view *v, bool copies) 
     return failed;
 }
 
-rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function,
-                   int64_t name) {
+rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands,
+                   int64_t function, int64_t name) {
     rnn_owner *owner = rnn_malloc(e, sizeof *owner);
     rnn_view *in = rnn_malloc(e, (size_t)count * sizeof *in), v;
-    int failed = owner && in ? 0 : rnn_fail(e, RNN_EMEMORY, "custom: no memory for the record of a span");
+    int failed =
+        owner && in ? 0 : rnn_fail(e, RNN_EMEMORY, "custom: no memory for the record of a span");
     for (int k = 0; k < count && !failed; k++) failed = rnn_view_of(e, operands[k], &in[k]);
     if (!failed) failed = rnn_view_of(e, values, &v);
     if (failed) {
@@ -41,7 +43,12 @@ rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *oper
         return failed;
     }
     *owner = (rnn_owner){(void *)(intptr_t)function, NULL};
-    rnn_build b = {.op = RNN_OP_CUSTOM, .dtype = v.dtype, .ndim = v.ndim, .count = count, .in = in, .function = owner,
+    rnn_build b = {.op = RNN_OP_CUSTOM,
+                   .dtype = v.dtype,
+                   .ndim = v.ndim,
+                   .count = count,
+                   .in = in,
+                   .function = owner,
                    .ip = {name}};
     memcpy(b.shape, v.shape, sizeof b.shape);
     failed = prepare(e, &b, &v, shares(e, values, count, operands));
@@ -58,5 +65,6 @@ int rnn_custom_backward(rnn_engine *e, uint32_t id) {
 
 int rnn_custom_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     (void)id, (void)node, (void)out;
-    return rnn_fail(e, RNN_ERUNTIME, "the local derivatives of an autograd.Function are not known one by one");
+    return rnn_fail(e, RNN_ERUNTIME,
+                    "the local derivatives of an autograd.Function are not known one by one");
 }

@@ -1,13 +1,16 @@
-/* edges.c: the graph, one scalar at a time: for one node, its operand nodes and the local derivatives.
+/* edges.c: the graph, one scalar at a time: for one node, its operand nodes and the local
+ * derivatives.
  *
- * This is the slow, plain definition of every operation, which inspection prints and which the tests hold the fast
- * kernels to. The edges of the elementwise operations are here; the others stand beside their kernels. */
+ * This is the slow, plain definition of every operation, which inspection prints and which the
+ * tests hold the fast kernels to. The edges of the elementwise operations are here; the others
+ * stand beside their kernels. */
 #include "internal.h"
 
 #include <math.h>
 #include <string.h>
 
-void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node, double local) {
+void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
+                   double local) {
     if (out->count < out->capacity) {
         out->spans[out->count] = operand->span;
         out->nodes[out->count] = node;
@@ -26,7 +29,8 @@ void rnn_result_index(const rnn_ext *x, int64_t node, int64_t *index) {
 }
 
 /* The local derivative is the backward loop on one element with dz = 1, in double. */
-static double local_derivative(const rnn_span *s, int k, const double *v, double z, const double *p) {
+static double local_derivative(const rnn_span *s, int k, const double *v, double z,
+                               const double *p) {
     const double one = 1;
     double d;
     rnn_kernels_base.backward[RNN_F64][k][s->op](1, &v[0], &v[1], &z, &one, &d, p);
@@ -59,29 +63,33 @@ static int scalar_edges(rnn_engine *e, uint32_t id, rnn_edge_list *out) {
     for (int k = 0; k < count; k++) v[k] = rnn_node_value(e, s->in[k].span, s->in[k].offset);
     for (int k = 0; k < count; k++) {
         rnn_view operand = {.span = s->in[k].span, .needs_grad = true};
-        rnn_push_edge(e, out, &operand, s->in[k].offset, local_derivative(s, k, v, rnn_node_value(e, id, 0), p));
+        rnn_push_edge(e, out, &operand, s->in[k].offset,
+                      local_derivative(s, k, v, rnn_node_value(e, id, 0), p));
     }
     return 0;
 }
 
 static bool valid(rnn_engine *e, uint32_t span) {
-    return span > 0 && span < e->span_top && (rnn_at(e, span)->refs > 0 || rnn_at(e, span)->state & RNN_G_SEEN);
+    return span > 0 && span < e->span_top &&
+           (rnn_at(e, span)->refs > 0 || rnn_at(e, span)->state & RNN_G_SEEN);
 }
 
-int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans, int64_t *nodes,
-                  double *locals, uint8_t *flows) {
+int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans,
+                  int64_t *nodes, double *locals, uint8_t *flows) {
     if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
     const rnn_span *s = rnn_at(e, span);
     if (node < 0 || node >= rnn_span_size(s))
-        return rnn_fail(e, RNN_EINDEX, "node %lld is outside its span of %lld nodes", (long long)node,
-                        (long long)rnn_span_size(s));
+        return rnn_fail(e, RNN_EINDEX, "node %lld is outside its span of %lld nodes",
+                        (long long)node, (long long)rnn_span_size(s));
     if (s->flags & RNN_S_LEAF) return 0;
     if (s->flags & RNN_S_PASSED)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "the graph behind this %s was freed by backward(); call backward(retain_graph=True) to keep it",
-                        rnn_ops[s->op].name);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "the graph behind this %s was freed by backward(); call backward(retain_graph=True) to keep it",
+            rnn_ops[s->op].name);
     rnn_edge_list out = {capacity, 0, spans, nodes, locals, flows};
-    int failed = s->flags & RNN_S_SCALAR ? scalar_edges(e, span, &out) : rnn_ops[s->op].edges(e, span, node, &out);
+    int failed = s->flags & RNN_S_SCALAR ? scalar_edges(e, span, &out)
+                                         : rnn_ops[s->op].edges(e, span, node, &out);
     return failed ? failed : out.count;
 }
 
@@ -118,8 +126,8 @@ static rnn_ref look(rnn_engine *e, const rnn_view *v, int flags) {
     rnn_unlock(e);
     rnn_ref whole = rnn_tensor_wrap(e, v->span);
     if (whole < 0) return whole;
-    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(whole)->store, v->dtype, flags, v->view_op, v->offset, v->ndim,
-                                 v->shape, v->stride);
+    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(whole)->store, v->dtype, flags, v->view_op,
+                                 v->offset, v->ndim, v->shape, v->stride);
     rnn_release(e, whole);
     return out;
 }
@@ -128,8 +136,8 @@ rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k) {
     if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
     const rnn_span *s = rnn_at(e, span);
     if (k < 0 || k >= rnn_span_operands(s))
-        return rnn_fail(e, RNN_EINDEX, "a %s has %d operands: there is no operand %d", rnn_ops[s->op].name,
-                        rnn_span_operands(s), k);
+        return rnn_fail(e, RNN_EINDEX, "a %s has %d operands: there is no operand %d",
+                        rnn_ops[s->op].name, rnn_span_operands(s), k);
     rnn_view v = {.needs_grad = true};
     if (s->flags & RNN_S_SCALAR) {
         v.span = s->in[k].span;
@@ -144,7 +152,8 @@ rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k) {
 rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span, int grad) {
     if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
     const rnn_span *s = rnn_at(e, span);
-    rnn_view v = {.span = span, .ndim = 1, .dtype = s->dtype, .shape = {rnn_span_size(s)}, .stride = {1}};
+    rnn_view v = {
+        .span = span, .ndim = 1, .dtype = s->dtype, .shape = {rnn_span_size(s)}, .stride = {1}};
     rnn_ref whole = look(e, &v, 0);
     if (whole < 0 || !grad) return whole;
     rnn_ref out = rnn_grad(e, whole);

@@ -1,9 +1,10 @@
 /* elementwise.c: from tensors with shapes and strides to the contiguous loops of kernels.h.
  *
- * Everything elementwise, every copy, every sum over dimensions and every broadcast gradient is one walk over a *box*:
- * a shape and, for each tensor that takes part, a stride per dimension (0 where it is broadcast, or summed into). The
- * box is walked in tiles of a few hundred elements in row-major order: contiguous tensors are handed to the loop as
- * they are, others are packed into a tile that stays in the first-level cache.
+ * Everything elementwise, every copy, every sum over dimensions and every broadcast gradient is one
+ * walk over a *box*: a shape and, for each tensor that takes part, a stride per dimension (0 where
+ * it is broadcast, or summed into). The box is walked in tiles of a few hundred elements in
+ * row-major order: contiguous tensors are handed to the loop as they are, others are packed into a
+ * tile that stays in the first-level cache.
  *
  * What it is not: it knows no derivative; those stand in ops.h. */
 #include "internal.h"
@@ -47,7 +48,8 @@ static int64_t cursor_start(const box *x, int v, int64_t flat, int64_t *index) {
     return offset;
 }
 
-/* How far memory moves when the position moves by `run`, which does not pass the end of the last dimension. */
+/* How far memory moves when the position moves by `run`, which does not pass the end of the last
+ * dimension. */
 static int64_t cursor_advance(const box *x, int v, int64_t run, int64_t *index) {
     int d = x->ndim - 1;
     int64_t moved = run * x->stride[v][d];
@@ -85,12 +87,14 @@ static void box_add(box *x, int which, const rnn_view *v, void *data) {
     x->used[which] = true;
     x->data[which] = data;
     for (int d = 0; d < v->ndim; d++)
-        x->stride[which][shift + d] = v->shape[d] == 1 && x->shape[shift + d] != 1 ? 0 : v->stride[d];
+        x->stride[which][shift + d] =
+            v->shape[d] == 1 && x->shape[shift + d] != 1 ? 0 : v->stride[d];
 }
 
 static bool mergeable(const box *x, int outer, int inner) {
     for (int v = 0; v < VIEWS; v++)
-        if (x->used[v] && x->stride[v][outer] != x->stride[v][inner] * x->shape[inner]) return false;
+        if (x->used[v] && x->stride[v][outer] != x->stride[v][inner] * x->shape[inner])
+            return false;
     return true;
 }
 
@@ -126,9 +130,11 @@ static box box_slice(const box *x, int d, int64_t lo, int64_t hi, int itemsize) 
     return part;
 }
 
-/* ---- tiles --------------------------------------------------------------------------------------- */
+/* ---- tiles
+ * --------------------------------------------------------------------------------------- */
 
-static const void *fetch(const job *j, const box *x, int v, int64_t flat, int64_t count, void *tile) {
+static const void *fetch(const job *j, const box *x, int v, int64_t flat, int64_t count,
+                         void *tile) {
     if (!x->used[v]) return tile;
     if (x->flat[v]) return x->data[v] + flat * (int64_t)rnn_itemsize(j->dtype);
     if (j->dtype == RNN_F64) pack_f64(x, v, flat, count, tile);
@@ -161,7 +167,8 @@ static void run_range(const job *j, const box *x, int64_t begin, int64_t end) {
     const bool direct = x->flat[DST] && !j->add;
     for (int64_t flat = begin; flat < end; flat += TILE) {
         int64_t count = end - flat < TILE ? end - flat : TILE;
-        const void *made = make_tile(j, x, flat, count, direct ? (void *)(x->data[DST] + flat * size) : buffer);
+        const void *made =
+            make_tile(j, x, flat, count, direct ? (void *)(x->data[DST] + flat * size) : buffer);
         if (direct) continue;
         if (j->dtype == RNN_F64) unpack_f64(x, DST, flat, count, made, j->e->k, j->add);
         else unpack_f32(x, DST, flat, count, made, j->e->k, j->add);
@@ -189,7 +196,8 @@ static void partial_task(void *ctx, int64_t begin, int64_t end) {
     j->partial[begin / GRAIN] = total;
 }
 
-/* ---- running a job --------------------------------------------------------------------------------- */
+/* ---- running a job
+ * --------------------------------------------------------------------------------- */
 
 static void sum_to_one(job *j) {
     int64_t blocks = (j->x.total + GRAIN - 1) / GRAIN;
@@ -206,7 +214,8 @@ static void sum_to_one(job *j) {
     else *(float *)(void *)j->x.data[DST] = (float)(*(float *)(void *)j->x.data[DST] + total);
 }
 
-/* The kept dimension (not summed over) that has the most to share among threads; -1: everything is summed. */
+/* The kept dimension (not summed over) that has the most to share among threads; -1: everything is
+ * summed. */
 static int kept_dimension(const box *x) {
     int best = -1;
     for (int d = 0; d < x->ndim; d++)
@@ -243,11 +252,13 @@ static void run(job *j) {
     }
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------ */
+/* ---- forward
+ * ------------------------------------------------------------------------------------------ */
 
-static void forward(rnn_engine *e, int op, const rnn_view *dst, void *dst_data, const rnn_view *a, const rnn_view *b,
-                    const double *p) {
-    job j = {.e = e, .dtype = dst->dtype, .forward = e->k->forward[dst->dtype][op], .p = p, .scale = 1};
+static void forward(rnn_engine *e, int op, const rnn_view *dst, void *dst_data, const rnn_view *a,
+                    const rnn_view *b, const double *p) {
+    job j = {
+        .e = e, .dtype = dst->dtype, .forward = e->k->forward[dst->dtype][op], .p = p, .scale = 1};
     box_begin(&j.x, dst->ndim, dst->shape);
     box_add(&j.x, DST, dst, dst_data);
     box_add(&j.x, A, a, rnn_view_data(e, a));
@@ -300,7 +311,8 @@ static bool must_record(rnn_engine *e, rnn_ref out, rnn_ref a, rnn_ref b) {
 }
 
 /* Results go straight into `out`: nothing is recorded, its memory is stamped. */
-static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b, const double *p) {
+static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b,
+                const double *p) {
     rnn_view z, whole = *a;
     char want[256], have[256];
     if (rnn_view_of(e, out, &z)) return RNN_ETYPE;
@@ -313,13 +325,15 @@ static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn
     }
     if (failed) return failed;
     if (whole.ndim != z.ndim || memcmp(whole.shape, z.shape, (size_t)z.ndim * sizeof(int64_t)))
-        return rnn_fail(e, RNN_ERUNTIME, "output with shape %s doesn't match the broadcast shape %s",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "output with shape %s doesn't match the broadcast shape %s",
                         rnn_shape_text(z.ndim, z.shape, have, sizeof have),
                         rnn_shape_text(whole.ndim, whole.shape, want, sizeof want));
     if (!rnn_view_is_injective(&z))
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "unsupported operation: more than one element of the written-to tensor refers to a single "
-                        "memory location. Please clone() the tensor before performing the operation.");
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "unsupported operation: more than one element of the written-to tensor refers to a single "
+            "memory location. Please clone() the tensor before performing the operation.");
     forward(e, op, &z, rnn_view_data(e, &z), a, b, p);
     return rnn_touch(e, out);
 }
@@ -367,16 +381,22 @@ int rnn_binary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref ra, rnn_ref rb, 
     return code;
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------ */
+/* ---- backward
+ * ------------------------------------------------------------------------------------------ */
 
-/* One operand's share: its gradient gains dz times the local derivative, summed where it was broadcast. */
+/* One operand's share: its gradient gains dz times the local derivative, summed where it was
+ * broadcast. */
 static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *in, int count) {
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
     rnn_target target;
     int failed = rnn_target_begin(e, id, k, x->n, &target);
     if (failed || !target.wanted) return failed;
-    job j = {.e = e, .dtype = s->dtype, .backward = e->k->backward[s->dtype][k][s->op], .p = x->p, .scale = 1,
+    job j = {.e = e,
+             .dtype = s->dtype,
+             .backward = e->k->backward[s->dtype][k][s->op],
+             .p = x->p,
+             .scale = 1,
              .add = !target.fresh};
     rnn_view z = {.ndim = (int16_t)x->ndim};
     for (int d = 0; d < x->ndim; d++) z.shape[d] = x->shape[d];
@@ -407,7 +427,12 @@ int rnn_elementwise_backward(rnn_engine *e, uint32_t id) {
 void rnn_spread(rnn_engine *e, const rnn_spread_job *in) {
     const rnn_target *t = in->target;
     rnn_view row;
-    job j = {.e = e, .dtype = t->v.dtype, .backward = in->loop, .p = in->p, .scale = 1, .add = !t->fresh};
+    job j = {.e = e,
+             .dtype = t->v.dtype,
+             .backward = in->loop,
+             .p = in->p,
+             .scale = 1,
+             .add = !t->fresh};
     rnn_reduced_view(&t->v, in->reduced, &row);
     box_begin(&j.x, t->v.ndim, t->v.shape);
     box_add(&j.x, DST, &t->v, t->grad);
@@ -419,7 +444,8 @@ void rnn_spread(rnn_engine *e, const rnn_spread_job *in) {
     run(&j);
 }
 
-/* ---- copies and sums ------------------------------------------------------------------------------------ */
+/* ---- copies and sums
+ * ------------------------------------------------------------------------------------ */
 
 int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *in) {
     job j = {.e = e, .dtype = in->dtype, .scale = in->scale, .add = !in->overwrite};
@@ -435,7 +461,11 @@ int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *in) {
 }
 
 int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out) {
-    rnn_accumulate_job job = {.ndim = v->ndim, .dtype = v->dtype, .dst = out, .src = rnn_view_data(e, v), .scale = 1,
+    rnn_accumulate_job job = {.ndim = v->ndim,
+                              .dtype = v->dtype,
+                              .dst = out,
+                              .src = rnn_view_data(e, v),
+                              .scale = 1,
                               .overwrite = true};
     memcpy(job.shape, v->shape, sizeof job.shape);
     memcpy(job.src_stride, v->stride, sizeof job.src_stride);
@@ -444,7 +474,11 @@ int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out) {
 }
 
 int rnn_target_add(rnn_engine *e, const rnn_target *t, int dtype, const void *contiguous) {
-    rnn_accumulate_job job = {.ndim = t->v.ndim, .dtype = dtype, .dst = t->grad, .src = contiguous, .scale = 1,
+    rnn_accumulate_job job = {.ndim = t->v.ndim,
+                              .dtype = dtype,
+                              .dst = t->grad,
+                              .src = contiguous,
+                              .scale = 1,
                               .overwrite = t->fresh};
     memcpy(job.shape, t->v.shape, sizeof job.shape);
     memcpy(job.dst_stride, t->v.stride, sizeof job.dst_stride);

@@ -1,4 +1,5 @@
-/* engine.c: the engine's life, its failures, its limits and this thread's modes. No operation is here. */
+/* engine.c: the engine's life, its failures, its limits and this thread's modes. No operation is
+ * here. */
 #include "internal.h"
 
 #include <stdarg.h>
@@ -34,7 +35,9 @@ const char *rnn_message(rnn_engine *e) {
 void rnn_lock(rnn_engine *e) { pthread_mutex_lock(&e->lock); }
 void rnn_unlock(rnn_engine *e) { pthread_mutex_unlock(&e->lock); }
 
-bool rnn_mul_size(uint64_t a, uint64_t b, uint64_t *out) { return !__builtin_mul_overflow(a, b, out); }
+bool rnn_mul_size(uint64_t a, uint64_t b, uint64_t *out) {
+    return !__builtin_mul_overflow(a, b, out);
+}
 
 /* Every allocation of the engine counts down fail_after, so that tests can fail each in turn. */
 bool rnn_allocation_fails(rnn_engine *e) {
@@ -170,7 +173,9 @@ void rnn_reset_peak(rnn_engine *e) {
     rnn_unlock(e);
 }
 
-void rnn_fail_after(rnn_engine *e, int64_t n) { __atomic_store_n(&e->fail_after, n, __ATOMIC_RELAXED); }
+void rnn_fail_after(rnn_engine *e, int64_t n) {
+    __atomic_store_n(&e->fail_after, n, __ATOMIC_RELAXED);
+}
 
 /* ---- this thread's modes --------------------------------------------------------------------- */
 

@@ -139,7 +139,8 @@ static void lane_numbers(const rnn_fold *f, int64_t first, int64_t from, int64_t
                                          : load(f->equal, f->dtype, first + (from + j) % columns);
 }
 
-/* `count` contiguous elements, of rows `first`, first + 1, ... in turn; `at`: the first's place in its row. */
+/* `count` contiguous elements, of rows `first`, first + 1, ... in turn; `at`: the first's place in
+ * its row. */
 static void fold_block(const rnn_fold *f, const char *x, int64_t first, int64_t count, int64_t at,
                        rnn_fold_state *states) {
     const int64_t columns = f->columns, width = LANES * columns,

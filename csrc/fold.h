@@ -2,8 +2,8 @@
  *
  * rnn_fold_run walks a tensor seen as rows (the places that are kept) of reduced elements, in any
  * layout, and calls `finish` once a row with what its elements fold into. The loops themselves are
- * fold.inc's; their results for 16 lanes at a time are merged in double, in an order that depends on
- * the shape alone. What it is not: it knows no tensor handle, no graph and no derivative. */
+ * fold.inc's; their results for 16 lanes at a time are merged in double, in an order that depends
+ * on the shape alone. What it is not: it knows no tensor handle, no graph and no derivative. */
 #ifndef RNN_FOLD_H
 #define RNN_FOLD_H
 
@@ -30,8 +30,8 @@ enum {
     RNN_FOLD_COUNT
 };
 
-/* r rows of 16 lanes, `stride` elements apart, and the first `rest` lanes of one more. c: a number for
- * each lane (EQUAL, NORMP). one: all lanes belong to one row, whose result is a[0] and b[0]. */
+/* r rows of 16 lanes, `stride` elements apart, and the first `rest` lanes of one more. c: a number
+ * for each lane (EQUAL, NORMP). one: all lanes belong to one row, whose result is a[0] and b[0]. */
 typedef void (*rnn_fold_loop)(int64_t r, int64_t stride, int rest, const void *x, const double *c,
                               bool one, double *a, double *b);
 
@@ -76,7 +76,8 @@ struct rnn_fold {
     rnn_fold_state nothing, *partial;
 };
 
-/* The number of bits of `reduced` are the dimensions that go. The kinds' identities stand for rows of no elements. */
+/* The number of bits of `reduced` are the dimensions that go. The kinds' identities stand for rows
+ * of no elements. */
 void rnn_fold_begin(rnn_fold *f, int ndim, const int64_t *shape, const int64_t *stride,
                     uint32_t reduced);
 int rnn_fold_run(struct rnn_engine *e, rnn_fold *f);

@@ -50,7 +50,8 @@ int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value) 
     return 0;
 }
 
-/* ---- a span's ------------------------------------------------------------------------------------ */
+/* ---- a span's
+ * ------------------------------------------------------------------------------------ */
 
 /* Drops the gradient. Under the lock. */
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id) {
@@ -72,7 +73,8 @@ static void put_block(rnn_engine *e, rnn_span *s, rnn_block *block) {
     rnn_unlock(e);
 }
 
-/* The span, which has no gradient, gets memory for one: zeros, or anything if the caller overwrites all of it. */
+/* The span, which has no gradient, gets memory for one: zeros, or anything if the caller overwrites
+ * all of it. */
 int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero) {
     rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_SCALAR) {
@@ -105,19 +107,25 @@ int rnn_span_grad_own(rnn_engine *e, uint32_t id) {
     return shared ? copy_grad(e, s) : 0;
 }
 
-/* ---- putting aside -------------------------------------------------------------------------------- */
+/* ---- putting aside
+ * -------------------------------------------------------------------------------- */
 
 int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds) {
     if (p->stash_count == p->stash_capacity) {
         const int64_t larger = p->stash_capacity ? 2 * p->stash_capacity : 16;
-        void *moved = rnn_allocation_fails(e) ? NULL : realloc(p->stash, (size_t)larger * sizeof *p->stash);
+        void *moved =
+            rnn_allocation_fails(e) ? NULL : realloc(p->stash, (size_t)larger * sizeof *p->stash);
         if (!moved) return rnn_fail(e, RNN_EMEMORY, "backward: no memory to put a gradient aside");
         p->stash = moved;
         p->stash_capacity = larger;
     }
     rnn_span *s = rnn_at(e, id);
     const bool had = rnn_span_has_grad(s), scalar = s->flags & RNN_S_SCALAR;
-    p->stash[p->stash_count++] = (rnn_stashed){id, adds, had, scalar, had && !scalar ? s->ext->grad : NULL,
+    p->stash[p->stash_count++] = (rnn_stashed){id,
+                                               adds,
+                                               had,
+                                               scalar,
+                                               had && !scalar ? s->ext->grad : NULL,
                                                had && scalar ? rnn_node_grad(e, id, 0) : 0};
     if (!scalar) s->ext->grad = NULL;
     s->state &= (uint8_t)~RNN_G_HAS;
@@ -129,7 +137,8 @@ static void add_stashed(rnn_engine *e, rnn_stashed *from) {
     if (from->had && from->scalar) {
         rnn_node_add_grad(e, from->span, 0, from->value);
     } else if (from->had) {
-        if (rnn_span_has_grad(s)) e->k->add_scaled[s->dtype](s->ext->n, from->block->data, s->ext->grad->data, 1);
+        if (rnn_span_has_grad(s))
+            e->k->add_scaled[s->dtype](s->ext->n, from->block->data, s->ext->grad->data, 1);
         put_block(e, s, from->block);
     }
     from->span = 0;
@@ -157,7 +166,8 @@ void rnn_stash_restore(rnn_engine *e, rnn_pass *p) {
     p->stash_at = 0;
 }
 
-/* ---- where a kernel adds --------------------------------------------------------------------------- */
+/* ---- where a kernel adds
+ * --------------------------------------------------------------------------- */
 
 void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     const rnn_operand *o = &rnn_at(e, id)->ext->in[k];
@@ -171,8 +181,8 @@ void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     memcpy(v->stride, o->dims + o->ndim, (size_t)o->ndim * sizeof(int64_t));
 }
 
-/* Where a backward kernel adds the gradient of operand k, of which it makes n elements. A fresh one that they cover node
- * for node needs no zeros: the kernel overwrites it. */
+/* Where a backward kernel adds the gradient of operand k, of which it makes n elements. A fresh one
+ * that they cover node for node needs no zeros: the kernel overwrites it. */
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
     rnn_operand_view(e, id, k, &t->v);
     rnn_span *s = rnn_at(e, t->v.span);
@@ -180,8 +190,8 @@ int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t
     t->fresh = false;
     if (!t->wanted) return 0;
     if (!rnn_span_has_grad(s)) {
-        t->fresh = n == rnn_span_size(s) && n == rnn_numel(t->v.ndim, t->v.shape) && !(s->flags & RNN_S_SCALAR) &&
-                   rnn_view_is_injective(&t->v);
+        t->fresh = n == rnn_span_size(s) && n == rnn_numel(t->v.ndim, t->v.shape) &&
+                   !(s->flags & RNN_S_SCALAR) && rnn_view_is_injective(&t->v);
         int failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
         if (failed) return failed;
     }
@@ -193,7 +203,8 @@ int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t) {
     return rnn_target_begin(e, id, k, -1, t);
 }
 
-/* ---- gradients as tensors -------------------------------------------------------------------------- */
+/* ---- gradients as tensors
+ * -------------------------------------------------------------------------- */
 
 /* A constant span over a block (whose reference it takes) seen through t's view. */
 static rnn_ref wrap_block(rnn_engine *e, rnn_block *block, rnn_tensor *t, int64_t n) {
@@ -202,8 +213,8 @@ static rnn_ref wrap_block(rnn_engine *e, rnn_block *block, rnn_tensor *t, int64_
     if (failed) return failed;
     rnn_ref flat = rnn_build_finish(e, &b);
     if (flat < 0) return flat;
-    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(flat)->store, t->dtype, 0, 0, t->offset, t->ndim, t->dims,
-                                 t->dims + t->ndim);
+    rnn_ref out = rnn_tensor_new(e, rnn_tensor_of(flat)->store, t->dtype, 0, 0, t->offset, t->ndim,
+                                 t->dims, t->dims + t->ndim);
     rnn_release(e, flat);
     return out;
 }
@@ -228,17 +239,23 @@ rnn_ref rnn_grad(rnn_engine *e, rnn_ref ref) {
 static int same_kind(rnn_engine *e, const rnn_view *grad, const rnn_view *t) {
     char a[256], b[256];
     if (grad->dtype != t->dtype) return RNN_EDTYPE;
-    if (grad->ndim == t->ndim && !memcmp(grad->shape, t->shape, (size_t)t->ndim * sizeof(int64_t))) return 0;
+    if (grad->ndim == t->ndim && !memcmp(grad->shape, t->shape, (size_t)t->ndim * sizeof(int64_t)))
+        return 0;
     return rnn_fail(e, RNN_ERUNTIME, "assigned grad has data of a different size: %s, not %s",
-                    rnn_shape_text(grad->ndim, grad->shape, a, sizeof a), rnn_shape_text(t->ndim, t->shape, b, sizeof b));
+                    rnn_shape_text(grad->ndim, grad->shape, a, sizeof a),
+                    rnn_shape_text(t->ndim, t->shape, b, sizeof b));
 }
 
 /* The gradient of the nodes that t sees gains (or becomes) g. */
 static int write_grad(rnn_engine *e, const rnn_view *t, const rnn_view *g, bool overwrite) {
     int failed = rnn_span_has_grad(rnn_at(e, t->span)) ? 0 : rnn_span_grad_begin(e, t->span, true);
     if (failed) return failed;
-    rnn_accumulate_job job = {.ndim = t->ndim, .dtype = t->dtype, .src = rnn_view_data(e, g), .scale = 1,
-                              .dst = (char *)rnn_span_grad(e, t->span) + t->offset * (int64_t)rnn_itemsize(t->dtype),
+    rnn_accumulate_job job = {.ndim = t->ndim,
+                              .dtype = t->dtype,
+                              .src = rnn_view_data(e, g),
+                              .scale = 1,
+                              .dst = (char *)rnn_span_grad(e, t->span) +
+                                     t->offset * (int64_t)rnn_itemsize(t->dtype),
                               .overwrite = overwrite};
     memcpy(job.shape, t->shape, sizeof job.shape);
     memcpy(job.dst_stride, t->stride, sizeof job.dst_stride);
@@ -249,8 +266,9 @@ static int write_grad(rnn_engine *e, const rnn_view *t, const rnn_view *g, bool 
 /* All of g's memory in the order of all of t's. */
 static bool same_layout(rnn_engine *e, const rnn_view *g, const rnn_view *t) {
     const rnn_span *s = rnn_at(e, t->span), *gs = rnn_at(e, g->span);
-    return !((s->flags | gs->flags) & RNN_S_SCALAR) && g->offset == 0 && t->offset == 0 && gs->ext->data_offset == 0 &&
-           rnn_view_is_contiguous(g) && rnn_view_is_contiguous(t) && rnn_numel(t->ndim, t->shape) == s->ext->n;
+    return !((s->flags | gs->flags) & RNN_S_SCALAR) && g->offset == 0 && t->offset == 0 &&
+           gs->ext->data_offset == 0 && rnn_view_is_contiguous(g) && rnn_view_is_contiguous(t) &&
+           rnn_numel(t->ndim, t->shape) == s->ext->n;
 }
 
 static int set_grad(rnn_engine *e, rnn_ref ref, rnn_ref grad) {
@@ -290,7 +308,8 @@ static int add_grad(rnn_engine *e, const rnn_view *t, const rnn_view *g, bool re
     return failed ? failed : write_grad(e, t, g, replace);
 }
 
-/* For Python's part of a pass: the gradient of the nodes that `view` sees gains (or becomes) `grad`. */
+/* For Python's part of a pass: the gradient of the nodes that `view` sees gains (or becomes)
+ * `grad`. */
 int rnn_add_grad(rnn_engine *e, rnn_ref view, rnn_ref grad, int replace) {
     rnn_view t, g;
     if (rnn_view_of(e, view, &t) || rnn_view_of(e, grad, &g)) return RNN_ETYPE;
@@ -300,7 +319,8 @@ int rnn_add_grad(rnn_engine *e, rnn_ref view, rnn_ref grad, int replace) {
     return code;
 }
 
-/* ---- leaves ------------------------------------------------------------------------------------------ */
+/* ---- leaves
+ * ------------------------------------------------------------------------------------------ */
 
 static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
     rnn_lock(e);
@@ -311,7 +331,8 @@ static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
 /* A view becomes a leaf of its own: new nodes over the same memory, in the order of that memory. */
 static int own_nodes(rnn_engine *e, rnn_tensor *t) {
     const rnn_span *s = rnn_at(e, t->store->span);
-    if (s->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "a view of a Value cannot have nodes of its own");
+    if (s->flags & RNN_S_SCALAR)
+        return rnn_fail(e, RNN_ERUNTIME, "a view of a Value cannot have nodes of its own");
     rnn_lock(e);
     rnn_block *block = s->ext->data;
     block->refs++;
@@ -343,9 +364,10 @@ int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
     rnn_span *s = rnn_at(e, t->store->span);
     if (rnn_tensor_needs_grad(e, t) == (on != 0)) return 0;
     if (!on && !rnn_is_leaf(e, ref))
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "you can only change requires_grad flags of leaf variables. If you want to use a computed "
-                        "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+            "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     rnn_view v;
     rnn_view_of(e, ref, &v);
     const bool whole = s->flags & RNN_S_LEAF && v.offset == 0 && rnn_view_is_contiguous(&v) &&
@@ -368,7 +390,8 @@ int rnn_own(rnn_engine *e, rnn_ref ref) {
     return rnn_grad_mode() && t->flags & RNN_T_DETACHED ? own_nodes(e, t) : 0;
 }
 
-/* t.data = value, for a leaf of the same dtype and shape: it takes over the memory, its gradient stays. */
+/* t.data = value, for a leaf of the same dtype and shape: it takes over the memory, its gradient
+ * stays. */
 int rnn_set_data(rnn_engine *e, rnn_ref ref, rnn_ref value) {
     rnn_view t, v;
     rnn_view_of(e, ref, &t);
@@ -377,8 +400,9 @@ int rnn_set_data(rnn_engine *e, rnn_ref ref, rnn_ref value) {
     bool same = t.dtype == v.dtype && t.ndim == v.ndim &&
                 !memcmp(t.shape, v.shape, (size_t)t.ndim * sizeof(int64_t));
     if (!same) return RNN_EDTYPE;
-    bool take = !((s->flags | from->flags) & RNN_S_SCALAR) && t.offset == 0 && rnn_view_is_contiguous(&t) &&
-                rnn_view_is_contiguous(&v) && rnn_numel(t.ndim, t.shape) == s->ext->n;
+    bool take = !((s->flags | from->flags) & RNN_S_SCALAR) && t.offset == 0 &&
+                rnn_view_is_contiguous(&t) && rnn_view_is_contiguous(&v) &&
+                rnn_numel(t.ndim, t.shape) == s->ext->n;
     if (take) {
         rnn_lock(e);
         rnn_block *old = s->ext->data;
@@ -398,7 +422,8 @@ int rnn_set_data(rnn_engine *e, rnn_ref ref, rnn_ref value) {
 
 int rnn_retain_grad(rnn_engine *e, rnn_ref ref) {
     if (!rnn_requires_grad(e, ref))
-        return rnn_fail(e, RNN_ERUNTIME, "can't retain_grad on Tensor that has requires_grad=False");
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "can't retain_grad on Tensor that has requires_grad=False");
     if (!rnn_is_leaf(e, ref)) set_flag(e, rnn_at(e, rnn_span_of(ref)), RNN_S_RETAIN);
     return 0;
 }
@@ -411,8 +436,10 @@ int rnn_retains_grad(rnn_engine *e, rnn_ref ref) {
 int rnn_set_hook(rnn_engine *e, rnn_ref ref, int64_t object) {
     rnn_span *s = rnn_at(e, rnn_span_of(ref));
     if (!rnn_requires_grad(e, ref))
-        return rnn_fail(e, RNN_ERUNTIME, "cannot register a hook on a tensor that doesn't require gradient");
-    if (s->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "hooks are for tensors, not for a Value");
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "cannot register a hook on a tensor that doesn't require gradient");
+    if (s->flags & RNN_S_SCALAR)
+        return rnn_fail(e, RNN_ERUNTIME, "hooks are for tensors, not for a Value");
     rnn_owner *owner = object ? rnn_malloc(e, sizeof *owner) : NULL;
     if (object && !owner) return rnn_fail(e, RNN_EMEMORY, "no memory for a hook");
     if (object) *owner = (rnn_owner){(void *)(intptr_t)object, NULL};

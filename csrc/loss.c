@@ -1,5 +1,6 @@
-/* loss.c: cross_entropy of class indices, fused: log_softmax and nll_loss without the matrix between them.
- * `saved` keeps each row's target (-1: ignored) and log(sum(exp)). ip: rows, classes, reduction, rows that count. */
+/* loss.c: cross_entropy of class indices, fused: log_softmax and nll_loss without the matrix
+ * between them. `saved` keeps each row's target (-1: ignored) and log(sum(exp)). ip: rows, classes,
+ * reduction, rows that count. */
 #include "internal.h"
 
 #include <math.h>
@@ -42,7 +43,8 @@ static void lse_task(void *ctx, int64_t begin, int64_t end) {
             j->entries[i].lse = j->e->k->logsumexp[j->dtype](j->classes, j->x + (size_t)i * row);
 }
 
-static int take_targets(rnn_engine *e, loss *j, const int64_t *target, int64_t ignore_index, int64_t *counted) {
+static int take_targets(rnn_engine *e, loss *j, const int64_t *target, int64_t ignore_index,
+                        int64_t *counted) {
     *counted = 0;
     for (int64_t i = 0; i < j->rows; i++) {
         const bool ignored = target[i] == ignore_index;
@@ -60,11 +62,13 @@ static void finish(const loss *j, void *out, int64_t counted) {
     double total = 0;
     for (int64_t i = 0; i < j->rows; i++) {
         const entry *t = &j->entries[i];
-        const double one = t->target < 0 ? 0 : t->lse - at(j->x, j->dtype, i * j->classes + t->target);
+        const double one =
+            t->target < 0 ? 0 : t->lse - at(j->x, j->dtype, i * j->classes + t->target);
         if (j->reduction == NONE) put(out, j->dtype, i, one);
         total += one;
     }
-    if (j->reduction != NONE) put(out, j->dtype, 0, j->reduction == MEAN ? total / (double)counted : total);
+    if (j->reduction != NONE)
+        put(out, j->dtype, 0, j->reduction == MEAN ? total / (double)counted : total);
 }
 
 static const char *contiguous(rnn_engine *e, const rnn_view *v, rnn_block **temp) {
@@ -76,17 +80,31 @@ static const char *contiguous(rnn_engine *e, const rnn_view *v, rnn_block **temp
     return (*temp)->data;
 }
 
-rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target, int64_t ignore_index, int reduction) {
+rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
+                          int64_t ignore_index, int reduction) {
     rnn_view x;
     if (rnn_view_of(e, logits, &x)) return RNN_ETYPE;
-    if (x.ndim != 2) return rnn_fail(e, RNN_EVALUE, "cross_entropy: the logits have %d dimensions, not 2", x.ndim);
+    if (x.ndim != 2)
+        return rnn_fail(e, RNN_EVALUE, "cross_entropy: the logits have %d dimensions, not 2",
+                        x.ndim);
     if (rnn_resolution()) return RNN_COMPOSE;
-    loss j = {.e = e, .dtype = x.dtype, .reduction = reduction, .rows = x.shape[0], .classes = x.shape[1]};
-    rnn_build b = {.op = RNN_OP_CROSS_ENTROPY, .dtype = x.dtype, .count = 1, .in = &x, .ndim = reduction == NONE,
-                   .shape = {j.rows}, .ip = {j.rows, j.classes, reduction}};
+    loss j = {.e = e,
+              .dtype = x.dtype,
+              .reduction = reduction,
+              .rows = x.shape[0],
+              .classes = x.shape[1]};
+    rnn_build b = {.op = RNN_OP_CROSS_ENTROPY,
+                   .dtype = x.dtype,
+                   .count = 1,
+                   .in = &x,
+                   .ndim = reduction == NONE,
+                   .shape = {j.rows},
+                   .ip = {j.rows, j.classes, reduction}};
     b.saved_bytes = (size_t)j.rows * sizeof(entry);
     b.saved = rnn_malloc(e, b.saved_bytes);
-    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "cross_entropy: no memory for %lld rows", (long long)j.rows);
+    if (!b.saved)
+        return rnn_fail(e, RNN_EMEMORY, "cross_entropy: no memory for %lld rows",
+                        (long long)j.rows);
     j.entries = b.saved;
     int failed = take_targets(e, &j, target, ignore_index, &b.ip[3]);
     if (failed) {
@@ -128,8 +146,14 @@ int rnn_cross_entropy_backward(rnn_engine *e, uint32_t id) {
     const rnn_ext *x = s->ext;
     rnn_view in;
     rnn_target t;
-    loss j = {.e = e, .dtype = s->dtype, .reduction = (int)x->ip[2], .rows = x->ip[0], .classes = x->ip[1],
-              .dz = rnn_span_grad(e, id), .entries = x->saved, .scale = 1};
+    loss j = {.e = e,
+              .dtype = s->dtype,
+              .reduction = (int)x->ip[2],
+              .rows = x->ip[0],
+              .classes = x->ip[1],
+              .dz = rnn_span_grad(e, id),
+              .entries = x->saved,
+              .scale = 1};
     if (j.reduction == MEAN) j.scale = 1 / (double)x->ip[3];
     int failed = rnn_target_begin(e, id, 0, j.rows * j.classes, &t);
     if (failed || !t.wanted) return failed;

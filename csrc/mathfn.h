@@ -1,7 +1,7 @@
 /* mathfn.h: what F(exp) and its kind mean in the rows of ops.h, for float and for double.
  *
- * float: vmath.h, which the compiler can vectorise, and libm for what it does not have. double: libm, so that a Value
- * gives the digits that Python's math module gives. */
+ * float: vmath.h, which the compiler can vectorise, and libm for what it does not have. double:
+ * libm, so that a Value gives the digits that Python's math module gives. */
 #ifndef RNN_MATHFN_H
 #define RNN_MATHFN_H
 
@@ -36,7 +36,8 @@
 #define f32_tanh rnn_tanhf
 #define f32_trunc truncf
 
-/* What vmath.h does not have, on what it has: a few units in the last place, and it vectorises where libm's do not. */
+/* What vmath.h does not have, on what it has: a few units in the last place, and it vectorises
+ * where libm's do not. */
 
 /* e^|x| / 2 as a product of two halves, which overflows where the result does and not before. */
 RNN_INLINE float f32_sinh(float x) {
@@ -82,7 +83,8 @@ RNN_INLINE float f32_hypot(float x, float y) {
     return fabsf(x) == INFINITY || fabsf(y) == INFINITY ? INFINITY : z;
 }
 
-/* Functions, not macros: where arguments are beyond RNN_TRIG_MAX, elementwise.inc puts libm's in their place. */
+/* Functions, not macros: where arguments are beyond RNN_TRIG_MAX, elementwise.inc puts libm's in
+ * their place. */
 RNN_INLINE float f32_sin(float x) { return rnn_sinf(x); }
 RNN_INLINE float f32_cos(float x) { return rnn_cosf(x); }
 RNN_INLINE float f32_tan(float x) { return rnn_tanf(x); }
@@ -134,14 +136,16 @@ static inline double f64_silu(double x) { return x / (1 + exp(-x)); }
 static inline double f64_softplus(double x) { return (x < 0 ? 0 : x) + log1p(exp(-fabs(x))); }
 static inline double f64_gelu(double x) { return x * 0.5 * (1 + erf(x * 0.70710678118654752440)); }
 static inline double f64_gelu_d(double x) {
-    return 0.5 * (1 + erf(x * 0.70710678118654752440)) + x * exp(x * x * -0.5) * 0.39894228040143267794;
+    return 0.5 * (1 + erf(x * 0.70710678118654752440)) +
+           x * exp(x * x * -0.5) * 0.39894228040143267794;
 }
 static inline double f64_gelu_tanh(double x) {
     return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
-/* a**p for one p. Tensors have PyTorch's special cases: roots and products, whose zeros have signs. `tensor` = 0
- * (Values) is pow and nothing else: Python's digits. float: one loop of selects; double: pow is a call, and dear. */
+/* a**p for one p. Tensors have PyTorch's special cases: roots and products, whose zeros have signs.
+ * `tensor` = 0 (Values) is pow and nothing else: Python's digits. float: one loop of selects;
+ * double: pow is a call, and dear. */
 RNN_INLINE float f32_powp(float a, float p, float tensor) {
     (void)tensor;
     float root = sqrtf(a), square = a * a, y = rnn_powf(a, p);
@@ -155,12 +159,12 @@ RNN_INLINE float f32_powp(float a, float p, float tensor) {
 
 static inline double f64_powp(double a, double p, double tensor) {
     return tensor == 0 ? pow(a, p)
-         : p == 0.5    ? sqrt(a)
-         : p == -0.5   ? 1 / sqrt(a)
-         : p == -1     ? 1 / a
-         : p == 2      ? a * a
-         : p == 3      ? a * a * a
-         : p == -2     ? 1 / (a * a)
+           : p == 0.5  ? sqrt(a)
+           : p == -0.5 ? 1 / sqrt(a)
+           : p == -1   ? 1 / a
+           : p == 2    ? a * a
+           : p == 3    ? a * a * a
+           : p == -2   ? 1 / (a * a)
                        : pow(a, p);
 }
 
@@ -176,48 +180,50 @@ static inline double f64_powp_d(double a, double p, double tensor, double dz) {
 }
 
 /* What ops.h needs besides, for both types. */
-#define RNN_COMPOSITES(T, f)                                                                             \
-    static inline T f##_clamp(T a, T low, T high) {                                                      \
-        T up = a < low ? low : a;                                                                        \
-        return low != low ? low : high != high || up > high ? high : up;                                 \
-    }                                                                                                    \
-    static inline T f##_above_100(T x) { return x < -100 ? -100 : x; }                                   \
-    static inline T f##_smooth_l1(T d, T beta) {                                                         \
-        T size = f##_fabs(d);                                                                            \
-        return size < beta ? (T)0.5 * d * d / beta : size - (T)0.5 * beta;                               \
-    }                                                                                                    \
-    static inline T f##_huber(T d, T delta) {                                                            \
-        T size = f##_fabs(d);                                                                            \
-        return size < delta ? (T)0.5 * d * d : delta * (size - (T)0.5 * delta);                          \
-    }                                                                                                    \
-    static inline T f##_gelu_tanh_d(T x) {                                                               \
-        T inner = (T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x), t = f##_tanh(inner);        \
-        T slope = (T)0.79788456080286535588 * (1 + (T)0.134145 * x * x);                                 \
-        return (T)0.5 * (1 + t) + (T)0.5 * x * (1 - t * t) * slope;                                      \
-    }                                                                                                    \
-    static inline T f##_silu_d(T x) {                                                                    \
-        T s = f##_sigmoid(x);                                                                            \
-        return s * (1 + x * (1 - s));                                                                    \
-    }                                                                                                    \
-    static inline T f##_mish_d(T x) {                                                                    \
-        T t = f##_tanh(f##_softplus(x));                                                                 \
-        return t + x * f##_sigmoid(x) * (1 - t * t);                                                     \
-    }                                                                                                    \
-    static inline T f##_remainder(T a, T b) {                                                            \
-        T r = f##_fmod(a, b);                                                                            \
-        return r != 0 && (r < 0) != (b < 0) ? r + b : r;                                                 \
-    }                                                                                                    \
-    /* Python's //: the quotient of what fmod leaves is whole but for rounding */                        \
-    static inline T f##_floordiv(T a, T b) {                                                             \
-        T r = f##_fmod(a, b), q = (a - r) / b;                                                           \
-        q -= r != 0 && (b < 0) != (r < 0) ? 1 : 0;                                                       \
-        T whole = f##_floor(q);                                                                          \
-        whole += q - whole > (T)0.5 ? 1 : 0;                                                             \
-        return b == 0 ? a / b : q == 0 ? f##_copysign(0, a / b) : whole;                                 \
-    }                                                                                                    \
-    static inline T f##_logaddexp(T a, T b) {                                                            \
-        T top = a > b ? a : b, gap = f##_fabs(a - b);                                                    \
-        return a == b ? a + (T)0.693147180559945309417 : b != b ? b : top + f##_log1p(f##_exp(-gap));    \
+#define RNN_COMPOSITES(T, f) \
+    static inline T f##_clamp(T a, T low, T high) { \
+        T up = a < low ? low : a; \
+        return low != low ? low : high != high || up > high ? high : up; \
+    } \
+    static inline T f##_above_100(T x) { return x < -100 ? -100 : x; } \
+    static inline T f##_smooth_l1(T d, T beta) { \
+        T size = f##_fabs(d); \
+        return size < beta ? (T)0.5 * d * d / beta : size - (T)0.5 * beta; \
+    } \
+    static inline T f##_huber(T d, T delta) { \
+        T size = f##_fabs(d); \
+        return size < delta ? (T)0.5 * d * d : delta * (size - (T)0.5 * delta); \
+    } \
+    static inline T f##_gelu_tanh_d(T x) { \
+        T inner = (T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x), t = f##_tanh(inner); \
+        T slope = (T)0.79788456080286535588 * (1 + (T)0.134145 * x * x); \
+        return (T)0.5 * (1 + t) + (T)0.5 * x * (1 - t * t) * slope; \
+    } \
+    static inline T f##_silu_d(T x) { \
+        T s = f##_sigmoid(x); \
+        return s * (1 + x * (1 - s)); \
+    } \
+    static inline T f##_mish_d(T x) { \
+        T t = f##_tanh(f##_softplus(x)); \
+        return t + x * f##_sigmoid(x) * (1 - t * t); \
+    } \
+    static inline T f##_remainder(T a, T b) { \
+        T r = f##_fmod(a, b); \
+        return r != 0 && (r < 0) != (b < 0) ? r + b : r; \
+    } \
+    /* Python's //: the quotient of what fmod leaves is whole but for rounding */ \
+    static inline T f##_floordiv(T a, T b) { \
+        T r = f##_fmod(a, b), q = (a - r) / b; \
+        q -= r != 0 && (b < 0) != (r < 0) ? 1 : 0; \
+        T whole = f##_floor(q); \
+        whole += q - whole > (T)0.5 ? 1 : 0; \
+        return b == 0 ? a / b : q == 0 ? f##_copysign(0, a / b) : whole; \
+    } \
+    static inline T f##_logaddexp(T a, T b) { \
+        T top = a > b ? a : b, gap = f##_fabs(a - b); \
+        return a == b   ? a + (T)0.693147180559945309417 \
+               : b != b ? b \
+                        : top + f##_log1p(f##_exp(-gap)); \
     }
 
 RNN_COMPOSITES(float, f32)

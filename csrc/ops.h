@@ -1,25 +1,28 @@
 /* ops.h: the table of operations, one row each. This is the file to read, and to add to.
  *
- * Three lists make the table: UNARY and BINARY rows carry their formulas, from which elementwise.inc makes the forward
- * and backward kernels for both dtypes and every instruction set; OTHER rows name functions that another file defines.
+ * Three lists make the table: UNARY and BINARY rows carry their formulas, from which
+ * elementwise.inc makes the forward and backward kernels for both dtypes and every instruction set;
+ * OTHER rows name functions that another file defines.
  *
  *   X(NAME, name, torch_name, needs, forward)(derivative)
  *
- * In the formulas a, b are the operands, z the result, dz its gradient, p the parameters, T the C type, and F(f) the
- * function f for that type. A derivative is the vector-Jacobian product for one element: dz times the local derivative.
- * It is written so that dz alone decides where the derivative is 0 (relu of -1 with dz = inf gives 0, as in PyTorch). */
+ * In the formulas a, b are the operands, z the result, dz its gradient, p the parameters, T the C
+ * type, and F(f) the function f for that type. A derivative is the vector-Jacobian product for one
+ * element: dz times the local derivative. It is written so that dz alone decides where the
+ * derivative is 0 (relu of -1 with dz = inf gives 0, as in PyTorch). */
 #ifndef RNN_OPS_H
 #define RNN_OPS_H
 
-enum { /* which values a backward kernel reads */
+/* which values a backward kernel reads */
+enum {
     RNN_NEEDS_NOTHING = 0,
     RNN_NEEDS_A = 1,
     RNN_NEEDS_B = 2,
-    RNN_NEEDS_ALL = 4, /* every operand's */
-    RNN_NEEDS_Z = 8,   /* its own result */
+    RNN_NEEDS_ALL = 4,  /* every operand's */
+    RNN_NEEDS_Z = 8,    /* its own result */
     RNN_COMPOSITE = 16, /* recorded as other operations at scalar resolution */
-    RNN_TRIG = 32,      /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
-    RNN_POWER = 64      /* a power: compilers vectorise it where the exponent varies from element to element */
+    RNN_TRIG = 32, /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
+    RNN_POWER = 64 /* a power: compilers vectorise it where the exponent varies */
 };
 
 #define C_ RNN_COMPOSITE
@@ -30,6 +33,7 @@ enum { /* which values a backward kernel reads */
 #define P_ RNN_POWER
 #define N_ RNN_NEEDS_NOTHING
 
+/* clang-format off */
 /*    NAME, name, torch_name, needs, forward, dz times the local derivative */
 #define RNN_UNARY_OPS(X) \
     X(ADD_SCALAR, "add_scalar", "AddBackward0", N_, a + p0, dz) \
@@ -95,7 +99,9 @@ enum { /* which values a backward kernel reads */
     X(ROUND, "round", "RoundBackward0", N_, F(rint)(a), 0) \
     X(TRUNC, "trunc", "TruncBackward0", N_, F(trunc)(a), 0) \
     X(FRAC, "frac", "FracBackward0", N_, a - F(trunc)(a), dz)
+/* clang-format on */
 
+/* clang-format off */
 /*    NAME, name, torch_name, needs, forward, dz times dz/da, dz times dz/db */
 #define RNN_BINARY_OPS(X) \
     X(ADD, "add", "AddBackward0", N_, a + p0 * b, dz, dz * p0) \
@@ -139,8 +145,10 @@ enum { /* which values a backward kernel reads */
       dz * (F(above_100)(F(log1p)(-a)) - F(above_100)(F(log)(a)))) \
     X(BCE_WITH_LOGITS, "binary_cross_entropy_with_logits", "BinaryCrossEntropyWithLogitsBackward0", C_ | A_ | B_, \
       (1 - b) * a + F(softplus)(-a), dz * (F(sigmoid)(a) - b), -dz * a)
+/* clang-format on */
 
-/*    NAME, name, torch_name, arity, needs, function: rnn_<function>_backward and rnn_<function>_edges */
+/* clang-format off */
+/* NAME, name, torch_name, arity, needs, function: rnn_<function>_backward and rnn_<function>_edges */
 #define RNN_OTHER_OPS(X) \
     X(CLONE, "clone", "CloneBackward0", 1, N_, copy) \
     X(CAST, "cast", "ToCopyBackward0", 1, N_, copy) \
@@ -199,9 +207,13 @@ enum { /* which values a backward kernel reads */
     X(SOFTMAX, "softmax", "SoftmaxBackward0", 1, C_ | Z_, softmax) \
     X(LOG_SOFTMAX, "log_softmax", "LogSoftmaxBackward0", 1, C_ | Z_, log_softmax) \
     X(CUSTOM, "custom", "CustomBackward", -1, N_, custom)
+/* clang-format on */
 
 #define RNN_ENUM_(NAME, ...) RNN_OP_##NAME,
-enum { RNN_OP_LEAF, RNN_UNARY_OPS(RNN_ENUM_) RNN_BINARY_OPS(RNN_ENUM_) RNN_OTHER_OPS(RNN_ENUM_) RNN_OP_COUNT };
+enum {
+    RNN_OP_LEAF,
+    RNN_UNARY_OPS(RNN_ENUM_) RNN_BINARY_OPS(RNN_ENUM_) RNN_OTHER_OPS(RNN_ENUM_) RNN_OP_COUNT
+};
 #define RNN_FIRST_UNARY (RNN_OP_LEAF + 1)
 #define RNN_FIRST_BINARY RNN_OP_ADD
 #define RNN_FIRST_OTHER RNN_OP_CLONE

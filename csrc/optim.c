@@ -1,9 +1,10 @@
-/* optim.c: what is done to a whole list of parameters in one call: an optimizer's step, norms, clipping, clearing.
- * What it is not: the arithmetic of a step stands in optim.inc; param groups and schedules are Python's.
+/* optim.c: what is done to a whole list of parameters in one call: an optimizer's step, norms,
+ * clipping, clearing. What it is not: the arithmetic of a step stands in optim.inc; param groups
+ * and schedules are Python's.
  *
- * Each parameter becomes one *item*: contiguous runs of the parameter, its gradient and its states. What is not
- * contiguous is packed into memory of its own first and written back after. Large lists are cut into blocks of BLOCK
- * elements, which threads share. */
+ * Each parameter becomes one *item*: contiguous runs of the parameter, its gradient and its states.
+ * What is not contiguous is packed into memory of its own first and written back after. Large lists
+ * are cut into blocks of BLOCK elements, which threads share. */
 #include "internal.h"
 #include "isa.h"
 #include "optim.h"
@@ -12,7 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 16384, SERIAL = 32768, STATES = 3, RUNS = 2 + STATES }; /* runs: parameter, gradient, states */
+enum {
+    BLOCK = 16384,
+    SERIAL = 32768,
+    STATES = 3,
+    RUNS = 2 + STATES
+}; /* runs: parameter, gradient, states */
 
 /* A contiguous copy of a view, which follows it in memory. */
 typedef struct {
@@ -42,7 +48,8 @@ typedef struct {
     double *partial; /* a result of each block */
 } list;
 
-/* ---- lists of items -------------------------------------------------------------------------------- */
+/* ---- lists of items
+ * -------------------------------------------------------------------------------- */
 
 static void *at(const item *it, int run, int64_t i) {
     return it->run[run] ? (char *)it->run[run] + i * (int64_t)rnn_itemsize(it->dtype) : NULL;
@@ -72,7 +79,11 @@ static int add_run(rnn_engine *e, item *it, int run, const rnn_view *view, void 
     c->view = *view;
     it->packed[run] = c;
     it->run[run] = c->data;
-    rnn_accumulate_job job = {.ndim = view->ndim, .dtype = view->dtype, .dst = c->data, .src = data, .scale = 1,
+    rnn_accumulate_job job = {.ndim = view->ndim,
+                              .dtype = view->dtype,
+                              .dst = c->data,
+                              .src = data,
+                              .scale = 1,
                               .overwrite = true};
     memcpy(job.shape, view->shape, sizeof job.shape);
     memcpy(job.src_stride, view->stride, sizeof job.src_stride);
@@ -80,7 +91,8 @@ static int add_run(rnn_engine *e, item *it, int run, const rnn_view *view, void 
     return rnn_accumulate(e, &job);
 }
 
-/* The tensor t joins the list: its values, and its gradient if there is one and it is asked for. 1: it joined. */
+/* The tensor t joins the list: its values, and its gradient if there is one and it is asked for. 1:
+ * it joined. */
 static int add_item(list *l, rnn_ref t, int64_t index, bool values, bool grad) {
     rnn_engine *e = l->e;
     if (t <= 0) return 0;
@@ -102,7 +114,8 @@ static int add_item(list *l, rnn_ref t, int64_t index, bool values, bool grad) {
     return failed ? failed : 1;
 }
 
-/* Values that were packed go back to where they came from: parameter and states, or the gradient alone. */
+/* Values that were packed go back to where they came from: parameter and states, or the gradient
+ * alone. */
 static void write_back(list *l, bool grad) {
     for (int64_t i = 0; i < l->count; i++) {
         item *it = &l->items[i];
@@ -110,8 +123,12 @@ static void write_back(list *l, bool grad) {
             if (!it->packed[k] || (k == 1) != grad) continue;
             const rnn_view *v = &it->packed[k]->view;
             char *base = k == 1 ? rnn_span_grad(l->e, v->span) : rnn_span_data(l->e, v->span);
-            rnn_accumulate_job job = {.ndim = v->ndim, .dtype = v->dtype, .src = it->packed[k]->data, .scale = 1,
-                                      .dst = base + v->offset * (int64_t)rnn_itemsize(v->dtype), .overwrite = true};
+            rnn_accumulate_job job = {.ndim = v->ndim,
+                                      .dtype = v->dtype,
+                                      .src = it->packed[k]->data,
+                                      .scale = 1,
+                                      .dst = base + v->offset * (int64_t)rnn_itemsize(v->dtype),
+                                      .overwrite = true};
             memcpy(job.shape, v->shape, sizeof job.shape);
             memcpy(job.dst_stride, v->stride, sizeof job.dst_stride);
             rnn_contiguous_strides(v->ndim, v->shape, job.src_stride);
@@ -120,7 +137,8 @@ static void write_back(list *l, bool grad) {
     }
 }
 
-/* ---- sharing the work -------------------------------------------------------------------------------- */
+/* ---- sharing the work
+ * -------------------------------------------------------------------------------- */
 
 static void run_block(void *ctx, int64_t begin, int64_t end) {
     list *l = ctx;
@@ -131,7 +149,8 @@ static void run_block(void *ctx, int64_t begin, int64_t end) {
             *(l->first[middle] <= block ? &lo : &hi) = middle;
         }
         const item *it = &l->items[lo];
-        int64_t from = (block - l->first[lo]) * BLOCK, to = it->n - from < BLOCK ? it->n : from + BLOCK;
+        int64_t from = (block - l->first[lo]) * BLOCK,
+                to = it->n - from < BLOCK ? it->n : from + BLOCK;
         l->work(l, it, from, to, block);
     }
 }
@@ -140,7 +159,9 @@ static void run_block(void *ctx, int64_t begin, int64_t end) {
 static int plan_list(list *l, bool results) {
     l->blocks = l->total = 0;
     l->first = rnn_malloc(l->e, (size_t)l->count * sizeof *l->first);
-    if (!l->first) return rnn_fail(l->e, RNN_EMEMORY, "no memory for a list of %lld tensors", (long long)l->count);
+    if (!l->first)
+        return rnn_fail(l->e, RNN_EMEMORY, "no memory for a list of %lld tensors",
+                        (long long)l->count);
     for (int64_t i = 0; i < l->count; i++) {
         l->first[i] = l->blocks;
         l->blocks += l->items[i].n > BLOCK ? (l->items[i].n + BLOCK - 1) / BLOCK : 1;
@@ -159,7 +180,8 @@ static void run_list(list *l) {
     else rnn_parallel_for(l->e->pool, l->blocks, 1, run_block, l);
 }
 
-/* ---- a step ---------------------------------------------------------------------------------------- */
+/* ---- a step
+ * ---------------------------------------------------------------------------------------- */
 
 static const int states_of[] = {
 #define RNN_RULE_(NAME, states) [RNN_RULE_##NAME] = states,
@@ -167,7 +189,12 @@ static const int states_of[] = {
 #undef RNN_RULE_
 };
 
-enum { H_LR, H_DECAY, H_MAXIMIZE, H_OWN }; /* the options that all rules have, then each one's own */
+enum {
+    H_LR,
+    H_DECAY,
+    H_MAXIMIZE,
+    H_OWN
+}; /* the options that all rules have, then each one's own */
 
 static void sgd(rnn_optim_numbers *a, const double *h, double step) {
     (void)step;
@@ -228,7 +255,8 @@ static void set_number(rnn_engine *e, rnn_ref t, double x) {
 }
 
 /* h: beta1, beta2, eps, decoupled, momentum_decay; mu_product: the momenta so far, multiplied */
-static void nadam(rnn_engine *e, rnn_optim_numbers *a, const double *h, double step, rnn_ref mu_product) {
+static void nadam(rnn_engine *e, rnn_optim_numbers *a, const double *h, double step,
+                  rnn_ref mu_product) {
     const double mu = h[0] * (1 - 0.5 * pow(0.96, step * h[4]));
     const double next = h[0] * (1 - 0.5 * pow(0.96, (step + 1) * h[4]));
     const double factor = rnn_dtype(mu_product) == RNN_F64 ? mu : (float)mu;
@@ -245,7 +273,8 @@ static void nadam(rnn_engine *e, rnn_optim_numbers *a, const double *h, double s
 
 /* h: beta1, beta2, eps, decoupled */
 static void radam(rnn_optim_numbers *a, const double *h, double step) {
-    const double power = pow(h[1], step), end = 2 / (1 - h[1]) - 1, now = end - 2 * step * power / (1 - power);
+    const double power = pow(h[1], step), end = 2 / (1 - h[1]) - 1,
+                 now = end - 2 * step * power / (1 - power);
     a->c[0] = 1 - h[0];
     a->c[1] = h[1];
     a->c[2] = 1 - h[1];
@@ -253,27 +282,46 @@ static void radam(rnn_optim_numbers *a, const double *h, double step) {
     a->c[4] = h[2];
     a->lr /= 1 - pow(h[0], step);
     if (now > 5)
-        a->c[3] = sqrt(1 - power) * sqrt((now - 4) * (now - 2) * end / ((end - 4) * (end - 2) * now));
+        a->c[3] =
+            sqrt(1 - power) * sqrt((now - 4) * (now - 2) * end / ((end - 4) * (end - 2) * now));
 }
 
-static void step_numbers(list *l, item *it, const double *options, double step, rnn_ref mu_product) {
+static void step_numbers(list *l, item *it, const double *options, double step,
+                         rnn_ref mu_product) {
     rnn_optim_numbers *a = &it->numbers;
     const int rule = l->rule;
     const double *h = options + H_OWN;
-    const bool decoupled = (rule == RNN_RULE_ADAM || rule == RNN_RULE_NADAM || rule == RNN_RULE_RADAM) && h[3] != 0;
+    const bool decoupled =
+        (rule == RNN_RULE_ADAM || rule == RNN_RULE_NADAM || rule == RNN_RULE_RADAM) && h[3] != 0;
     a->sign = options[H_MAXIMIZE] != 0 ? -1 : 1;
     a->decay = decoupled ? 0 : options[H_DECAY];
     a->lr = options[H_LR];
     a->shrink = decoupled ? 1 - options[H_LR] * options[H_DECAY] : 1;
     switch (rule) {
-    case RNN_RULE_SGD: sgd(a, h, step); break;
-    case RNN_RULE_ADAM: adam(a, h, step); break;
-    case RNN_RULE_RMSPROP: rmsprop(a, h, step); break;
-    case RNN_RULE_ADAGRAD: adagrad(a, h, step); break;
-    case RNN_RULE_ADADELTA: adadelta(a, h, step); break;
-    case RNN_RULE_ADAMAX: adamax(a, h, step); break;
-    case RNN_RULE_NADAM: nadam(l->e, a, h, step, mu_product); break;
-    default: radam(a, h, step); break;
+    case RNN_RULE_SGD:
+        sgd(a, h, step);
+        break;
+    case RNN_RULE_ADAM:
+        adam(a, h, step);
+        break;
+    case RNN_RULE_RMSPROP:
+        rmsprop(a, h, step);
+        break;
+    case RNN_RULE_ADAGRAD:
+        adagrad(a, h, step);
+        break;
+    case RNN_RULE_ADADELTA:
+        adadelta(a, h, step);
+        break;
+    case RNN_RULE_ADAMAX:
+        adamax(a, h, step);
+        break;
+    case RNN_RULE_NADAM:
+        nadam(l->e, a, h, step, mu_product);
+        break;
+    default:
+        radam(a, h, step);
+        break;
     }
 }
 
@@ -286,9 +334,11 @@ static int add_state(list *l, item *it, int k, rnn_ref t) {
     if (t == 0) return 0;
     rnn_view_of(l->e, t, &v);
     if (v.dtype != it->dtype || rnn_numel(v.ndim, v.shape) != it->n)
-        return rnn_fail(l->e, RNN_ERUNTIME,
-                        "the state of parameter %lld has another dtype or size than the parameter: make the optimizer "
-                        "after the model has its dtype, or load its state anew", (long long)it->index);
+        return rnn_fail(
+            l->e, RNN_ERUNTIME,
+            "the state of parameter %lld has another dtype or size than the parameter: make the optimizer "
+            "after the model has its dtype, or load its state anew",
+            (long long)it->index);
     return add_run(l->e, it, 2 + k, &v, rnn_view_data(l->e, &v));
 }
 
@@ -297,7 +347,8 @@ static void step_work(void *ctx, const item *it, int64_t begin, int64_t end, int
     void *state[STATES];
     (void)block;
     for (int k = 0; k < STATES; k++) state[k] = at(it, 2 + k, begin);
-    l->k->step[it->dtype][l->rule](end - begin, at(it, 0, begin), at(it, 1, begin), state, &it->numbers);
+    l->k->step[it->dtype][l->rule](end - begin, at(it, 0, begin), at(it, 1, begin), state,
+                                   &it->numbers);
 }
 
 /* Does the rule need state k with these options? */
@@ -309,13 +360,14 @@ static bool needs_state(int rule, int k, const double *h) {
 }
 
 /* Everything that can fail happens here: nothing has changed then. */
-static int gather_step(list *l, int count, const rnn_ref *params, const rnn_ref *steps, const rnn_ref *const *states,
-                       const double *options) {
+static int gather_step(list *l, int count, const rnn_ref *params, const rnn_ref *steps,
+                       const rnn_ref *const *states, const double *options) {
     for (int i = 0; i < count; i++) {
         int joined = add_item(l, params[i], i, true, true);
         if (joined < 0) return joined;
         if (joined == 0) continue;
-        bool whole = (!steps || steps[i] > 0) && (l->rule != RNN_RULE_NADAM || (states[2] && states[2][i] > 0));
+        bool whole = (!steps || steps[i] > 0) &&
+                     (l->rule != RNN_RULE_NADAM || (states[2] && states[2][i] > 0));
         for (int k = 0; whole && k < states_of[l->rule]; k++) {
             if (!needs_state(l->rule, k, options + H_OWN)) continue;
             whole = states[k] && states[k][i];
@@ -323,7 +375,8 @@ static int gather_step(list *l, int count, const rnn_ref *params, const rnn_ref 
             if (failed) return failed;
         }
         if (!whole)
-            return rnn_fail(l->e, RNN_ERUNTIME, "the optimizer's state of parameter %d lacks what its options need", i);
+            return rnn_fail(l->e, RNN_ERUNTIME,
+                            "the optimizer's state of parameter %d lacks what its options need", i);
     }
     return 0;
 }
@@ -341,10 +394,11 @@ static void count_steps(list *l, const double *options, const rnn_ref *steps, co
     }
 }
 
-int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rnn_ref *steps, const rnn_ref *s0,
-             const rnn_ref *s1, const rnn_ref *s2, const double *options) {
+int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rnn_ref *steps,
+             const rnn_ref *s0, const rnn_ref *s1, const rnn_ref *s2, const double *options) {
     list l;
-    if (rule < 0 || rule >= RNN_RULE_COUNT) return rnn_fail(e, RNN_EVALUE, "there is no optimizer %d", rule);
+    if (rule < 0 || rule >= RNN_RULE_COUNT)
+        return rnn_fail(e, RNN_EVALUE, "there is no optimizer %d", rule);
     int failed = make_list(e, &l, count);
     if (failed) return failed;
     const rnn_ref *states[STATES] = {s0, s1, s2};
@@ -363,7 +417,8 @@ int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rn
     return failed ? failed : stepped;
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------- */
+/* ---- gradients
+ * ------------------------------------------------------------------------------------- */
 
 int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none) {
     rnn_turn_take(e, -1);
@@ -395,9 +450,11 @@ static void norm_work(void *ctx, const item *it, int64_t begin, int64_t end, int
         total = l->e->k->dot[it->dtype](n, x, x);
     } else {
         for (int64_t i = 0; i < n; i++) {
-            const double size = fabs(it->dtype == RNN_F64 ? ((const double *)x)[i] : ((const float *)x)[i]);
+            const double size =
+                fabs(it->dtype == RNN_F64 ? ((const double *)x)[i] : ((const float *)x)[i]);
             if (l->a == 0) total += size != 0;
-            else if (l->a == -INFINITY) total = i == 0 || size < total || size != size ? size : total;
+            else if (l->a == -INFINITY)
+                total = i == 0 || size < total || size != size ? size : total;
             else total += l->a == 1 ? size : pow(size, l->a);
         }
     }
@@ -410,7 +467,8 @@ static double join(double a, double b, double order) {
     return a + b;
 }
 
-int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, double order, double *out) {
+int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, double order,
+              double *out) {
     list l;
     int failed = make_list(e, &l, count);
     for (int i = 0; !failed && i < count; i++) {
@@ -425,7 +483,9 @@ int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, do
         const int64_t end = i + 1 < l.count ? l.first[i + 1] : l.blocks;
         double total = l.partial[l.first[i]];
         for (int64_t b = l.first[i] + 1; b < end; b++) total = join(total, l.partial[b], order);
-        out[i] = order == 2 ? sqrt(total) : order == 1 || order == 0 || isinf(order) ? total : pow(total, 1 / order);
+        out[i] = order == 2                                 ? sqrt(total)
+                 : order == 1 || order == 0 || isinf(order) ? total
+                                                            : pow(total, 1 / order);
     }
     const int found = (int)l.count;
     drop_list(&l);
@@ -444,7 +504,8 @@ static void clamp_work(void *ctx, const item *it, int64_t begin, int64_t end, in
     l->k->clamp[it->dtype](end - begin, at(it, 1, begin), l->a, l->b);
 }
 
-int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a, double b) {
+int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a,
+                     double b) {
     list l;
     int failed = make_list(e, &l, count);
     for (int i = 0; !failed && i < count; i++) {

@@ -10,7 +10,8 @@ enum { RNN_BEGINNING, RNN_SORTING, RNN_SEEDING, RNN_RUNNING, RNN_DONE };
 /* A gradient put aside while the pass makes a fresh one in its place. */
 typedef struct {
     uint32_t span;
-    bool adds; /* they are added up when the pass has left the span; else the old one comes back at the end */
+    bool
+        adds; /* they are added up when the pass has left the span; else the old one comes back at the end */
     bool had, scalar;
     rnn_block *block;
     double value;
@@ -21,19 +22,20 @@ typedef struct {
     rnn_block *grad; /* a root's: contiguous, of the view's shape; NULL: ones */
 } rnn_root;
 
-/* The order is a list through the spans' own `after`, from the roots to the leaves: a pass over ten million spans needs
- * no memory of its own. When another pass comes between (nested in a hook), the rest is copied to `array`. */
+/* The order is a list through the spans' own `after`, from the roots to the leaves: a pass over ten
+ * million spans needs no memory of its own. When another pass comes between (nested in a hook), the
+ * rest is copied to `array`. */
 struct rnn_pass {
     rnn_pass *outer;
     int flags, phase, stage;
     bool entered, suspended;
-    uint32_t top;         /* the search's innermost span */
-    uint32_t head;        /* the next span to run, in the list */
-    uint64_t *array;      /* spans, held; bit 32: RNN_G_SKIP */
-    int64_t at, count;    /* in the array */
-    rnn_root *roots;      /* held */
+    uint32_t top;      /* the search's innermost span */
+    uint32_t head;     /* the next span to run, in the list */
+    uint64_t *array;   /* spans, held; bit 32: RNN_G_SKIP */
+    int64_t at, count; /* in the array */
+    rnn_root *roots;   /* held */
     int64_t root_count, root_at;
-    uint32_t *inputs;     /* held */
+    uint32_t *inputs; /* held */
     int64_t input_count;
     rnn_stashed *stash;
     int64_t stash_count, stash_capacity, stash_at;
@@ -52,7 +54,8 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p); /* leaves all that is left, keep
 
 /* grads.c */
 int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds);
-int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id); /* what was put aside joins what the pass found */
+int rnn_stash_add(rnn_engine *e, rnn_pass *p,
+                  uint32_t id); /* what was put aside joins what the pass found */
 void rnn_stash_restore(rnn_engine *e, rnn_pass *p);
 
 #endif

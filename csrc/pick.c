@@ -1,5 +1,5 @@
-/* pick.c: values chosen along one dimension by index (max, sort, topk, ...), and where extremes are.
- * What is recorded is a gather (gather.c) under the name of the operation that chose. */
+/* pick.c: values chosen along one dimension by index (max, sort, topk, ...), and where extremes
+ * are. What is recorded is a gather (gather.c) under the name of the operation that chose. */
 #include "internal.h"
 
 #include <stdlib.h>

@@ -1,13 +1,15 @@
-/* recurrent.c: a layer of an Elman RNN, an LSTM or a GRU over all of its steps, fused. (Elman 1990; Hochreiter and
- * Schmidhuber 1997; Cho et al. 2014, with the reset after the product, as in cuDNN; torch.nn.RNN, LSTM, GRU.)
+/* recurrent.c: a layer of an Elman RNN, an LSTM or a GRU over all of its steps, fused. (Elman 1990;
+ * Hochreiter and Schmidhuber 1997; Cho et al. 2014, with the reset after the product, as in cuDNN;
+ * torch.nn.RNN, LSTM, GRU.)
  *
- * The input's share of the gates' sums comes in as x, (T, B, G H), one product for all steps, made by rnn_linear; here
- * is what goes from state to state. The batch's rows do not touch each other: threads share them, each from the first
- * step to the last. Rows may stop early (packed sequences): `sizes` says how many are left at each step, never more than
- * before.
+ * The input's share of the gates' sums comes in as x, (T, B, G H), one product for all steps, made
+ * by rnn_linear; here is what goes from state to state. The batch's rows do not touch each other:
+ * threads share them, each from the first step to the last. Rows may stop early (packed sequences):
+ * `sizes` says how many are left at each step, never more than before.
  *
- * The result is (T, B, H), or (rows, H) for packed sequences; an LSTM's (T, B, 2, H): c, then h. Steps lie in the order
- * in which they are made, also where x is read backwards. `saved`: the plan, the sizes, then the gates' values. */
+ * The result is (T, B, H), or (rows, H) for packed sequences; an LSTM's (T, B, 2, H): c, then h.
+ * Steps lie in the order in which they are made, also where x is read backwards. `saved`: the plan,
+ * the sizes, then the gates' values. */
 #include "internal.h"
 
 #include <math.h>
@@ -18,11 +20,12 @@ enum { X, WEIGHT, OPERANDS = 5 };
 
 typedef struct {
     int64_t steps, batch, hidden, rows; /* rows: the sum of the sizes */
-    int64_t gates, kept, out;           /* a row of sums, of saved values, of the result: elements */
+    int64_t gates, kept, out; /* a row of sums, of saved values, of the result: elements */
     int32_t op, reverse, packed, count;
     int32_t bias, h0, c0; /* which operands they are; 0: not given */
     int32_t padding;
-    int64_t sizes[]; /* steps: rows left; steps + 1: where each step's rows begin; then the saved values */
+    int64_t sizes
+        []; /* steps: rows left; steps + 1: where each step's rows begin; then the saved values */
 } plan;
 
 typedef struct {
@@ -45,13 +48,15 @@ typedef struct {
 static const int64_t *starts(const plan *p) { return p->sizes + p->steps; }
 static char *saved_values(const plan *p) { return (char *)(uintptr_t)(starts(p) + p->steps + 1); }
 
-static void gemm(const layer *l, const rnn_gemm_env *env, int ta, int tb, int64_t m, int64_t n, int64_t k,
-                 const void *a, int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
+static void gemm(const layer *l, const rnn_gemm_env *env, int ta, int tb, int64_t m, int64_t n,
+                 int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
+                 void *c, int64_t ldc) {
     if (l->dtype == RNN_F64) rnn_dgemm(env, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, c, ldc);
     else rnn_sgemm(env, ta, tb, m, n, k, 1, a, lda, b, ldb, (float)beta, c, ldc);
 }
 
-/* ---- rows: at step t, row b of the batch ---------------------------------------------------------------- */
+/* ---- rows: at step t, row b of the batch
+ * ---------------------------------------------------------------- */
 
 static int64_t x_at(const layer *l, int64_t t, int64_t b, int64_t step, int64_t row) {
     const plan *p = l->p;
@@ -63,7 +68,9 @@ static char *kept_of(const layer *l, int64_t t, int64_t b) {
     return l->kept + (l->save ? starts(l->p)[t] + b : b) * l->p->kept * l->size;
 }
 
-static int64_t out_at(const layer *l, int64_t t, int64_t b) { return (starts(l->p)[t] + b) * l->p->out * l->size; }
+static int64_t out_at(const layer *l, int64_t t, int64_t b) {
+    return (starts(l->p)[t] + b) * l->p->out * l->size;
+}
 
 /* h lies behind c in an LSTM's rows */
 static int64_t h_in_row(const layer *l) { return (l->p->out - l->p->hidden) * l->size; }
@@ -82,10 +89,12 @@ static int64_t rows_left(const plan *p, int64_t t, int64_t begin, int64_t end) {
     return stop > begin ? stop - begin : 0;
 }
 
-/* ---- forward ---------------------------------------------------------------------------------------------- */
+/* ---- forward
+ * ---------------------------------------------------------------------------------------------- */
 
 /* sums (m, gates) = start + h_prev W^T, where start is x's rows, the bias, both or nothing */
-static void sum_gates(const layer *l, int64_t t, int64_t b, int64_t m, bool with_x, char *sums, int64_t row) {
+static void sum_gates(const layer *l, int64_t t, int64_t b, int64_t m, bool with_x, char *sums,
+                      int64_t row) {
     const plan *p = l->p;
     const double one[4] = {1};
     const size_t bytes = (size_t)(p->gates * l->size);
@@ -100,7 +109,8 @@ static void sum_gates(const layer *l, int64_t t, int64_t b, int64_t m, bool with
         else if (!product) memset(to, 0, bytes);
     }
     if (product)
-        gemm(l, &l->env, 0, 1, m, p->gates, p->hidden, prev, prev_row, l->w, p->hidden, start, sums, row);
+        gemm(l, &l->env, 0, 1, m, p->gates, p->hidden, prev, prev_row, l->w, p->hidden, start, sums,
+             row);
 }
 
 static void forward_step(const layer *l, int64_t t, int64_t b, int64_t m, char *room) {
@@ -119,8 +129,8 @@ static void forward_step(const layer *l, int64_t t, int64_t b, int64_t m, char *
         char *kept = kept_of(l, t, b);
         sum_gates(l, t, b, m, true, kept, p->kept);
         for (int64_t i = 0; i < m; i++)
-            k->lstm_forward[l->dtype](p->hidden, kept + i * kept_row, c_prev + i * c_row * l->size, out + i * out_row,
-                                      out + i * out_row + h_in_row(l));
+            k->lstm_forward[l->dtype](p->hidden, kept + i * kept_row, c_prev + i * c_row * l->size,
+                                      out + i * out_row, out + i * out_row + h_in_row(l));
     } else {
         sum_gates(l, t, b, m, false, room, p->gates);
         for (int64_t i = 0; i < m; i++)
@@ -133,7 +143,8 @@ static void forward_step(const layer *l, int64_t t, int64_t b, int64_t m, char *
 static void forward_task(void *ctx, int64_t begin, int64_t end) {
     layer *l = ctx;
     for (int64_t chunk = begin; chunk < end; chunk++) {
-        const int64_t from = chunk * l->each, to = from + l->each < l->p->batch ? from + l->each : l->p->batch;
+        const int64_t from = chunk * l->each,
+                      to = from + l->each < l->p->batch ? from + l->each : l->p->batch;
         char *room = malloc((size_t)((to - from) * l->p->gates * l->size) + 1);
         if (!room) __atomic_store_n(&l->failed, 1, __ATOMIC_RELAXED);
         for (int64_t t = 0; room && t < l->p->steps; t++) {
@@ -144,14 +155,17 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------ */
+/* ---- backward
+ * ------------------------------------------------------------------------------------------------ */
 
-/* One row of one step: dh and dc (the carried gradients, the result's own added) become those of the sums. */
+/* One row of one step: dh and dc (the carried gradients, the result's own added) become those of
+ * the sums. */
 static void backward_row(const layer *l, int64_t t, int64_t b, char *unwanted) {
     const plan *p = l->p;
     const rnn_kernels *k = l->e->k;
     int64_t row;
-    char *dh = l->dh + b * p->hidden * l->size, *ds = l->ds + (starts(p)[t] + b) * p->gates * l->size;
+    char *dh = l->dh + b * p->hidden * l->size,
+         *ds = l->ds + (starts(p)[t] + b) * p->gates * l->size;
     char *dx = l->dx ? l->dx + x_at(l, t, b, l->dx_step, l->dx_row) : unwanted;
     const char *out = l->out + out_at(l, t, b), *dout = l->dout + out_at(l, t, b);
     k->add_scaled[l->dtype](p->hidden, dh, dout + h_in_row(l), 1);
@@ -179,15 +193,17 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
     char *unwanted = malloc((size_t)(p->gates * l->size) + 1);
     if (!unwanted) __atomic_store_n(&l->failed, 1, __ATOMIC_RELAXED);
     for (int64_t chunk = begin; unwanted && chunk < end; chunk++) {
-        const int64_t from = chunk * l->each, to = from + l->each < p->batch ? from + l->each : p->batch;
+        const int64_t from = chunk * l->each,
+                      to = from + l->each < p->batch ? from + l->each : p->batch;
         for (int64_t t = p->steps - 1; t >= 0; t--) {
             const int64_t m = rows_left(p, t, from, to);
             if (!m) continue;
             for (int64_t b = from; b < from + m; b++) backward_row(l, t, b, unwanted);
             if (!t && !l->h0) continue;
             /* a GRU's dh keeps its direct share */
-            gemm(l, &l->env, 0, 0, m, p->hidden, p->gates, l->ds + (starts(p)[t] + from) * p->gates * l->size, p->gates,
-                 l->w, p->hidden, p->op == RNN_OP_GRU, l->dh + from * p->hidden * l->size, p->hidden);
+            gemm(l, &l->env, 0, 0, m, p->hidden, p->gates,
+                 l->ds + (starts(p)[t] + from) * p->gates * l->size, p->gates, l->w, p->hidden,
+                 p->op == RNN_OP_GRU, l->dh + from * p->hidden * l->size, p->hidden);
         }
     }
     free(unwanted);
@@ -205,8 +221,9 @@ static void weight_gradient(const layer *l, char *dw, double beta) {
         const int64_t count = whole ? rows : p->sizes[t];
         if (!whole) last = t + 1; /* the step before has more rows: this one stands alone */
         if ((t || l->h0) && count) {
-            gemm(l, &l->e->gemm, 1, 0, p->gates, p->hidden, count, l->ds + starts(p)[t] * p->gates * l->size, p->gates,
-                 prev, row, beta, dw, p->hidden);
+            gemm(l, &l->e->gemm, 1, 0, p->gates, p->hidden, count,
+                 l->ds + starts(p)[t] * p->gates * l->size, p->gates, prev, row, beta, dw,
+                 p->hidden);
             beta = 1;
         }
         t = last;
@@ -214,14 +231,18 @@ static void weight_gradient(const layer *l, char *dw, double beta) {
     if (beta == 0) memset(dw, 0, (size_t)(p->gates * p->hidden * l->size));
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------------------- */
+/* ---- tensors
+ * ---------------------------------------------------------------------------------------------- */
 
-static int no_memory(rnn_engine *e) { return rnn_fail(e, RNN_EMEMORY, "recurrent: no memory for a layer's gates"); }
+static int no_memory(rnn_engine *e) {
+    return rnn_fail(e, RNN_EMEMORY, "recurrent: no memory for a layer's gates");
+}
 
 /* A task has some rows of the batch; few where all of the work is little. */
 static int64_t rows_each(rnn_engine *e, const plan *p) {
     const int64_t threads = rnn_pool_threads(e->pool), least = 8;
-    if ((double)p->rows * (double)p->gates * (double)p->hidden < 1 << 20 || threads < 2) return p->batch;
+    if ((double)p->rows * (double)p->gates * (double)p->hidden < 1 << 20 || threads < 2)
+        return p->batch;
     const int64_t share = (p->batch + threads - 1) / threads;
     return share < least ? least : share;
 }
@@ -268,17 +289,20 @@ static void drop_all(rnn_engine *e, rnn_block **temp, int count) {
     for (int i = 0; i < count; i++) rnn_drop_block(e, temp[i]);
 }
 
-static int expect(rnn_engine *e, const rnn_view *v, const char *what, int ndim, int64_t rows, int64_t cols) {
+static int expect(rnn_engine *e, const rnn_view *v, const char *what, int ndim, int64_t rows,
+                  int64_t cols) {
     char s[128];
     if (v->ndim == ndim && v->shape[0] == rows && (ndim == 1 || v->shape[1] == cols)) return 0;
-    return rnn_fail(e, RNN_ERUNTIME, "recurrent: %s of shape %s does not fit %lld rows and %lld columns", what,
-                    rnn_shape_text(v->ndim, v->shape, s, sizeof s), (long long)rows, (long long)cols);
+    return rnn_fail(
+        e, RNN_ERUNTIME, "recurrent: %s of shape %s does not fit %lld rows and %lld columns", what,
+        rnn_shape_text(v->ndim, v->shape, s, sizeof s), (long long)rows, (long long)cols);
 }
 
 static int check_operands(rnn_engine *e, const rnn_view *in, const plan *p) {
     int failed = expect(e, &in[WEIGHT], "the weight", 2, p->gates, p->hidden);
     if (!failed && p->bias) failed = expect(e, &in[p->bias], "the bias", 1, p->gates, 1);
-    if (!failed && p->h0) failed = expect(e, &in[p->h0], "the hidden state", 2, p->batch, p->hidden);
+    if (!failed && p->h0)
+        failed = expect(e, &in[p->h0], "the hidden state", 2, p->batch, p->hidden);
     if (!failed && p->c0) failed = expect(e, &in[p->c0], "the cell state", 2, p->batch, p->hidden);
     for (int k = 1; !failed && k < p->count; k++)
         if (in[k].dtype != in[X].dtype) failed = RNN_EDTYPE;
@@ -286,32 +310,37 @@ static int check_operands(rnn_engine *e, const rnn_view *in, const plan *p) {
 }
 
 /* Steps, rows and sizes, from x and `sizes` (NULL: x is (T, B, gates)). */
-static int take_rows(rnn_engine *e, const rnn_view *x, int64_t steps, const int64_t *sizes, plan *p) {
+static int take_rows(rnn_engine *e, const rnn_view *x, int64_t steps, const int64_t *sizes,
+                     plan *p) {
     int64_t rows = 0;
     for (int64_t t = 0; t < steps; t++) {
         p->sizes[t] = sizes ? sizes[t] : x->shape[1];
         p->sizes[steps + t] = rows;
         if (p->sizes[t] < 0 || (t && p->sizes[t] > p->sizes[t - 1]))
-            return rnn_fail(e, RNN_ERUNTIME, "recurrent: batch sizes must not grow from step to step");
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "recurrent: batch sizes must not grow from step to step");
         rows += p->sizes[t];
     }
     p->sizes[2 * steps] = p->rows = rows;
     p->batch = steps ? p->sizes[0] : sizes ? 0 : x->shape[1];
     if (sizes && rows != x->shape[0])
-        return rnn_fail(e, RNN_ERUNTIME, "recurrent: the batch sizes add up to %lld rows, not %lld", (long long)rows,
-                        (long long)x->shape[0]);
+        return rnn_fail(e, RNN_ERUNTIME, "recurrent: the batch sizes add up to %lld rows, not %lld",
+                        (long long)rows, (long long)x->shape[0]);
     return 0;
 }
 
 /* The plan with room for `extra` elements behind it. */
-static int make_plan(rnn_engine *e, int op, const rnn_view *in, int64_t steps, const int64_t *sizes, plan **made) {
+static int make_plan(rnn_engine *e, int op, const rnn_view *in, int64_t steps, const int64_t *sizes,
+                     plan **made) {
     const int ndim = sizes ? 2 : 3, per_unit = op == RNN_OP_LSTM ? 4 : op == RNN_OP_GRU ? 3 : 1;
     char s[128];
     if (in[X].ndim != ndim || in[X].shape[ndim - 1] % per_unit)
         return rnn_fail(e, RNN_ERUNTIME, "recurrent: gates of shape %s",
                         rnn_shape_text(in[X].ndim, in[X].shape, s, sizeof s));
     if (!sizes) steps = in[X].shape[0];
-    plan *p = steps < 0 || steps > INT32_MAX ? NULL : rnn_malloc(e, sizeof *p + (2 * (size_t)steps + 1) * sizeof(int64_t));
+    plan *p = steps < 0 || steps > INT32_MAX
+                  ? NULL
+                  : rnn_malloc(e, sizeof *p + (2 * (size_t)steps + 1) * sizeof(int64_t));
     if (!p) return no_memory(e);
     memset(p, 0, sizeof *p);
     p->op = op;
@@ -340,7 +369,8 @@ static int add_room(rnn_engine *e, rnn_build *b, plan **p) {
     const size_t head = sizeof **p + (2 * (size_t)(*p)->steps + 1) * sizeof(int64_t);
     uint64_t bytes;
     const uint64_t rows = (uint64_t)(b->record ? (*p)->rows : (*p)->batch);
-    if (!rnn_mul_size(rows, (uint64_t)(*p)->kept * rnn_itemsize(b->dtype), &bytes)) return no_memory(e);
+    if (!rnn_mul_size(rows, (uint64_t)(*p)->kept * rnn_itemsize(b->dtype), &bytes))
+        return no_memory(e);
     plan *larger = rnn_allocation_fails(e) ? NULL : realloc(*p, head + bytes + 1);
     if (!larger) return no_memory(e);
     b->saved = *p = larger;
@@ -360,8 +390,8 @@ static int run_forward(layer *l, const rnn_view *in) {
     return failed;
 }
 
-rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb, rnn_ref rh, rnn_ref rc, int reverse,
-                      int64_t steps, const int64_t *sizes) {
+rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb, rnn_ref rh,
+                      rnn_ref rc, int reverse, int64_t steps, const int64_t *sizes) {
     rnn_view in[OPERANDS];
     const rnn_ref optional[3] = {rb, rh, rc};
     int32_t place[3] = {0, 0, 0}, count = 2;
@@ -387,8 +417,15 @@ rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb,
     result_shape(p, &b);
     if ((failed = rnn_build_begin(e, &b))) return failed;
     failed = add_room(e, &b, &p);
-    layer l = {.e = e, .p = p, .dtype = b.dtype, .save = b.record, .size = (int64_t)rnn_itemsize(b.dtype),
-               .each = rows_each(e, p), .kept = saved_values(p), .out = b.out, .env = e->gemm};
+    layer l = {.e = e,
+               .p = p,
+               .dtype = b.dtype,
+               .save = b.record,
+               .size = (int64_t)rnn_itemsize(b.dtype),
+               .each = rows_each(e, p),
+               .kept = saved_values(p),
+               .out = b.out,
+               .env = e->gemm};
     if (l.each < p->batch) l.env.pool = NULL;
     if (!failed) failed = run_forward(&l, in);
     if (!failed) return rnn_build_finish(e, &b);
@@ -396,10 +433,11 @@ rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb,
     return failed;
 }
 
-/* ---- backward: tensors ---------------------------------------------------------------------------------------- */
+/* ---- backward: tensors
+ * ---------------------------------------------------------------------------------------- */
 
-/* Where the gradient of x goes: straight to its place where that is fresh, else to a copy. `ds` shares dx's memory
- * where both are the same, row for row. */
+/* Where the gradient of x goes: straight to its place where that is fresh, else to a copy. `ds`
+ * shares dx's memory where both are the same, row for row. */
 static int begin_sums(layer *l, rnn_target *t, rnn_block **dx, rnn_block **ds) {
     const plan *p = l->p;
     const int64_t n = p->rows * p->gates;
@@ -455,8 +493,13 @@ static int end_bias(const layer *l, uint32_t id) {
     if (!l->p->bias) return 0;
     int failed = rnn_target_zero(l->e, id, l->p->bias, &t);
     if (failed || !t.wanted) return failed;
-    rnn_accumulate_job job = {.ndim = 2, .dtype = l->dtype, .dst = t.grad, .src = l->ds, .scale = 1,
-                              .shape = {l->p->rows, l->p->gates}, .src_stride = {l->p->gates, 1},
+    rnn_accumulate_job job = {.ndim = 2,
+                              .dtype = l->dtype,
+                              .dst = t.grad,
+                              .src = l->ds,
+                              .scale = 1,
+                              .shape = {l->p->rows, l->p->gates},
+                              .src_stride = {l->p->gates, 1},
                               .dst_stride = {0, t.v.stride[0]}};
     return rnn_accumulate(l->e, &job);
 }
@@ -486,9 +529,16 @@ int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
     rnn_view in[OPERANDS];
     rnn_target t;
     rnn_block *temp[OPERANDS + 1] = {NULL}, *made[3] = {NULL, NULL, NULL};
-    layer l = {.e = e, .p = p, .dtype = s->dtype, .save = 1, .size = (int64_t)rnn_itemsize(s->dtype),
-               .each = rows_each(e, p), .kept = saved_values(p), .out = rnn_span_data(e, id),
-               .dout = rnn_span_grad(e, id), .env = e->gemm};
+    layer l = {.e = e,
+               .p = p,
+               .dtype = s->dtype,
+               .save = 1,
+               .size = (int64_t)rnn_itemsize(s->dtype),
+               .each = rows_each(e, p),
+               .kept = saved_values(p),
+               .out = rnn_span_data(e, id),
+               .dout = rnn_span_grad(e, id),
+               .env = e->gemm};
     if (l.each < p->batch) l.env.pool = NULL;
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &in[k]);
     int failed = operands_of(&l, in, temp);
@@ -501,7 +551,8 @@ int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* ---- edges -------------------------------------------------------------------------------------------------------- */
+/* ---- edges
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     rnn_engine *e;
@@ -515,11 +566,13 @@ typedef struct {
 static double kept_value(const edge_job *j, int which, int64_t at) {
     const int64_t i = j->row * j->p->kept + which * j->p->hidden + at;
     const void *kept = saved_values(j->p);
-    return rnn_at(j->e, j->id)->dtype == RNN_F64 ? ((const double *)kept)[i] : ((const float *)kept)[i];
+    return rnn_at(j->e, j->id)->dtype == RNN_F64 ? ((const double *)kept)[i]
+                                                 : ((const float *)kept)[i];
 }
 
 /* Element `at` of the state before: its node, and whose; false: it is a constant 0. */
-static bool state_node(const edge_job *j, int cell, int64_t at, const rnn_view **owner, int64_t *node, double *value) {
+static bool state_node(const edge_job *j, int cell, int64_t at, const rnn_view **owner,
+                       int64_t *node, double *value) {
     const plan *p = j->p;
     const int operand = cell ? p->c0 : p->h0;
     *value = 0;
@@ -540,27 +593,33 @@ static void push_state(const edge_job *j, int cell, int64_t at, double local) {
     const rnn_view *owner;
     int64_t node;
     double value;
-    if (state_node(j, cell, at, &owner, &node, &value)) rnn_push_edge(j->e, j->out, owner, node, local);
+    if (state_node(j, cell, at, &owner, &node, &value))
+        rnn_push_edge(j->e, j->out, owner, node, local);
 }
 
 /* The input's share of the sum of `gate`. */
 static void push_input(const edge_job *j, int64_t gate, double local) {
     const plan *p = j->p;
-    const int64_t step = p->reverse ? p->steps - 1 - j->t : j->t, row = p->packed ? j->row : step * p->batch + j->b;
-    rnn_push_edge(j->e, j->out, &j->in[X], rnn_flat_to_offset(&j->in[X], row * p->gates + gate), local);
+    const int64_t step = p->reverse ? p->steps - 1 - j->t : j->t,
+                  row = p->packed ? j->row : step * p->batch + j->b;
+    rnn_push_edge(j->e, j->out, &j->in[X], rnn_flat_to_offset(&j->in[X], row * p->gates + gate),
+                  local);
 }
 
 /* The state's share: the bias, and weight times state. */
 static void push_recurrent(const edge_job *j, int64_t gate, double local) {
     const plan *p = j->p;
-    if (p->bias) rnn_push_edge(j->e, j->out, &j->in[p->bias], rnn_flat_to_offset(&j->in[p->bias], gate), local);
+    if (p->bias)
+        rnn_push_edge(j->e, j->out, &j->in[p->bias], rnn_flat_to_offset(&j->in[p->bias], gate),
+                      local);
     for (int64_t k = 0; k < p->hidden; k++) {
         const rnn_view *owner;
         int64_t node, w = rnn_flat_to_offset(&j->in[WEIGHT], gate * p->hidden + k);
         double value;
         if (!state_node(j, 0, k, &owner, &node, &value)) continue;
         rnn_push_edge(j->e, j->out, &j->in[WEIGHT], w, local * value);
-        rnn_push_edge(j->e, j->out, owner, node, local * rnn_node_value(j->e, j->in[WEIGHT].span, w));
+        rnn_push_edge(j->e, j->out, owner, node,
+                      local * rnn_node_value(j->e, j->in[WEIGHT].span, w));
     }
 }
 
@@ -571,7 +630,8 @@ static void push_sum(const edge_job *j, int64_t gate, double local) {
 
 static void lstm_edges(const edge_job *j, int64_t node, int64_t at) {
     const int64_t n = j->p->hidden;
-    const double i = kept_value(j, 0, at), f = kept_value(j, 1, at), g = kept_value(j, 2, at), o = kept_value(j, 3, at);
+    const double i = kept_value(j, 0, at), f = kept_value(j, 1, at), g = kept_value(j, 2, at),
+                 o = kept_value(j, 3, at);
     const bool is_c = node % j->p->out < n;
     const rnn_view *owner;
     int64_t prev;
@@ -591,7 +651,8 @@ static void lstm_edges(const edge_job *j, int64_t node, int64_t at) {
 
 static void gru_edges(const edge_job *j, int64_t at) {
     const int64_t n = j->p->hidden;
-    const double r = kept_value(j, 0, at), z = kept_value(j, 1, at), m = kept_value(j, 2, at), s = kept_value(j, 3, at);
+    const double r = kept_value(j, 0, at), z = kept_value(j, 1, at), m = kept_value(j, 2, at),
+                 s = kept_value(j, 3, at);
     const double dm = (1 - z) * (1 - m * m);
     const rnn_view *owner;
     int64_t prev;
@@ -606,7 +667,12 @@ static void gru_edges(const edge_job *j, int64_t at) {
 
 int rnn_recurrent_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     const plan *p = rnn_at(e, id)->ext->saved;
-    edge_job j = {.e = e, .id = id, .p = p, .self = {.span = id, .needs_grad = true}, .out = out, .row = node / p->out};
+    edge_job j = {.e = e,
+                  .id = id,
+                  .p = p,
+                  .self = {.span = id, .needs_grad = true},
+                  .out = out,
+                  .row = node / p->out};
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &j.in[k]);
     while (starts(p)[j.t + 1] <= j.row) j.t++;
     j.b = j.row - starts(p)[j.t];

@@ -31,7 +31,8 @@ static double log_add_exp(double a, double b) {
 #undef T
 #undef TN
 
-/* Columns [begin, end): a column is one (outer, inner) pair; those of one outer index lie side by side. */
+/* Columns [begin, end): a column is one (outer, inner) pair; those of one outer index lie side by
+ * side. */
 static void scan_task(void *ctx, int64_t begin, int64_t end) {
     const scan *s = ctx;
     while (begin < end) {
@@ -87,8 +88,8 @@ rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim) {
 
 /* ---- backward ---------------------------------------------------------------------------------- */
 
-/* At scalar resolution a partial sum is a node like any other, whose gradient is what all later ones pass back to it:
- * the scan runs in place. Else the result's gradient stays what it is. */
+/* At scalar resolution a partial sum is a node like any other, whose gradient is what all later
+ * ones pass back to it: the scan runs in place. Else the result's gradient stays what it is. */
 int rnn_cumsum_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;

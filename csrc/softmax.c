@@ -27,7 +27,8 @@ static void row_backward(const rows *r, const void *z, const void *dz, void *d, 
 
 static void gather_row(const rows *r, const char *from, char *row) {
     const size_t size = rnn_itemsize(r->dtype), step = (size_t)r->inner * size;
-    for (int64_t i = 0; i < r->length; i++) memcpy(row + (size_t)i * size, from + (size_t)i * step, size);
+    for (int64_t i = 0; i < r->length; i++)
+        memcpy(row + (size_t)i * size, from + (size_t)i * step, size);
 }
 
 static void scatter_row(const rows *r, const char *row, char *to) {
@@ -79,7 +80,9 @@ static int run_rows(rows *r, int ndim, const int64_t *shape, int dim) {
     for (int d = dim + 1; d < ndim; d++) r->inner *= shape[d];
     const int64_t n = rnn_numel(ndim, shape), count = r->length ? n / r->length : 0;
     rnn_parallel_for(r->e->pool, count, 8192 / (r->length ? r->length : 1) + 1, rows_task, r);
-    return r->failed ? rnn_fail(r->e, RNN_EMEMORY, "softmax: no memory for a row of %lld", (long long)r->length) : 0;
+    return r->failed ? rnn_fail(r->e, RNN_EMEMORY, "softmax: no memory for a row of %lld",
+                                (long long)r->length)
+                     : 0;
 }
 
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref ref, int64_t dim, int log) {
@@ -87,12 +90,18 @@ rnn_ref rnn_softmax(rnn_engine *e, rnn_ref ref, int64_t dim, int log) {
     if (rnn_view_of(e, ref, &a)) return RNN_ETYPE;
     const int64_t low = a.ndim ? -a.ndim : -1, high = a.ndim ? a.ndim - 1 : 0;
     if (dim < low || dim > high)
-        return rnn_fail(e, RNN_EINDEX, "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
-                        (long long)low, (long long)high, (long long)dim);
+        return rnn_fail(
+            e, RNN_EINDEX,
+            "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+            (long long)low, (long long)high, (long long)dim);
     if (dim < 0) dim += a.ndim ? a.ndim : 1;
     if (rnn_resolution()) return RNN_COMPOSE;
-    rnn_build b = {.op = log ? RNN_OP_LOG_SOFTMAX : RNN_OP_SOFTMAX, .dtype = a.dtype, .ndim = a.ndim, .count = 1,
-                   .in = &a, .ip = {dim}};
+    rnn_build b = {.op = log ? RNN_OP_LOG_SOFTMAX : RNN_OP_SOFTMAX,
+                   .dtype = a.dtype,
+                   .ndim = a.ndim,
+                   .count = 1,
+                   .in = &a,
+                   .ip = {dim}};
     memcpy(b.shape, a.shape, sizeof b.shape);
     int failed = rnn_build_begin(e, &b);
     if (failed) return failed;
@@ -113,8 +122,13 @@ static int backward(rnn_engine *e, uint32_t id, bool log) {
     rnn_target t;
     int failed = rnn_target_begin(e, id, 0, x->n, &t);
     if (failed || !t.wanted) return failed;
-    rows r = {.e = e, .dtype = s->dtype, .log = log, .in = rnn_span_data(e, id), .dz = rnn_span_grad(e, id),
-              .out = t.grad, .add = !t.fresh};
+    rows r = {.e = e,
+              .dtype = s->dtype,
+              .log = log,
+              .in = rnn_span_data(e, id),
+              .dz = rnn_span_grad(e, id),
+              .out = t.grad,
+              .add = !t.fresh};
     if (rnn_view_is_contiguous(&t.v)) return run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
     rnn_block *temp = rnn_block_new(e, "softmax backward", x->n, s->dtype);
     if (!temp) return RNN_EMEMORY;
@@ -142,7 +156,8 @@ static int edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out, b
     const double zi = rnn_node_value(e, id, node);
     for (int64_t j = 0; j < length; j++) {
         const double zj = rnn_node_value(e, id, first + j * inner), delta = j == at;
-        rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, first + j * inner), log ? delta - exp(zj) : zi * (delta - zj));
+        rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, first + j * inner),
+                      log ? delta - exp(zj) : zi * (delta - zj));
     }
     return 0;
 }

@@ -1,20 +1,23 @@
-/* sort.c: the topological order of the spans that a pass reaches: depth first, operands in order, no recursion and no
- * memory: the search and the order are threaded through the spans themselves.
+/* sort.c: the topological order of the spans that a pass reaches: depth first, operands in order,
+ * no recursion and no memory: the search and the order are threaded through the spans themselves.
  *
  * What it is not: it runs nothing, and knows no derivative. */
 #include "pass.h"
 
 #include <stdlib.h>
 
-/* ---- searching ------------------------------------------------------------------------------------ */
+/* ---- searching
+ * ------------------------------------------------------------------------------------ */
 
 static int freed(rnn_engine *e, const rnn_span *s) {
-    return rnn_fail(e, RNN_ERUNTIME,
-                    "Trying to backward through the graph a second time (or directly access saved tensors after they "
-                    "have already been freed). Saved intermediate values of the graph are freed when you call "
-                    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-                    "graph a second time or if you need to access saved tensors after calling backward. (The graph "
-                    "behind %s was freed.)", rnn_ops[s->op].torch_name);
+    return rnn_fail(
+        e, RNN_ERUNTIME,
+        "Trying to backward through the graph a second time (or directly access saved tensors after they "
+        "have already been freed). Saved intermediate values of the graph are freed when you call "
+        ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+        "graph a second time or if you need to access saved tensors after calling backward. (The graph "
+        "behind %s was freed.)",
+        rnn_ops[s->op].torch_name);
 }
 
 /* The search goes into a span that it has not seen. */
@@ -57,7 +60,8 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
         s->state |= RNN_G_SKIP;
         return 0;
     }
-    if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET)) return rnn_stash_put(e, p, id, false);
+    if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
+        return rnn_stash_put(e, p, id, false);
     if (!rnn_span_has_grad(s) || (p->flags & RNN_KEEP && s->state & RNN_G_TARGET)) return 0;
     if (leaf) return s->flags & RNN_S_HOOK ? rnn_stash_put(e, p, id, true) : 0;
     if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) return rnn_stash_put(e, p, id, true);
@@ -97,14 +101,17 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
             failed = step(e, p);
             continue;
         }
-        while (p->root_at < p->root_count && rnn_at(e, p->roots[p->root_at].view.span)->state & RNN_G_SEEN) p->root_at++;
+        while (p->root_at < p->root_count &&
+               rnn_at(e, p->roots[p->root_at].view.span)->state & RNN_G_SEEN)
+            p->root_at++;
         if (p->root_at == p->root_count) return 0;
         failed = enter(e, p, p->roots[p->root_at++].view.span);
     }
     return failed ? failed : 1;
 }
 
-/* ---- the order --------------------------------------------------------------------------------------- */
+/* ---- the order
+ * --------------------------------------------------------------------------------------- */
 
 /* Under the lock: the list has done with a span, which nobody else may hold. */
 static void let_go(rnn_engine *e, uint32_t id) {
@@ -180,7 +187,8 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p) {
     rnn_unlock(e);
 }
 
-/* ---- another pass comes between ------------------------------------------------------------------------ */
+/* ---- another pass comes between
+ * ------------------------------------------------------------------------ */
 
 static int copy_order(rnn_engine *e, rnn_pass *p) {
     int64_t count = 0;
@@ -225,19 +233,23 @@ void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
     mark_rest(e, p, RNN_G_HAS, 0);
     for (int64_t i = p->at; i < p->count; i++)
         if (p->array[i] >> 32) rnn_at(e, (uint32_t)p->array[i])->state |= RNN_G_SKIP;
-    for (const rnn_pass *outer = p->outer; outer; outer = outer->outer) mark_rest(e, outer, 0xff, RNN_G_OUTER);
+    for (const rnn_pass *outer = p->outer; outer; outer = outer->outer)
+        mark_rest(e, outer, 0xff, RNN_G_OUTER);
 }
 
-/* ---- counting ---------------------------------------------------------------------------------------------- */
+/* ---- counting
+ * ---------------------------------------------------------------------------------------------- */
 
-/* Nodes of all spans that the roots reach, constants included: the search, with every operand visited. */
+/* Nodes of all spans that the roots reach, constants included: the search, with every operand
+ * visited. */
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots) {
     rnn_pass p = {0};
     int64_t nodes = 0;
     rnn_turn_take(e, -1);
     int failed = e->running ? rnn_pass_suspend(e, e->running) : 0;
     for (int i = 0; i < count && !failed; i++) {
-        if (!(rnn_at(e, rnn_span_of(roots[i]))->state & RNN_G_SEEN)) look_into(e, &p, rnn_span_of(roots[i]));
+        if (!(rnn_at(e, rnn_span_of(roots[i]))->state & RNN_G_SEEN))
+            look_into(e, &p, rnn_span_of(roots[i]));
         while (p.top) {
             const uint32_t id = p.top;
             rnn_span *s = rnn_at(e, id);

@@ -1,5 +1,5 @@
-/* statistics.c: reductions by folds (fold.h): sum, mean, var, std, vector_norm, logsumexp, prod, and
- * the extremes whose gradient equal elements share. One table says which fold each of them is. */
+/* statistics.c: reductions by folds (fold.h): sum, mean, var, std, vector_norm, logsumexp, prod,
+ * and the extremes whose gradient equal elements share. One table says which fold each of them is. */
 #include "internal.h"
 
 #include <math.h>
@@ -85,7 +85,8 @@ static int check_not_empty(rnn_engine *e, int op, const rnn_view *a, int count, 
     return 0;
 }
 
-/* p: of var and std, the correction; of vector_norm, the power. Fills in what finish and backward need. */
+/* p: of var and std, the correction; of vector_norm, the power. Fills in what finish and backward
+ * need. */
 static void set_numbers(rnn_fold *f, rnn_build *b, double p) {
     const double n = (double)f->length;
     b->p[1] = p;

@@ -1,6 +1,7 @@
-/* turns.c: gradients belong to one thread at a time. A backward pass takes the turn and keeps it to its end; a second
- * thread's pass waits, without the interpreter's lock and in slices, so that it can be interrupted. A thread may take
- * the turn again while it has it: a hook may run a pass of its own.
+/* turns.c: gradients belong to one thread at a time. A backward pass takes the turn and keeps it to
+ * its end; a second thread's pass waits, without the interpreter's lock and in slices, so that it
+ * can be interrupted. A thread may take the turn again while it has it: a hook may run a pass of
+ * its own.
  *
  * What it is not: it protects no bookkeeping; that is engine->lock, which is never held for long. */
 #define _GNU_SOURCE
@@ -52,8 +53,8 @@ void rnn_turn_give(rnn_engine *e) {
     rnn_unlock(e);
 }
 
-/* In the child, whose one thread has made the lock anew. A pass of another thread stayed with the parent; what it wrote
- * into the spans would mislead ours. */
+/* In the child, whose one thread has made the lock anew. A pass of another thread stayed with the
+ * parent; what it wrote into the spans would mislead ours. */
 void rnn_turn_after_fork(rnn_engine *e) {
     if (e->turns && pthread_equal(e->owner, pthread_self())) {
         pthread_cond_init(&e->idle, NULL);

@@ -1,6 +1,7 @@
 /* values.c: one operation on one node: what Python's Value does, in a few tens of nanoseconds.
  *
- * The arithmetic is that of ops.h without fused multiply-add, so the digits are those of Python's own floats. */
+ * The arithmetic is that of ops.h without fused multiply-add, so the digits are those of Python's
+ * own floats. */
 #include "internal.h"
 
 #if defined(__clang__)
@@ -12,8 +13,10 @@
 #include "mathfn.h"
 
 static uint32_t no_memory(rnn_engine *e, const char *what) {
-    rnn_fail(e, RNN_EMEMORY, "%s: 1 node needs %zu bytes, but %llu of the memory limit of %llu are in use", what,
-             sizeof(rnn_span) + RNN_SCALAR_BYTES, (unsigned long long)e->live, (unsigned long long)e->limit);
+    rnn_fail(e, RNN_EMEMORY,
+             "%s: 1 node needs %zu bytes, but %llu of the memory limit of %llu are in use", what,
+             sizeof(rnn_span) + RNN_SCALAR_BYTES, (unsigned long long)e->live,
+             (unsigned long long)e->limit);
     return 0;
 }
 
@@ -32,7 +35,8 @@ static uint32_t new_scalar(rnn_engine *e, int op, int dtype, int flags) {
 
 uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad) {
     rnn_lock(e);
-    uint32_t id = new_scalar(e, RNN_OP_LEAF, dtype, RNN_S_LEAF | (requires_grad ? RNN_S_NEEDS_GRAD : 0));
+    uint32_t id =
+        new_scalar(e, RNN_OP_LEAF, dtype, RNN_S_LEAF | (requires_grad ? RNN_S_NEEDS_GRAD : 0));
     rnn_unlock(e);
     if (!id) return no_memory(e, "Value");
     rnn_node_set(e, id, 0, x);
@@ -42,11 +46,15 @@ uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad) 
 /* ---- the formulas of ops.h, on one element ----------------------------------------------------- */
 
 #define FORWARD_UNARY(NAME, name, torch, needs, forward, derivative) \
-    case RNN_OP_##NAME: return (T)(forward);
+    case RNN_OP_##NAME: \
+        return (T)(forward);
 #define FORWARD_BINARY(NAME, name, torch, needs, forward, derivative_a, derivative_b) \
-    case RNN_OP_##NAME: return (T)(forward);
+    case RNN_OP_##NAME: \
+        return (T)(forward);
 #define BACKWARD_UNARY(NAME, name, torch, needs, forward, derivative) \
-    case RNN_OP_##NAME: d[0] = (T)(derivative); break;
+    case RNN_OP_##NAME: \
+        d[0] = (T)(derivative); \
+        break;
 #define BACKWARD_BINARY(NAME, name, torch, needs, forward, derivative_a, derivative_b) \
     case RNN_OP_##NAME: \
         if (wants & 1) d[0] = (T)(derivative_a); \
@@ -57,11 +65,15 @@ uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad) 
 #define F(name) f64_##name
 static double forward_f64(int op, T a, T b, T p0) {
     const T p1 = 0;
-    switch (op) { RNN_UNARY_OPS(FORWARD_UNARY) RNN_BINARY_OPS(FORWARD_BINARY) default: return (T)0 * p1; }
+    switch (op) {
+        RNN_UNARY_OPS(FORWARD_UNARY) RNN_BINARY_OPS(FORWARD_BINARY) default : return (T)0 * p1;
+    }
 }
 static void backward_f64(int op, int wants, T a, T b, T z, T dz, T p0, double *d) {
     const T p1 = 0;
-    switch (op) { RNN_UNARY_OPS(BACKWARD_UNARY) RNN_BINARY_OPS(BACKWARD_BINARY) default: d[0] = p1; }
+    switch (op) {
+        RNN_UNARY_OPS(BACKWARD_UNARY) RNN_BINARY_OPS(BACKWARD_BINARY) default : d[0] = p1;
+    }
 }
 #undef T
 #undef F
@@ -69,27 +81,35 @@ static void backward_f64(int op, int wants, T a, T b, T z, T dz, T p0, double *d
 #define F(name) f32_##name
 static double forward_f32(int op, T a, T b, T p0) {
     const T p1 = 0;
-    switch (op) { RNN_UNARY_OPS(FORWARD_UNARY) RNN_BINARY_OPS(FORWARD_BINARY) default: return (T)0 * p1; }
+    switch (op) {
+        RNN_UNARY_OPS(FORWARD_UNARY) RNN_BINARY_OPS(FORWARD_BINARY) default : return (T)0 * p1;
+    }
 }
 static void backward_f32(int op, int wants, T a, T b, T z, T dz, T p0, double *d) {
     const T p1 = 0;
-    switch (op) { RNN_UNARY_OPS(BACKWARD_UNARY) RNN_BINARY_OPS(BACKWARD_BINARY) default: d[0] = p1; }
+    switch (op) {
+        RNN_UNARY_OPS(BACKWARD_UNARY) RNN_BINARY_OPS(BACKWARD_BINARY) default : d[0] = p1;
+    }
 }
 #undef T
 #undef F
 
 static double compute(int dtype, int op, double a, double b, double p0) {
-    return dtype == RNN_F64 ? forward_f64(op, a, b, p0) : forward_f32(op, (float)a, (float)b, (float)p0);
+    return dtype == RNN_F64 ? forward_f64(op, a, b, p0)
+                            : forward_f32(op, (float)a, (float)b, (float)p0);
 }
 
-static bool wanted(rnn_engine *e, rnn_node a) { return rnn_at(e, a.span)->flags & RNN_S_NEEDS_GRAD; }
+static bool wanted(rnn_engine *e, rnn_node a) {
+    return rnn_at(e, a.span)->flags & RNN_S_NEEDS_GRAD;
+}
 
 uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool has_param) {
     const bool record = rnn_grad_mode() && wanted(e, a);
     const int dtype = rnn_at(e, a.span)->dtype;
     rnn_lock(e);
-    uint32_t id = new_scalar(e, record ? op : RNN_OP_LEAF, dtype,
-                             record ? RNN_S_NEEDS_GRAD | (has_param ? RNN_S_PARAM : 0) : RNN_S_LEAF);
+    uint32_t id =
+        new_scalar(e, record ? op : RNN_OP_LEAF, dtype,
+                   record ? RNN_S_NEEDS_GRAD | (has_param ? RNN_S_PARAM : 0) : RNN_S_LEAF);
     if (id && record) {
         rnn_span *s = rnn_at(e, id);
         s->in[0] = (rnn_arg){a.span, (uint32_t)a.node};
@@ -98,7 +118,8 @@ uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool h
     }
     rnn_unlock(e);
     if (!id) return no_memory(e, rnn_ops[op].name);
-    rnn_node_set(e, id, 0, compute(dtype, op, rnn_node_value(e, a.span, a.node), 0, has_param ? param : 1));
+    rnn_node_set(e, id, 0,
+                 compute(dtype, op, rnn_node_value(e, a.span, a.node), 0, has_param ? param : 1));
     return id;
 }
 
@@ -106,7 +127,8 @@ uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
     const bool record = rnn_grad_mode() && (wanted(e, a) || wanted(e, b));
     const int dtype = rnn_at(e, a.span)->dtype | rnn_at(e, b.span)->dtype;
     rnn_lock(e);
-    uint32_t id = new_scalar(e, record ? op : RNN_OP_LEAF, dtype, record ? RNN_S_NEEDS_GRAD : RNN_S_LEAF);
+    uint32_t id =
+        new_scalar(e, record ? op : RNN_OP_LEAF, dtype, record ? RNN_S_NEEDS_GRAD : RNN_S_LEAF);
     if (id && record) {
         rnn_span *s = rnn_at(e, id);
         s->in[0] = (rnn_arg){a.span, (uint32_t)a.node};
@@ -117,15 +139,18 @@ uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
     rnn_unlock(e);
     if (!id) return no_memory(e, rnn_ops[op].name);
     rnn_node_set(e, id, 0,
-                 compute(dtype, op, rnn_node_value(e, a.span, a.node), rnn_node_value(e, b.span, b.node), 1));
+                 compute(dtype, op, rnn_node_value(e, a.span, a.node),
+                         rnn_node_value(e, b.span, b.node), 1));
     return id;
 }
 
-/* ---- backward ------------------------------------------------------------------------------------- */
+/* ---- backward
+ * ------------------------------------------------------------------------------------- */
 
 static int add_to(rnn_engine *e, rnn_arg operand, double d) {
     rnn_span *s = rnn_at(e, operand.span);
-    if ((s->flags & RNN_S_SCALAR) == 0 || s->dtype != RNN_F64) return rnn_node_add_grad(e, operand.span, operand.offset, d);
+    if ((s->flags & RNN_S_SCALAR) == 0 || s->dtype != RNN_F64)
+        return rnn_node_add_grad(e, operand.span, operand.offset, d);
     e->grad[operand.span] = (s->state & RNN_G_HAS ? e->grad[operand.span] : 0) + d;
     s->state |= RNN_G_HAS;
     return 0;
@@ -139,8 +164,9 @@ int rnn_value_backward(rnn_engine *e, uint32_t id) {
     int wants = 0;
     for (int k = 0; k < count; k++) {
         const rnn_span *o = rnn_at(e, s->in[k].span);
-        v[k] = o->flags & RNN_S_SCALAR && o->dtype == RNN_F64 ? e->data[s->in[k].span]
-                                                              : rnn_node_value(e, s->in[k].span, s->in[k].offset);
+        v[k] = o->flags & RNN_S_SCALAR && o->dtype == RNN_F64
+                   ? e->data[s->in[k].span]
+                   : rnn_node_value(e, s->in[k].span, s->in[k].offset);
         if (o->flags & RNN_S_NEEDS_GRAD && !(o->state & RNN_G_SKIP)) wants |= 1 << k;
     }
     const double z = rnn_node_value(e, id, 0), dz = rnn_node_grad(e, id, 0);

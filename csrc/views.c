@@ -20,22 +20,25 @@ int64_t rnn_numel(int ndim, const int64_t *shape) {
 const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size) {
     size_t used = (size_t)snprintf(buffer, size, "[");
     for (int d = 0; d < ndim && used < size; d++)
-        used += (size_t)snprintf(buffer + used, size - used, d ? ", %lld" : "%lld", (long long)shape[d]);
+        used += (size_t)snprintf(buffer + used, size - used, d ? ", %lld" : "%lld",
+                                 (long long)shape[d]);
     if (used < size) snprintf(buffer + used, size - used, "]");
     return buffer;
 }
 
-/* Sizes that are negative, too many or whose product overflows are refused here, for every operation. */
+/* Sizes that are negative, too many or whose product overflows are refused here, for every
+ * operation. */
 int rnn_check_shape(rnn_engine *e, const char *what, int ndim, const int64_t *shape, int64_t *n) {
     char text[512];
     if (ndim < 0 || ndim > RNN_MAX_DIMS)
-        return rnn_fail(e, RNN_EVALUE, "%s: a tensor has at most %d dimensions, not %d", what, RNN_MAX_DIMS, ndim);
+        return rnn_fail(e, RNN_EVALUE, "%s: a tensor has at most %d dimensions, not %d", what,
+                        RNN_MAX_DIMS, ndim);
     bool overflow = false, zero = false;
     int64_t product = 1;
     for (int d = 0; d < ndim; d++) {
         if (shape[d] < 0)
-            return rnn_fail(e, RNN_EVALUE, "%s: negative dimension %lld in shape %s", what, (long long)shape[d],
-                            rnn_shape_text(ndim, shape, text, sizeof text));
+            return rnn_fail(e, RNN_EVALUE, "%s: negative dimension %lld in shape %s", what,
+                            (long long)shape[d], rnn_shape_text(ndim, shape, text, sizeof text));
         zero |= shape[d] == 0;
         overflow |= __builtin_mul_overflow(product, shape[d] ? shape[d] : 1, &product);
     }
@@ -65,16 +68,20 @@ static bool is_contiguous(int ndim, const int64_t *shape, const int64_t *stride)
     return true;
 }
 
-bool rnn_view_is_contiguous(const rnn_view *v) { return is_contiguous(v->ndim, v->shape, v->stride); }
+bool rnn_view_is_contiguous(const rnn_view *v) {
+    return is_contiguous(v->ndim, v->shape, v->stride);
+}
 
-/* No two positions of the view are one node. Sorting by stride, each must step over all that the smaller ones span. */
+/* No two positions of the view are one node. Sorting by stride, each must step over all that the
+ * smaller ones span. */
 bool rnn_view_is_injective(const rnn_view *v) {
     int order[RNN_MAX_DIMS], count = 0;
     for (int d = 0; d < v->ndim; d++) {
         if (v->shape[d] == 0) return true;
         if (v->shape[d] == 1) continue;
         int at = count++;
-        for (; at > 0 && llabs(v->stride[order[at - 1]]) > llabs(v->stride[d]); at--) order[at] = order[at - 1];
+        for (; at > 0 && llabs(v->stride[order[at - 1]]) > llabs(v->stride[d]); at--)
+            order[at] = order[at - 1];
         order[at] = d;
     }
     int64_t reach = 0;
@@ -88,11 +95,12 @@ bool rnn_view_is_injective(const rnn_view *v) {
 
 /* ---- handles ----------------------------------------------------------------------------------- */
 
-rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op, int64_t offset, int ndim,
-                       const int64_t *shape, const int64_t *stride) {
+rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op,
+                       int64_t offset, int ndim, const int64_t *shape, const int64_t *stride) {
     rnn_tensor *t = rnn_malloc(e, sizeof *t + 2 * (size_t)ndim * sizeof(int64_t));
     if (!t) return rnn_fail(e, RNN_EMEMORY, "no memory for a view");
-    *t = (rnn_tensor){store, offset, (uint8_t)ndim, (uint8_t)dtype, (uint8_t)flags, (uint8_t)view_op};
+    *t = (rnn_tensor){store,          offset,         (uint8_t)ndim,
+                      (uint8_t)dtype, (uint8_t)flags, (uint8_t)view_op};
     for (int d = 0; d < ndim; d++) {
         t->dims[d] = shape[d];
         t->dims[ndim + d] = stride[d];
@@ -158,14 +166,28 @@ int rnn_ndim(rnn_ref t) { return rnn_tensor_of(t)->ndim; }
 int rnn_dtype(rnn_ref t) { return rnn_tensor_of(t)->dtype; }
 int rnn_view_op(rnn_ref t) { return rnn_tensor_of(t)->view_op; }
 void rnn_set_view_op(rnn_ref t, int view_op) { rnn_tensor_of(t)->view_op = (uint8_t)view_op; }
-int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t) { return rnn_span_size(rnn_at(e, rnn_span_of(t))); }
+int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t) {
+    return rnn_span_size(rnn_at(e, rnn_span_of(t)));
+}
 
 const char *rnn_view_name(int view_op) {
     static const char *const names[] = {
-        "",                    "ViewBackward0",      "TransposeBackward0", "PermuteBackward0",
-        "ExpandBackward0",     "SelectBackward0",    "SliceBackward0",     "UnsqueezeBackward0",
-        "SqueezeBackward0",    "AliasBackward0",     "AsStridedBackward0", "TBackward0",
-        "UnbindBackward0",     "SplitBackward0",     "DiagonalBackward0",  "UnfoldBackward0",
+        "",
+        "ViewBackward0",
+        "TransposeBackward0",
+        "PermuteBackward0",
+        "ExpandBackward0",
+        "SelectBackward0",
+        "SliceBackward0",
+        "UnsqueezeBackward0",
+        "SqueezeBackward0",
+        "AliasBackward0",
+        "AsStridedBackward0",
+        "TBackward0",
+        "UnbindBackward0",
+        "SplitBackward0",
+        "DiagonalBackward0",
+        "UnfoldBackward0",
     };
     return view_op < 0 || view_op > RNN_V_UNFOLD ? "" : names[view_op];
 }
@@ -203,7 +225,9 @@ int rnn_is_contiguous(rnn_engine *e, rnn_ref ref) {
     return is_contiguous(t->ndim, t->dims, strides_of(t));
 }
 
-int rnn_requires_grad(rnn_engine *e, rnn_ref t) { return rnn_tensor_needs_grad(e, rnn_tensor_of(t)); }
+int rnn_requires_grad(rnn_engine *e, rnn_ref t) {
+    return rnn_tensor_needs_grad(e, rnn_tensor_of(t));
+}
 
 int rnn_is_leaf(rnn_engine *e, rnn_ref ref) {
     const rnn_tensor *t = rnn_tensor_of(ref);
@@ -232,14 +256,16 @@ double rnn_item(rnn_engine *e, rnn_ref t, int64_t position) {
     rnn_view_of(e, t, &v);
     const char *data = rnn_span_data(e, v.span);
     int64_t at = rnn_flat_to_offset(&v, position);
-    return v.dtype == RNN_F64 ? ((const double *)(const void *)data)[at] : ((const float *)(const void *)data)[at];
+    return v.dtype == RNN_F64 ? ((const double *)(const void *)data)[at]
+                              : ((const float *)(const void *)data)[at];
 }
 
-/* ---- views of views ------------------------------------------------------------------------------ */
+/* ---- views of views
+ * ------------------------------------------------------------------------------ */
 
 /* Views made under no_grad are constants, as in PyTorch. */
-static rnn_ref derive(rnn_engine *e, rnn_ref from, int view_op, int64_t offset, int ndim, const int64_t *shape,
-                      const int64_t *stride) {
+static rnn_ref derive(rnn_engine *e, rnn_ref from, int view_op, int64_t offset, int ndim,
+                      const int64_t *shape, const int64_t *stride) {
     rnn_tensor *t = rnn_tensor_of(from);
     int flags = t->flags & (RNN_T_DETACHED | RNN_T_UNSTAMPED);
     if (!rnn_grad_mode()) flags |= RNN_T_DETACHED;
@@ -254,11 +280,12 @@ rnn_ref rnn_alias(rnn_engine *e, rnn_ref ref) {
 rnn_ref rnn_detach(rnn_engine *e, rnn_ref ref, int unstamped) {
     rnn_tensor *t = rnn_tensor_of(ref);
     int flags = t->flags | RNN_T_DETACHED | (unstamped ? RNN_T_UNSTAMPED : 0);
-    return rnn_tensor_new(e, t->store, t->dtype, flags, 0, t->offset, t->ndim, t->dims, strides_of(t));
+    return rnn_tensor_new(e, t->store, t->dtype, flags, 0, t->offset, t->ndim, t->dims,
+                          strides_of(t));
 }
 
-rnn_ref rnn_as_view(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset, int ndim, const int64_t *shape,
-                    const int64_t *stride) {
+rnn_ref rnn_as_view(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset, int ndim,
+                    const int64_t *shape, const int64_t *stride) {
     int64_t n, low = offset, high = offset, nodes = rnn_span_size(rnn_at(e, rnn_span_of(ref)));
     int failed = rnn_check_shape(e, "view", ndim, shape, &n);
     if (failed) return failed;
@@ -269,45 +296,52 @@ rnn_ref rnn_as_view(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset, int
             return rnn_fail(e, RNN_EVALUE, "view: strides reach beyond what can be counted");
     }
     if (n > 0 && (low < 0 || high >= nodes))
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "view: offset and strides reach node %lld to %lld of a storage of %lld elements",
-                        (long long)low, (long long)high, (long long)nodes);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "view: offset and strides reach node %lld to %lld of a storage of %lld elements",
+            (long long)low, (long long)high, (long long)nodes);
     return derive(e, ref, view_op, offset, ndim, shape, stride);
 }
 
 static int64_t wrap_dim(rnn_engine *e, int64_t dim, int ndim) {
     int64_t low = ndim ? -ndim : -1, high = ndim ? ndim - 1 : 0;
     if (dim < low || dim > high)
-        return rnn_fail(e, RNN_EINDEX, "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
-                        (long long)low, (long long)high, (long long)dim);
+        return rnn_fail(
+            e, RNN_EINDEX,
+            "Dimension out of range (expected to be in range of [%lld, %lld], but got %lld)",
+            (long long)low, (long long)high, (long long)dim);
     return dim < 0 ? dim + (ndim ? ndim : 1) : dim;
 }
 
 /* Replaces the one -1 of a wanted shape. */
-static int infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wanted, int64_t *shape) {
+static int infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wanted,
+                       int64_t *shape) {
     char text[512];
     int64_t known = 1;
     int hole = -1;
     if (ndim > RNN_MAX_DIMS)
-        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS,
+                        ndim);
     for (int d = 0; d < ndim; d++) {
         shape[d] = wanted[d];
         if (wanted[d] == -1) {
             if (hole >= 0) return rnn_fail(e, RNN_ERUNTIME, "only one dimension can be inferred");
             hole = d;
         } else if (wanted[d] < 0) {
-            return rnn_fail(e, RNN_ERUNTIME, "invalid shape dimension %lld at index %d of shape %s", (long long)wanted[d],
-                            d, rnn_shape_text(ndim, wanted, text, sizeof text));
+            return rnn_fail(e, RNN_ERUNTIME, "invalid shape dimension %lld at index %d of shape %s",
+                            (long long)wanted[d], d,
+                            rnn_shape_text(ndim, wanted, text, sizeof text));
         } else if (__builtin_mul_overflow(known, wanted[d], &known)) {
             return rnn_fail(e, RNN_EVALUE, "shape '%s' has more elements than can be counted",
                             rnn_shape_text(ndim, wanted, text, sizeof text));
         }
     }
     if (hole >= 0 && known == 0 && numel == 0)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "cannot reshape tensor of 0 elements into shape %s because the unspecified dimension size -1 "
-                        "can be any value and is ambiguous",
-                        rnn_shape_text(ndim, wanted, text, sizeof text));
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "cannot reshape tensor of 0 elements into shape %s because the unspecified dimension size -1 "
+            "can be any value and is ambiguous",
+            rnn_shape_text(ndim, wanted, text, sizeof text));
     if (hole >= 0 ? known == 0 || numel % known : known != numel)
         return rnn_fail(e, RNN_ERUNTIME, "shape '%s' is invalid for input of size %lld",
                         rnn_shape_text(ndim, wanted, text, sizeof text), (long long)numel);
@@ -315,8 +349,8 @@ static int infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wa
     return 0;
 }
 
-/* Strides of `shape` over the same nodes, where they exist: each new dimension must lie within one run of old ones
- * whose strides follow from each other. */
+/* Strides of `shape` over the same nodes, where they exist: each new dimension must lie within one
+ * run of old ones whose strides follow from each other. */
 static bool view_strides(const rnn_tensor *t, int ndim, const int64_t *shape, int64_t *stride) {
     const int64_t *old = t->dims, *old_stride = t->dims + t->ndim;
     int64_t numel = rnn_numel(t->ndim, old);
@@ -350,11 +384,13 @@ rnn_ref rnn_reshape(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted,
     int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
     int failed = infer_shape(e, rnn_numel(t->ndim, t->dims), ndim, wanted, shape);
     if (failed) return failed;
-    if (view_strides(t, ndim, shape, stride)) return derive(e, ref, RNN_V_VIEW, t->offset, ndim, shape, stride);
+    if (view_strides(t, ndim, shape, stride))
+        return derive(e, ref, RNN_V_VIEW, t->offset, ndim, shape, stride);
     if (must_be_view)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "view size is not compatible with input tensor's size and stride (at least one dimension "
-                        "spans across two contiguous subspaces). Use .reshape(...) instead.");
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "view size is not compatible with input tensor's size and stride (at least one dimension "
+            "spans across two contiguous subspaces). Use .reshape(...) instead.");
     rnn_ref copy = rnn_clone(e, ref);
     if (copy < 0) return copy;
     rnn_ref out = rnn_reshape(e, copy, ndim, shape, 1);
@@ -367,14 +403,16 @@ rnn_ref rnn_permute(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *order) 
     int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
     uint32_t seen = 0;
     if (ndim != t->ndim)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
-                        "the desired ordering of dimensions i.e. input.dim() = %d is not equal to len(dims) = %d",
-                        t->ndim, ndim);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
+            "the desired ordering of dimensions i.e. input.dim() = %d is not equal to len(dims) = %d",
+            t->ndim, ndim);
     for (int d = 0; d < ndim; d++) {
         int64_t from = wrap_dim(e, order[d], ndim);
         if (from < 0) return from;
-        if (seen >> from & 1) return rnn_fail(e, RNN_ERUNTIME, "permute(): duplicate dims are not allowed.");
+        if (seen >> from & 1)
+            return rnn_fail(e, RNN_ERUNTIME, "permute(): duplicate dims are not allowed.");
         seen |= 1u << from;
         shape[d] = t->dims[from];
         stride[d] = strides_of(t)[from];
@@ -399,28 +437,33 @@ rnn_ref rnn_expand(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted) 
     int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS], n;
     char a[256], b[256];
     if (ndim > RNN_MAX_DIMS)
-        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS,
+                        ndim);
     if (ndim < t->ndim)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "expand(rnn.%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
-                        "equal to the number of dimensions in the tensor (%d)",
-                        t->dtype == RNN_F64 ? "Double" : "Float", rnn_shape_text(t->ndim, t->dims, b, sizeof b),
-                        rnn_shape_text(ndim, wanted, a, sizeof a), ndim, t->ndim);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "expand(rnn.%sTensor{%s}, size=%s): the number of sizes provided (%d) must be greater or "
+            "equal to the number of dimensions in the tensor (%d)",
+            t->dtype == RNN_F64 ? "Double" : "Float", rnn_shape_text(t->ndim, t->dims, b, sizeof b),
+            rnn_shape_text(ndim, wanted, a, sizeof a), ndim, t->ndim);
     for (int d = ndim - 1; d >= 0; d--) {
         int from = d - (ndim - t->ndim);
         int64_t have = from >= 0 ? t->dims[from] : 1;
         shape[d] = wanted[d] == -1 && from >= 0 ? have : wanted[d];
         stride[d] = from >= 0 && have == shape[d] ? strides_of(t)[from] : 0;
         if (shape[d] < 0 && from < 0)
-            return rnn_fail(e, RNN_ERUNTIME,
-                            "The expanded size of the tensor (%lld) isn't allowed in a leading, non-existing dimension "
-                            "%d", (long long)wanted[d], d);
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "The expanded size of the tensor (%lld) isn't allowed in a leading, non-existing dimension "
+                "%d",
+                (long long)wanted[d], d);
         if (shape[d] < 0 || (have != 1 && have != shape[d]))
-            return rnn_fail(e, RNN_ERUNTIME,
-                            "The expanded size of the tensor (%lld) must match the existing size (%lld) at "
-                            "non-singleton dimension %d.  Target sizes: %s.  Tensor sizes: %s",
-                            (long long)wanted[d], (long long)have, d, rnn_shape_text(ndim, wanted, a, sizeof a),
-                            rnn_shape_text(t->ndim, t->dims, b, sizeof b));
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "The expanded size of the tensor (%lld) must match the existing size (%lld) at "
+                "non-singleton dimension %d.  Target sizes: %s.  Tensor sizes: %s",
+                (long long)wanted[d], (long long)have, d, rnn_shape_text(ndim, wanted, a, sizeof a),
+                rnn_shape_text(t->ndim, t->dims, b, sizeof b));
     }
     int failed = rnn_check_shape(e, "expand", ndim, shape, &n);
     if (failed) return failed;
@@ -448,8 +491,10 @@ rnn_ref rnn_select(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t index) {
     if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
     int64_t size = t->dims[dim];
     if (index < -size || index >= size)
-        return rnn_fail(e, RNN_EINDEX, "select(): index %lld out of range for tensor of size %s at dimension %lld",
-                        (long long)index, rnn_shape_text(t->ndim, t->dims, text, sizeof text), (long long)dim);
+        return rnn_fail(e, RNN_EINDEX,
+                        "select(): index %lld out of range for tensor of size %s at dimension %lld",
+                        (long long)index, rnn_shape_text(t->ndim, t->dims, text, sizeof text),
+                        (long long)dim);
     if (index < 0) index += size;
     return drop_dim(e, ref, RNN_V_SELECT, t->offset + index * strides_of(t)[dim], 1u << dim);
 }
@@ -463,17 +508,20 @@ rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref ref, int count, const int64_t 
     for (int d = 0; d < count; d++) {
         const int64_t size = t->dims[d], i = index[d] < 0 ? index[d] + size : index[d];
         if (i < 0 || i >= size)
-            return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for dimension %d with size %lld",
+            return rnn_fail(e, RNN_EINDEX,
+                            "index %lld is out of bounds for dimension %d with size %lld",
                             (long long)index[d], d, (long long)size);
         offset += i * strides_of(t)[d];
     }
     return drop_dim(e, ref, RNN_V_SELECT, offset, (1u << count) - 1);
 }
 
-rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_t stop, int64_t step) {
+rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_t stop,
+                  int64_t step) {
     rnn_tensor *t = rnn_tensor_of(ref);
     int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS];
-    if (t->ndim == 0) return rnn_fail(e, RNN_EINDEX, "slice() cannot be applied to a 0-dim tensor.");
+    if (t->ndim == 0)
+        return rnn_fail(e, RNN_EINDEX, "slice() cannot be applied to a 0-dim tensor.");
     if (step <= 0) return rnn_fail(e, RNN_EVALUE, "step must be greater than zero");
     if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
     int64_t size = t->dims[dim];
@@ -486,7 +534,8 @@ rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_
     }
     shape[dim] = (stop - start) / step + ((stop - start) % step != 0);
     int64_t offset = t->offset + start * stride[dim];
-    if (__builtin_mul_overflow(stride[dim], step, &stride[dim])) stride[dim] = 1; /* one element: any stride is right */
+    if (__builtin_mul_overflow(stride[dim], step, &stride[dim]))
+        stride[dim] = 1; /* one element: any stride is right */
     return derive(e, ref, RNN_V_SLICE, offset, t->ndim, shape, stride);
 }
 
@@ -499,7 +548,8 @@ rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref ref, int64_t dim) {
     for (int d = 0; d <= t->ndim; d++) {
         int from = d - (d > dim);
         shape[d] = d == dim ? 1 : t->dims[from];
-        stride[d] = d == dim ? (d < t->ndim ? t->dims[d] * strides_of(t)[d] : 1) : strides_of(t)[from];
+        stride[d] =
+            d == dim ? (d < t->ndim ? t->dims[d] * strides_of(t)[d] : 1) : strides_of(t)[from];
     }
     return derive(e, ref, RNN_V_UNSQUEEZE, t->offset, t->ndim + 1, shape, stride);
 }
@@ -516,19 +566,22 @@ rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref ref, int64_t dim, int all) {
     return drop_dim(e, ref, RNN_V_SQUEEZE, t->offset, drop);
 }
 
-/* ---- broadcasting -------------------------------------------------------------------------------- */
+/* ---- broadcasting
+ * -------------------------------------------------------------------------------- */
 
-int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim, int64_t *shape) {
+int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim,
+                  int64_t *shape) {
     (void)what;
     *ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
     for (int d = 0; d < *ndim; d++) {
         int i = d - (*ndim - a->ndim), j = d - (*ndim - b->ndim);
         int64_t m = i >= 0 ? a->shape[i] : 1, n = j >= 0 ? b->shape[j] : 1;
         if (m != n && m != 1 && n != 1)
-            return rnn_fail(e, RNN_ERUNTIME,
-                            "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
-                            "dimension %d",
-                            (long long)m, (long long)n, d);
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
+                "dimension %d",
+                (long long)m, (long long)n, d);
         shape[d] = m == 1 ? n : m;
     }
     return 0;

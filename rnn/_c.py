@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 try:
-    from rnn import _engine  # type: ignore[attr-defined]
+    from rnn import _engine
 except ImportError:  # run from the source tree: the engine is where `pip install .` put it
     import rnn
 
     rnn.__path__ = pkgutil.extend_path(rnn.__path__, "rnn")
-    from rnn import _engine  # type: ignore[attr-defined]
+    from rnn import _engine
 
-ffi: Any = _engine.ffi
-lib: Any = _engine.lib
+_module: Any = _engine
+ffi: Any = _module.ffi
+lib: Any = _module.lib
 
 #: the engine; there is one a process
 E: Any = lib.rnn_new()

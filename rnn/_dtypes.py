@@ -251,7 +251,7 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
     return higher
 
 
-def scalar_dtype(value: bool | int | float) -> dtype:
+def scalar_dtype(value: bool | int | float | np.number[Any] | np.bool_) -> dtype:
     """The dtype of a Python number as an operand: bool, int64 or the default; else TypeError."""
     if isinstance(value, (bool, np.bool_)):
         return bool_

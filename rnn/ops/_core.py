@@ -17,7 +17,7 @@ from rnn._dtypes import dtype
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-Number: TypeAlias = "int | float | bool"
+Number: TypeAlias = "int | float | bool | np.number[Any] | np.bool_"
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 F32, F64 = 0, 1

@@ -134,13 +134,13 @@ def cummax(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummax:
     Returns:
         (values, indices): of equal elements, the last.
     """
-    return return_types.cummax(_best(_CUMMAX, np.maximum, input, dim, out))  # type: ignore[return-value]
+    return return_types.cummax(_best(_CUMMAX, np.maximum, input, dim, out))
 
 
 def cummin(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummin:
     """The smallest of each element and those before it, and where it is (torch.cummin). See cummax.
     """
-    return return_types.cummin(_best(_CUMMIN, np.minimum, input, dim, out))  # type: ignore[return-value]
+    return return_types.cummin(_best(_CUMMIN, np.minimum, input, dim, out))
 
 
 # ---- differences ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -123,7 +123,7 @@ def sort(
     """
     dim = axis if dim is None else dim
     if isinstance(dim, bool):
-        dim, descending = None, dim
+        descending, dim = dim, None
     dim, array = _at(input, -1 if dim is None else dim)
     index = _order(array, dim, descending).reshape(input._shape)
     values = pick(_STABLE_SORT if stable else _SORT, input, dim, index)
@@ -606,7 +606,7 @@ def searchsorted(
             f"{prefix}searchsorted(): side and right can't be set to opposites, "
             f"got side of {side} while right was True"
         )
-    to = "right" if right or side == "right" else "left"
+    to: Literal["left", "right"] = "right" if right or side == "right" else "left"
     if sorter is not None:
         sequence = np.take_along_axis(sequence, array_of(sorter), -1)
     kind = np.int32 if out_int32 else np.int64

@@ -7,6 +7,7 @@ stands beside it.
 
 from rnn.nn.functional.activation import gumbel_softmax as gumbel_softmax
 from rnn.nn.functional.activation import log_softmax as log_softmax
+from rnn.nn.functional.activation import relu as relu
 from rnn.nn.functional.activation import rrelu as rrelu
 from rnn.nn.functional.activation import rrelu_ as rrelu_
 from rnn.nn.functional.activation import softmax as softmax
@@ -95,7 +96,6 @@ from rnn.ops.activation import logsigmoid as logsigmoid
 from rnn.ops.activation import mish as mish
 from rnn.ops.activation import prelu as prelu
 from rnn.ops.activation import relu6 as relu6
-from rnn.ops.activation import relu_of as relu  # noqa: F401
 from rnn.ops.activation import selu as selu
 from rnn.ops.activation import silu as silu
 from rnn.ops.activation import softplus as softplus

@@ -14,10 +14,13 @@ import numpy as np
 
 import rnn
 from rnn.ops import _core
+from rnn.ops.activation import relu_of
 from rnn.ops.elementwise import in_place
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
+
+relu = relu_of
 
 
 def _dim(name: str, ndim: int, stacklevel: int) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rnn
+from rnn import _dtypes
 from rnn._c import E, adopt, check, lib
 from rnn.nn.functional._common import c_name, result, same_floats
 from rnn.nn.functional.dropout import dropout
@@ -143,7 +144,7 @@ def canonical_mask(
         if mask is not None and check_other and other_type not in (None, mask.dtype):
             _warn_of_types(name, other_name)
         return mask
-    if mask.dtype is not rnn.bool:
+    if mask.dtype is not _dtypes.bool_:
         raise AssertionError(f"only bool and floating types of {name} are supported")
     if check_other and other_type not in (None, mask.dtype):
         _warn_of_types(name, other_name)
@@ -212,7 +213,7 @@ def _projections(
     return tuple([linear(t, w, b) for t, w, b in zip((query, key, value), weights, biases)])  # type: ignore[return-value]
 
 
-def _one_more_key(t: Tensor | None, new: Tensor | None, dim: int) -> Tensor | None:
+def _one_more_key(t: Any, new: Tensor | None, dim: int) -> Any:
     """t with one more place in dim: `new`, or zeros."""
     if t is None:
         return None
@@ -339,7 +340,8 @@ def multi_head_attention_forward(
     q, k, v = [_heads(t, num_heads, batch_first) for t in (q, k, v)]
     batch, _, queries, depth = q._shape
     joint = _mask_of_heads(mask, padding, batch, num_heads, queries, k._shape[2])
-    for more_k, more_v in ((bias_k, bias_v), ("zeros", "zeros")):
+    pairs: Any = ((bias_k, bias_v), ("zeros", "zeros"))
+    for more_k, more_v in pairs:
         if more_k is None or (more_k == "zeros" and not add_zero_attn):
             continue
         zeros = isinstance(more_k, str)

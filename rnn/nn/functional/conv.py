@@ -30,7 +30,7 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-Pair = tuple[int, int]
+Pair = tuple[int, ...]  # of two
 
 # ---- windows -------------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ def unfold(
             f"sliding blocks as ({counts[0]}, {counts[1]}), but its components must be at least "
             "one."
         )
-    columns = gather_windows(x, kernel, strides, dilations)  # type: ignore[arg-type]
+    columns = gather_windows(x, kernel, strides, dilations)
     return columns.reshape(n, c * kernel[0] * kernel[1], columns._shape[-1])
 
 
@@ -155,7 +155,7 @@ def fold(
             f"input.size(1)={rows} and kernel_size={kernel}."
         )
     whole = (size[0] + 2 * pads[0], size[1] + 2 * pads[1])
-    places = window_places(whole, kernel, strides, dilations)  # type: ignore[arg-type]
+    places = window_places(whole, kernel, strides, dilations)
     if places.shape[1] != count:
         counts = [_windows(*four) for four in zip(whole, kernel, strides, dilations)]
         raise RuntimeError(

@@ -407,7 +407,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         losses = binary(_BCE_LOGITS, input, target)
     else:
-        losses = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)
+        losses = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)  # type: ignore[assignment]
     return reduced(losses if weight is None else losses * weight, reduction)
 
 
@@ -581,7 +581,7 @@ def hinge_embedding_loss(
     name).
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    away = where(target != 1, (margin - input).clamp_min(0), 0.0)
+    away = where(target != 1, (margin - input).clamp_min(0), 0.0)  # type: ignore[attr-defined]
     return reduced(away + where(target != -1, input, 0.0), reduction)
 
 
@@ -643,7 +643,7 @@ def multi_margin_loss(
     classes = np.asarray(target._array).reshape(-1)
     n, count = rows._shape
     right = gather_flat(rows, np.arange(n) * count + classes, (n, 1))
-    losses = (margin - right + rows).clamp_min(0)
+    losses = (margin - right + rows).clamp_min(0)  # type: ignore[attr-defined]
     losses = losses * losses if p == 2 else losses
     if weight is not None:
         losses = losses * _rows(weight, classes).unsqueeze(1)
@@ -673,7 +673,7 @@ def multilabel_margin_loss(
     right = np.zeros((n, count), np.bool_)
     for row, classes in zip(right, listed):
         row[classes[: (classes < 0).argmax() if (classes < 0).any() else count]] = True
-    pairs = (1 - rows.unsqueeze(2) + rows.unsqueeze(1)).clamp_min(0)
+    pairs = (1 - rows.unsqueeze(2) + rows.unsqueeze(1)).clamp_min(0)  # type: ignore[attr-defined]
     counted = right[:, :, None] & ~right[:, None, :]
     each = where(_core.wrap(counted), pairs, 0.0).sum((1, 2)) / count
     return reduced(each.squeeze(0) if single else each, reduction)
@@ -767,9 +767,9 @@ def _compose_huber(a: Tensor, b: Tensor, p0: float) -> Tensor:
 
 @_register(_BCE)
 def _compose_bce(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    return (b - 1) * (1 - a).log().clamp_min(-100) - b * a.log().clamp_min(-100)
+    return (b - 1) * (1 - a).log().clamp_min(-100) - b * a.log().clamp_min(-100)  # type: ignore[attr-defined]
 
 
 @_register(_BCE_LOGITS)
 def _compose_bce_logits(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    return (1 - b) * a - logsigmoid(a)
+    return (1 - b) * a - logsigmoid(a)  # type: ignore[return-value]

@@ -20,9 +20,10 @@ class MultiheadAttention(Module):
     torch.nn.MultiheadAttention).
 
     in_proj_weight  (3 E, E), Glorot-uniform; or q_proj_weight, k_proj_weight, v_proj_weight where
-    kdim or vdim is given in_proj_bias    (3 E,) zeros; None if bias=False out_proj        a
-    Linear(E, E) with zero bias bias_k, bias_v  (1, 1, E), one more key and value; None unless
-    add_bias_kv
+                    kdim or vdim is given
+    in_proj_bias    (3 E,) zeros; None if bias=False
+    out_proj        a Linear(E, E) with zero bias
+    bias_k, bias_v  (1, 1, E), one more key and value; None unless add_bias_kv
 
     Args:
         dropout: of the weights, in training.
@@ -32,6 +33,10 @@ class MultiheadAttention(Module):
     Raises:
         ValueError, AssertionError: embed_dim is not divisible by num_heads.
     """
+
+    in_proj_bias: Parameter | None
+    bias_k: Parameter | None
+    bias_v: Parameter | None
 
     def __init__(
         self,

@@ -219,6 +219,7 @@ class RNNBase(Module):
             h, c = (t if t is None else t.index_select(1, input.sorted_indices) for t in (h, c))
         self._check_input(x, 2 if packed else 3)
         self._check_states(h, c, batch)
+        last_h: Any
         out, last_h, last_c = self._layers(x, h, c, packing)
         if packed:
             out = input._with(out)

@@ -263,8 +263,8 @@ class TransformerDecoderLayer(Module):
         super().__init__()
         where = {"device": device, "dtype": dtype}
         attention = {"dropout": dropout, "batch_first": batch_first, "bias": bias, **where}
-        self.self_attn = MultiheadAttention(d_model, nhead, **attention)  # type: ignore[arg-type]
-        self.multihead_attn = MultiheadAttention(d_model, nhead, **attention)  # type: ignore[arg-type]
+        self.self_attn = MultiheadAttention(d_model, nhead, **attention)
+        self.multihead_attn = MultiheadAttention(d_model, nhead, **attention)
         self.linear1 = Linear(d_model, dim_feedforward, bias=bias, **where)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias=bias, **where)
