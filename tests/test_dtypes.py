@@ -438,7 +438,7 @@ def test_infer_beyond_torch():
 def test_infer_refuses_what_it_has_no_dtype_for():
     unknown = (np.array([1], dtype=object), np.array(["a"]), np.uint16(1), np.longdouble(1))
     for wrong in (*unknown, [np.uint16(1)]):
-        with pytest.raises(TypeError, match="can't convert np.ndarray of type numpy"):
+        with pytest.raises(TypeError, match=r"can't convert np.ndarray of type numpy"):
             infer(wrong)
     for wrong in (1j, [1, 2j]):
         with pytest.raises(TypeError, match="complex"):

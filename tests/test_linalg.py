@@ -1,4 +1,6 @@
-"""Matrix products: values, gradients and errors as PyTorch has them, in every layout and at both resolutions."""
+"""Matrix products: values, gradients and errors as PyTorch has them, in every layout and at both
+resolutions.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,10 @@ def test_numeric_gradients() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("shapes", [((65, 33), (33, 70)), ((3, 40, 50), (50, 20)), ((4, 30, 17), (4, 17, 9)), ((300,), (300, 50))])
+@pytest.mark.parametrize(
+    "shapes",
+    [((65, 33), (33, 70)), ((3, 40, 50), (50, 20)), ((4, 30, 17), (4, 17, 9)), ((300,), (300, 50))],
+)
 def test_larger_products(layout: str, shapes: Any) -> None:
     compare(lambda a, b: a @ b, *shapes, layouts=(layout,), edges=False, rtol=1e-4, atol=1e-4)
 
@@ -152,7 +157,13 @@ def test_nodes_at_scalar_resolution() -> None:
 def test_infinities_and_nan() -> None:
     for value in (np.inf, np.nan):
         a = np.array([[1.0, value], [0.0, 2.0]])
-        compare(lambda x, y: x @ y, a, np.array([[0.0, 1.0], [2.0, 3.0]]), edges=False, resolutions=("tensor",))
+        compare(
+            lambda x, y: x @ y,
+            a,
+            np.array([[0.0, 1.0], [2.0, 3.0]]),
+            edges=False,
+            resolutions=("tensor",),
+        )
 
 
 def test_out() -> None:
@@ -248,7 +259,11 @@ def test_any_product(data: Any) -> None:
     a = (k,) if data.draw(st.booleans()) and not batches[0] else (*batches[0], m, k)
     b = (k,) if data.draw(st.booleans()) and not batches[1] else (*batches[1], k, n)
     layout = data.draw(st.sampled_from(LAYOUTS))
-    mixed = data.draw(st.sampled_from([lambda x, y: x @ y, lambda x, y: (x @ y) @ (x @ y).mT if (x @ y).dim() > 1 else x @ y]))
+    mixed = data.draw(
+        st.sampled_from(
+            [lambda x, y: x @ y, lambda x, y: (x @ y) @ (x @ y).mT if (x @ y).dim() > 1 else x @ y]
+        )
+    )
     compare(mixed, a, b, dtypes=("float64",), layouts=(layout,))
 
 
@@ -260,7 +275,14 @@ def test_our_own_kernels_without_blas() -> None:
     lib.rnn_set_blas(rnn._c.E, ffi.NULL, ffi.NULL)
     try:
         for shapes in (((65, 33), (33, 70)), ((3, 40, 50), (50, 20)), ((2, 3), (3, 4))):
-            compare(lambda a, b: a @ b, *shapes, edges=False, resolutions=("tensor",), rtol=1e-4, atol=1e-4)
+            compare(
+                lambda a, b: a @ b,
+                *shapes,
+                edges=False,
+                resolutions=("tensor",),
+                rtol=1e-4,
+                atol=1e-4,
+            )
     finally:
         rnn._c._load_blas()
     assert lib.rnn_has_blas(rnn._c.E)

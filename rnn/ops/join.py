@@ -71,7 +71,7 @@ def _checked(tensors: Any, name: str) -> list[Any]:
 
 def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     """cat or stack, of tensors of any dtypes."""
-    if all([x._h for x in parts]):
+    if all([x._h for x in parts]):  # noqa: C419 (a list is faster)
         h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
         if h > 0:
             return adopt(h)
@@ -486,7 +486,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(
-            f'{_dtypes.prefix}meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+            f'{_dtypes.prefix}meshgrid: indexing must be one of "xy" or "ij", but received: '
+            f"{indexing}"
         )
     turn = indexing == "xy" and len(every) > 1
     if turn:

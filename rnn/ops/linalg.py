@@ -19,7 +19,7 @@ from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
 from rnn.ops import _core, compose_linalg, elementwise
 from rnn.ops._core import dtype_of, wrap
 from rnn.ops.index import index_select, masked_fill
-from rnn.ops.shape import diagonal, expand, permute, reshape, transpose, unsqueeze
+from rnn.ops.shape import diagonal, expand, permute, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
