@@ -89,10 +89,7 @@ def plan_einsum(equation: str, shapes: tuple[Shape, ...]) -> tuple[Step, ...]:
     written, output = _read(equation, len(shapes))
     terms = [_unfold(*term, n) for n, term in enumerate(zip(written, shapes))]
     sizes = _sizes(terms, shapes)
-    if output is None:
-        result = _implicit_output(terms)
-    else:
-        result = _explicit_output(output, terms)
+    result = _implicit_output(terms) if output is None else _explicit_output(output, terms)
     return _Planner(sizes).plan(terms, shapes, result)
 
 

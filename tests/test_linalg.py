@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import LAYOUTS, check_numeric, compare, compare_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn
-from helpers import LAYOUTS, check_numeric, compare, compare_errors
 
 CASES: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda a, b: a @ b, ((2, 3), (3, 4))),
