@@ -351,7 +351,6 @@ def multi_head_attention_forward(
         ]
         k, v = _one_more_key(k, new[0], 2), _one_more_key(v, new[1], 2)
         joint = _one_more_key(joint, None, -1)
-        is_causal = False
     dropped = dropout_p if training else 0.0
     weights = None
     if need_weights:
@@ -359,9 +358,11 @@ def multi_head_attention_forward(
         out = weights @ v
     else:
         out = scaled_dot_product_attention(q, k, v, joint, dropped, is_causal)
-    order = (0, 2, 1, 3) if batch_first else (2, 0, 1, 3)
-    made = out.permute(order)
+    # in training as PyTorch lays it out, steps first: dropout draws in the order of memory
+    steps_first = training or not batch_first
+    made = out.permute((2, 0, 1, 3) if steps_first else (0, 2, 1, 3))
     made = linear(made.reshape(*made._shape[:2], width), out_proj_weight, out_proj_bias)
+    made = made.transpose(0, 1) if batch_first and steps_first else made
     if weights is not None and average_attn_weights:
         weights = weights.mean(1)
     if not batched:

@@ -250,7 +250,7 @@ class _ConvTranspose(_ConvNd):
             return self.output_padding
         n = self._dims
         batched = input.dim() == n + 2
-        given = list(output_size)
+        given = output_size
         if len(given) == n + (2 if batched else 1):
             given = given[2 if batched else 1 :]
         if len(given) != n:
