@@ -1,0 +1,11 @@
+"""Hypothesis draws the same examples in every CI run, and none fails for being slow on a busy machine."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
