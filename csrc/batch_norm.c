@@ -1,8 +1,9 @@
-/* batch_norm.c: batch_norm, fused: statistics of channels. (Ioffe and Szegedy 2015; torch.nn.functional.batch_norm.)
+/* batch_norm.c: batch_norm, fused: statistics of channels. (Ioffe and Szegedy 2015;
+ * torch.nn.functional.batch_norm.)
  *
- * A channel of x (N, C, S) is N runs of S elements; where S is small, channels are first laid side by side in memory.
- * Operands: x, then weight and bias where they are given (ip[1], ip[2] say which); ip[0]: training. `saved`: mean and
- * rstd of each channel. Threads share channels. */
+ * A channel of x (N, C, S) is N runs of S elements; where S is small, channels are first laid side
+ * by side in memory. Operands: x, then weight and bias where they are given (ip[1], ip[2] say
+ * which); ip[0]: training. `saved`: mean and rstd of each channel. Threads share channels. */
 #include "internal.h"
 
 #include <math.h>
@@ -27,7 +28,8 @@ static int64_t at(const norm *j, int64_t channel, int64_t run) {
     return (channel * j->length + run * j->step) * (int64_t)rnn_itemsize(j->dtype);
 }
 
-/* ---- kernels over the runs of channels ----------------------------------------------------------------------- */
+/* ---- kernels over the runs of channels
+ * ----------------------------------------------------------------------- */
 
 static void take_statistics(const norm *j, int64_t c) {
     const rnn_kernels *k = j->e->k;
@@ -50,7 +52,8 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; c++)
         for (int64_t i = 0; i < j->runs; i++)
             j->e->k->centred_scale[j->dtype](j->length, j->x + at(j, c, i), j->stats[2 * c],
-                                             j->stats[2 * c + 1] * j->scale[c], j->shift[c], j->out + at(j, c, i));
+                                             j->stats[2 * c + 1] * j->scale[c], j->shift[c],
+                                             j->out + at(j, c, i));
 }
 
 /* dx = w rstd (dz - mean(dz) - xhat mean(dz xhat)); where the statistics are constants, w rstd dz */
@@ -63,20 +66,23 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
         double sum = 0, dot = 0;
         for (int64_t i = 0; i < j->runs; i++) {
             sum += k->sum[j->dtype](j->length, j->dz + at(j, c, i));
-            dot += k->centred_dot[j->dtype](j->length, j->x + at(j, c, i), mean, j->dz + at(j, c, i));
+            dot +=
+                k->centred_dot[j->dtype](j->length, j->x + at(j, c, i), mean, j->dz + at(j, c, i));
         }
         j->sums[2 * c] = sum;
         j->sums[2 * c + 1] = dot * rstd;
-        const double abc[3] = {a, j->training ? -a * rstd * rstd * dot / n : 0, j->training ? -a * sum / n : 0};
+        const double abc[3] = {a, j->training ? -a * rstd * rstd * dot / n : 0,
+                               j->training ? -a * sum / n : 0};
         for (int64_t i = 0; j->out && i < j->runs; i++)
-            k->centred_chain[j->dtype](j->length, j->dz + at(j, c, i), j->x + at(j, c, i), mean, abc,
-                                       j->out + at(j, c, i), j->add);
+            k->centred_chain[j->dtype](j->length, j->dz + at(j, c, i), j->x + at(j, c, i), mean,
+                                       abc, j->out + at(j, c, i), j->add);
     }
 }
 
 static int64_t grain(const norm *j) { return 8192 / (j->images * j->places + 1) + 1; }
 
-/* ---- memory --------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * --------------------------------------------------------------------------------------------------- */
 
 enum { SHORT = 16 }; /* runs of fewer elements are laid side by side first */
 
@@ -90,12 +96,19 @@ static void lay(norm *j, const rnn_view *x, bool side) {
     j->step = j->channels * j->places;
 }
 
-static bool lies_short(const rnn_view *x) { return rnn_numel(x->ndim - 2, x->shape + 2) < SHORT && x->shape[0] > 1; }
+static bool lies_short(const rnn_view *x) {
+    return rnn_numel(x->ndim - 2, x->shape + 2) < SHORT && x->shape[0] > 1;
+}
 
-/* dst (+)= src, where one of them has channels side by side and the other is v's elements with these strides */
-static int relay(rnn_engine *e, const rnn_view *v, const int64_t *stride, void *dst, const void *src, bool to_side,
-                 bool overwrite) {
-    rnn_accumulate_job job = {.ndim = v->ndim, .dtype = v->dtype, .dst = dst, .src = src, .scale = 1,
+/* dst (+)= src, where one of them has channels side by side and the other is v's elements with
+ * these strides */
+static int relay(rnn_engine *e, const rnn_view *v, const int64_t *stride, void *dst,
+                 const void *src, bool to_side, bool overwrite) {
+    rnn_accumulate_job job = {.ndim = v->ndim,
+                              .dtype = v->dtype,
+                              .dst = dst,
+                              .src = src,
+                              .scale = 1,
                               .overwrite = overwrite};
     int64_t side[RNN_MAX_DIMS];
     memcpy(job.shape, v->shape, (size_t)v->ndim * sizeof(int64_t));
@@ -108,7 +121,8 @@ static int relay(rnn_engine *e, const rnn_view *v, const int64_t *stride, void *
 }
 
 /* The elements of v as the kernels want them: as they lie, packed, or with channels side by side. */
-static int operand(rnn_engine *e, const rnn_view *v, const void *data, bool side, const char **out, rnn_block **temp) {
+static int operand(rnn_engine *e, const rnn_view *v, const void *data, bool side, const char **out,
+                   rnn_block **temp) {
     *out = data;
     if (!side && rnn_view_is_contiguous(v)) return 0;
     *temp = rnn_block_new(e, "batch_norm", rnn_numel(v->ndim, v->shape), v->dtype);
@@ -124,11 +138,15 @@ static double element(rnn_engine *e, const rnn_view *v, int64_t i, double missin
 }
 
 /* One allocation for what is kept of each channel: stats, sums, weight, bias. */
-static int channel_room(rnn_engine *e, norm *j, const rnn_view *w, const rnn_view *b, double **room) {
+static int channel_room(rnn_engine *e, norm *j, const rnn_view *w, const rnn_view *b,
+                        double **room) {
     uint64_t bytes;
     *room = NULL;
-    if (rnn_mul_size((uint64_t)j->channels, 4 * sizeof(double), &bytes)) *room = rnn_malloc(e, bytes + 1);
-    if (!*room) return rnn_fail(e, RNN_EMEMORY, "batch_norm: no memory for %lld channels", (long long)j->channels);
+    if (rnn_mul_size((uint64_t)j->channels, 4 * sizeof(double), &bytes))
+        *room = rnn_malloc(e, bytes + 1);
+    if (!*room)
+        return rnn_fail(e, RNN_EMEMORY, "batch_norm: no memory for %lld channels",
+                        (long long)j->channels);
     j->sums = *room;
     j->scale = *room + 2 * j->channels;
     j->shift = *room + 3 * j->channels;
@@ -139,7 +157,8 @@ static int channel_room(rnn_engine *e, norm *j, const rnn_view *w, const rnn_vie
     return 0;
 }
 
-/* ---- forward --------------------------------------------------------------------------------------------------- */
+/* ---- forward
+ * --------------------------------------------------------------------------------------------------- */
 
 enum { X, WEIGHT, BIAS, MEAN, VARIANCE, GIVEN };
 
@@ -147,20 +166,24 @@ static int check_channels(rnn_engine *e, const rnn_view *x, const rnn_view *v, c
     if (v->dtype != x->dtype)
         return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): all inputs must share same datatype.");
     if (v->ndim == 1 && v->shape[0] == x->shape[1]) return 0;
-    return rnn_fail(e, RNN_ERUNTIME, "%s should contain %lld elements not %lld", what, (long long)x->shape[1],
-                    (long long)rnn_numel(v->ndim, v->shape));
+    return rnn_fail(e, RNN_ERUNTIME, "%s should contain %lld elements not %lld", what,
+                    (long long)x->shape[1], (long long)rnn_numel(v->ndim, v->shape));
 }
 
 static int take_views(rnn_engine *e, const rnn_ref *refs, rnn_view *v, bool *given) {
-    static const char *const names[GIVEN] = {"input", "weight", "bias", "running_mean", "running_var"};
-    static const int order[GIVEN] = {X, MEAN, VARIANCE, WEIGHT, BIAS}; /* PyTorch's, of complaints */
+    static const char *const names[GIVEN] = {"input", "weight", "bias", "running_mean",
+                                             "running_var"};
+    static const int order[GIVEN] = {X, MEAN, VARIANCE, WEIGHT,
+                                     BIAS}; /* PyTorch's, of complaints */
     for (int k = 0; k < GIVEN; k++) {
         const int i = order[k];
         given[i] = refs[i] != 0;
         if (given[i] && rnn_view_of(e, refs[i], &v[i])) return RNN_ETYPE;
         if (i == X && v[X].ndim < 2)
-            return rnn_fail(e, RNN_EINDEX, "Dimension out of range (expected to be in range of [-%d, %d], but got 1)",
-                            v[X].ndim ? v[X].ndim : 1, v[X].ndim ? v[X].ndim - 1 : 0);
+            return rnn_fail(
+                e, RNN_EINDEX,
+                "Dimension out of range (expected to be in range of [-%d, %d], but got 1)",
+                v[X].ndim ? v[X].ndim : 1, v[X].ndim ? v[X].ndim - 1 : 0);
         int failed = given[i] && i ? check_channels(e, &v[X], &v[i], names[i]) : 0;
         if (failed) return failed;
     }
@@ -168,7 +191,8 @@ static int take_views(rnn_engine *e, const rnn_ref *refs, rnn_view *v, bool *giv
 }
 
 /* The batch's statistics, which move the running ones; or those. Then the variance becomes rstd. */
-static void settle_statistics(norm *j, const rnn_view *mean, const rnn_view *variance, double momentum) {
+static void settle_statistics(norm *j, const rnn_view *mean, const rnn_view *variance,
+                              double momentum) {
     rnn_engine *e = j->e;
     const double n = (double)(j->images * j->places);
     for (int64_t c = 0; c < j->channels; c++) {
@@ -194,13 +218,16 @@ static int run_forward(norm *j, const rnn_view *v, const bool *given, double mom
     rnn_block *temp[2] = {NULL, NULL};
     double *room;
     const bool side = lies_short(&v[X]);
-    int failed = channel_room(e, j, given[WEIGHT] ? &v[WEIGHT] : NULL, given[BIAS] ? &v[BIAS] : NULL, &room);
+    int failed =
+        channel_room(e, j, given[WEIGHT] ? &v[WEIGHT] : NULL, given[BIAS] ? &v[BIAS] : NULL, &room);
     if (!failed) failed = operand(e, &v[X], rnn_view_data(e, &v[X]), side, &j->x, &temp[0]);
     j->out = out;
-    if (!failed && side) j->out = temp[0]->data; /* in place: elements are read before they are written */
+    if (!failed && side)
+        j->out = temp[0]->data; /* in place: elements are read before they are written */
     if (!failed) {
         if (j->training) rnn_parallel_for(e->pool, j->channels, grain(j), statistics_task, j);
-        settle_statistics(j, given[MEAN] ? &v[MEAN] : NULL, given[VARIANCE] ? &v[VARIANCE] : NULL, momentum);
+        settle_statistics(j, given[MEAN] ? &v[MEAN] : NULL, given[VARIANCE] ? &v[VARIANCE] : NULL,
+                          momentum);
         rnn_parallel_for(e->pool, j->channels, grain(j), forward_task, j);
         int64_t stride[RNN_MAX_DIMS];
         rnn_contiguous_strides(v[X].ndim, v[X].shape, stride);
@@ -211,8 +238,8 @@ static int run_forward(norm *j, const rnn_view *v, const bool *given, double mom
     return failed;
 }
 
-rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref mean, rnn_ref variance,
-                       int training, double momentum, double eps) {
+rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref mean,
+                       rnn_ref variance, int training, double momentum, double eps) {
     const rnn_ref refs[GIVEN] = {x, weight, bias, mean, variance};
     rnn_view v[GIVEN], in[3];
     bool given[GIVEN];
@@ -221,7 +248,8 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
     if (rnn_resolution()) return RNN_COMPOSE;
     norm j = {.e = e, .dtype = v[X].dtype, .training = training, .eps = eps};
     lay(&j, &v[X], lies_short(&v[X]));
-    rnn_build b = {.op = RNN_OP_BATCH_NORM, .dtype = j.dtype, .ndim = v[X].ndim, .in = in, .ip = {training}};
+    rnn_build b = {
+        .op = RNN_OP_BATCH_NORM, .dtype = j.dtype, .ndim = v[X].ndim, .in = in, .ip = {training}};
     for (int i = X; i <= BIAS; i++) {
         if (!given[i]) continue;
         if (i) b.ip[i] = b.count;
@@ -238,7 +266,8 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
     return failed;
 }
 
-/* ---- backward -------------------------------------------------------------------------------------------------- */
+/* ---- backward
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Adds sums[2 c + which] to the gradient of the weight or the bias. */
 static int end_channels(rnn_engine *e, uint32_t id, int k, const norm *j, int which) {
@@ -246,7 +275,8 @@ static int end_channels(rnn_engine *e, uint32_t id, int k, const norm *j, int wh
     if (!k) return 0;
     int failed = rnn_target_zero(e, id, k, &t);
     for (int64_t c = 0; !failed && t.wanted && c < j->channels; c++)
-        failed = rnn_node_add_grad(e, t.v.span, t.v.offset + c * t.v.stride[0], j->sums[2 * c + which]);
+        failed =
+            rnn_node_add_grad(e, t.v.span, t.v.offset + c * t.v.stride[0], j->sums[2 * c + which]);
     return failed;
 }
 
@@ -254,7 +284,8 @@ static int run_backward(rnn_engine *e, norm *j, rnn_target *t, bool side) {
     const int64_t n = j->images * j->channels * j->places;
     const bool direct = t->wanted && !side && rnn_view_is_contiguous(&t->v);
     rnn_block *made = NULL;
-    if (t->wanted && !direct && !(made = rnn_block_new(e, "batch_norm backward", n, j->dtype))) return RNN_EMEMORY;
+    if (t->wanted && !direct && !(made = rnn_block_new(e, "batch_norm backward", n, j->dtype)))
+        return RNN_EMEMORY;
     j->out = direct ? t->grad : made ? made->data : NULL;
     j->add = direct && !t->fresh;
     rnn_parallel_for(e->pool, j->channels, grain(j), backward_task, j);
@@ -291,13 +322,15 @@ int rnn_batch_norm_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* dz_i / dx_j = w rstd (delta_ij - 1/n - xhat_i xhat_j / n) within a channel; dz / dw = xhat; dz / db = 1 */
+/* dz_i / dx_j = w rstd (delta_ij - 1/n - xhat_i xhat_j / n) within a channel; dz / dw = xhat; dz /
+ * db = 1 */
 int rnn_batch_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
     const double *stats = x->saved;
     rnn_view in, w, b;
     rnn_operand_view(e, id, 0, &in);
-    const int64_t places = rnn_numel(in.ndim - 2, in.shape + 2), channels = in.shape[1], c = node / places % channels;
+    const int64_t places = rnn_numel(in.ndim - 2, in.shape + 2), channels = in.shape[1],
+                  c = node / places % channels;
     const double mean = stats[2 * c], rstd = stats[2 * c + 1], n = (double)(in.shape[0] * places);
     const double hat = (rnn_node_value(e, in.span, rnn_flat_to_offset(&in, node)) - mean) * rstd;
     double weight = 1;
@@ -311,10 +344,12 @@ int rnn_batch_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
         rnn_push_edge(e, out, &b, b.offset + c * b.stride[0], 1);
     }
     for (int64_t i = 0; i < in.shape[0] * places; i++) {
-        const int64_t flat = (i / places * channels + c) * places + i % places, other = rnn_flat_to_offset(&in, flat);
+        const int64_t flat = (i / places * channels + c) * places + i % places,
+                      other = rnn_flat_to_offset(&in, flat);
         const double other_hat = (rnn_node_value(e, in.span, other) - mean) * rstd;
         const double shared = x->ip[0] ? (1 + hat * other_hat) / n : 0;
-        if (x->ip[0] || flat == node) rnn_push_edge(e, out, &in, other, weight * rstd * ((flat == node) - shared));
+        if (x->ip[0] || flat == node)
+            rnn_push_edge(e, out, &in, other, weight * rstd * ((flat == node) - shared));
     }
     return 0;
 }

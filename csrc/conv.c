@@ -1,7 +1,9 @@
-/* conv.c: two-dimensional convolution (cross-correlation, as PyTorch's conv2d): each image's windows as the columns of
- * a matrix (im2col), then one matrix product a group. Images are what threads share.
+/* conv.c: two-dimensional convolution (cross-correlation, as PyTorch's conv2d): each image's
+ * windows as the columns of a matrix (im2col), then one matrix product a group. Images are what
+ * threads share.
  *
- * x (N, C, H, W), weight (O, C / groups, KH, KW), bias (O) or none -> (N, O, OH, OW). The geometry lies in `saved`. */
+ * x (N, C, H, W), weight (O, C / groups, KH, KW), bias (O) or none -> (N, O, OH, OW). The geometry
+ * lies in `saved`. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -10,8 +12,8 @@
 enum { X, WEIGHT, BIAS, CHUNKS = 8 };
 
 typedef struct {
-    int64_t images, channels, height, width;      /* of x */
-    int64_t filters, kernel_h, kernel_w, groups;  /* of the weight */
+    int64_t images, channels, height, width;     /* of x */
+    int64_t filters, kernel_h, kernel_w, groups; /* of the weight */
     int64_t out_h, out_w;
     int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
 } geometry;
@@ -21,23 +23,25 @@ typedef struct {
     const geometry *g;
     int dtype, failed, add;
     const char *x, *w, *b, *dz;
-    char *out;         /* forward: the result */
-    char *dx, *dw;     /* backward; NULL: not wanted. dw: one sum for each chunk of images */
-    rnn_gemm_env env;  /* one thread where images are shared */
+    char *out;        /* forward: the result */
+    char *dx, *dw;    /* backward; NULL: not wanted. dw: one sum for each chunk of images */
+    rnn_gemm_env env; /* one thread where images are shared */
 } conv;
 
-static int64_t window(const geometry *g) { return g->channels / g->groups * g->kernel_h * g->kernel_w; }
+static int64_t window(const geometry *g) {
+    return g->channels / g->groups * g->kernel_h * g->kernel_w;
+}
 static int64_t places(const geometry *g) { return g->out_h * g->out_w; }
 
-static void gemm(const conv *c, int ta, int tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
-                 const void *b, int64_t ldb, double beta, void *z, int64_t ldz) {
+static void gemm(const conv *c, int ta, int tb, int64_t m, int64_t n, int64_t k, const void *a,
+                 int64_t lda, const void *b, int64_t ldb, double beta, void *z, int64_t ldz) {
     if (c->dtype == RNN_F64) rnn_dgemm(&c->env, ta, tb, m, n, k, 1, a, lda, b, ldb, beta, z, ldz);
     else rnn_sgemm(&c->env, ta, tb, m, n, k, 1, a, lda, b, ldb, (float)beta, z, ldz);
 }
 
 /* First and one past the last output column whose window column `k` lies inside the image. */
-static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int64_t size, int64_t out, int64_t *from,
-                   int64_t *to) {
+static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int64_t size,
+                   int64_t out, int64_t *from, int64_t *to) {
     const int64_t shift = k * dilation - pad; /* input = output * stride + shift */
     *from = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
     *to = size - shift <= 0 ? 0 : (size - shift - 1) / stride + 1;
@@ -47,38 +51,43 @@ static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int
 }
 
 /* One row of the column matrix: channel plane `x` shifted by (kh, kw), zeros outside. */
-#define RNN_COLUMN_ROWS(T, name)                                                                                    \
-    static void take_row_##name(const geometry *g, int64_t kh, int64_t kw, const T *x, T *row) {                    \
-        int64_t from, to;                                                                                           \
-        inside(kw, g->dilation_w, g->stride_w, g->pad_w, g->width, g->out_w, &from, &to);                           \
-        for (int64_t oh = 0; oh < g->out_h; oh++, row += g->out_w) {                                                \
-            const int64_t ih = oh * g->stride_h + kh * g->dilation_h - g->pad_h;                                    \
-            if (ih < 0 || ih >= g->height) {                                                                        \
-                memset(row, 0, (size_t)g->out_w * sizeof(T));                                                       \
-                continue;                                                                                           \
-            }                                                                                                       \
-            const T *line = x + ih * g->width + kw * g->dilation_w - g->pad_w;                                      \
-            for (int64_t ow = 0; ow < from; ow++) row[ow] = 0;                                                      \
-            if (g->stride_w == 1) memcpy(row + from, line + from, (size_t)(to - from) * sizeof(T));                 \
-            else for (int64_t ow = from; ow < to; ow++) row[ow] = line[ow * g->stride_w];                           \
-            for (int64_t ow = to; ow < g->out_w; ow++) row[ow] = 0;                                                 \
-        }                                                                                                           \
-    }                                                                                                               \
-    static void add_row_##name(const geometry *g, int64_t kh, int64_t kw, T *x, const T *row) {                     \
-        int64_t from, to;                                                                                           \
-        inside(kw, g->dilation_w, g->stride_w, g->pad_w, g->width, g->out_w, &from, &to);                           \
-        for (int64_t oh = 0; oh < g->out_h; oh++, row += g->out_w) {                                                \
-            const int64_t ih = oh * g->stride_h + kh * g->dilation_h - g->pad_h;                                    \
-            if (ih < 0 || ih >= g->height) continue;                                                                \
-            T *line = x + ih * g->width + kw * g->dilation_w - g->pad_w;                                            \
-            if (g->stride_w == 1) for (int64_t ow = from; ow < to; ow++) line[ow] += row[ow];                       \
-            else for (int64_t ow = from; ow < to; ow++) line[ow * g->stride_w] += row[ow];                          \
-        }                                                                                                           \
+#define RNN_COLUMN_ROWS(T, name) \
+    static void take_row_##name(const geometry *g, int64_t kh, int64_t kw, const T *x, T *row) { \
+        int64_t from, to; \
+        inside(kw, g->dilation_w, g->stride_w, g->pad_w, g->width, g->out_w, &from, &to); \
+        for (int64_t oh = 0; oh < g->out_h; oh++, row += g->out_w) { \
+            const int64_t ih = oh * g->stride_h + kh * g->dilation_h - g->pad_h; \
+            if (ih < 0 || ih >= g->height) { \
+                memset(row, 0, (size_t)g->out_w * sizeof(T)); \
+                continue; \
+            } \
+            const T *line = x + ih * g->width + kw * g->dilation_w - g->pad_w; \
+            for (int64_t ow = 0; ow < from; ow++) row[ow] = 0; \
+            if (g->stride_w == 1) \
+                memcpy(row + from, line + from, (size_t)(to - from) * sizeof(T)); \
+            else \
+                for (int64_t ow = from; ow < to; ow++) row[ow] = line[ow * g->stride_w]; \
+            for (int64_t ow = to; ow < g->out_w; ow++) row[ow] = 0; \
+        } \
+    } \
+    static void add_row_##name(const geometry *g, int64_t kh, int64_t kw, T *x, const T *row) { \
+        int64_t from, to; \
+        inside(kw, g->dilation_w, g->stride_w, g->pad_w, g->width, g->out_w, &from, &to); \
+        for (int64_t oh = 0; oh < g->out_h; oh++, row += g->out_w) { \
+            const int64_t ih = oh * g->stride_h + kh * g->dilation_h - g->pad_h; \
+            if (ih < 0 || ih >= g->height) continue; \
+            T *line = x + ih * g->width + kw * g->dilation_w - g->pad_w; \
+            if (g->stride_w == 1) \
+                for (int64_t ow = from; ow < to; ow++) line[ow] += row[ow]; \
+            else \
+                for (int64_t ow = from; ow < to; ow++) line[ow * g->stride_w] += row[ow]; \
+        } \
     }
 RNN_COLUMN_ROWS(float, f32)
 RNN_COLUMN_ROWS(double, f64)
 
-/* columns (C/groups * KH * KW, OH * OW) of one image and group; or, `back`, added from there into the image */
+/* columns (C/groups * KH * KW, OH * OW) of one image and group; or, `back`, added from there into
+ * the image */
 static void columns(const conv *c, char *image, int64_t group, char *cols, bool back) {
     const geometry *g = c->g;
     const int64_t size = (int64_t)rnn_itemsize(c->dtype), each = g->channels / g->groups;
@@ -98,14 +107,19 @@ static void columns(const conv *c, char *image, int64_t group, char *cols, bool 
 
 /* A 1x1 kernel over every place: the image is its own column matrix. */
 static bool is_pointwise(const geometry *g) {
-    return g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h == 1 && g->stride_w == 1 && !g->pad_h && !g->pad_w;
+    return g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h == 1 && g->stride_w == 1 &&
+           !g->pad_h && !g->pad_w;
 }
 
 static void start_rows(const conv *c, char *out, int64_t first, int64_t count) {
     for (int64_t o = 0; o < count; o++) {
         for (int64_t i = 0; i < places(c->g); i++) {
-            if (c->dtype == RNN_F64) ((double *)(void *)out)[o * places(c->g) + i] = ((const double *)(const void *)c->b)[first + o];
-            else ((float *)(void *)out)[o * places(c->g) + i] = ((const float *)(const void *)c->b)[first + o];
+            if (c->dtype == RNN_F64)
+                ((double *)(void *)out)[o * places(c->g) + i] =
+                    ((const double *)(const void *)c->b)[first + o];
+            else
+                ((float *)(void *)out)[o * places(c->g) + i] =
+                    ((const float *)(const void *)c->b)[first + o];
         }
     }
 }
@@ -116,14 +130,15 @@ static void forward_image(const conv *c, int64_t n, char *cols) {
     char *image = (char *)(uintptr_t)c->x + n * g->channels * g->height * g->width * size;
     for (int64_t group = 0; group < g->groups; group++) {
         char *out = c->out + (n * g->filters + group * filters) * places(g) * size;
-        const char *matrix = image + group * (g->channels / g->groups) * g->height * g->width * size;
+        const char *matrix =
+            image + group * (g->channels / g->groups) * g->height * g->width * size;
         if (!is_pointwise(g)) {
             columns(c, image, group, cols, false);
             matrix = cols;
         }
         if (c->b) start_rows(c, out, group * filters, filters);
-        gemm(c, 0, 0, filters, places(g), window(g), c->w + group * filters * window(g) * size, window(g), matrix,
-             places(g), c->b ? 1 : 0, out, places(g));
+        gemm(c, 0, 0, filters, places(g), window(g), c->w + group * filters * window(g) * size,
+             window(g), matrix, places(g), c->b ? 1 : 0, out, places(g));
     }
 }
 
@@ -140,7 +155,8 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     free(cols);
 }
 
-/* ---- backward: dw += dz cols^T; dx += col2im(w^T dz) ------------------------------------------------------- */
+/* ---- backward: dw += dz cols^T; dx += col2im(w^T dz)
+ * ------------------------------------------------------- */
 
 static void backward_image(const conv *c, int64_t n, char *cols, char *dw) {
     const geometry *g = c->g;
@@ -151,10 +167,12 @@ static void backward_image(const conv *c, int64_t n, char *cols, char *dw) {
         const int64_t part = group * filters * window(g) * size;
         if (dw) {
             columns(c, (char *)(uintptr_t)c->x + image, group, cols, false);
-            gemm(c, 0, 1, filters, window(g), places(g), dz, places(g), cols, places(g), 1, dw + part, window(g));
+            gemm(c, 0, 1, filters, window(g), places(g), dz, places(g), cols, places(g), 1,
+                 dw + part, window(g));
         }
         if (c->dx) {
-            gemm(c, 1, 0, window(g), places(g), filters, c->w + part, window(g), dz, places(g), 0, cols, places(g));
+            gemm(c, 1, 0, window(g), places(g), filters, c->w + part, window(g), dz, places(g), 0,
+                 cols, places(g));
             columns(c, c->dx + image, group, cols, true);
         }
     }
@@ -172,7 +190,8 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
     free(cols);
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------------ */
+/* ---- tensors
+ * ------------------------------------------------------------------------------------------------ */
 
 static int contiguous(rnn_engine *e, const rnn_view *v, const char **data, rnn_block **temp) {
     *temp = NULL;
@@ -185,59 +204,84 @@ static int contiguous(rnn_engine *e, const rnn_view *v, const char **data, rnn_b
 }
 
 /* The sizes of the padded image and of the dilated kernel in one dimension. */
-static int take_reach(rnn_engine *e, int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
-                      int64_t *padded, int64_t *reach) {
+static int take_reach(rnn_engine *e, int64_t size, int64_t kernel, int64_t stride, int64_t pad,
+                      int64_t dilation, int64_t *padded, int64_t *reach) {
     if (pad < 0) return rnn_fail(e, RNN_ERUNTIME, "negative padding is not supported");
     if (stride < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive stride is not supported");
     if (dilation < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive dilation is not supported");
-    if (__builtin_mul_overflow(dilation, kernel - 1, reach) || __builtin_mul_overflow(pad, 2, padded) ||
-        __builtin_add_overflow(*padded, size, padded) || __builtin_add_overflow(*reach, 1, reach))
+    if (__builtin_mul_overflow(dilation, kernel - 1, reach) ||
+        __builtin_mul_overflow(pad, 2, padded) || __builtin_add_overflow(*padded, size, padded) ||
+        __builtin_add_overflow(*reach, 1, reach))
         return rnn_fail(e, RNN_EVALUE, "conv2d: sizes that cannot be counted");
     return 0;
 }
 
 static int take_places(rnn_engine *e, geometry *g) {
     int64_t height = 0, width = 0, reach_h = 0, reach_w = 0;
-    int failed = take_reach(e, g->height, g->kernel_h, g->stride_h, g->pad_h, g->dilation_h, &height, &reach_h);
-    if (!failed) failed = take_reach(e, g->width, g->kernel_w, g->stride_w, g->pad_w, g->dilation_w, &width, &reach_w);
+    int failed = take_reach(e, g->height, g->kernel_h, g->stride_h, g->pad_h, g->dilation_h,
+                            &height, &reach_h);
+    if (!failed)
+        failed = take_reach(e, g->width, g->kernel_w, g->stride_w, g->pad_w, g->dilation_w, &width,
+                            &reach_w);
     if (failed) return failed;
     if (height < reach_h || width < reach_w)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "Calculated padded input size per channel: (%lld x %lld). Kernel size: (%lld x %lld). Kernel size "
-                        "can't be greater than actual input size", (long long)height, (long long)width,
-                        (long long)reach_h, (long long)reach_w);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "Calculated padded input size per channel: (%lld x %lld). Kernel size: (%lld x %lld). Kernel size "
+            "can't be greater than actual input size",
+            (long long)height, (long long)width, (long long)reach_h, (long long)reach_w);
     g->out_h = (height - reach_h) / g->stride_h + 1;
     g->out_w = (width - reach_w) / g->stride_w + 1;
     return 0;
 }
 
-static int take_geometry(rnn_engine *e, const rnn_view *in, int count, const int64_t *p, geometry *g) {
+static int take_geometry(rnn_engine *e, const rnn_view *in, int count, const int64_t *p,
+                         geometry *g) {
     char s[128], t[128];
     if (in[X].ndim != 4 || in[WEIGHT].ndim != 4)
         return rnn_fail(e, RNN_ERUNTIME, "conv2d: input %s and weight %s must have 4 dimensions",
                         rnn_shape_text(in[X].ndim, in[X].shape, s, sizeof s),
                         rnn_shape_text(in[WEIGHT].ndim, in[WEIGHT].shape, t, sizeof t));
-    *g = (geometry){in[X].shape[0], in[X].shape[1], in[X].shape[2], in[X].shape[3], in[WEIGHT].shape[0],
-                    in[WEIGHT].shape[2], in[WEIGHT].shape[3], p[6], 0, 0, p[0], p[1], p[2], p[3], p[4], p[5]};
+    *g = (geometry){in[X].shape[0],
+                    in[X].shape[1],
+                    in[X].shape[2],
+                    in[X].shape[3],
+                    in[WEIGHT].shape[0],
+                    in[WEIGHT].shape[2],
+                    in[WEIGHT].shape[3],
+                    p[6],
+                    0,
+                    0,
+                    p[0],
+                    p[1],
+                    p[2],
+                    p[3],
+                    p[4],
+                    p[5]};
     if (g->groups < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive groups is not supported");
     if (g->filters % g->groups)
-        return rnn_fail(e, RNN_ERUNTIME, "Given groups=%lld, expected weight to be divisible by %lld at dimension 0, but "
-                                         "got weight of size [%s] instead", (long long)g->groups, (long long)g->groups,
-                        rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t));
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "Given groups=%lld, expected weight to be divisible by %lld at dimension 0, but "
+            "got weight of size [%s] instead",
+            (long long)g->groups, (long long)g->groups,
+            rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t));
     if (in[WEIGHT].shape[1] * g->groups != g->channels)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "Given groups=%lld, weight of size %s, expected input%s to have %lld channels, but got %lld "
-                        "channels instead", (long long)g->groups,
-                        rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t), rnn_shape_text(4, in[X].shape, s, sizeof s),
-                        (long long)(in[WEIGHT].shape[1] * g->groups), (long long)g->channels);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "Given groups=%lld, weight of size %s, expected input%s to have %lld channels, but got %lld "
+            "channels instead",
+            (long long)g->groups, rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t),
+            rnn_shape_text(4, in[X].shape, s, sizeof s),
+            (long long)(in[WEIGHT].shape[1] * g->groups), (long long)g->channels);
     if (count > 2 && (in[BIAS].ndim != 1 || in[BIAS].shape[0] != g->filters))
-        return rnn_fail(e, RNN_ERUNTIME, "Given weight of size %s, expected bias to be 1-dimensional with %lld "
-                                         "elements, but got bias of size %s instead",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "Given weight of size %s, expected bias to be 1-dimensional with %lld "
+                        "elements, but got bias of size %s instead",
                         rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t), (long long)g->filters,
                         rnn_shape_text(in[BIAS].ndim, in[BIAS].shape, s, sizeof s));
     for (int k = 1; k < count; k++)
-        if (in[k].dtype != in[X].dtype)
-            return RNN_EDTYPE;
+        if (in[k].dtype != in[X].dtype) return RNN_EDTYPE;
     return take_places(e, g);
 }
 
@@ -251,13 +295,15 @@ static int run_forward(conv *c, const rnn_view *in, int count) {
         c->env = e->gemm;
         if (c->g->images > 1) c->env.pool = NULL;
         rnn_parallel_for(e->pool, c->g->images, 1, forward_task, c);
-        if (c->failed) failed = rnn_fail(e, RNN_EMEMORY, "conv2d: no memory for the windows of an image");
+        if (c->failed)
+            failed = rnn_fail(e, RNN_EMEMORY, "conv2d: no memory for the windows of an image");
     }
     for (int k = X; k <= BIAS; k++) rnn_drop_block(e, temp[k]);
     return failed;
 }
 
-rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, const int64_t *parameters) {
+rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias,
+                   const int64_t *parameters) {
     rnn_view in[3];
     geometry g;
     if (rnn_view_of(e, x, &in[X]) || rnn_view_of(e, weight, &in[WEIGHT])) return RNN_ETYPE;
@@ -265,8 +311,13 @@ rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, const
     int failed = take_geometry(e, in, bias ? 3 : 2, parameters, &g);
     if (failed) return failed;
     if (rnn_resolution()) return RNN_COMPOSE;
-    rnn_build b = {.op = RNN_OP_CONV2D, .dtype = in[X].dtype, .ndim = 4, .count = bias ? 3 : 2, .in = in,
-                   .shape = {g.images, g.filters, g.out_h, g.out_w}, .saved_bytes = sizeof g};
+    rnn_build b = {.op = RNN_OP_CONV2D,
+                   .dtype = in[X].dtype,
+                   .ndim = 4,
+                   .count = bias ? 3 : 2,
+                   .in = in,
+                   .shape = {g.images, g.filters, g.out_h, g.out_w},
+                   .saved_bytes = sizeof g};
     b.saved = rnn_malloc(e, sizeof g);
     if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "conv2d: no memory for the record of a span");
     memcpy(b.saved, &g, sizeof g);
@@ -284,7 +335,8 @@ static int add_bias_gradient(rnn_engine *e, uint32_t id) {
     if (s->ext->count < 3) return 0;
     int failed = rnn_target_zero(e, id, BIAS, &t);
     if (failed || !t.wanted) return failed;
-    rnn_accumulate_job job = {.ndim = 4, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id), .scale = 1};
+    rnn_accumulate_job job = {
+        .ndim = 4, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id), .scale = 1};
     memcpy(job.shape, s->ext->shape, 4 * sizeof(int64_t));
     rnn_contiguous_strides(4, s->ext->shape, job.src_stride);
     job.dst_stride[1] = t.v.stride[0];
@@ -302,7 +354,8 @@ static int gradient_room(rnn_engine *e, const rnn_target *t, int copies, rnn_blo
     return 0;
 }
 
-static int run_backward(conv *c, const rnn_target *tx, const rnn_target *tw, rnn_block *dx, rnn_block *dw) {
+static int run_backward(conv *c, const rnn_target *tx, const rnn_target *tw, rnn_block *dx,
+                        rnn_block *dw) {
     rnn_engine *e = c->e;
     const size_t bytes = (size_t)(c->g->filters * window(c->g)) * rnn_itemsize(c->dtype);
     c->env = e->gemm;
@@ -329,7 +382,8 @@ int rnn_conv2d_backward(rnn_engine *e, uint32_t id) {
     if (!failed) failed = rnn_target_zero(e, id, WEIGHT, &tw);
     if (!failed) failed = contiguous(e, &in[X], &c.x, &temp[X]);
     if (!failed) failed = contiguous(e, &in[WEIGHT], &c.w, &temp[WEIGHT]);
-    if (!failed && tx.wanted && !rnn_view_is_contiguous(&tx.v)) failed = gradient_room(e, &tx, 1, &dx);
+    if (!failed && tx.wanted && !rnn_view_is_contiguous(&tx.v))
+        failed = gradient_room(e, &tx, 1, &dx);
     if (!failed) failed = gradient_room(e, &tw, CHUNKS, &dw);
     if (!failed) failed = run_backward(&c, &tx, &tw, dx, dw);
     rnn_drop_block(e, temp[X]);
@@ -349,17 +403,21 @@ int rnn_conv2d_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     rnn_result_index(x, node, at);
     const int64_t each = g->channels / g->groups, group = at[1] / (g->filters / g->groups);
     for (int64_t i = 0; i < each * g->kernel_h * g->kernel_w; i++) {
-        const int64_t channel = i / (g->kernel_h * g->kernel_w), k = i % (g->kernel_h * g->kernel_w);
+        const int64_t channel = i / (g->kernel_h * g->kernel_w),
+                      k = i % (g->kernel_h * g->kernel_w);
         const int64_t kh = k / g->kernel_w, kw = k % g->kernel_w;
         const int64_t ih = at[2] * g->stride_h + kh * g->dilation_h - g->pad_h;
         const int64_t iw = at[3] * g->stride_w + kw * g->dilation_w - g->pad_w;
         if (ih < 0 || ih >= g->height || iw < 0 || iw >= g->width) continue;
         const int64_t *s = in[X].stride, *t = in[WEIGHT].stride;
-        const int64_t xn = in[X].offset + at[0] * s[0] + (group * each + channel) * s[1] + ih * s[2] + iw * s[3];
-        const int64_t wn = in[WEIGHT].offset + at[1] * t[0] + channel * t[1] + kh * t[2] + kw * t[3];
+        const int64_t xn =
+            in[X].offset + at[0] * s[0] + (group * each + channel) * s[1] + ih * s[2] + iw * s[3];
+        const int64_t wn =
+            in[WEIGHT].offset + at[1] * t[0] + channel * t[1] + kh * t[2] + kw * t[3];
         rnn_push_edge(e, out, &in[X], xn, rnn_node_value(e, in[WEIGHT].span, wn));
         rnn_push_edge(e, out, &in[WEIGHT], wn, rnn_node_value(e, in[X].span, xn));
     }
-    if (x->count > 2) rnn_push_edge(e, out, &in[BIAS], in[BIAS].offset + at[1] * in[BIAS].stride[0], 1);
+    if (x->count > 2)
+        rnn_push_edge(e, out, &in[BIAS], in[BIAS].offset + at[1] * in[BIAS].stride[0], 1);
     return 0;
 }

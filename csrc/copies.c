@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- making ---------------------------------------------------------------------------------------- */
+/* ---- making
+ * ---------------------------------------------------------------------------------------- */
 
 static int begin_leaf(rnn_engine *e, rnn_build *b, int dtype, int ndim, const int64_t *shape) {
     *b = (rnn_build){.op = RNN_OP_LEAF, .dtype = dtype, .ndim = ndim};
     if (ndim < 0 || ndim > RNN_MAX_DIMS)
-        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS, ndim);
+        return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions, not %d", RNN_MAX_DIMS,
+                        ndim);
     if (ndim) memcpy(b->shape, shape, (size_t)ndim * sizeof(int64_t));
     return rnn_build_begin(e, b);
 }
@@ -22,8 +24,10 @@ rnn_ref rnn_empty(rnn_engine *e, int dtype, int ndim, const int64_t *shape) {
 
 static void fill_run(void *data, int dtype, int64_t n, double value) {
     if (value == 0 && !__builtin_signbit(value)) memset(data, 0, (size_t)n * rnn_itemsize(dtype));
-    else if (dtype == RNN_F64) for (int64_t i = 0; i < n; i++) ((double *)data)[i] = value;
-    else for (int64_t i = 0; i < n; i++) ((float *)data)[i] = (float)value;
+    else if (dtype == RNN_F64)
+        for (int64_t i = 0; i < n; i++) ((double *)data)[i] = value;
+    else
+        for (int64_t i = 0; i < n; i++) ((float *)data)[i] = (float)value;
 }
 
 rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, double value) {
@@ -34,8 +38,8 @@ rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, doubl
     return rnn_build_finish(e, &b);
 }
 
-rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *data,
-                   int64_t offset, int64_t nodes, int64_t owner_object) {
+rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride,
+                   void *data, int64_t offset, int64_t nodes, int64_t owner_object) {
     rnn_owner *owner = rnn_malloc(e, sizeof *owner);
     rnn_block *block = NULL;
     if (owner) {
@@ -58,11 +62,14 @@ rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, con
     return out;
 }
 
-/* ---- clone and cast -------------------------------------------------------------------------------- */
+/* ---- clone and cast
+ * -------------------------------------------------------------------------------- */
 
 static void convert(int64_t n, int from, const void *src, void *dst) {
-    if (from == RNN_F64) for (int64_t i = 0; i < n; i++) ((float *)dst)[i] = (float)((const double *)src)[i];
-    else for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = ((const float *)src)[i];
+    if (from == RNN_F64)
+        for (int64_t i = 0; i < n; i++) ((float *)dst)[i] = (float)((const double *)src)[i];
+    else
+        for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = ((const float *)src)[i];
 }
 
 static rnn_ref copy(rnn_engine *e, rnn_ref ref, int op, int dtype) {
@@ -99,7 +106,8 @@ rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a) {
 }
 
 rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype) {
-    if (dtype != RNN_F32 && dtype != RNN_F64) return rnn_fail(e, RNN_ETYPE, "nodes are float32 or float64");
+    if (dtype != RNN_F32 && dtype != RNN_F64)
+        return rnn_fail(e, RNN_ETYPE, "nodes are float32 or float64");
     return copy(e, a, RNN_OP_CAST, dtype);
 }
 
@@ -124,7 +132,8 @@ int rnn_copy_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out)
     return 0;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ----------------------------------------------------------------------------------------- */
 
 int rnn_touch(rnn_engine *e, rnn_ref ref) {
     const rnn_tensor *t = rnn_tensor_of(ref);
@@ -134,11 +143,13 @@ int rnn_touch(rnn_engine *e, rnn_ref ref) {
 
 int rnn_check_inplace(rnn_engine *e, rnn_ref ref) {
     const rnn_tensor *t = rnn_tensor_of(ref);
-    if (rnn_grad_mode() && rnn_tensor_needs_grad(e, t) && rnn_at(e, t->store->span)->flags & RNN_S_LEAF)
-        return rnn_fail(e, RNN_ERUNTIME,
-                        t->view_op
-                            ? "a view of a leaf Variable that requires grad is being used in an in-place operation."
-                            : "a leaf Variable that requires grad is being used in an in-place operation.");
+    if (rnn_grad_mode() && rnn_tensor_needs_grad(e, t) &&
+        rnn_at(e, t->store->span)->flags & RNN_S_LEAF)
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            t->view_op
+                ? "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                : "a leaf Variable that requires grad is being used in an in-place operation.");
     return 0;
 }
 
@@ -146,16 +157,22 @@ static int check_writable(rnn_engine *e, rnn_ref ref, const rnn_view *v) {
     int failed = rnn_check_inplace(e, ref);
     if (failed) return failed;
     if (!rnn_view_is_injective(v))
-        return rnn_fail(e, RNN_ERUNTIME,
-                        "unsupported operation: more than one element of the written-to tensor refers to a single "
-                        "memory location. Please clone() the tensor before performing the operation.");
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "unsupported operation: more than one element of the written-to tensor refers to a single "
+            "memory location. Please clone() the tensor before performing the operation.");
     return 0;
 }
 
 /* dst += or = src, both views of one shape and dtype */
-static void write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const rnn_view *src, bool overwrite) {
-    rnn_accumulate_job job = {.ndim = dst->ndim, .dtype = dst->dtype, .dst = dst_data, .src = rnn_view_data(e, src),
-                              .scale = 1, .overwrite = overwrite};
+static void write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const rnn_view *src,
+                       bool overwrite) {
+    rnn_accumulate_job job = {.ndim = dst->ndim,
+                              .dtype = dst->dtype,
+                              .dst = dst_data,
+                              .src = rnn_view_data(e, src),
+                              .scale = 1,
+                              .overwrite = overwrite};
     memcpy(job.shape, dst->shape, sizeof job.shape);
     memcpy(job.dst_stride, dst->stride, sizeof job.dst_stride);
     memcpy(job.src_stride, src->stride, sizeof job.src_stride);
@@ -193,7 +210,8 @@ int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_view_of(e, ref, &to);
     rnn_view_of(e, made, &from_view);
     const int64_t n = rnn_span_size(rnn_at(e, to.span));
-    if (!rnn_is_whole(e, ref) || to.dtype != from_view.dtype || rnn_numel(from_view.ndim, from_view.shape) != n ||
+    if (!rnn_is_whole(e, ref) || to.dtype != from_view.dtype ||
+        rnn_numel(from_view.ndim, from_view.shape) != n ||
         rnn_span_size(rnn_at(e, from_view.span)) != n)
         return RNN_EDTYPE;
     int failed = check_writable(e, ref, &to);
@@ -208,8 +226,8 @@ static rnn_ref clone_constant(rnn_engine *e, rnn_ref a) {
     return out;
 }
 
-/* x[i] *= w, and every other use that needs what stood there: the old span keeps its values, in memory of its own; the
- * new one takes over where they were. */
+/* x[i] *= w, and every other use that needs what stood there: the old span keeps its values, in
+ * memory of its own; the new one takes over where they were. */
 static int keep_old_values(rnn_engine *e, uint32_t id) {
     rnn_ext *x = rnn_at(e, id)->ext;
     rnn_block *copy = rnn_block_new(e, "assign", x->n, rnn_at(e, id)->dtype);
@@ -225,18 +243,28 @@ static int keep_old_values(rnn_engine *e, uint32_t id) {
     return 0;
 }
 
-/* A new span over the memory of `dst`'s, some of whose nodes are about to be src's; every view of the store will see it.
- * Operands: the whole old span and src; ext->ip holds where: offset, then the shape and strides in `saved`. */
+/* A new span over the memory of `dst`'s, some of whose nodes are about to be src's; every view of
+ * the store will see it. Operands: the whole old span and src; ext->ip holds where: offset, then
+ * the shape and strides in `saved`. */
 static rnn_ref assign_span(rnn_engine *e, rnn_ref ref, const rnn_view *dst, const rnn_view *src) {
     rnn_span *old = rnn_at(e, dst->span);
-    if (old->flags & RNN_S_SCALAR) return rnn_fail(e, RNN_ERUNTIME, "a Value cannot be written in place");
-    rnn_view in[2] = {{.span = dst->span, .ndim = (int16_t)old->ext->ndim, .dtype = dst->dtype,
-                       .needs_grad = old->flags & RNN_S_NEEDS_GRAD && !(rnn_tensor_of(ref)->flags & RNN_T_DETACHED)},
+    if (old->flags & RNN_S_SCALAR)
+        return rnn_fail(e, RNN_ERUNTIME, "a Value cannot be written in place");
+    rnn_view in[2] = {{.span = dst->span,
+                       .ndim = (int16_t)old->ext->ndim,
+                       .dtype = dst->dtype,
+                       .needs_grad = old->flags & RNN_S_NEEDS_GRAD &&
+                                     !(rnn_tensor_of(ref)->flags & RNN_T_DETACHED)},
                       *src};
     memcpy(in[0].shape, old->ext->shape, (size_t)old->ext->ndim * sizeof(int64_t));
     rnn_contiguous_strides(in[0].ndim, in[0].shape, in[0].stride);
-    rnn_build b = {.op = RNN_OP_ASSIGN, .dtype = dst->dtype, .ndim = in[0].ndim, .count = 2, .in = in,
-                   .ip = {dst->offset, dst->ndim}, .block = old->ext->data};
+    rnn_build b = {.op = RNN_OP_ASSIGN,
+                   .dtype = dst->dtype,
+                   .ndim = in[0].ndim,
+                   .count = 2,
+                   .in = in,
+                   .ip = {dst->offset, dst->ndim},
+                   .block = old->ext->data};
     const int64_t data_offset = old->ext->data_offset;
     memcpy(b.shape, in[0].shape, sizeof b.shape);
     b.saved_bytes = 2 * RNN_MAX_DIMS * sizeof(int64_t);
@@ -257,8 +285,8 @@ static rnn_ref assign_span(rnn_engine *e, rnn_ref ref, const rnn_view *dst, cons
 /* What is written is where it was already: x[i] += y ends with x[i] = x[i]. */
 static bool is_same_view(const rnn_view *a, const rnn_view *b) {
     const size_t size = (size_t)a->ndim * sizeof(int64_t);
-    return a->span == b->span && a->ndim == b->ndim && a->offset == b->offset && !memcmp(a->shape, b->shape, size) &&
-           !memcmp(a->stride, b->stride, size);
+    return a->span == b->span && a->ndim == b->ndim && a->offset == b->offset &&
+           !memcmp(a->shape, b->shape, size) && !memcmp(a->stride, b->stride, size);
 }
 
 /* dst = src, of one shape and dtype. */
@@ -268,10 +296,12 @@ static int assign_view(rnn_engine *e, rnn_ref ref, const rnn_view *dst, rnn_ref 
     if (is_same_view(dst, &src)) return 0;
     int failed = check_writable(e, ref, dst);
     if (failed) return failed;
-    rnn_ref safe = rnn_same_memory(e, ref, src_ref) ? clone_constant(e, src_ref) : rnn_alias(e, src_ref);
+    rnn_ref safe =
+        rnn_same_memory(e, ref, src_ref) ? clone_constant(e, src_ref) : rnn_alias(e, src_ref);
     if (safe < 0) return (int)safe;
     rnn_ref made = 0;
-    if (rnn_grad_mode() && (src.needs_grad || dst->needs_grad)) made = assign_span(e, ref, dst, &src);
+    if (rnn_grad_mode() && (src.needs_grad || dst->needs_grad))
+        made = assign_span(e, ref, dst, &src);
     const uint32_t old = made > 0 && rnn_at(e, dst->span)->flags & RNN_S_NEEDED ? dst->span : 0;
     void *place = rnn_view_data(e, dst);
     if (old && keep_old_values(e, old)) {
@@ -281,7 +311,8 @@ static int assign_view(rnn_engine *e, rnn_ref ref, const rnn_view *dst, rnn_ref 
     if (made >= 0) {
         rnn_view_of(e, safe, &values);
         write_view(e, dst, place, &values, true);
-        if (old && !(rnn_tensor_of(ref)->flags & RNN_T_UNSTAMPED)) rnn_span_stamp(e, rnn_span_of(made));
+        if (old && !(rnn_tensor_of(ref)->flags & RNN_T_UNSTAMPED))
+            rnn_span_stamp(e, rnn_span_of(made));
         else rnn_touch(e, ref);
     }
     if (made > 0) rebind(e, ref, made);
@@ -330,18 +361,23 @@ static void written_view(const rnn_ext *x, rnn_view *v) {
 /* Zeros in a gradient where the view writes. */
 static int clear_written(rnn_engine *e, const rnn_view *w, void *grad) {
     const double zero = 0;
-    rnn_accumulate_job job = {.ndim = w->ndim, .dtype = w->dtype, .src = &zero, .scale = 1, .overwrite = true,
+    rnn_accumulate_job job = {.ndim = w->ndim,
+                              .dtype = w->dtype,
+                              .src = &zero,
+                              .scale = 1,
+                              .overwrite = true,
                               .dst = (char *)grad + w->offset * (int64_t)rnn_itemsize(w->dtype)};
     memcpy(job.shape, w->shape, sizeof job.shape);
     memcpy(job.dst_stride, w->stride, sizeof job.dst_stride);
     return rnn_accumulate(e, &job);
 }
 
-/* Where nobody but the pass holds this span, and the old one has no gradient yet, that one takes over the memory of this
- * one's: a loop that writes its results row by row stays linear. */
+/* Where nobody but the pass holds this span, and the old one has no gradient yet, that one takes
+ * over the memory of this one's: a loop that writes its results row by row stays linear. */
 static bool inherit_gradient(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id), *old = rnn_at(e, rnn_span_operand(s, 0));
-    const bool wanted = s->ext->in[0].needs_grad && old->flags & RNN_S_NEEDS_GRAD && !(old->state & RNN_G_SKIP);
+    const bool wanted =
+        s->ext->in[0].needs_grad && old->flags & RNN_S_NEEDS_GRAD && !(old->state & RNN_G_SKIP);
     if (!wanted || rnn_span_has_grad(old) || old->flags & RNN_S_SCALAR || s->refs ||
         s->flags & (RNN_S_RETAIN | RNN_S_HOOK) || s->state & RNN_G_TARGET)
         return false;
@@ -365,15 +401,20 @@ int rnn_assign_backward(rnn_engine *e, uint32_t id) {
     int failed = rnn_target_begin(e, id, 1, rnn_numel(w.ndim, w.shape), &src);
     if (failed) return failed;
     if (src.wanted) {
-        rnn_accumulate_job job = {.ndim = w.ndim, .dtype = s->dtype, .dst = src.grad, .scale = 1,
-                                  .src = dz + w.offset * (int64_t)size, .overwrite = src.fresh};
+        rnn_accumulate_job job = {.ndim = w.ndim,
+                                  .dtype = s->dtype,
+                                  .dst = src.grad,
+                                  .scale = 1,
+                                  .src = dz + w.offset * (int64_t)size,
+                                  .overwrite = src.fresh};
         rnn_expand_view(&src.v, w.ndim, w.shape);
         memcpy(job.shape, w.shape, sizeof job.shape);
         memcpy(job.dst_stride, src.v.stride, sizeof job.dst_stride);
         memcpy(job.src_stride, w.stride, sizeof job.src_stride);
         rnn_accumulate(e, &job);
     }
-    if (inherit_gradient(e, id)) return clear_written(e, &w, rnn_span_grad(e, rnn_span_operand(s, 0)));
+    if (inherit_gradient(e, id))
+        return clear_written(e, &w, rnn_span_grad(e, rnn_span_operand(s, 0)));
     failed = rnn_target_begin(e, id, 0, s->ext->n, &old);
     if (failed || !old.wanted) return failed;
     rnn_block *rest = rnn_block_new(e, "assign backward", s->ext->n, s->dtype);
@@ -419,7 +460,8 @@ int rnn_assign_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     return 0;
 }
 
-/* ---- cat ------------------------------------------------------------------------------------------------ */
+/* ---- cat
+ * ------------------------------------------------------------------------------------------------ */
 
 /* A vector without elements joins anything, as in PyTorch. */
 static bool is_nothing(const rnn_view *v) { return v->ndim == 1 && v->shape[0] == 0; }
@@ -439,15 +481,17 @@ static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64
         if (is_nothing(&v[k])) continue;
         int wrong = -1;
         if (v[k].ndim != first->ndim)
-            return rnn_fail(e, RNN_ERUNTIME, "Tensors must have same number of dimensions: got %d and %d", first->ndim,
-                            v[k].ndim);
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "Tensors must have same number of dimensions: got %d and %d",
+                            first->ndim, v[k].ndim);
         for (int d = 0; wrong < 0 && d < first->ndim; d++)
             if (d != dim && v[k].shape[d] != first->shape[d]) wrong = d;
         if (wrong >= 0)
-            return rnn_fail(e, RNN_ERUNTIME,
-                            "Sizes of tensors must match except in dimension %d. Expected size %lld but got size %lld "
-                            "for tensor number %d in the list.", dim, (long long)first->shape[wrong],
-                            (long long)v[k].shape[wrong], k);
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "Sizes of tensors must match except in dimension %d. Expected size %lld but got size %lld "
+                "for tensor number %d in the list.",
+                dim, (long long)first->shape[wrong], (long long)v[k].shape[wrong], k);
         if (__builtin_add_overflow(shape[dim], v[k].shape[dim], &shape[dim]))
             return rnn_fail(e, RNN_EVALUE, "cat: more elements than can be counted");
     }
@@ -456,7 +500,11 @@ static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64
 
 static rnn_ref cat_views(rnn_engine *e, int op, int count, const rnn_view *v, int dim) {
     int64_t stride[RNN_MAX_DIMS];
-    rnn_build b = {.op = op, .dtype = v[0].dtype, .ndim = v[first_part(count, v)].ndim, .count = count, .in = v,
+    rnn_build b = {.op = op,
+                   .dtype = v[0].dtype,
+                   .ndim = v[first_part(count, v)].ndim,
+                   .count = count,
+                   .in = v,
                    .ip = {dim}};
     int failed = cat_shape(e, count, v, dim, b.shape);
     if (!failed) failed = rnn_build_begin(e, &b);
@@ -489,11 +537,16 @@ static int take_parts(rnn_engine *e, int count, const rnn_ref *parts, rnn_view *
     for (int k = 0; k < count; k++) {
         if (rnn_view_of(e, parts[k], &v[k])) return RNN_ETYPE;
         if (!stack && v[k].ndim == 0)
-            return rnn_fail(e, RNN_ERUNTIME, "zero-dimensional tensor (at position %d) cannot be concatenated", k);
-        if (stack && (v[k].ndim != v[0].ndim || memcmp(v[k].shape, v[0].shape, (size_t)v[0].ndim * sizeof(int64_t))))
-            return rnn_fail(e, RNN_ERUNTIME, "stack expects each tensor to be equal size, but got %s at entry 0 and %s "
-                            "at entry %d", rnn_shape_text(v[0].ndim, v[0].shape, want, sizeof want),
-                            rnn_shape_text(v[k].ndim, v[k].shape, have, sizeof have), k);
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "zero-dimensional tensor (at position %d) cannot be concatenated", k);
+        if (stack && (v[k].ndim != v[0].ndim ||
+                      memcmp(v[k].shape, v[0].shape, (size_t)v[0].ndim * sizeof(int64_t))))
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "stack expects each tensor to be equal size, but got %s at entry 0 and %s "
+                "at entry %d",
+                rnn_shape_text(v[0].ndim, v[0].shape, want, sizeof want),
+                rnn_shape_text(v[k].ndim, v[k].shape, have, sizeof have), k);
     }
     if (v[0].ndim + stack > RNN_MAX_DIMS)
         return rnn_fail(e, RNN_EVALUE, "a tensor has at most %d dimensions", RNN_MAX_DIMS);
@@ -508,8 +561,8 @@ rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int
     const int ndim = out < 0 ? 0 : stack ? v[0].ndim + 1 : v[first_part(count, v)].ndim;
     if (out >= 0 && (dim < -ndim || dim >= ndim))
         out = rnn_fail(e, RNN_EINDEX,
-                       "Dimension out of range (expected to be in range of [%d, %d], but got %lld)", -ndim, ndim - 1,
-                       (long long)dim);
+                       "Dimension out of range (expected to be in range of [%d, %d], but got %lld)",
+                       -ndim, ndim - 1, (long long)dim);
     if (out >= 0 && dim < 0) dim += ndim;
     for (int k = 0; out >= 0 && stack && k < count; k++) insert_dim(&v[k], (int)dim);
     if (out >= 0) out = cat_views(e, stack ? RNN_OP_STACK : RNN_OP_CAT, count, v, (int)dim);
@@ -530,9 +583,13 @@ int rnn_cat_backward(rnn_engine *e, uint32_t id) {
         if (failed) return failed;
         if (is_nothing(&t.v)) continue;
         if (t.wanted) {
-            rnn_accumulate_job job = {.ndim = t.v.ndim, .dtype = s->dtype, .dst = t.grad, .scale = 1,
-                                      .overwrite = t.fresh, .src = (char *)rnn_span_grad(e, id) +
-                                                                   offset * (int64_t)rnn_itemsize(s->dtype)};
+            rnn_accumulate_job job = {.ndim = t.v.ndim,
+                                      .dtype = s->dtype,
+                                      .dst = t.grad,
+                                      .scale = 1,
+                                      .overwrite = t.fresh,
+                                      .src = (char *)rnn_span_grad(e, id) +
+                                             offset * (int64_t)rnn_itemsize(s->dtype)};
             memcpy(job.shape, t.v.shape, sizeof job.shape);
             memcpy(job.dst_stride, t.v.stride, sizeof job.dst_stride);
             memcpy(job.src_stride, stride, sizeof job.src_stride);

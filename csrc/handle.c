@@ -1,7 +1,9 @@
-/* handle.c: the Python objects that own nodes. They live and die in C, because a Python-level destructor and a Python-
- * level operator would each cost more than everything else that a Value's operation does.
+/* handle.c: the Python objects that own nodes. They live and die in C, because a Python-level
+ * destructor and a Python- level operator would each cost more than everything else that a Value's
+ * operation does.
  *
- *   Handle     base of Tensor: owns one rnn_ref, or a NumPy array for integers and booleans (operators.c)
+ *   Handle     base of Tensor: owns one rnn_ref, or a NumPy array for integers and booleans
+ *   (operators.c)
  *   Memory     owns a span's memory for NumPy, by the buffer protocol
  *   ValueBase  base of Value: one node, with its operators (value_object.c)
  *   ModuleBase base of Module: owns nothing, finds attributes
@@ -44,7 +46,8 @@ void rnn_py_free_instance(PyObject *self) {
     if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF(type);
 }
 
-/* ---- Handle ------------------------------------------------------------------------------------------ */
+/* ---- Handle
+ * ------------------------------------------------------------------------------------------ */
 
 typedef rnn_py_handle handle;
 
@@ -62,7 +65,8 @@ static PyObject *handle_shape(PyObject *self, void *closure) {
     if (t->h <= 0) return t->array ? PyObject_GetAttrString(t->array, "shape") : PyTuple_New(0);
     const rnn_tensor *x = rnn_tensor_of(t->h);
     PyObject *shape = PyTuple_New(x->ndim);
-    for (int d = 0; shape && d < x->ndim; d++) PyTuple_SET_ITEM(shape, d, PyLong_FromLongLong(x->dims[d]));
+    for (int d = 0; shape && d < x->ndim; d++)
+        PyTuple_SET_ITEM(shape, d, PyLong_FromLongLong(x->dims[d]));
     return shape;
 }
 
@@ -79,7 +83,8 @@ static PyObject *handle_strides(PyObject *self, void *closure) {
 
 static PyMemberDef handle_members[] = {
     {"_h", T_LONGLONG, offsetof(handle, h), 0, "the engine's handle; 0 for integers and booleans"},
-    {"_array", T_OBJECT, offsetof(handle, array), 0, "the NumPy array of an integer or boolean tensor, or None"},
+    {"_array", T_OBJECT, offsetof(handle, array), 0,
+     "the NumPy array of an integer or boolean tensor, or None"},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -102,8 +107,8 @@ static PyType_Slot handle_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec handle_spec = {"rnn._engine.Handle", sizeof(handle), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-                                  handle_slots};
+static PyType_Spec handle_spec = {"rnn._engine.Handle", sizeof(handle), 0,
+                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, handle_slots};
 
 PyObject *rnn_py_adopt(rnn_ref h) {
     if (h <= 0) return rnn_py_raise(h);
@@ -120,11 +125,11 @@ static PyObject *adopt(PyObject *module, PyObject *number) {
     return h == -1 && PyErr_Occurred() ? NULL : rnn_py_adopt(h);
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------- */
+/* ---- Memory
+ * -------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    PyObject_HEAD
-    rnn_block *block;
+    PyObject_HEAD rnn_block *block;
     uint32_t span; /* instead of a block: a scalar span */
     void *data;
     Py_ssize_t bytes;
@@ -153,7 +158,8 @@ static PyType_Slot memory_slots[] = {
 };
 
 static PyType_Spec memory_spec = {"rnn._engine.Memory", sizeof(memory), 0,
-                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, memory_slots};
+                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                                  memory_slots};
 
 /* The memory of the whole span; its first byte is node 0. */
 static PyObject *memory_of(PyObject *module, PyObject *number) {
@@ -189,25 +195,30 @@ static PyObject *array_parts(PyObject *module, PyObject *number) {
     return Py_BuildValue("NiNnN", shape, t->dtype, memory, (Py_ssize_t)t->offset * size, strides);
 }
 
-/* ---- Module's attributes -------------------------------------------------------------------------------- */
+/* ---- Module's attributes
+ * -------------------------------------------------------------------------------- */
 
-/* The registries of a Module hold what its __dict__ does not: parameters, buffers and modules. Borrowed, or NULL. */
+/* The registries of a Module hold what its __dict__ does not: parameters, buffers and modules.
+ * Borrowed, or NULL. */
 static PyObject *registered(PyObject *dict, PyObject *name) {
     static const char *const kinds[] = {"_modules", "_parameters", "_buffers"};
     static PyObject *names[3];
     for (int i = 0; i < 3; i++) {
         if (!names[i] && !(names[i] = PyUnicode_InternFromString(kinds[i]))) return NULL;
         PyObject *registry = PyDict_GetItemWithError(dict, names[i]);
-        PyObject *found = registry && PyDict_Check(registry) ? PyDict_GetItemWithError(registry, name) : NULL;
+        PyObject *found =
+            registry && PyDict_Check(registry) ? PyDict_GetItemWithError(registry, name) : NULL;
         if (found || PyErr_Occurred()) return found;
     }
     return NULL;
 }
 
-/* As Python does it: the class, the __dict__, and then what a __getattr__ in Python would find. It is here because a
- * model asks for its layers and weights at every step, and a miss costs Python an exception. */
+/* As Python does it: the class, the __dict__, and then what a __getattr__ in Python would find. It
+ * is here because a model asks for its layers and weights at every step, and a miss costs Python an
+ * exception. */
 static PyObject *module_getattro(PyObject *self, PyObject *name) {
-    if (!PyUnicode_Check(name) || _PyType_Lookup(Py_TYPE(self), name)) return PyObject_GenericGetAttr(self, name);
+    if (!PyUnicode_Check(name) || _PyType_Lookup(Py_TYPE(self), name))
+        return PyObject_GenericGetAttr(self, name);
     PyObject *dict = PyObject_GenericGetDict(self, NULL);
     if (!dict) return NULL;
     PyObject *found = PyDict_GetItemWithError(dict, name);
@@ -223,10 +234,11 @@ static PyType_Slot module_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec module_spec = {"rnn._engine.ModuleBase", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-                                  module_slots};
+static PyType_Spec module_spec = {"rnn._engine.ModuleBase", sizeof(PyObject), 0,
+                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, module_slots};
 
-/* ---- functions ------------------------------------------------------------------------------------------- */
+/* ---- functions
+ * ------------------------------------------------------------------------------------------- */
 
 /* value_at(h, position): the Value of the element at a row-major position. */
 static PyObject *value_at(PyObject *module, PyObject *args) {
@@ -255,8 +267,8 @@ static PyObject *ref_of(PyObject *module, PyObject *o) {
     rnn_unlock(rnn_py.e);
     rnn_ref whole = rnn_tensor_wrap(rnn_py.e, at.span);
     if (whole < 0) return rnn_py_raise(whole);
-    rnn_ref one = rnn_tensor_new(rnn_py.e, rnn_tensor_of(whole)->store, rnn_dtype(whole), 0, 0, at.node, 0,
-                                 NULL, NULL);
+    rnn_ref one = rnn_tensor_new(rnn_py.e, rnn_tensor_of(whole)->store, rnn_dtype(whole), 0, 0,
+                                 at.node, 0, NULL, NULL);
     rnn_release(rnn_py.e, whole);
     return one < 0 ? rnn_py_raise(one) : PyLong_FromLongLong(one);
 }
@@ -306,7 +318,8 @@ static PyObject *drain(PyObject *module, PyObject *_) {
 static PyObject *register_classes(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *t, *v, *dtype_code;
-    if (!PyArg_ParseTuple(args, "O!O!O", &PyType_Type, &t, &PyType_Type, &v, &dtype_code)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!O!O", &PyType_Type, &t, &PyType_Type, &v, &dtype_code))
+        return NULL;
     if (!PyType_IsSubtype((PyTypeObject *)t, rnn_py.handle)) {
         PyErr_SetString(PyExc_TypeError, "a subclass of Handle is needed");
         return NULL;
@@ -319,7 +332,8 @@ static PyObject *register_classes(PyObject *module, PyObject *args) {
 
 static PyMethodDef functions[] = {
     {"adopt", adopt, METH_O, "A Tensor that owns a handle."},
-    {"array_parts", array_parts, METH_O, "What numpy.ndarray wants to look at a handle's elements."},
+    {"array_parts", array_parts, METH_O,
+     "What numpy.ndarray wants to look at a handle's elements."},
     {"value_at", value_at, METH_VARARGS, "The Value of an element of a tensor."},
     {"value_of", value_of, METH_VARARGS, "The Value of a node."},
     {"ref_of", ref_of, METH_O, "A 0-d tensor handle for a Value."},
@@ -327,7 +341,8 @@ static PyMethodDef functions[] = {
     {"forget", forget, METH_O, "Gives such a number's reference back."},
     {"drain", drain, METH_NOARGS, "Lets go of what the engine no longer needs."},
     {"object_at", object_at, METH_O, "The object of such a number."},
-    {"register_operators", rnn_py_register_operators, METH_VARARGS, "What + - * / call where C does not know."},
+    {"register_operators", rnn_py_register_operators, METH_VARARGS,
+     "What + - * / call where C does not know."},
     {"register_classes", register_classes, METH_VARARGS, "Tells which classes to make."},
     {NULL, NULL, 0, NULL},
 };

@@ -2,18 +2,26 @@
  *
  * The invariants of the whole engine are written here, once:
  *
- *   - A *span* is one application of one operation; its nodes are numbered from `first` upwards in the order in which
- *     they were made, so a node's id is unique for ever and an operand's id is always below its user's.
- *   - A scalar span (a Value) with number i keeps its value in data[i] and its gradient in grad[i]: 48 + 8 + 8 bytes.
+ *   - A *span* is one application of one operation; its nodes are numbered from `first` upwards in
+ *     the order in which
+ *     they were made, so a node's id is unique for ever and an operand's id is always below its
+ *     user's.
+ *   - A scalar span (a Value) with number i keeps its value in data[i] and its gradient in grad[i]:
+ *     48 + 8 + 8 bytes.
  *     Every other span has an `rnn_ext` with its shape, its operands and its two memory blocks.
- *   - References: a handle (rnn_tensor through its rnn_store, or a Python Value) holds its span; a span that needs
+ *   - References: a handle (rnn_tensor through its rnn_store, or a Python Value) holds its span; a
+ *     span that needs
  *     gradients holds its operands. Nothing else holds a span but a running backward pass.
- *   - A stamp is the value of the engine's node counter at some moment. A span made at `first` that needs a value whose
- *     block's `written` stamp is above `first` would read an overwritten value: backward refuses. Scalar spans have no
+ *   - A stamp is the value of the engine's node counter at some moment. A span made at `first` that
+ *     needs a value whose
+ *     block's `written` stamp is above `first` would read an overwritten value: backward refuses.
+ *     Scalar spans have no
  *     stamp: writing a Value's data is like writing a tensor's .data.
- *   - Gradients, and what a running pass keeps in the spans (state, above, after), belong to the thread that has the turn
+ *   - Gradients, and what a running pass keeps in the spans (state, above, after), belong to the
+ *     thread that has the turn
  *     (turns.c).
- *   - All bookkeeping happens under `engine->lock`; kernels run outside it. Nothing changes until every allocation of a
+ *   - All bookkeeping happens under `engine->lock`; kernels run outside it. Nothing changes until
+ *     every allocation of a
  *     call has succeeded. */
 #ifndef RNN_INTERNAL_H
 #define RNN_INTERNAL_H
@@ -31,12 +39,14 @@
 
 #define RNN_MAX_DIMS 16
 enum { RNN_SCALAR_BYTES = 16 }; /* a scalar node's value and gradient */
-#define RNN_CLASSES 512 /* size classes of the block free lists */
+#define RNN_CLASSES 512         /* size classes of the block free lists */
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * ---------------------------------------------------------------------------------------------------- */
 
-/* A Python object that something here keeps alive. It can only be let go with the interpreter's lock held, which must
- * not be waited for under ours: so it goes to engine->orphans, and whoever next holds that lock lets it go. */
+/* A Python object that something here keeps alive. It can only be let go with the interpreter's
+ * lock held, which must not be waited for under ours: so it goes to engine->orphans, and whoever
+ * next holds that lock lets it go. */
 typedef struct rnn_owner {
     void *object;
     struct rnn_owner *next;
@@ -53,7 +63,8 @@ typedef struct rnn_block {
     struct rnn_block *next; /* in a free list */
 } rnn_block;
 
-/* ---- views ----------------------------------------------------------------------------------------------------- */
+/* ---- views
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* A view of a span's nodes, as passed around inside the engine. strides and offset count nodes. */
 typedef struct {
@@ -67,8 +78,8 @@ typedef struct {
     int64_t stride[RNN_MAX_DIMS];
 } rnn_view;
 
-/* What all views of one tensor share: which span they look at. A recorded in-place operation makes a new span and
- * writes it here, so every view sees it. */
+/* What all views of one tensor share: which span they look at. A recorded in-place operation makes
+ * a new span and writes it here, so every view sees it. */
 typedef struct {
     uint32_t refs;
     uint32_t span;
@@ -85,25 +96,29 @@ struct rnn_tensor {
 };
 typedef struct rnn_tensor rnn_tensor;
 
-/* ---- spans ----------------------------------------------------------------------------------------------------- */
+/* ---- spans
+ * ----------------------------------------------------------------------------------------------------- */
 
-enum { /* flags: change under the lock only */
-    RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
-    RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
-    RNN_S_NEEDED = 4,     /* a recorded operation needs its values: written in place, it keeps them in memory of its own */
-    RNN_S_PASSED = 8,     /* backward has freed its operands */
-    RNN_S_LEAF = 16,      /* made by no operation: a parameter, an input, a constant */
-    RNN_S_PARAM = 32,     /* a scalar span whose second operand is the number `param` */
-    RNN_S_HOOK = 64,      /* backward stops here for Python */
-    RNN_S_RETAIN = 128,   /* retain_grad(): the gradient adds up over backward passes */
+enum {                       /* flags: change under the lock only */
+       RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
+       RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
+       RNN_S_NEEDED =
+           4, /* a recorded operation needs its values: written in place, it keeps them in memory of its own */
+       RNN_S_PASSED = 8,   /* backward has freed its operands */
+       RNN_S_LEAF = 16,    /* made by no operation: a parameter, an input, a constant */
+       RNN_S_PARAM = 32,   /* a scalar span whose second operand is the number `param` */
+       RNN_S_HOOK = 64,    /* backward stops here for Python */
+       RNN_S_RETAIN = 128, /* retain_grad(): the gradient adds up over backward passes */
 };
 
-enum { /* state: whoever has the turn changes it */
-    RNN_G_HAS = 1,    /* there is a gradient */
-    RNN_G_SEEN = 2,   /* in the order of the running pass, or being searched: not freed before the pass is done with it */
-    RNN_G_SKIP = 4,   /* the running pass need not go there: it leads to none of the inputs that were asked for */
-    RNN_G_TARGET = 8, /* such an input */
-    RNN_G_OUTER = 16, /* a pass that this one interrupts has yet to come here */
+enum {                /* state: whoever has the turn changes it */
+       RNN_G_HAS = 1, /* there is a gradient */
+       RNN_G_SEEN =
+           2, /* in the order of the running pass, or being searched: not freed before the pass is done with it */
+       RNN_G_SKIP =
+           4, /* the running pass need not go there: it leads to none of the inputs that were asked for */
+       RNN_G_TARGET = 8, /* such an input */
+       RNN_G_OUTER = 16, /* a pass that this one interrupts has yet to come here */
 };
 
 typedef struct {
@@ -144,7 +159,8 @@ typedef struct {
         void *object; /* a scalar span's living Python Value, borrowed; NULL: none lives */
     };
     uint32_t above; /* in a pass: the span that the search came from */
-    uint32_t after; /* in a pass: while searching the next operand, then the next span of the order; else the next that is
+    uint32_t
+        after; /* in a pass: while searching the next operand, then the next span of the order; else the next that is
                      * dead or free */
     union {
         rnn_arg in[2];
@@ -157,7 +173,8 @@ typedef struct {
 
 _Static_assert(sizeof(rnn_span) == 48, "a span record is 48 bytes");
 
-/* ---- the table of operations ----------------------------------------------------------------------------------- */
+/* ---- the table of operations
+ * ----------------------------------------------------------------------------------- */
 
 /* Where `edges` writes: operand nodes and local derivatives. Counts on when full. */
 typedef struct {
@@ -180,20 +197,21 @@ typedef struct {
 
 extern const rnn_op rnn_ops[RNN_OP_COUNT];
 
-/* ---- the engine ------------------------------------------------------------------------------------------------ */
+/* ---- the engine
+ * ------------------------------------------------------------------------------------------------ */
 
 struct rnn_engine {
-    pthread_mutex_t lock;          /* bookkeeping */
-    pthread_cond_t idle;           /* nobody has the turn */
-    pthread_t owner;               /* who has it, if turns > 0 */
-    int turns;                     /* how often, nested */
-    rnn_pass *running;             /* the innermost pass of the thread that has the turn */
+    pthread_mutex_t lock; /* bookkeeping */
+    pthread_cond_t idle;  /* nobody has the turn */
+    pthread_t owner;      /* who has it, if turns > 0 */
+    int turns;            /* how often, nested */
+    rnn_pass *running;    /* the innermost pass of the thread that has the turn */
     /* spans */
     rnn_span *spans; /* reserved once, never moves */
     uint32_t span_top, span_capacity;
     uint32_t span_free; /* list through after; 0: none */
     uint64_t live_spans;
-    uint64_t counter; /* nodes ever made */
+    uint64_t counter;    /* nodes ever made */
     double *data, *grad; /* the flat arrays of scalar nodes, by span number */
     /* blocks */
     rnn_block *free_blocks[RNN_CLASSES];
@@ -211,7 +229,8 @@ struct rnn_engine {
     pthread_mutex_t random_lock; /* of all generators; nothing else is locked while it is held */
 };
 
-/* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not mix. */
+/* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not
+ * mix. */
 typedef struct {
     bool no_grad, inference, scalar;
     int code;
@@ -221,7 +240,8 @@ typedef struct {
 rnn_thread *rnn_thread_state(void);
 
 /* engine.c */
-int rnn_fail(rnn_engine *e, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int rnn_fail(rnn_engine *e, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void *rnn_malloc(rnn_engine *e, size_t bytes);
 bool rnn_mul_size(uint64_t a, uint64_t b, uint64_t *out);
 void rnn_lock(rnn_engine *e);
@@ -229,21 +249,23 @@ void rnn_unlock(rnn_engine *e);
 static inline size_t rnn_itemsize(int dtype) { return dtype == RNN_F64 ? 8 : 4; }
 
 /* arena.c */
-bool rnn_allocation_fails(rnn_engine *e); /* engine.c: for the tests */
+bool rnn_allocation_fails(rnn_engine *e);       /* engine.c: for the tests */
 bool rnn_charge(rnn_engine *e, uint64_t bytes); /* under the lock */
 int rnn_arena_init(rnn_engine *e);
 void rnn_arena_free(rnn_engine *e);
-rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dtype); /* takes the lock */
+rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes,
+                         int dtype); /* takes the lock */
 rnn_block *rnn_block_borrow(rnn_engine *e, void *data, rnn_owner *owner);
 void rnn_block_unref(rnn_engine *e, rnn_block *b); /* under the lock */
 void rnn_drop_block(rnn_engine *e, rnn_block *b);  /* takes the lock */
 void rnn_orphan(rnn_engine *e, rnn_owner *owner);  /* under the lock */
 
 /* spans.c */
-uint32_t rnn_span_new(rnn_engine *e, uint64_t more);  /* under the lock; 0: no memory. `more` bytes go with it */
-void rnn_span_ref(rnn_engine *e, uint32_t id);        /* under the lock */
-void rnn_span_unref(rnn_engine *e, uint32_t id);      /* under the lock; frees iteratively */
-void rnn_span_pass(rnn_engine *e, uint32_t id);       /* under the lock; frees what it was made from */
+uint32_t rnn_span_new(rnn_engine *e,
+                      uint64_t more); /* under the lock; 0: no memory. `more` bytes go with it */
+void rnn_span_ref(rnn_engine *e, uint32_t id);   /* under the lock */
+void rnn_span_unref(rnn_engine *e, uint32_t id); /* under the lock; frees iteratively */
+void rnn_span_pass(rnn_engine *e, uint32_t id);  /* under the lock; frees what it was made from */
 /* Operands of a span, whatever its form. */
 static inline int rnn_span_operands(const rnn_span *s) {
     if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return 0;
@@ -273,7 +295,7 @@ typedef struct {
     rnn_owner *function;
     rnn_block *block; /* given: the memory to use; else rnn_build_begin makes it */
     /* rnn_build_begin gives these */
-    void *out;   /* where the result's n values go */
+    void *out; /* where the result's n values go */
     int64_t n;
     bool record; /* some operand needs gradients and gradients are recorded */
     rnn_ext *ext;
@@ -287,8 +309,8 @@ uint32_t rnn_build_span(rnn_engine *e, rnn_build *b); /* 0: no memory, all is gi
 
 /* views.c */
 rnn_tensor *rnn_tensor_of(rnn_ref t);
-rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op, int64_t offset, int ndim,
-                       const int64_t *shape, const int64_t *stride);
+rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op,
+                       int64_t offset, int ndim, const int64_t *shape, const int64_t *stride);
 rnn_ref rnn_tensor_wrap(rnn_engine *e, uint32_t span); /* takes over a reference of the span */
 int rnn_view_of(rnn_engine *e, rnn_ref t, rnn_view *v);
 int64_t rnn_numel(int ndim, const int64_t *shape);
@@ -298,26 +320,30 @@ bool rnn_view_is_contiguous(const rnn_view *v);
 bool rnn_view_is_injective(const rnn_view *v);
 bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t);
 bool rnn_view_needs_grad(rnn_engine *e, const rnn_view *v);
-int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim, int64_t *shape);
+int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim,
+                  int64_t *shape);
 void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape);
 const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size);
 void *rnn_view_data(rnn_engine *e, const rnn_view *v);
 
 /* turns.c: gradients belong to one thread at a time */
 int rnn_turn_init(rnn_engine *e);
-bool rnn_turn_take(rnn_engine *e, int64_t nanoseconds); /* false: not within that time; < 0: waits as long as it takes */
+bool rnn_turn_take(
+    rnn_engine *e,
+    int64_t nanoseconds); /* false: not within that time; < 0: waits as long as it takes */
 void rnn_turn_give(rnn_engine *e);
 void rnn_turn_after_fork(rnn_engine *e);
 
 /* grads.c: what the kernels of the other files use */
 void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v);
 typedef struct {
-    rnn_view v; /* the operand's view; its data pointer is the gradient's */
-    void *grad; /* of the view's first node */
+    rnn_view v;         /* the operand's view; its data pointer is the gradient's */
+    void *grad;         /* of the view's first node */
     bool wanted, fresh; /* fresh: nothing there yet, and the view covers the span: overwrite */
 } rnn_target;
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
-int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t); /* never fresh: zeros where there was nothing */
+int rnn_target_zero(rnn_engine *e, uint32_t id, int k,
+                    rnn_target *t); /* never fresh: zeros where there was nothing */
 
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id); /* under the lock */
 double rnn_node_value(rnn_engine *e, uint32_t span, int64_t node);
@@ -326,7 +352,8 @@ int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d);
 int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value);
 void rnn_node_set(rnn_engine *e, uint32_t span, int64_t node, double value);
 int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gradient's memory */
-int rnn_span_grad_own(rnn_engine *e, uint32_t id); /* a copy of its own where somebody else holds the memory too */
+int rnn_span_grad_own(rnn_engine *e,
+                      uint32_t id); /* a copy of its own where somebody else holds the memory too */
 
 /* values.c: one node, as Python's Value holds it */
 typedef struct {
@@ -349,12 +376,14 @@ void rnn_reduced_view(const rnn_view *a, uint32_t mask, rnn_view *result);
 void rnn_reduced_inner(const rnn_view *a, uint32_t mask, int64_t node, rnn_view *inner);
 
 /* gather.c: a gather under another row's name */
-rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, int ndim,
-                      const int64_t *out_shape);
+rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref a, const int64_t *index, int64_t count,
+                      int64_t inner, int ndim, const int64_t *out_shape);
 
 /* edges.c */
-void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node, double local);
-void rnn_result_index(const rnn_ext *x, int64_t node, int64_t *index); /* a node's place in its span's shape */
+void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
+                   double local);
+void rnn_result_index(const rnn_ext *x, int64_t node,
+                      int64_t *index); /* a node's place in its span's shape */
 #define RNN_OTHER_EDGES(NAME, name, torch, arity, needs, function) \
     int rnn_##function##_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out); \
     int rnn_##function##_backward(rnn_engine *e, uint32_t id);
@@ -363,7 +392,8 @@ RNN_OTHER_OPS(RNN_OTHER_EDGES)
 /* elementwise.c */
 int rnn_elementwise_backward(rnn_engine *e, uint32_t id);
 int rnn_elementwise_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out);
-/* dst (+)= src over a box of `ndim` dimensions; a stride of 0 in dst sums. Overlap is the caller's business. */
+/* dst (+)= src over a box of `ndim` dimensions; a stride of 0 in dst sums. Overlap is the caller's
+ * business. */
 typedef struct {
     int ndim, dtype;
     int64_t shape[RNN_MAX_DIMS], dst_stride[RNN_MAX_DIMS], src_stride[RNN_MAX_DIMS];
@@ -373,7 +403,8 @@ typedef struct {
     bool overwrite;
 } rnn_accumulate_job;
 int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *job);
-/* target (+)= loop over its elements, which are a; b, z and dz are numbers of their rows (b: or NULL) */
+/* target (+)= loop over its elements, which are a; b, z and dz are numbers of their rows (b: or
+ * NULL) */
 typedef struct {
     rnn_backward_loop loop;
     const rnn_target *target;
@@ -386,6 +417,7 @@ void rnn_spread(rnn_engine *e, const rnn_spread_job *job);
 int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out);
 /* target (+)= contiguous gradient of the operand's shape */
 int rnn_target_add(rnn_engine *e, const rnn_target *t, int dtype, const void *contiguous);
-int64_t rnn_flat_to_offset(const rnn_view *v, int64_t flat); /* logical position -> node of the span */
+int64_t rnn_flat_to_offset(const rnn_view *v,
+                           int64_t flat); /* logical position -> node of the span */
 
 #endif

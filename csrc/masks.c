@@ -1,4 +1,5 @@
-/* masks.c: the choice between two values by a mask of bytes: where, masked_fill, and their gradients. */
+/* masks.c: the choice between two values by a mask of bytes: where, masked_fill, and their
+ * gradients. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -6,7 +7,8 @@
 
 enum { GRAIN = 16384 };
 
-/* dst[i] (+)= mask[i % period] ? a : b. A step of 0 stands for one value, and of 1 for a run as long as dst. */
+/* dst[i] (+)= mask[i % period] ? a : b. A step of 0 stands for one value, and of 1 for a run as
+ * long as dst. */
 typedef struct {
     int dtype;
     bool add;
@@ -17,18 +19,19 @@ typedef struct {
     void *dst;
 } choice;
 
-#define EACH(expression) for (int64_t i = 0; i < n; i++) dst[i] = (expression)
-#define CHOOSE(T, name)                                                                    \
-    static void name(const choice *c, int64_t from, const uint8_t *mask, int64_t n) {      \
+#define EACH(expression) \
+    for (int64_t i = 0; i < n; i++) dst[i] = (expression)
+#define CHOOSE(T, name) \
+    static void name(const choice *c, int64_t from, const uint8_t *mask, int64_t n) { \
         const T *a = (const T *)c->a + c->a_step * from, *b = (const T *)c->b + c->b_step * from; \
-        const T one_a = *a, one_b = *b;                                                    \
-        T *dst = (T *)c->dst + from;                                                       \
-        if (c->add && c->a_step) EACH(dst[i] + (mask[i] ? a[i] : 0));                      \
-        else if (c->add) EACH(dst[i] + (mask[i] ? 0 : b[i]));                              \
-        else if (c->a_step && c->b_step) EACH(mask[i] ? a[i] : b[i]);                      \
-        else if (c->a_step) EACH(mask[i] ? a[i] : one_b);                                  \
-        else if (c->b_step) EACH(mask[i] ? one_a : b[i]);                                  \
-        else EACH(mask[i] ? one_a : one_b);                                                \
+        const T one_a = *a, one_b = *b; \
+        T *dst = (T *)c->dst + from; \
+        if (c->add && c->a_step) EACH(dst[i] + (mask[i] ? a[i] : 0)); \
+        else if (c->add) EACH(dst[i] + (mask[i] ? 0 : b[i])); \
+        else if (c->a_step && c->b_step) EACH(mask[i] ? a[i] : b[i]); \
+        else if (c->a_step) EACH(mask[i] ? a[i] : one_b); \
+        else if (c->b_step) EACH(mask[i] ? one_a : b[i]); \
+        else EACH(mask[i] ? one_a : one_b); \
     }
 CHOOSE(float, choose_f32)
 CHOOSE(double, choose_f64)
@@ -36,27 +39,33 @@ CHOOSE(double, choose_f64)
 static void choose_task(void *ctx, int64_t begin, int64_t end) {
     const choice *c = ctx;
     while (begin < end) {
-        const int64_t at = begin % c->period, run = c->period - at < end - begin ? c->period - at : end - begin;
+        const int64_t at = begin % c->period,
+                      run = c->period - at < end - begin ? c->period - at : end - begin;
         (c->dtype == RNN_F64 ? choose_f64 : choose_f32)(c, begin, c->mask + at, run);
         begin += run;
     }
 }
 
-static void choose(rnn_engine *e, choice *c, int64_t n) { rnn_parallel_for(e->pool, n, GRAIN, choose_task, c); }
+static void choose(rnn_engine *e, choice *c, int64_t n) {
+    rnn_parallel_for(e->pool, n, GRAIN, choose_task, c);
+}
 
 static int keep_mask(rnn_engine *e, rnn_build *b, const uint8_t *mask, int64_t bytes) {
     b->saved_bytes = (size_t)bytes;
     b->saved = rnn_malloc(e, b->saved_bytes + 1);
     if (!b->saved)
-        return rnn_fail(e, RNN_EMEMORY, "%s: no memory for a mask of %lld", rnn_ops[b->op].name, (long long)bytes);
+        return rnn_fail(e, RNN_EMEMORY, "%s: no memory for a mask of %lld", rnn_ops[b->op].name,
+                        (long long)bytes);
     memcpy(b->saved, mask, b->saved_bytes);
     return 0;
 }
 
-/* ---- where ----------------------------------------------------------------------------------------------------- */
+/* ---- where
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* An operand seen as one value, as a run, or packed into *temp. */
-static int as_run(rnn_engine *e, const rnn_view *v, const rnn_build *b, const void **data, int *step, rnn_block **temp) {
+static int as_run(rnn_engine *e, const rnn_view *v, const rnn_build *b, const void **data,
+                  int *step, rnn_block **temp) {
     *data = rnn_view_data(e, v);
     *step = 1;
     const int64_t n = rnn_numel(v->ndim, v->shape);
@@ -72,7 +81,8 @@ static int as_run(rnn_engine *e, const rnn_view *v, const rnn_build *b, const vo
     return rnn_pack_view(e, &wide, (*temp)->data);
 }
 
-rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref ra, rnn_ref rb) {
+rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref ra,
+                  rnn_ref rb) {
     rnn_view in[2];
     if (rnn_view_of(e, ra, &in[0]) || rnn_view_of(e, rb, &in[1])) return RNN_ETYPE;
     if (in[0].dtype != in[1].dtype) return RNN_EDTYPE;
@@ -103,8 +113,15 @@ static int masked_gradient(rnn_engine *e, uint32_t id, int k, bool chosen, int64
     rnn_target t;
     int failed = rnn_target_begin(e, id, k, x->n, &t);
     if (failed || !t.wanted || !x->n) return failed;
-    choice c = {.dtype = s->dtype, .mask = x->saved, .period = period, .dst = t.grad, .add = !t.fresh,
-                .a = chosen ? dz : &zero, .b = chosen ? &zero : dz, .a_step = chosen, .b_step = !chosen};
+    choice c = {.dtype = s->dtype,
+                .mask = x->saved,
+                .period = period,
+                .dst = t.grad,
+                .add = !t.fresh,
+                .a = chosen ? dz : &zero,
+                .b = chosen ? &zero : dz,
+                .a_step = chosen,
+                .b_step = !chosen};
     if (rnn_numel(t.v.ndim, t.v.shape) == x->n && rnn_view_is_contiguous(&t.v)) {
         choose(e, &c, x->n);
         return 0;
@@ -136,23 +153,36 @@ int rnn_where_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out
     return 0;
 }
 
-/* ---- masked_fill: the mask repeats over the leading dimensions --------------------------------------------------- */
+/* ---- masked_fill: the mask repeats over the leading dimensions
+ * --------------------------------------------------- */
 
-rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref ref, const uint8_t *mask, int64_t period, double value) {
+rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref ref, const uint8_t *mask, int64_t period,
+                        double value) {
     rnn_view a;
     if (rnn_view_of(e, ref, &a)) return RNN_ETYPE;
-    rnn_build b = {.op = RNN_OP_MASKED_FILL, .dtype = a.dtype, .ndim = a.ndim, .count = 1, .in = &a, .ip = {period}};
+    rnn_build b = {.op = RNN_OP_MASKED_FILL,
+                   .dtype = a.dtype,
+                   .ndim = a.ndim,
+                   .count = 1,
+                   .in = &a,
+                   .ip = {period}};
     const int64_t n = rnn_numel(a.ndim, a.shape);
     if (n && (period <= 0 || n % period))
-        return rnn_fail(e, RNN_EVALUE, "masked_fill: a mask of %lld does not repeat in %lld elements",
+        return rnn_fail(e, RNN_EVALUE,
+                        "masked_fill: a mask of %lld does not repeat in %lld elements",
                         (long long)period, (long long)n);
     int failed = keep_mask(e, &b, mask, n ? period : 0);
     if (failed) return failed;
     memcpy(b.shape, a.shape, sizeof b.shape);
     if ((failed = rnn_build_begin(e, &b))) return failed;
     const float value32 = (float)value;
-    choice c = {.dtype = a.dtype, .mask = b.saved, .period = period, .dst = b.out, .b = rnn_view_data(e, &a),
-                .a = a.dtype == RNN_F64 ? (const void *)&value : &value32, .b_step = 1};
+    choice c = {.dtype = a.dtype,
+                .mask = b.saved,
+                .period = period,
+                .dst = b.out,
+                .b = rnn_view_data(e, &a),
+                .a = a.dtype == RNN_F64 ? (const void *)&value : &value32,
+                .b_step = 1};
     if (!rnn_view_is_contiguous(&a)) {
         rnn_pack_view(e, &a, b.out);
         c.b = b.out;
@@ -169,6 +199,7 @@ int rnn_masked_fill_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_lis
     const rnn_ext *x = rnn_at(e, id)->ext;
     rnn_view a;
     rnn_operand_view(e, id, 0, &a);
-    if (!((const uint8_t *)x->saved)[node % x->ip[0]]) rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, node), 1);
+    if (!((const uint8_t *)x->saved)[node % x->ip[0]])
+        rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, node), 1);
     return 0;
 }

@@ -1,9 +1,11 @@
-/* matmul.c: matrix products of tensors: 1-d to n-d, broadcast batches, any strides. The arithmetic is gemm.c's. */
+/* matmul.c: matrix products of tensors: 1-d to n-d, broadcast batches, any strides. The arithmetic
+ * is gemm.c's. */
 #include "internal.h"
 
 #include <string.h>
 
-/* A product as gemm.c sees it. Operands as matrices in their own memory; batch strides of 0 broadcast. */
+/* A product as gemm.c sees it. Operands as matrices in their own memory; batch strides of 0
+ * broadcast. */
 typedef struct {
     int64_t m, n, k;
     int batch_dims;
@@ -26,20 +28,25 @@ static int mismatch(rnn_engine *e, const rnn_view *a, const rnn_view *b) {
     rnn_shape_text(a->ndim, a->shape, s, sizeof s);
     rnn_shape_text(b->ndim, b->shape, t, sizeof t);
     if (a->ndim == 1 && b->ndim == 1)
-        return rnn_fail(e, RNN_ERUNTIME, "inconsistent tensor size, expected tensor %s and src %s to have the same "
-                                         "number of elements", s, t);
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "inconsistent tensor size, expected tensor %s and src %s to have the same "
+                        "number of elements",
+                        s, t);
     if (a->ndim == 2 && b->ndim == 2)
-        return rnn_fail(e, RNN_ERUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
                         (long long)a->shape[0], (long long)a->shape[1], (long long)b->shape[0],
                         (long long)b->shape[1]);
     return rnn_fail(e, RNN_ERUNTIME, "matmul: shapes %s and %s cannot be multiplied", s, t);
 }
 
 /* Works out the product of two views; `shape` is the result's. */
-static int plan(rnn_engine *e, const rnn_view *a, const rnn_view *b, product *p, int *ndim, int64_t *shape) {
+static int plan(rnn_engine *e, const rnn_view *a, const rnn_view *b, product *p, int *ndim,
+                int64_t *shape) {
     memset(p, 0, sizeof *p);
     if (a->ndim == 0 || b->ndim == 0)
-        return rnn_fail(e, RNN_ERUNTIME, "both arguments to matmul need to be at least 1D, but they are %dD and %dD",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "both arguments to matmul need to be at least 1D, but they are %dD and %dD",
                         a->ndim, b->ndim);
     p->a_vector = a->ndim == 1;
     p->b_vector = b->ndim == 1;
@@ -59,9 +66,11 @@ static int plan(rnn_engine *e, const rnn_view *a, const rnn_view *b, product *p,
         const int i = d - (p->batch_dims - ad), j = d - (p->batch_dims - bd);
         const int64_t x = i >= 0 ? a->shape[i] : 1, y = j >= 0 ? b->shape[j] : 1;
         if (x != y && x != 1 && y != 1)
-            return rnn_fail(e, RNN_ERUNTIME,
-                            "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
-                            "dimension %d", (long long)x, (long long)y, d);
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "The size of tensor a (%lld) must match the size of tensor b (%lld) at non-singleton "
+                "dimension %d",
+                (long long)x, (long long)y, d);
         shape[d] = p->batch[d] = x == 1 ? y : x;
         p->a_batch[d] = i >= 0 && x != 1 ? a->stride[i] : 0;
         p->b_batch[d] = j >= 0 && y != 1 ? b->stride[j] : 0;
@@ -76,7 +85,8 @@ static int plan(rnn_engine *e, const rnn_view *a, const rnn_view *b, product *p,
     return 0;
 }
 
-/* Batches of a over one b are more rows of a, where its memory allows: (B, T, K) @ (K, N) is one product. */
+/* Batches of a over one b are more rows of a, where its memory allows: (B, T, K) @ (K, N) is one
+ * product. */
 static void fold(product *p) {
     while (p->batch_dims > 0) {
         const int d = p->batch_dims - 1;
@@ -87,23 +97,29 @@ static void fold(product *p) {
     }
 }
 
-/* ---- gemm over batches --------------------------------------------------------------------------------- */
+/* ---- gemm over batches
+ * --------------------------------------------------------------------------------- */
 
-static void gemm_batched(rnn_engine *e, int dtype, int64_t batch, const matrix *a, int64_t a_step, const matrix *b,
-                         int64_t b_step, int64_t m, int64_t n, int64_t k, double beta, void *c, int64_t ldc,
-                         int64_t c_step, int64_t a_at, int64_t b_at, int64_t c_at) {
+static void gemm_batched(rnn_engine *e, int dtype, int64_t batch, const matrix *a, int64_t a_step,
+                         const matrix *b, int64_t b_step, int64_t m, int64_t n, int64_t k,
+                         double beta, void *c, int64_t ldc, int64_t c_step, int64_t a_at,
+                         int64_t b_at, int64_t c_at) {
     if (dtype == RNN_F64)
-        rnn_dgemm_batched(&e->gemm, batch, a->trans, b->trans, m, n, k, 1, (const double *)a->data + a_at, a->ld,
-                          a_step, (const double *)b->data + b_at, b->ld, b_step, beta, (double *)c + c_at, ldc, c_step);
+        rnn_dgemm_batched(&e->gemm, batch, a->trans, b->trans, m, n, k, 1,
+                          (const double *)a->data + a_at, a->ld, a_step,
+                          (const double *)b->data + b_at, b->ld, b_step, beta, (double *)c + c_at,
+                          ldc, c_step);
     else
-        rnn_sgemm_batched(&e->gemm, batch, a->trans, b->trans, m, n, k, 1, (const float *)a->data + a_at, a->ld,
-                          a_step, (const float *)b->data + b_at, b->ld, b_step, (float)beta, (float *)c + c_at, ldc,
-                          c_step);
+        rnn_sgemm_batched(&e->gemm, batch, a->trans, b->trans, m, n, k, 1,
+                          (const float *)a->data + a_at, a->ld, a_step,
+                          (const float *)b->data + b_at, b->ld, b_step, (float)beta,
+                          (float *)c + c_at, ldc, c_step);
 }
 
 /* C = beta C + op(A) op(B) for every batch: the last batch dimension inside, the others here. */
-static void multiply(rnn_engine *e, int dtype, int dims, const int64_t *batch, const matrix *a, const matrix *b,
-                     int64_t m, int64_t n, int64_t k, double beta, void *c, int64_t ldc, const int64_t *c_batch) {
+static void multiply(rnn_engine *e, int dtype, int dims, const int64_t *batch, const matrix *a,
+                     const matrix *b, int64_t m, int64_t n, int64_t k, double beta, void *c,
+                     int64_t ldc, const int64_t *c_batch) {
     const int last = dims - 1;
     int64_t outer = 1, index[RNN_MAX_DIMS] = {0};
     for (int d = 0; d < last; d++) outer *= batch[d];
@@ -115,17 +131,19 @@ static void multiply(rnn_engine *e, int dtype, int dims, const int64_t *batch, c
             c_at += index[d] * c_batch[d];
         }
         gemm_batched(e, dtype, dims ? batch[last] : 1, a, dims ? a->batch_stride[last] : 0, b,
-                     dims ? b->batch_stride[last] : 0, m, n, k, beta, c, ldc, dims ? c_batch[last] : 0, a_at, b_at,
-                     c_at);
+                     dims ? b->batch_stride[last] : 0, m, n, k, beta, c, ldc,
+                     dims ? c_batch[last] : 0, a_at, b_at, c_at);
         for (int d = last - 1; d >= 0 && ++index[d] == batch[d]; d--) index[d] = 0;
     }
 }
 
-/* ---- operands ---------------------------------------------------------------------------------------------- */
+/* ---- operands
+ * ---------------------------------------------------------------------------------------------- */
 
 /* op(X) of shape (rows, cols) with these strides; packs a copy where neither stride is 1. */
-static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, int64_t cols, int64_t row, int64_t col,
-                     int dims, const int64_t *batch, const int64_t *batch_stride, matrix *x) {
+static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, int64_t cols,
+                     int64_t row, int64_t col, int dims, const int64_t *batch,
+                     const int64_t *batch_stride, matrix *x) {
     *x = (matrix){.data = data};
     for (int d = 0; d < dims; d++) x->batch_stride[d] = batch_stride[d];
     if (col == 1 || cols == 1) {
@@ -137,7 +155,8 @@ static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, i
         x->ld = col;
         if (row == 1 || col > 0) return 0;
     }
-    rnn_accumulate_job job = {.ndim = dims + 2, .dtype = dtype, .src = data, .scale = 1, .overwrite = true};
+    rnn_accumulate_job job = {
+        .ndim = dims + 2, .dtype = dtype, .src = data, .scale = 1, .overwrite = true};
     int64_t n = rows * cols;
     for (int d = dims - 1; d >= 0; d--) { /* broadcast batches are packed once */
         job.shape[d] = batch_stride[d] ? batch[d] : 1;
@@ -162,8 +181,12 @@ static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, i
 
 /* Every row of the result starts as the bias. */
 static void start_from_bias(rnn_engine *e, const rnn_view *bias, const rnn_build *build) {
-    rnn_accumulate_job job = {.ndim = build->ndim, .dtype = build->dtype, .dst = build->out,
-                              .src = rnn_view_data(e, bias), .scale = 1, .overwrite = true};
+    rnn_accumulate_job job = {.ndim = build->ndim,
+                              .dtype = build->dtype,
+                              .dst = build->out,
+                              .src = rnn_view_data(e, bias),
+                              .scale = 1,
+                              .overwrite = true};
     memcpy(job.shape, build->shape, sizeof job.shape);
     rnn_contiguous_strides(build->ndim, build->shape, job.dst_stride);
     job.src_stride[build->ndim - 1] = bias->stride[0];
@@ -177,15 +200,15 @@ static rnn_ref run_product(rnn_engine *e, rnn_build *build, product *p) {
     if (failed) return failed;
     matrix a = {0}, b = {0};
     fold(p);
-    failed = as_matrix(e, build->dtype, rnn_view_data(e, &in[0]), p->m, p->k, p->a_row, p->a_col, p->batch_dims,
-                       p->batch, p->a_batch, &a);
+    failed = as_matrix(e, build->dtype, rnn_view_data(e, &in[0]), p->m, p->k, p->a_row, p->a_col,
+                       p->batch_dims, p->batch, p->a_batch, &a);
     if (!failed)
-        failed = as_matrix(e, build->dtype, rnn_view_data(e, &in[1]), p->k, p->n, p->b_row, p->b_col, p->batch_dims,
-                           p->batch, p->b_batch, &b);
+        failed = as_matrix(e, build->dtype, rnn_view_data(e, &in[1]), p->k, p->n, p->b_row,
+                           p->b_col, p->batch_dims, p->batch, p->b_batch, &b);
     if (!failed) {
         if (bias) start_from_bias(e, bias, build);
-        multiply(e, build->dtype, p->batch_dims, p->batch, &a, &b, p->m, p->n, p->k, bias ? 1 : 0, build->out, p->n,
-                 p->c_batch);
+        multiply(e, build->dtype, p->batch_dims, p->batch, &a, &b, p->m, p->n, p->k, bias ? 1 : 0,
+                 build->out, p->n, p->c_batch);
     }
     rnn_drop_block(e, a.temp);
     rnn_drop_block(e, b.temp);
@@ -215,7 +238,8 @@ rnn_ref rnn_linear(rnn_engine *e, rnn_ref rx, rnn_ref rw, rnn_ref rbias, int tra
     product p;
     if (rnn_view_of(e, rx, &in[0]) || rnn_view_of(e, rw, &in[1])) return RNN_ETYPE;
     if (rbias && rnn_view_of(e, rbias, &in[2])) return RNN_ETYPE;
-    if (in[1].ndim != 2) return rnn_fail(e, RNN_ERUNTIME, "linear: the weight has %d dimensions, not 2", in[1].ndim);
+    if (in[1].ndim != 2)
+        return rnn_fail(e, RNN_ERUNTIME, "linear: the weight has %d dimensions, not 2", in[1].ndim);
     if (transposed) {
         const int64_t rows = in[1].shape[0], step = in[1].stride[0];
         in[1].shape[0] = in[1].shape[1], in[1].stride[0] = in[1].stride[1];
@@ -223,21 +247,26 @@ rnn_ref rnn_linear(rnn_engine *e, rnn_ref rx, rnn_ref rw, rnn_ref rbias, int tra
     }
     rnn_build build = {.op = RNN_OP_LINEAR, .dtype = in[0].dtype, .count = rbias ? 3 : 2, .in = in};
     if (in[0].ndim == 0)
-        return rnn_fail(e, RNN_ERUNTIME, "both arguments to linear need to be at least 1D, but they are 0D and 2D");
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "both arguments to linear need to be at least 1D, but they are 0D and 2D");
     if (in[0].shape[in[0].ndim - 1] != in[1].shape[0])
-        return rnn_fail(e, RNN_ERUNTIME, "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
-                        (long long)(rnn_numel(in[0].ndim - 1, in[0].shape)), (long long)in[0].shape[in[0].ndim - 1],
-                        (long long)in[1].shape[0], (long long)in[1].shape[1]);
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "mat1 and mat2 shapes cannot be multiplied (%lldx%lld and %lldx%lld)",
+                        (long long)(rnn_numel(in[0].ndim - 1, in[0].shape)),
+                        (long long)in[0].shape[in[0].ndim - 1], (long long)in[1].shape[0],
+                        (long long)in[1].shape[1]);
     int failed = plan(e, &in[0], &in[1], &p, &build.ndim, build.shape);
     if (failed) return failed;
     for (int k = 1; k < build.count; k++)
         if (in[k].dtype != in[0].dtype) return mixed_dtypes(e, &in[0], &in[k]);
     if (rbias && (in[2].ndim != 1 || in[2].shape[0] != p.n))
-        return rnn_fail(e, RNN_ERUNTIME, "linear: the bias must have the shape [%lld]", (long long)p.n);
+        return rnn_fail(e, RNN_ERUNTIME, "linear: the bias must have the shape [%lld]",
+                        (long long)p.n);
     return rnn_resolution() ? RNN_COMPOSE : run_product(e, &build, &p);
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------ */
+/* ---- backward
+ * ------------------------------------------------------------------------------------------------ */
 
 /* The operand's gradient as the C of a gemm. */
 typedef struct {
@@ -248,7 +277,9 @@ typedef struct {
 } result;
 
 static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, result *r) {
-    int64_t n = k ? p->k * p->n : p->m * p->k; /* elements; with broadcast batches there are sums, so zeros first */
+    int64_t n =
+        k ? p->k * p->n
+          : p->m * p->k; /* elements; with broadcast batches there are sums, so zeros first */
     for (int d = 0; d < p->batch_dims; d++) n *= p->batch[d];
     int failed = rnn_target_begin(e, id, k, n, &r->t);
     if (failed || !r->t.wanted) return failed;
@@ -258,7 +289,8 @@ static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, res
     r->col = k ? p->b_col : p->a_col;
     for (int d = 0; d < p->batch_dims; d++) r->batch_stride[d] = k ? p->b_batch[d] : p->a_batch[d];
     r->data = r->t.grad;
-    const bool rows_apart = r->rows <= 1 || r->row >= r->cols, cols_apart = r->cols <= 1 || r->col >= r->rows;
+    const bool rows_apart = r->rows <= 1 || r->row >= r->cols,
+               cols_apart = r->cols <= 1 || r->col >= r->rows;
     if ((r->col == 1 && rows_apart) || (r->row == 1 && cols_apart)) return 0;
     n = r->rows * r->cols;
     for (int d = p->batch_dims - 1; d >= 0; d--) {
@@ -278,8 +310,12 @@ static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, res
 static int end_result(rnn_engine *e, const product *p, int k, const result *r) {
     if (!r->temp) return 0;
     const int dims = p->batch_dims;
-    rnn_accumulate_job job = {.ndim = dims + 2, .dtype = r->t.v.dtype, .dst = r->t.grad, .src = r->temp->data,
-                              .scale = 1, .overwrite = r->t.fresh};
+    rnn_accumulate_job job = {.ndim = dims + 2,
+                              .dtype = r->t.v.dtype,
+                              .dst = r->t.grad,
+                              .src = r->temp->data,
+                              .scale = 1,
+                              .overwrite = r->t.fresh};
     for (int d = 0; d < dims; d++) {
         const int64_t own = k ? p->b_batch[d] : p->a_batch[d];
         job.shape[d] = own ? p->batch[d] : 1;
@@ -314,8 +350,10 @@ static int begin_half(uint32_t id, const void *dz, const void *other, half *h) {
     if (failed) return failed;
     /* b^T is (n, k), a^T is (k, m) */
     if (h->k == 0)
-        return as_matrix(e, h->dtype, other, p->n, p->k, p->b_col, p->b_row, dims, p->batch, p->b_batch, &h->other);
-    return as_matrix(e, h->dtype, other, p->k, p->m, p->a_col, p->a_row, dims, p->batch, p->a_batch, &h->other);
+        return as_matrix(e, h->dtype, other, p->n, p->k, p->b_col, p->b_row, dims, p->batch,
+                         p->b_batch, &h->other);
+    return as_matrix(e, h->dtype, other, p->k, p->m, p->a_col, p->a_row, dims, p->batch, p->a_batch,
+                     &h->other);
 }
 
 /* A gradient that lies transposed is made transposed: C^T = right^T left^T. */
@@ -327,14 +365,14 @@ static void multiply_half(const half *h) {
     const double beta = r->t.fresh && !r->temp ? 0 : 1;
     if (!r->t.wanted) return;
     if (r->col == 1) {
-        multiply(h->e, h->dtype, p->batch_dims, p->batch, &left, &right, r->rows, r->cols, inner, beta, r->data, r->row,
-                 r->batch_stride);
+        multiply(h->e, h->dtype, p->batch_dims, p->batch, &left, &right, r->rows, r->cols, inner,
+                 beta, r->data, r->row, r->batch_stride);
         return;
     }
     left.trans = !left.trans;
     right.trans = !right.trans;
-    multiply(h->e, h->dtype, p->batch_dims, p->batch, &right, &left, r->cols, r->rows, inner, beta, r->data, r->col,
-             r->batch_stride);
+    multiply(h->e, h->dtype, p->batch_dims, p->batch, &right, &left, r->cols, r->rows, inner, beta,
+             r->data, r->col, r->batch_stride);
 }
 
 static void half_task(void *ctx, int64_t begin, int64_t end) {
@@ -350,11 +388,12 @@ static int end_half(half *h, int failed) {
     return failed;
 }
 
-/* Small products share the threads one each; large ones each use them all. Both halves of a x a go one by one, because
- * they add to the same gradient. */
-static int run_halves(rnn_engine *e, uint32_t id, const product *p, half *h, const void *dz, const void *a,
-                      const void *b, bool apart) {
-    const double work = (double)p->m * (double)p->n * (double)p->k * (double)rnn_numel(p->batch_dims, p->batch);
+/* Small products share the threads one each; large ones each use them all. Both halves of a x a go
+ * one by one, because they add to the same gradient. */
+static int run_halves(rnn_engine *e, uint32_t id, const product *p, half *h, const void *dz,
+                      const void *a, const void *b, bool apart) {
+    const double work =
+        (double)p->m * (double)p->n * (double)p->k * (double)rnn_numel(p->batch_dims, p->batch);
     int failed = 0;
     if (apart && work < 1 << 22 && work > 1 << 14) {
         failed = begin_half(id, dz, b, &h[0]);
@@ -383,8 +422,8 @@ int rnn_matmul_backward(rnn_engine *e, uint32_t id) {
     fold(&p);
     half h[2] = {{.e = e, .p = &p, .dtype = rnn_at(e, id)->dtype, .k = 0},
                  {.e = e, .p = &p, .dtype = rnn_at(e, id)->dtype, .k = 1}};
-    return run_halves(e, id, &p, h, rnn_span_grad(e, id), rnn_view_data(e, &a), rnn_view_data(e, &b),
-                      a.span != b.span);
+    return run_halves(e, id, &p, h, rnn_span_grad(e, id), rnn_view_data(e, &a),
+                      rnn_view_data(e, &b), a.span != b.span);
 }
 
 /* c = sum over t of a[.., i, t] b[.., t, j] */
@@ -412,7 +451,8 @@ int rnn_matmul_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     return 0;
 }
 
-/* ---- linear: the same product, and a bias -------------------------------------------------------------------- */
+/* ---- linear: the same product, and a bias
+ * -------------------------------------------------------------------- */
 
 int rnn_linear_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
@@ -422,8 +462,8 @@ int rnn_linear_backward(rnn_engine *e, uint32_t id) {
     rnn_target t;
     failed = rnn_target_zero(e, id, 2, &t);
     if (failed || !t.wanted) return failed;
-    rnn_accumulate_job job = {.ndim = x->ndim, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id),
-                              .scale = 1};
+    rnn_accumulate_job job = {
+        .ndim = x->ndim, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id), .scale = 1};
     memcpy(job.shape, x->shape, (size_t)x->ndim * sizeof(int64_t));
     rnn_contiguous_strides(x->ndim, x->shape, job.src_stride);
     job.dst_stride[x->ndim - 1] = t.v.stride[0];

@@ -1,6 +1,7 @@
-/* norm.c: layer_norm and rms_norm, fused: statistics of rows. (Ba, Kiros and Hinton 2016; Zhang and Sennrich 2019;
- * torch.nn.functional.layer_norm, rms_norm.) Statistics of channels: batch_norm.c.
- * Operands: x, then weight and bias where they are given (ip[2], ip[3] say which). `saved` keeps mean and rstd per row. */
+/* norm.c: layer_norm and rms_norm, fused: statistics of rows. (Ba, Kiros and Hinton 2016; Zhang and
+ * Sennrich 2019; torch.nn.functional.layer_norm, rms_norm.) Statistics of channels: batch_norm.c.
+ * Operands: x, then weight and bias where they are given (ip[2], ip[3] say which). `saved` keeps
+ * mean and rstd per row. */
 #include "internal.h"
 
 #include <math.h>
@@ -22,7 +23,8 @@ typedef struct {
 
 static double stat(const norm *j, int64_t row, int which) {
     const int64_t at = 2 * row + which;
-    return j->dtype == RNN_F64 ? ((const double *)(void *)j->stats)[at] : ((const float *)(void *)j->stats)[at];
+    return j->dtype == RNN_F64 ? ((const double *)(void *)j->stats)[at]
+                               : ((const float *)(void *)j->stats)[at];
 }
 
 static void forward_task(void *ctx, int64_t begin, int64_t end) {
@@ -31,15 +33,17 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     const size_t size = rnn_itemsize(j->dtype), row = (size_t)j->length * size;
     for (int64_t i = begin; i < end; i++) {
         char *mean = j->stats + 2 * (size_t)i * size;
-        k->row_statistics[j->dtype](j->length, j->x + (size_t)i * row, j->eps, j->centred, mean, mean + size);
-        k->row_normalize[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1), j->w, j->b,
-                                   j->out + (size_t)i * row);
+        k->row_statistics[j->dtype](j->length, j->x + (size_t)i * row, j->eps, j->centred, mean,
+                                    mean + size);
+        k->row_normalize[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1),
+                                   j->w, j->b, j->out + (size_t)i * row);
     }
 }
 
 static int64_t grain(int64_t length) { return 8192 / (length > 0 ? length : 1) + 1; }
 
-/* A contiguous copy of a view where it is not contiguous already; the block is the caller's to drop. */
+/* A contiguous copy of a view where it is not contiguous already; the block is the caller's to
+ * drop. */
 static int packed(rnn_engine *e, const rnn_view *v, const char **data, rnn_block **temp) {
     *temp = NULL;
     *data = rnn_view_data(e, v);
@@ -50,15 +54,20 @@ static int packed(rnn_engine *e, const rnn_view *v, const char **data, rnn_block
     return rnn_pack_view(e, v, (*temp)->data);
 }
 
-static int check_affine(rnn_engine *e, const rnn_view *x, int dims, const rnn_view *w, const char *what) {
+static int check_affine(rnn_engine *e, const rnn_view *x, int dims, const rnn_view *w,
+                        const char *what) {
     char want[256], have[256];
     if (w->dtype != x->dtype)
         return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): all inputs must share same datatype.");
-    if (w->ndim == dims && !memcmp(w->shape, x->shape + x->ndim - dims, (size_t)dims * sizeof(int64_t))) return 0;
-    return rnn_fail(e, RNN_ERUNTIME, "Expected %s to be of same shape as normalized_shape, but got %s of shape %s and "
-                                     "normalized_shape = %s", what, what,
-                    rnn_shape_text(w->ndim, w->shape, have, sizeof have),
-                    rnn_shape_text(dims, x->shape + x->ndim - dims, want, sizeof want));
+    if (w->ndim == dims &&
+        !memcmp(w->shape, x->shape + x->ndim - dims, (size_t)dims * sizeof(int64_t)))
+        return 0;
+    return rnn_fail(
+        e, RNN_ERUNTIME,
+        "Expected %s to be of same shape as normalized_shape, but got %s of shape %s and "
+        "normalized_shape = %s",
+        what, what, rnn_shape_text(w->ndim, w->shape, have, sizeof have),
+        rnn_shape_text(dims, x->shape + x->ndim - dims, want, sizeof want));
 }
 
 static int run_forward(rnn_engine *e, norm *j, const rnn_view *in, int w, int b) {
@@ -71,22 +80,33 @@ static int run_forward(rnn_engine *e, norm *j, const rnn_view *in, int w, int b)
     return failed;
 }
 
-static rnn_ref forward(rnn_engine *e, int op, rnn_ref rx, int dims, rnn_ref rw, rnn_ref rb, double eps) {
+static rnn_ref forward(rnn_engine *e, int op, rnn_ref rx, int dims, rnn_ref rw, rnn_ref rb,
+                       double eps) {
     rnn_view in[3];
     int w = 0, b = 0, count = 1, failed = 0;
     if (rnn_view_of(e, rx, &in[0])) return RNN_ETYPE;
     if (dims < 1 || dims > in[0].ndim)
-        return rnn_fail(e, RNN_ERUNTIME, "layer_norm over %d dimensions of a tensor of %d", dims, in[0].ndim);
-    if (rw && !(failed = rnn_view_of(e, rw, &in[count]))) failed = check_affine(e, &in[0], dims, &in[w = count++], "weight");
+        return rnn_fail(e, RNN_ERUNTIME, "layer_norm over %d dimensions of a tensor of %d", dims,
+                        in[0].ndim);
+    if (rw && !(failed = rnn_view_of(e, rw, &in[count])))
+        failed = check_affine(e, &in[0], dims, &in[w = count++], "weight");
     if (!failed && rb && !(failed = rnn_view_of(e, rb, &in[count])))
         failed = check_affine(e, &in[0], dims, &in[b = count++], "bias");
     if (failed) return failed;
     if (rnn_resolution()) return RNN_COMPOSE;
-    norm j = {.e = e, .dtype = in[0].dtype, .length = rnn_numel(dims, in[0].shape + in[0].ndim - dims), .eps = eps,
+    norm j = {.e = e,
+              .dtype = in[0].dtype,
+              .length = rnn_numel(dims, in[0].shape + in[0].ndim - dims),
+              .eps = eps,
               .centred = op == RNN_OP_LAYER_NORM};
     j.rows = rnn_numel(in[0].ndim - dims, in[0].shape);
-    rnn_build build = {.op = op, .dtype = in[0].dtype, .ndim = in[0].ndim, .count = count, .in = in,
-                       .p = {eps}, .ip = {j.rows, j.length, w, b}};
+    rnn_build build = {.op = op,
+                       .dtype = in[0].dtype,
+                       .ndim = in[0].ndim,
+                       .count = count,
+                       .in = in,
+                       .p = {eps},
+                       .ip = {j.rows, j.length, w, b}};
     memcpy(build.shape, in[0].shape, sizeof build.shape);
     build.saved_bytes = 2 * (size_t)j.rows * rnn_itemsize(j.dtype);
     build.saved = rnn_malloc(e, build.saved_bytes);
@@ -100,7 +120,8 @@ static rnn_ref forward(rnn_engine *e, int op, rnn_ref rx, int dims, rnn_ref rw, 
     return failed;
 }
 
-rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias, double eps) {
+rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias,
+                       double eps) {
     return forward(e, RNN_OP_LAYER_NORM, x, dims, weight, bias, eps);
 }
 
@@ -108,14 +129,16 @@ rnn_ref rnn_rms_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, double 
     return forward(e, RNN_OP_RMS_NORM, x, dims, weight, 0, eps);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------- */
+/* ---- backward
+ * ---------------------------------------------------------------------------------------- */
 
 static void backward_x_task(void *ctx, int64_t begin, int64_t end) {
     const norm *j = ctx;
     const size_t row = (size_t)j->length * rnn_itemsize(j->dtype);
     for (int64_t i = begin; i < end; i++)
-        j->e->k->row_normalize_backward[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1), j->centred,
-                                                  j->w, j->dz + (size_t)i * row, j->out + (size_t)i * row, j->add);
+        j->e->k->row_normalize_backward[j->dtype](
+            j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1), j->centred, j->w,
+            j->dz + (size_t)i * row, j->out + (size_t)i * row, j->add);
 }
 
 /* A chunk of rows adds into sums of its own, so that the result does not depend on the threads. */
@@ -125,8 +148,9 @@ static void backward_affine_task(void *ctx, int64_t begin, int64_t end) {
     const int64_t each = (j->rows + CHUNKS - 1) / CHUNKS;
     for (int64_t c = begin; c < end; c++)
         for (int64_t i = c * each; i < (c + 1) * each && i < j->rows; i++)
-            j->e->k->row_affine_backward[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0), stat(j, i, 1),
-                                                   j->dz + (size_t)i * row, j->dw ? j->dw + (size_t)c * row : NULL,
+            j->e->k->row_affine_backward[j->dtype](j->length, j->x + (size_t)i * row, stat(j, i, 0),
+                                                   stat(j, i, 1), j->dz + (size_t)i * row,
+                                                   j->dw ? j->dw + (size_t)c * row : NULL,
                                                    j->db ? j->db + (size_t)c * row : NULL);
 }
 
@@ -155,7 +179,8 @@ static int join_chunks(rnn_engine *e, uint32_t id, int operand, const norm *j, c
     int failed = rnn_target_zero(e, id, operand, &t);
     if (failed || !t.wanted) return failed;
     const size_t row = (size_t)j->length * rnn_itemsize(j->dtype);
-    for (int c = 0; c < CHUNKS && !failed; c++) failed = rnn_target_add(e, &t, j->dtype, sums + (size_t)c * row);
+    for (int c = 0; c < CHUNKS && !failed; c++)
+        failed = rnn_target_add(e, &t, j->dtype, sums + (size_t)c * row);
     return failed;
 }
 
@@ -179,8 +204,13 @@ int rnn_layer_norm_backward(rnn_engine *e, uint32_t id) {
     const int w = (int)x->ip[2], b = (int)x->ip[3];
     rnn_view in[2];
     rnn_block *temp[2] = {NULL, NULL};
-    norm j = {.e = e, .dtype = rnn_at(e, id)->dtype, .rows = x->ip[0], .length = x->ip[1], .stats = x->saved,
-              .dz = rnn_span_grad(e, id), .centred = rnn_at(e, id)->op == RNN_OP_LAYER_NORM};
+    norm j = {.e = e,
+              .dtype = rnn_at(e, id)->dtype,
+              .rows = x->ip[0],
+              .length = x->ip[1],
+              .stats = x->saved,
+              .dz = rnn_span_grad(e, id),
+              .centred = rnn_at(e, id)->op == RNN_OP_LAYER_NORM};
     rnn_operand_view(e, id, 0, &in[0]);
     int failed = packed(e, &in[0], &j.x, &temp[0]);
     if (!failed && w) {
@@ -194,8 +224,8 @@ int rnn_layer_norm_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* dz_i / dx_j = w_i rstd (delta_ij - 1/n - xhat_i xhat_j / n), rms_norm's without the 1/n; dz_i / dw_i = xhat_i;
- * dz_i / db_i = 1 */
+/* dz_i / dx_j = w_i rstd (delta_ij - 1/n - xhat_i xhat_j / n), rms_norm's without the 1/n; dz_i /
+ * dw_i = xhat_i; dz_i / db_i = 1 */
 int rnn_layer_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
     const int64_t n = x->ip[1], row = node / n, at = node % n;
@@ -214,7 +244,8 @@ int rnn_layer_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     for (int64_t i = 0; i < n; i++) {
         const int64_t other = rnn_flat_to_offset(&in, row * n + i);
         const double hat_i = (rnn_node_value(e, in.span, other) - mean) * rstd;
-        rnn_push_edge(e, out, &in, other, weight * rstd * ((i == at) - share - hat * hat_i / (double)n));
+        rnn_push_edge(e, out, &in, other,
+                      weight * rstd * ((i == at) - share - hat * hat_i / (double)n));
     }
     if (w) rnn_push_edge(e, out, &wv, rnn_flat_to_offset(&wv, at), hat);
     if (b) {

@@ -1,9 +1,9 @@
-/* operators.c: + - * / of Tensors, straight into the engine: as much faster than a Python function that does the same as
- * a small tensor's sum is faster than a Python call.
+/* operators.c: + - * / of Tensors, straight into the engine: as much faster than a Python function
+ * that does the same as a small tensor's sum is faster than a Python call.
  *
- * Two tensors go to the row ADD of ops.h, a tensor and a number to ADD_SCALAR. Whatever the engine does not answer with
- * a handle (integers, dtypes that differ, scalar resolution, errors, foreign types) goes to the function of
- * rnn/ops/elementwise.py which knows the rules: op_add(a, b). */
+ * Two tensors go to the row ADD of ops.h, a tensor and a number to ADD_SCALAR. Whatever the engine
+ * does not answer with a handle (integers, dtypes that differ, scalar resolution, errors, foreign
+ * types) goes to the function of rnn/ops/elementwise.py which knows the rules: op_add(a, b). */
 #include "python.h"
 
 enum { ADD, SUB, MUL, DIV, OPERATORS, LARGE = 4096 };
@@ -35,15 +35,18 @@ static bool as_number(PyObject *o, double *x) {
     return false;
 }
 
-/* A handle; 0 or a negative code where it takes Python to find out. Large work lets other Python threads run. */
+/* A handle; 0 or a negative code where it takes Python to find out. Large work lets other Python
+ * threads run. */
 static rnn_ref compute(PyObject *a, PyObject *b, int which) {
     const bool left = is_tensor(a), right = is_tensor(b);
     const rnn_ref x = left ? handle_of(a) : handle_of(b), y = left && right ? handle_of(b) : 0;
     double number = 0;
     if (x <= 0 || (left && right ? y <= 0 : !as_number(left ? b : a, &number))) return 0;
     const int row = y ? rows[which].tensors : left ? rows[which].number : rows[which].reflected;
-    PyThreadState *state = rnn_count(x) > LARGE || (y && rnn_count(y) > LARGE) ? PyEval_SaveThread() : NULL;
-    const rnn_ref made = y ? rnn_binary(rnn_py.e, row, x, y, 1) : rnn_unary(rnn_py.e, row, x, number, 0);
+    PyThreadState *state =
+        rnn_count(x) > LARGE || (y && rnn_count(y) > LARGE) ? PyEval_SaveThread() : NULL;
+    const rnn_ref made =
+        y ? rnn_binary(rnn_py.e, row, x, y, 1) : rnn_unary(rnn_py.e, row, x, number, 0);
     if (state) PyEval_RestoreThread(state);
     return made;
 }
@@ -66,6 +69,7 @@ PyObject *rnn_py_register_operators(PyObject *module, PyObject *args) {
         PyErr_Format(PyExc_TypeError, "%d functions are needed", OPERATORS);
         return NULL;
     }
-    for (int i = 0; i < OPERATORS; i++) Py_XSETREF(functions[i], Py_NewRef(PyTuple_GET_ITEM(args, i)));
+    for (int i = 0; i < OPERATORS; i++)
+        Py_XSETREF(functions[i], Py_NewRef(PyTuple_GET_ITEM(args, i)));
     Py_RETURN_NONE;
 }

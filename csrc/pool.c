@@ -1,5 +1,5 @@
-/* pool.c: max_pool2d and avg_pool2d, fused. x (N, C, H, W) -> (N, C, OH, OW); planes are what threads share.
- * `saved`: the geometry, then for max the place in its plane that each output took. */
+/* pool.c: max_pool2d and avg_pool2d, fused. x (N, C, H, W) -> (N, C, OH, OW); planes are what
+ * threads share. `saved`: the geometry, then for max the place in its plane that each output took. */
 #include "internal.h"
 
 #include <math.h>
@@ -41,42 +41,44 @@ static window window_of(const geometry *g, int64_t oh, int64_t ow) {
     while (w.w0 < 0) w.w0 += g->dilation_w;
     if (w.h1 > g->height) w.h1 = g->height;
     if (w.w1 > g->width) w.w1 = g->width;
-    w.divisor = g->divisor ? (double)g->divisor : g->count_pad ? (double)padded : (double)((w.h1 - w.h0) * (w.w1 - w.w0));
+    w.divisor = g->divisor     ? (double)g->divisor
+                : g->count_pad ? (double)padded
+                               : (double)((w.h1 - w.h0) * (w.w1 - w.w0));
     return w;
 }
 
-#define RNN_POOL_PLANE(T, name)                                                                                     \
-    static void max_plane_##name(const geometry *g, const T *x, T *z, int64_t *taken) {                             \
-        for (int64_t i = 0; i < g->out_h * g->out_w; i++) {                                                         \
-            const window w = window_of(g, i / g->out_w, i % g->out_w);                                              \
-            int64_t best = w.h0 * g->width + w.w0;                                                                  \
-            T top = -(T)INFINITY;                                                                                   \
-            for (int64_t h = w.h0; h < w.h1; h += g->dilation_h)                                                    \
-                for (int64_t v = w.w0; v < w.w1; v += g->dilation_w)                                                \
-                    if (x[h * g->width + v] > top || x[h * g->width + v] != x[h * g->width + v]) {                  \
-                        best = h * g->width + v;                                                                    \
-                        top = x[best];                                                                              \
-                    }                                                                                               \
-            z[i] = top;                                                                                             \
-            taken[i] = best;                                                                                        \
-        }                                                                                                           \
-    }                                                                                                               \
-    static void avg_plane_##name(const geometry *g, const T *x, T *z) {                                             \
-        for (int64_t i = 0; i < g->out_h * g->out_w; i++) {                                                         \
-            const window w = window_of(g, i / g->out_w, i % g->out_w);                                              \
-            T total = 0;                                                                                            \
-            for (int64_t h = w.h0; h < w.h1; h++)                                                                   \
-                for (int64_t v = w.w0; v < w.w1; v++) total += x[h * g->width + v];                                 \
-            z[i] = total / (T)w.divisor;                                                                            \
-        }                                                                                                           \
-    }                                                                                                               \
-    static void avg_plane_back_##name(const geometry *g, const T *dz, T *dx) {                                      \
-        for (int64_t i = 0; i < g->out_h * g->out_w; i++) {                                                         \
-            const window w = window_of(g, i / g->out_w, i % g->out_w);                                              \
-            const T each = dz[i] / (T)w.divisor;                                                                    \
-            for (int64_t h = w.h0; h < w.h1; h++)                                                                   \
-                for (int64_t v = w.w0; v < w.w1; v++) dx[h * g->width + v] += each;                                 \
-        }                                                                                                           \
+#define RNN_POOL_PLANE(T, name) \
+    static void max_plane_##name(const geometry *g, const T *x, T *z, int64_t *taken) { \
+        for (int64_t i = 0; i < g->out_h * g->out_w; i++) { \
+            const window w = window_of(g, i / g->out_w, i % g->out_w); \
+            int64_t best = w.h0 * g->width + w.w0; \
+            T top = -(T)INFINITY; \
+            for (int64_t h = w.h0; h < w.h1; h += g->dilation_h) \
+                for (int64_t v = w.w0; v < w.w1; v += g->dilation_w) \
+                    if (x[h * g->width + v] > top || x[h * g->width + v] != x[h * g->width + v]) { \
+                        best = h * g->width + v; \
+                        top = x[best]; \
+                    } \
+            z[i] = top; \
+            taken[i] = best; \
+        } \
+    } \
+    static void avg_plane_##name(const geometry *g, const T *x, T *z) { \
+        for (int64_t i = 0; i < g->out_h * g->out_w; i++) { \
+            const window w = window_of(g, i / g->out_w, i % g->out_w); \
+            T total = 0; \
+            for (int64_t h = w.h0; h < w.h1; h++) \
+                for (int64_t v = w.w0; v < w.w1; v++) total += x[h * g->width + v]; \
+            z[i] = total / (T)w.divisor; \
+        } \
+    } \
+    static void avg_plane_back_##name(const geometry *g, const T *dz, T *dx) { \
+        for (int64_t i = 0; i < g->out_h * g->out_w; i++) { \
+            const window w = window_of(g, i / g->out_w, i % g->out_w); \
+            const T each = dz[i] / (T)w.divisor; \
+            for (int64_t h = w.h0; h < w.h1; h++) \
+                for (int64_t v = w.w0; v < w.w1; v++) dx[h * g->width + v] += each; \
+        } \
     }
 RNN_POOL_PLANE(float, f32)
 RNN_POOL_PLANE(double, f64)
@@ -103,9 +105,11 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
         void *dx = p->out + i * g->height * g->width * size;
         const void *dz = p->dz + i * out * size;
         if (p->max && p->dtype == RNN_F64)
-            for (int64_t k = 0; k < out; k++) ((double *)dx)[p->taken[i * out + k]] += ((const double *)dz)[k];
+            for (int64_t k = 0; k < out; k++)
+                ((double *)dx)[p->taken[i * out + k]] += ((const double *)dz)[k];
         else if (p->max)
-            for (int64_t k = 0; k < out; k++) ((float *)dx)[p->taken[i * out + k]] += ((const float *)dz)[k];
+            for (int64_t k = 0; k < out; k++)
+                ((float *)dx)[p->taken[i * out + k]] += ((const float *)dz)[k];
         else if (p->dtype == RNN_F64) avg_plane_back_f64(g, dz, dx);
         else avg_plane_back_f32(g, dz, dx);
     }
@@ -113,46 +117,74 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
 
 static int64_t grain(const geometry *g) { return 4096 / (g->height * g->width + 1) + 1; }
 
-/* PyTorch's size: with ceil_mode a last window may hang over, but must start inside the image or its left padding. */
-static int64_t out_size(int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, bool ceil_mode) {
-    const int64_t room = size + 2 * pad - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
+/* PyTorch's size: with ceil_mode a last window may hang over, but must start inside the image or
+ * its left padding. */
+static int64_t out_size(int64_t size, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation,
+                        bool ceil_mode) {
+    const int64_t room =
+        size + 2 * pad - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
     int64_t out = (room >= 0 ? room / stride : -((stride - 1 - room) / stride)) + 1;
     if (ceil_mode && (out - 1) * stride >= size + pad) out--;
     return out;
 }
 
 static int take_geometry(rnn_engine *e, const rnn_view *x, const int64_t *p, geometry *g) {
-    if (x->ndim != 4) return rnn_fail(e, RNN_ERUNTIME, "pooling: the input has %d dimensions, not 4", x->ndim);
-    *g = (geometry){x->shape[0] * x->shape[1], x->shape[2], x->shape[3], 0, 0, p[0], p[1], p[2], p[3], p[4], p[5], p[6],
-                    p[7], p[8], p[9], p[10]};
+    if (x->ndim != 4)
+        return rnn_fail(e, RNN_ERUNTIME, "pooling: the input has %d dimensions, not 4", x->ndim);
+    *g = (geometry){x->shape[0] * x->shape[1],
+                    x->shape[2],
+                    x->shape[3],
+                    0,
+                    0,
+                    p[0],
+                    p[1],
+                    p[2],
+                    p[3],
+                    p[4],
+                    p[5],
+                    p[6],
+                    p[7],
+                    p[8],
+                    p[9],
+                    p[10]};
     if (p[0] < 1 || p[1] < 1)
-        return rnn_fail(e, RNN_ERUNTIME, "kernel size should be greater than zero, but got kH: %lld kW: %lld",
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "kernel size should be greater than zero, but got kH: %lld kW: %lld",
                         (long long)p[0], (long long)p[1]);
     if (p[2] < 1 || p[3] < 1) return rnn_fail(e, RNN_ERUNTIME, "stride should not be zero");
     if (g->dilation_h < 1 || g->dilation_w < 1)
-        return rnn_fail(e, RNN_ERUNTIME, "dilation should be greater than zero, but got dilationH: %lld dilationW: %lld",
-                        (long long)g->dilation_h, (long long)g->dilation_w);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "dilation should be greater than zero, but got dilationH: %lld dilationW: %lld",
+            (long long)g->dilation_h, (long long)g->dilation_w);
     for (int i = 0; i < 11; i++)
-        if (p[i] > (int64_t)1 << 31) return rnn_fail(e, RNN_EVALUE, "pooling: sizes that cannot be counted");
+        if (p[i] > (int64_t)1 << 31)
+            return rnn_fail(e, RNN_EVALUE, "pooling: sizes that cannot be counted");
     for (int i = 1; i >= 0; i--) {
         const int64_t pad = p[4 + i], effective = (p[i] - 1) * p[6 + i] + 1;
-        if (pad < 0) return rnn_fail(e, RNN_ERUNTIME, "pad must be non-negative, but got pad: %lld", (long long)pad);
+        if (pad < 0)
+            return rnn_fail(e, RNN_ERUNTIME, "pad must be non-negative, but got pad: %lld",
+                            (long long)pad);
         if (pad > effective / 2)
-            return rnn_fail(e, RNN_ERUNTIME, "pad should be at most half of effective kernel size, but got pad=%lld, "
-                                             "kernel_size=%lld and dilation=%lld", (long long)pad, (long long)p[i],
-                            (long long)p[6 + i]);
+            return rnn_fail(
+                e, RNN_ERUNTIME,
+                "pad should be at most half of effective kernel size, but got pad=%lld, "
+                "kernel_size=%lld and dilation=%lld",
+                (long long)pad, (long long)p[i], (long long)p[6 + i]);
         if (pad > p[i] / 2)
-            return rnn_fail(e, RNN_ERUNTIME, "pad should be smaller than or equal to half of kernel size, but got "
-                                             "padW = %lld, padH = %lld, kW = %lld, kH = %lld", (long long)p[5],
-                            (long long)p[4], (long long)p[1], (long long)p[0]);
+            return rnn_fail(e, RNN_ERUNTIME,
+                            "pad should be smaller than or equal to half of kernel size, but got "
+                            "padW = %lld, padH = %lld, kW = %lld, kH = %lld",
+                            (long long)p[5], (long long)p[4], (long long)p[1], (long long)p[0]);
     }
     g->out_h = out_size(g->height, g->kernel_h, g->stride_h, g->pad_h, g->dilation_h, g->ceil_mode);
     g->out_w = out_size(g->width, g->kernel_w, g->stride_w, g->pad_w, g->dilation_w, g->ceil_mode);
     if (g->out_h < 1 || g->out_w < 1)
-        return rnn_fail(e, RNN_ERUNTIME, "Given input size: (%lldx%lldx%lld). Calculated output size: "
-                                         "(%lldx%lldx%lld). Output size is too small", (long long)x->shape[1],
-                        (long long)g->height, (long long)g->width, (long long)x->shape[1], (long long)g->out_h,
-                        (long long)g->out_w);
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "Given input size: (%lldx%lldx%lld). Calculated output size: "
+                        "(%lldx%lldx%lld). Output size is too small",
+                        (long long)x->shape[1], (long long)g->height, (long long)g->width,
+                        (long long)x->shape[1], (long long)g->out_h, (long long)g->out_w);
     return 0;
 }
 
@@ -163,7 +195,11 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref ref, const int64_t *parameters, int ma
     int failed = take_geometry(e, &x, parameters, &g);
     if (failed) return failed;
     if (rnn_resolution() && !taken) return RNN_COMPOSE;
-    rnn_build b = {.op = max ? RNN_OP_MAX_POOL2D : RNN_OP_AVG_POOL2D, .dtype = x.dtype, .ndim = 4, .count = 1, .in = &x,
+    rnn_build b = {.op = max ? RNN_OP_MAX_POOL2D : RNN_OP_AVG_POOL2D,
+                   .dtype = x.dtype,
+                   .ndim = 4,
+                   .count = 1,
+                   .in = &x,
                    .shape = {x.shape[0], x.shape[1], g.out_h, g.out_w}};
     const int64_t outputs = g.planes * g.out_h * g.out_w;
     b.saved_bytes = sizeof g + (max ? (size_t)outputs * sizeof(int64_t) : 0);
@@ -171,7 +207,12 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref ref, const int64_t *parameters, int ma
     if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "pooling: no memory for the record of a span");
     memcpy(b.saved, &g, sizeof g);
     if ((failed = rnn_build_begin(e, &b))) return failed;
-    pool p = {.e = e, .g = &g, .dtype = x.dtype, .max = max, .x = rnn_view_data(e, &x), .out = b.out,
+    pool p = {.e = e,
+              .g = &g,
+              .dtype = x.dtype,
+              .max = max,
+              .x = rnn_view_data(e, &x),
+              .out = b.out,
               .taken = (int64_t *)(void *)((char *)b.saved + sizeof g)};
     rnn_block *temp = NULL;
     if (!rnn_view_is_contiguous(&x)) {
@@ -195,7 +236,12 @@ static int pool_backward(rnn_engine *e, uint32_t id, bool max) {
     rnn_target t;
     int failed = rnn_target_zero(e, id, 0, &t);
     if (failed || !t.wanted) return failed;
-    pool p = {.e = e, .g = g, .dtype = s->dtype, .max = max, .dz = rnn_span_grad(e, id), .out = t.grad,
+    pool p = {.e = e,
+              .g = g,
+              .dtype = s->dtype,
+              .max = max,
+              .dz = rnn_span_grad(e, id),
+              .out = t.grad,
               .taken = (int64_t *)(void *)((char *)s->ext->saved + sizeof *g)};
     rnn_block *temp = NULL;
     if (!rnn_view_is_contiguous(&t.v)) {
@@ -221,7 +267,8 @@ int rnn_max_pool2d_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     const int64_t plane = node / (g->out_h * g->out_w);
     rnn_view in;
     rnn_operand_view(e, id, 0, &in);
-    rnn_push_edge(e, out, &in, rnn_flat_to_offset(&in, plane * g->height * g->width + taken[node]), 1);
+    rnn_push_edge(e, out, &in, rnn_flat_to_offset(&in, plane * g->height * g->width + taken[node]),
+                  1);
     return 0;
 }
 
@@ -233,6 +280,8 @@ int rnn_avg_pool2d_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     rnn_operand_view(e, id, 0, &in);
     for (int64_t h = w.h0; h < w.h1; h++)
         for (int64_t v = w.w0; v < w.w1; v++)
-            rnn_push_edge(e, out, &in, rnn_flat_to_offset(&in, (plane * g->height + h) * g->width + v), 1 / w.divisor);
+            rnn_push_edge(e, out, &in,
+                          rnn_flat_to_offset(&in, (plane * g->height + h) * g->width + v),
+                          1 / w.divisor);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* python.h: what handle.c, operators.c and value_object.c share: the Python objects that own handles and nodes. */
+/* python.h: what handle.c, operators.c and value_object.c share: the Python objects that own
+ * handles and nodes. */
 #ifndef RNN_PYTHON_H
 #define RNN_PYTHON_H
 
@@ -12,8 +13,9 @@
 typedef struct {
     rnn_engine *e;
     PyTypeObject *handle, *memory, *value;
-    PyTypeObject *tensor_class, *value_class; /* the Python subclasses, registered by rnn/tensor.py */
-    PyObject *dtype_code;                     /* a function: a dtype's code in the engine */
+    PyTypeObject *tensor_class,
+        *value_class;     /* the Python subclasses, registered by rnn/tensor.py */
+    PyObject *dtype_code; /* a function: a dtype's code in the engine */
     bool draining;
 } rnn_python;
 
@@ -21,8 +23,7 @@ extern rnn_python rnn_py;
 
 /* Base of Tensor: one handle, or a NumPy array for integers and booleans. */
 typedef struct {
-    PyObject_HEAD
-    long long h;
+    PyObject_HEAD long long h;
     PyObject *array;
 } rnn_py_handle;
 
@@ -43,7 +44,7 @@ PyObject *rnn_py_register_operators(PyObject *module, PyObject *args);
 /* value_object.c */
 PyTypeObject *rnn_py_value_type(void);
 PyObject *rnn_py_value_of_node(uint32_t span, int64_t node); /* the one that lives, if one does */
-int rnn_py_value_class(PyTypeObject *type);                  /* what the operators make from now on */
+int rnn_py_value_class(PyTypeObject *type); /* what the operators make from now on */
 int rnn_py_is_value(PyObject *o);
 rnn_node rnn_py_node_of(PyObject *value);
 

@@ -1,10 +1,14 @@
-/* rnn.h: the whole C interface of the engine, and its manual. cffi reads this text; Python calls nothing else.
+/* rnn.h: the whole C interface of the engine, and its manual. cffi reads this text; Python calls
+ * nothing else.
  *
  * OVERVIEW
  *
- *   Every scalar of every floating-point tensor is a node: a value, a gradient, the operation that made it and the nodes
- *   that it was made from. One application of one operation makes a *span* of nodes. A tensor is a *view* of a span:
- *   an offset, a shape and strides. Transposing, slicing and expanding make new views of the same nodes.
+ *   Every scalar of every floating-point tensor is a node: a value, a gradient, the operation that
+ *   made it and the nodes
+ *   that it was made from. One application of one operation makes a *span* of nodes. A tensor is a
+ *   *view* of a span:
+ *   an offset, a shape and strides. Transposing, slicing and expanding make new views of the same
+ *   nodes.
  *
  *     rnn_engine *e = rnn_new();
  *     int64_t shape[] = {2, 3};
@@ -20,12 +24,15 @@
  *
  * OWNERSHIP
  *
- *   A rnn_ref that a function returns belongs to the caller, who gives it back to rnn_release. Functions borrow their
- *   arguments. A span that needs gradients holds its operands, so the graph lives as long as somebody holds its end.
+ *   A rnn_ref that a function returns belongs to the caller, who gives it back to rnn_release.
+ *   Functions borrow their
+ *   arguments. A span that needs gradients holds its operands, so the graph lives as long as
+ *   somebody holds its end.
  *
  * ERRORS
  *
- *   Functions return a handle (> 0), a count (>= 0) or one of the negative codes below; rnn_message then says what was
+ *   Functions return a handle (> 0), a count (>= 0) or one of the negative codes below; rnn_message
+ *   then says what was
  *   wrong, in the thread that called. A call that fails has changed nothing. */
 #ifndef RNN_H
 #define RNN_H
@@ -34,13 +41,27 @@
 typedef struct rnn_engine rnn_engine;
 typedef struct rnn_pass rnn_pass;
 typedef struct rnn_rng rnn_rng; /* a stream of random numbers: torch.Generator */
-typedef int64_t rnn_ref; /* a tensor handle; 0 is none */
+typedef int64_t rnn_ref;        /* a tensor handle; 0 is none */
 
 enum { RNN_F32 = 0, RNN_F64 = 1 };
 /* How a view came about: a name for grad_fn, nothing more. */
 enum {
-    RNN_V_NONE, RNN_V_VIEW, RNN_V_TRANSPOSE, RNN_V_PERMUTE, RNN_V_EXPAND, RNN_V_SELECT, RNN_V_SLICE, RNN_V_UNSQUEEZE,
-    RNN_V_SQUEEZE, RNN_V_ALIAS, RNN_V_STRIDED, RNN_V_T, RNN_V_UNBIND, RNN_V_SPLIT, RNN_V_DIAGONAL, RNN_V_UNFOLD
+    RNN_V_NONE,
+    RNN_V_VIEW,
+    RNN_V_TRANSPOSE,
+    RNN_V_PERMUTE,
+    RNN_V_EXPAND,
+    RNN_V_SELECT,
+    RNN_V_SLICE,
+    RNN_V_UNSQUEEZE,
+    RNN_V_SQUEEZE,
+    RNN_V_ALIAS,
+    RNN_V_STRIDED,
+    RNN_V_T,
+    RNN_V_UNBIND,
+    RNN_V_SPLIT,
+    RNN_V_DIAGONAL,
+    RNN_V_UNFOLD
 };
 enum {
     RNN_EMEMORY = -1,  /* MemoryError */
@@ -48,20 +69,26 @@ enum {
     RNN_EINDEX = -3,   /* IndexError */
     RNN_ERUNTIME = -4, /* RuntimeError */
     RNN_ETYPE = -5,    /* TypeError */
-    RNN_COMPOSE = -100, /* not an error: scalar resolution, the caller records the composition instead */
-    RNN_EDTYPE = -101,  /* not an error: the operands' dtypes differ, the caller promotes and calls again */
-    RNN_ERECORD = -102  /* not an error: must be recorded: the caller computes out of place, then rebinds or assigns */
+    RNN_COMPOSE =
+        -100, /* not an error: scalar resolution, the caller records the composition instead */
+    RNN_EDTYPE =
+        -101, /* not an error: the operands' dtypes differ, the caller promotes and calls again */
+    RNN_ERECORD =
+        -102 /* not an error: must be recorded: the caller computes out of place, then rebinds or assigns */
 };
 
-/* ---- the engine ------------------------------------------------------------------------------------------------ */
+/* ---- the engine
+ * ------------------------------------------------------------------------------------------------ */
 
 rnn_engine *rnn_new(void); /* NULL where there is no memory */
 void rnn_free(rnn_engine *e);
 const char *rnn_message(rnn_engine *e); /* of the last failure in this thread */
 int rnn_failure(void);                  /* its code */
 const char *rnn_compiler(void);
-const char *rnn_isa(rnn_engine *e); /* "base", "avx2", "avx512": RNN_ISA in the environment lowers it */
-void rnn_set_blas(rnn_engine *e, void *sgemm, void *dgemm); /* cblas_sgemm and cblas_dgemm, or NULL for our own */
+const char *
+rnn_isa(rnn_engine *e); /* "base", "avx2", "avx512": RNN_ISA in the environment lowers it */
+void rnn_set_blas(rnn_engine *e, void *sgemm,
+                  void *dgemm); /* cblas_sgemm and cblas_dgemm, or NULL for our own */
 int rnn_has_blas(rnn_engine *e);
 int rnn_set_threads(rnn_engine *e, int threads);
 int rnn_threads(rnn_engine *e);
@@ -73,7 +100,8 @@ void rnn_trim(rnn_engine *e); /* gives kept memory back to the system */
 /* Tests: the n-th allocation from now fails (1: the next one), and all after it; 0: none does. */
 void rnn_fail_after(rnn_engine *e, int64_t n);
 
-/* ---- this thread's modes --------------------------------------------------------------------------------------- */
+/* ---- this thread's modes
+ * --------------------------------------------------------------------------------------- */
 
 int rnn_grad_mode(void);
 int rnn_set_grad_mode(int on); /* returns what it was */
@@ -82,7 +110,8 @@ int rnn_set_inference_mode(int on);
 int rnn_resolution(void);
 int rnn_set_resolution(int scalar); /* 1: composites return RNN_COMPOSE; returns what it was */
 
-/* ---- the table of operations ----------------------------------------------------------------------------------- */
+/* ---- the table of operations
+ * ----------------------------------------------------------------------------------- */
 
 int rnn_op_count(void);
 int rnn_op_find(const char *name); /* -1 where there is none */
@@ -92,26 +121,31 @@ int rnn_op_arity(int op);
 int rnn_op_elementwise(int op);
 int rnn_op_composite(int op);
 
-/* ---- tensors: making, asking, views ------------------------------------------------------------------------------ */
+/* ---- tensors: making, asking, views
+ * ------------------------------------------------------------------------------ */
 
 rnn_ref rnn_empty(rnn_engine *e, int dtype, int ndim, const int64_t *shape);
 rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, double value);
-/* Memory of somebody else (NumPy): `nodes` elements from `data`, seen from `offset` on. `owner` is a reference to the
- * Python object that keeps it alive, given back when the last user has gone. */
-rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride, void *data,
-                   int64_t offset, int64_t nodes, int64_t owner);
-rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data); /* a copy */
-rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride);
+/* Memory of somebody else (NumPy): `nodes` elements from `data`, seen from `offset` on. `owner` is
+ * a reference to the Python object that keeps it alive, given back when the last user has gone. */
+rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride,
+                   void *data, int64_t offset, int64_t nodes, int64_t owner);
+rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape,
+                        const void *data); /* a copy */
+rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *shape,
+                          const int64_t *stride);
 rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double step);
-rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start, double end); /* both included */
+rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start,
+                     double end); /* both included */
 void rnn_release(rnn_engine *e, rnn_ref t);
 
 int rnn_ndim(rnn_ref t);
 int rnn_dtype(rnn_ref t);
-int64_t rnn_dims(rnn_ref t, int64_t *shape, int64_t *stride); /* fills both; returns the offset in nodes */
-int64_t rnn_offset(rnn_ref t);                                /* in nodes of its span */
-int64_t rnn_count(rnn_ref t);                                 /* elements */
-void *rnn_data(rnn_engine *e, rnn_ref t);                     /* of its first element */
+int64_t rnn_dims(rnn_ref t, int64_t *shape,
+                 int64_t *stride);        /* fills both; returns the offset in nodes */
+int64_t rnn_offset(rnn_ref t);            /* in nodes of its span */
+int64_t rnn_count(rnn_ref t);             /* elements */
+void *rnn_data(rnn_engine *e, rnn_ref t); /* of its first element */
 int rnn_is_contiguous(rnn_engine *e, rnn_ref t);
 int rnn_requires_grad(rnn_engine *e, rnn_ref t);
 int rnn_set_requires_grad(rnn_engine *e, rnn_ref t, int on);
@@ -122,52 +156,70 @@ const char *rnn_view_name(int view_op); /* PyTorch's: "ViewBackward0"; "" for 0 
 uint32_t rnn_span_of(rnn_ref t);
 int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t); /* of its span */
 int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b);
-double rnn_item(rnn_engine *e, rnn_ref t, int64_t position); /* the element at a position in row-major order */
+double rnn_item(rnn_engine *e, rnn_ref t,
+                int64_t position); /* the element at a position in row-major order */
 
-/* ---- random numbers: PyTorch's stream (random.h) ------------------------------------------------------------------ */
+/* ---- random numbers: PyTorch's stream (random.h)
+ * ------------------------------------------------------------------ */
 
-enum { /* how floats are drawn, and from which parameters a, b */
-    RNN_R_UNIFORM,       /* from, to */
-    RNN_R_NORMAL,        /* mean, std */
-    RNN_R_NORMAL_SERIAL, /* mean, std: as PyTorch fills what is not contiguous */
-    RNN_R_EXPONENTIAL,   /* lambda */
-    RNN_R_CAUCHY,        /* median, sigma */
-    RNN_R_LOG_NORMAL,    /* mean, std */
-    RNN_R_GEOMETRIC,     /* p */
-    RNN_R_BERNOULLI,     /* p */
-    RNN_R_DROPOUT        /* p: 0, or 1 / (1 - p) */
+enum {                      /* how floats are drawn, and from which parameters a, b */
+       RNN_R_UNIFORM,       /* from, to */
+       RNN_R_NORMAL,        /* mean, std */
+       RNN_R_NORMAL_SERIAL, /* mean, std: as PyTorch fills what is not contiguous */
+       RNN_R_EXPONENTIAL,   /* lambda */
+       RNN_R_CAUCHY,        /* median, sigma */
+       RNN_R_LOG_NORMAL,    /* mean, std */
+       RNN_R_GEOMETRIC,     /* p */
+       RNN_R_BERNOULLI,     /* p */
+       RNN_R_DROPOUT        /* p: 0, or 1 / (1 - p) */
 };
-enum { RNN_R_RANGE, RNN_R_INT63, RNN_R_PERMUTATION, RNN_R_WORDS }; /* integers; RANGE: low <= x < high; WORDS: uint32_t */
-rnn_rng *rnn_generator(rnn_engine *e, int fresh); /* the engine's default one, or a new one; NULL: no memory */
-void rnn_generator_free(rnn_rng *g);              /* a new one */
+enum {
+    RNN_R_RANGE,
+    RNN_R_INT63,
+    RNN_R_PERMUTATION,
+    RNN_R_WORDS
+}; /* integers; RANGE: low <= x < high; WORDS: uint32_t */
+rnn_rng *rnn_generator(rnn_engine *e,
+                       int fresh);   /* the engine's default one, or a new one; NULL: no memory */
+void rnn_generator_free(rnn_rng *g); /* a new one */
 void rnn_generator_seed(rnn_engine *e, rnn_rng *g, uint64_t seed);
 uint64_t rnn_generator_initial(rnn_rng *g); /* the seed */
-void rnn_generator_get(rnn_engine *e, rnn_rng *g, uint8_t *state); /* 5,056 bytes, as PyTorch has them */
+void rnn_generator_get(rnn_engine *e, rnn_rng *g,
+                       uint8_t *state); /* 5,056 bytes, as PyTorch has them */
 int rnn_generator_set(rnn_engine *e, rnn_rng *g, const uint8_t *state);
-rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, const int64_t *shape, double a, double b);
-int rnn_random_fill(rnn_engine *e, rnn_rng *g, int kind, int dtype, int64_t n, void *out, double a, double b);
-int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, int64_t low, int64_t high);
-int rnn_random_flips(rnn_engine *e, rnn_rng *g, int dtype, int64_t n, const void *p, void *out); /* out[i] < p[i] */
+rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, const int64_t *shape,
+                   double a, double b);
+int rnn_random_fill(rnn_engine *e, rnn_rng *g, int kind, int dtype, int64_t n, void *out, double a,
+                    double b);
+int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, int64_t low,
+                    int64_t high);
+int rnn_random_flips(rnn_engine *e, rnn_rng *g, int dtype, int64_t n, const void *p,
+                     void *out); /* out[i] < p[i] */
 /* multinomial: k draws from each of the rows of n weights */
-int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_t rows, int64_t n, int64_t k,
-                     int replacement, int64_t *out);
+int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_t rows, int64_t n,
+                     int64_t k, int replacement, int64_t *out);
 
 /* Views: the same nodes, another shape. view_op is only a name for grad_fn. */
 rnn_ref rnn_alias(rnn_engine *e, rnn_ref t);
-rnn_ref rnn_detach(rnn_engine *e, rnn_ref t, int unstamped); /* unstamped: `.data`, whose writes backward ignores */
-rnn_ref rnn_as_view(rnn_engine *e, rnn_ref t, int view_op, int64_t offset, int ndim, const int64_t *shape,
-                    const int64_t *stride); /* offset and strides are the new view's, and are checked */
-rnn_ref rnn_reshape(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape, int must_be_view); /* one -1 allowed */
+rnn_ref rnn_detach(rnn_engine *e, rnn_ref t,
+                   int unstamped); /* unstamped: `.data`, whose writes backward ignores */
+rnn_ref
+rnn_as_view(rnn_engine *e, rnn_ref t, int view_op, int64_t offset, int ndim, const int64_t *shape,
+            const int64_t *stride); /* offset and strides are the new view's, and are checked */
+rnn_ref rnn_reshape(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape,
+                    int must_be_view); /* one -1 allowed */
 rnn_ref rnn_permute(rnn_engine *e, rnn_ref t, int ndim, const int64_t *order);
 rnn_ref rnn_transpose(rnn_engine *e, rnn_ref t, int64_t dim0, int64_t dim1);
 rnn_ref rnn_expand(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape); /* -1 keeps a size */
 rnn_ref rnn_select(rnn_engine *e, rnn_ref t, int64_t dim, int64_t index);
-rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref t, int count, const int64_t *index); /* t[i, j, ...] */
+rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref t, int count,
+                           const int64_t *index); /* t[i, j, ...] */
 rnn_ref rnn_slice(rnn_engine *e, rnn_ref t, int64_t dim, int64_t start, int64_t stop, int64_t step);
 rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref t, int64_t dim);
 rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref t, int64_t dim, int all);
 
-/* ---- operations: each records a span where gradients are wanted --------------------------------------------------- */
+/* ---- operations: each records a span where gradients are wanted
+ * --------------------------------------------------- */
 
 rnn_ref rnn_unary(rnn_engine *e, int op, rnn_ref a, double p0, double p1);
 rnn_ref rnn_binary(rnn_engine *e, int op, rnn_ref a, rnn_ref b, double p0); /* broadcasts */
@@ -177,126 +229,171 @@ int rnn_binary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref a, rnn_ref b, do
 /* dst[...] = src, broadcast. Recorded (dst then looks at a new span) where gradients are wanted. */
 int rnn_assign(rnn_engine *e, rnn_ref dst, rnn_ref src);
 int rnn_fill(rnn_engine *e, rnn_ref dst, double value);
-/* An in-place operation whose result `made` has dst's shape and covers all of its nodes: dst and all views of the same
- * nodes now look at made's span. `made` is released. Refused (RNN_EDTYPE) where dst is not all of its span. */
+/* An in-place operation whose result `made` has dst's shape and covers all of its nodes: dst and
+ * all views of the same nodes now look at made's span. `made` is released. Refused (RNN_EDTYPE)
+ * where dst is not all of its span. */
 int rnn_rebind(rnn_engine *e, rnn_ref dst, rnn_ref made);
 int rnn_is_whole(rnn_engine *e, rnn_ref t); /* all nodes of its span, in order */
-/* A detached tensor, about to be written with gradients, gets nodes of its own over the same memory. */
+/* A detached tensor, about to be written with gradients, gets nodes of its own over the same
+ * memory. */
 int rnn_own(rnn_engine *e, rnn_ref t);
-int rnn_take_over(rnn_engine *e, rnn_ref dst, rnn_ref made); /* the same, by rnn_rebind where that does, else rnn_assign */
-int rnn_check_inplace(rnn_engine *e, rnn_ref t); /* 0, or the error where a leaf that requires gradients is written */
+int rnn_take_over(rnn_engine *e, rnn_ref dst,
+                  rnn_ref made); /* the same, by rnn_rebind where that does, else rnn_assign */
+int rnn_check_inplace(
+    rnn_engine *e, rnn_ref t); /* 0, or the error where a leaf that requires gradients is written */
 int rnn_touch(rnn_engine *e, rnn_ref t); /* its memory was written from outside: stamp it */
 
 rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
-rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim, int mean); /* count 0: all */
-/* Any reduction of the table, over `count` dimensions (0: all). p: the correction of var and std, the power of
- * vector_norm, the value of median and nanmedian (which Python found). */
-rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref a, int count, const int64_t *dims, int keepdim, double p);
+rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim,
+                int mean); /* count 0: all */
+/* Any reduction of the table, over `count` dimensions (0: all). p: the correction of var and std,
+ * the power of vector_norm, the value of median and nanmedian (which Python found). */
+rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref a, int count, const int64_t *dims, int keepdim,
+                   double p);
 /* cumsum, cumprod, logcumsumexp */
 rnn_ref rnn_cumulate(rnn_engine *e, int op, rnn_ref a, int64_t dim);
 rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim);
-/* Values picked along one dimension: out[.., k, ..] = a[.., index[.., k, ..], ..], `count` of them (drop: and then the
- * dimension, of size 1, goes). op is the row whose name the span gets: gather, sort, topk, ... */
-rnn_ref rnn_pick(rnn_engine *e, int op, rnn_ref a, int64_t dim, const int64_t *index, int64_t count, int drop);
+/* Values picked along one dimension: out[.., k, ..] = a[.., index[.., k, ..], ..], `count` of them
+ * (drop: and then the dimension, of size 1, goes). op is the row whose name the span gets: gather,
+ * sort, topk, ... */
+rnn_ref rnn_pick(rnn_engine *e, int op, rnn_ref a, int64_t dim, const int64_t *index, int64_t count,
+                 int drop);
 /* max_dim, min_dim: the values, and in `index` where the first such one is. */
 rnn_ref rnn_extreme(rnn_engine *e, int op, rnn_ref a, int64_t dim, int keepdim, int64_t *index);
-/* The place of the first largest (smallest) element along a dimension; all: of the flattened tensor. */
+/* The place of the first largest (smallest) element along a dimension; all: of the flattened
+ * tensor. */
 int rnn_arg_extreme(rnn_engine *e, rnn_ref a, int64_t dim, int all, int smallest, int64_t *index);
 rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
 /* x (.., K) times w (K, N) (transposed: w is (N, K), as in nn.Linear) plus bias (N) or 0: (.., N) */
 rnn_ref rnn_linear(rnn_engine *e, rnn_ref x, rnn_ref w, rnn_ref bias, int transposed);
 /* Over the last `dims` dimensions; weight and bias of their shape, or 0. */
-rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias, double eps);
+rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias,
+                       double eps);
 rnn_ref rnn_rms_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, double eps);
-/* x (N, C, ..): each channel to mean 0 and variance 1; weight, bias, mean, variance: (C) or 0. training: by the batch's
- * own statistics, and mean and variance move towards them by `momentum`; else by mean and variance. */
-rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref mean, rnn_ref variance,
-                       int training, double momentum, double eps);
+/* x (N, C, ..): each channel to mean 0 and variance 1; weight, bias, mean, variance: (C) or 0.
+ * training: by the batch's own statistics, and mean and variance move towards them by `momentum`;
+ * else by mean and variance. */
+rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref mean,
+                       rnn_ref variance, int training, double momentum, double eps);
 /* logits (N, C), target: N class indices; rows whose target is ignore_index count for nothing.
  * reduction: 0 none (N), 1 the mean over the rows that count, 2 their sum. */
-rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target, int64_t ignore_index, int reduction);
-/* softmax(q k^T scale) v for q (B, H, T, D), k and v (B, H, S, D); causal: query i sees the keys
- * up to i + S - T (the last query sees all). The result is a (B, H, T, D) view of (B, T, H, D) memory. */
+rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
+                          int64_t ignore_index, int reduction);
+/* softmax(q k^T scale) v for q (B, H, T, D), k and v (B, H, S, D); causal: query i sees the keys up
+ * to i + S - T (the last query sees all). The result is a (B, H, T, D) view of (B, T, H, D) memory. */
 rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale);
 /* parameters: stride, padding and dilation, each (height, width), then groups; bias: (O) or 0 */
-rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, const int64_t *parameters);
-/* parameters: kernel, stride, padding and dilation, each (height, width), then ceil_mode, whether padding counts, and
- * the divisor or 0 (the last two are avg's). taken: NULL, or room for the place in its plane that each maximum came from. */
+rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias,
+                   const int64_t *parameters);
+/* parameters: kernel, stride, padding and dilation, each (height, width), then ceil_mode, whether
+ * padding counts, and the divisor or 0 (the last two are avg's). taken: NULL, or room for the place
+ * in its plane that each maximum came from. */
 rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref x, const int64_t *parameters, int max, int64_t *taken);
-/* A recurrent layer, op "rnn_tanh", "rnn_relu", "lstm" or "gru": x is the input's share of the gates' sums, (T, B, G H),
- * weight (G H, H), bias (G H), h0 and c0 (B, H); the last three may be 0. reverse: from x's last step to its first.
- * sizes: NULL, or the rows left at each of `steps` steps, and x is (rows, G H). The result is (T, B, H) or (rows, H),
- * step after step as they were made; an LSTM's (.., 2, H), c before h. */
-rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref h0, rnn_ref c0, int reverse,
-                      int64_t steps, const int64_t *sizes);
-rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int stack); /* stack: a new dimension */
+/* A recurrent layer, op "rnn_tanh", "rnn_relu", "lstm" or "gru": x is the input's share of the
+ * gates' sums, (T, B, G H), weight (G H, H), bias (G H), h0 and c0 (B, H); the last three may be 0.
+ * reverse: from x's last step to its first. sizes: NULL, or the rows left at each of `steps` steps,
+ * and x is (rows, G H). The result is (T, B, H) or (rows, H), step after step as they were made; an
+ * LSTM's (.., 2, H), c before h. */
+rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref h0,
+                      rnn_ref c0, int reverse, int64_t steps, const int64_t *sizes);
+rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim,
+                int stack); /* stack: a new dimension */
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
 /* mask: a byte for each element of the broadcast shape */
-rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref a, rnn_ref b);
+rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref a,
+                  rnn_ref b);
 /* mask[i % period] decides about element i of row-major a. */
-rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref a, const uint8_t *mask, int64_t period, double value);
-/* Row-major a is read as rows of `inner` elements: out row i = row index[i] of a. out_shape has count * inner elements. */
-rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, int ndim,
-                   const int64_t *out_shape);
+rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref a, const uint8_t *mask, int64_t period,
+                        double value);
+/* Row-major a is read as rows of `inner` elements: out row i = row index[i] of a. out_shape has
+ * count * inner elements. */
+rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,
+                   int ndim, const int64_t *out_shape);
 /* a copy of a with row index[i] = (add: +=) row i of src; src has count * inner elements. */
-rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
+rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,
+                    rnn_ref src, int add);
 /* The same into a itself, recorded where gradients are wanted. */
-int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner, rnn_ref src, int add);
-/* A span whose values Python computed and whose gradient Python will compute: autograd.Function. The memory of `values`
- * is shared where it is contiguous and none of the operands'. function: a reference to its Python object, taken over
- * unless the call fails, and kept until a pass has freed the graph; name: a number of Python's, kept longer. */
-rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands, int64_t function, int64_t name);
+int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,
+                     rnn_ref src, int add);
+/* A span whose values Python computed and whose gradient Python will compute: autograd.Function.
+ * The memory of `values` is shared where it is contiguous and none of the operands'. function: a
+ * reference to its Python object, taken over unless the call fails, and kept until a pass has freed
+ * the graph; name: a number of Python's, kept longer. */
+rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands,
+                   int64_t function, int64_t name);
 
-/* ---- gradients --------------------------------------------------------------------------------------------------- */
+/* ---- gradients
+ * --------------------------------------------------------------------------------------------------- */
 
-rnn_ref rnn_grad(rnn_engine *e, rnn_ref t);              /* 0: none; a view of the gradient's memory */
+rnn_ref rnn_grad(rnn_engine *e, rnn_ref t); /* 0: none; a view of the gradient's memory */
 int rnn_set_grad(rnn_engine *e, rnn_ref t, rnn_ref grad); /* 0 clears it */
-int rnn_add_grad(rnn_engine *e, rnn_ref t, rnn_ref grad, int replace); /* what Python's part of a pass found */
-int rnn_set_data(rnn_engine *e, rnn_ref t, rnn_ref value); /* t.data = value: a leaf takes over its memory */
-/* A reference to a Python object that the span keeps; backward stops there and gives it out. 0 takes it away. */
+int rnn_add_grad(rnn_engine *e, rnn_ref t, rnn_ref grad,
+                 int replace); /* what Python's part of a pass found */
+int rnn_set_data(rnn_engine *e, rnn_ref t,
+                 rnn_ref value); /* t.data = value: a leaf takes over its memory */
+/* A reference to a Python object that the span keeps; backward stops there and gives it out. 0
+ * takes it away. */
 int rnn_set_hook(rnn_engine *e, rnn_ref t, int64_t object);
 int64_t rnn_hook(rnn_engine *e, rnn_ref t);
 int rnn_retain_grad(rnn_engine *e, rnn_ref t);
 int rnn_retains_grad(rnn_engine *e, rnn_ref t);
 
-/* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). With inputs, gradients go to these only,
- * and nowhere that does not lead to one. flags: 1 retain the graph, 2 leave the inputs' own gradients as they were when
- * the pass ends (autograd.grad reads them with rnn_grad before that). */
-rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads, int input_count,
-                             const rnn_ref *inputs, int flags);
-/* Works for about `nanoseconds`, or waits so long for another thread's pass to end. 1: call again; 0: done; negative:
- * failed; else Python's turn, of which rnn_pass_key and rnn_pass_span say whose: 2: the hooks of a span whose gradient is
- * complete; 3: an autograd.Function; 4: the hooks of a leaf after its gradient has been added up. */
+/* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). With inputs,
+ * gradients go to these only, and nowhere that does not lead to one. flags: 1 retain the graph, 2
+ * leave the inputs' own gradients as they were when the pass ends (autograd.grad reads them with
+ * rnn_grad before that). */
+rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads,
+                             int input_count, const rnn_ref *inputs, int flags);
+/* Works for about `nanoseconds`, or waits so long for another thread's pass to end. 1: call again;
+ * 0: done; negative: failed; else Python's turn, of which rnn_pass_key and rnn_pass_span say whose:
+ * 2: the hooks of a span whose gradient is complete; 3: an autograd.Function; 4: the hooks of a
+ * leaf after its gradient has been added up. */
 int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds);
 int64_t rnn_pass_key(rnn_pass *p);
 uint32_t rnn_pass_span(rnn_pass *p);
 void rnn_backward_end(rnn_engine *e, rnn_pass *p); /* always, also after a failure */
 
-/* ---- whole lists of parameters (optim.c); 0 in a list is skipped -------------------------------------------------- */
+/* ---- whole lists of parameters (optim.c); 0 in a list is skipped
+ * -------------------------------------------------- */
 
-enum { RNN_SGD, RNN_ADAM, RNN_RMSPROP, RNN_ADAGRAD, RNN_ADADELTA, RNN_ADAMAX, RNN_NADAM, RNN_RADAM };
-/* One step of an optimizer over all parameters that have a gradient; returns how many. options: lr, weight_decay, maximize,
- * then the rule's own:
- *   SGD momentum, dampening, nesterov              s0 momentum_buffer, or 0; negated where it holds nothing yet
+enum {
+    RNN_SGD,
+    RNN_ADAM,
+    RNN_RMSPROP,
+    RNN_ADAGRAD,
+    RNN_ADADELTA,
+    RNN_ADAMAX,
+    RNN_NADAM,
+    RNN_RADAM
+};
+/* One step of an optimizer over all parameters that have a gradient; returns how many. options: lr,
+ * weight_decay, maximize, then the rule's own:
+ *   SGD momentum, dampening, nesterov              s0 momentum_buffer, or 0; negated where it holds
+ *   nothing yet
  *   ADAM beta1, beta2, eps, decoupled, amsgrad     s0 exp_avg, s1 exp_avg_sq, s2 max_exp_avg_sq
  *   RMSPROP alpha, eps, centered, momentum         s0 square_avg, s1 grad_avg, s2 momentum_buffer
  *   ADAGRAD lr_decay, eps                          s0 sum
  *   ADADELTA rho, eps                              s0 square_avg, s1 acc_delta
  *   ADAMAX beta1, beta2, eps                       s0 exp_avg, s1 exp_inf
- *   NADAM beta1, beta2, eps, decoupled, momentum_decay   s0 exp_avg, s1 exp_avg_sq, s2 mu_product (one element)
+ *   NADAM beta1, beta2, eps, decoupled, momentum_decay   s0 exp_avg, s1 exp_avg_sq, s2 mu_product
+ *   (one element)
  *   RADAM beta1, beta2, eps, decoupled             s0 exp_avg, s1 exp_avg_sq
  * steps: one-element tensors, which it counts up; or NULL. A list of states may be NULL. */
-int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rnn_ref *steps, const rnn_ref *s0,
-             const rnn_ref *s1, const rnn_ref *s2, const double *options);
-int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none); /* else to zeros */
+int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rnn_ref *steps,
+             const rnn_ref *s0, const rnn_ref *s1, const rnn_ref *s2, const double *options);
+int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params,
+                   int to_none); /* else to zeros */
 /* The norms of tensors, or of the gradients of those that have one; returns how many. */
-int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, double order, double *out);
+int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, double order,
+              double *out);
 /* Gradients times a, or clamped to a ... b. */
-int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a, double b);
+int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a,
+                     double b);
 
-/* ---- inspection -------------------------------------------------------------------------------------------------- */
+/* ---- inspection
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t first, nodes, version;
@@ -304,20 +401,24 @@ typedef struct {
     int32_t requires_grad, is_leaf, has_grad, passed;
     int64_t shape[16];
     double p[4];
-    int64_t key, name; /* of an autograd.Function: its Python object or 0, and the name that it was given */
+    int64_t key,
+        name; /* of an autograd.Function: its Python object or 0, and the name that it was given */
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
 /* Operand k of a span as a tensor handle: a view of the nodes that it read. */
 rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k);
-rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span, int grad); /* all its nodes (grad: their gradients), flat */
-/* The edges of one node: operand nodes (span, place in it) and local derivatives; adjacent edges to one node add up.
- * Returns how many there are; fills at most `capacity`. */
-int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans, int64_t *nodes,
-                  double *locals, uint8_t *flows);
+rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span,
+                        int grad); /* all its nodes (grad: their gradients), flat */
+/* The edges of one node: operand nodes (span, place in it) and local derivatives; adjacent edges to
+ * one node add up. Returns how many there are; fills at most `capacity`. */
+int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans,
+                  int64_t *nodes, double *locals, uint8_t *flows);
 /* Scalar nodes behind a tensor (recorded ones: every node of every span that it reaches). */
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
 
-/* ---- the Python objects that own handles (handle.c) --------------------------------------------------------------- */
+/* ---- the Python objects that own handles (handle.c)
+ * --------------------------------------------------------------- */
 
-void *rnn_python_types(rnn_engine *e); /* a borrowed PyObject *: (Handle, Memory, ValueBase), made once */
+void *
+rnn_python_types(rnn_engine *e); /* a borrowed PyObject *: (Handle, Memory, ValueBase), made once */
 #endif

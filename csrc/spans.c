@@ -32,7 +32,8 @@ static void recycle(rnn_engine *e, uint32_t id) {
 
 void rnn_span_ref(rnn_engine *e, uint32_t id) { e->spans[id].refs++; }
 
-/* Drops the operands of `id`; those that nobody else holds, a running pass included, join the list of the dead. */
+/* Drops the operands of `id`; those that nobody else holds, a running pass included, join the list
+ * of the dead. */
 static uint32_t drop_operands(rnn_engine *e, uint32_t id, uint32_t dead) {
     rnn_span *s = &e->spans[id];
     int count = rnn_span_operands(s);
@@ -75,8 +76,8 @@ void rnn_span_unref(rnn_engine *e, uint32_t id) {
     bury(e, id);
 }
 
-/* What backward does behind itself: the span keeps its value, its gradient and nothing else; hooks that hold their own
- * tensor let go of it here. */
+/* What backward does behind itself: the span keeps its value, its gradient and nothing else; hooks
+ * that hold their own tensor let go of it here. */
 void rnn_span_pass(rnn_engine *e, uint32_t id) {
     rnn_span *s = &e->spans[id];
     if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return;
@@ -111,11 +112,13 @@ uint64_t rnn_span_written(rnn_engine *e, uint32_t id) {
     return s->flags & RNN_S_SCALAR ? 0 : __atomic_load_n(&s->ext->data->written, __ATOMIC_RELAXED);
 }
 
-/* Its values change in place: whoever was made before now and needs the old ones must not run backward. */
+/* Its values change in place: whoever was made before now and needs the old ones must not run
+ * backward. */
 void rnn_span_stamp(rnn_engine *e, uint32_t id) {
     rnn_lock(e);
     const rnn_span *s = &e->spans[id];
-    if (!(s->flags & RNN_S_SCALAR)) __atomic_store_n(&s->ext->data->written, e->counter, __ATOMIC_RELAXED);
+    if (!(s->flags & RNN_S_SCALAR))
+        __atomic_store_n(&s->ext->data->written, e->counter, __ATOMIC_RELAXED);
     rnn_unlock(e);
 }
 
@@ -231,7 +234,8 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
     if (needs & RNN_NEEDS_Z) s->flags |= RNN_S_NEEDED;
     for (int k = 0; k < b->count; k++) {
         rnn_span_ref(e, b->in[k].span);
-        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) || (k == 1 && needs & RNN_NEEDS_B);
+        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
+                            (k == 1 && needs & RNN_NEEDS_B);
         if (needed) rnn_at(e, b->in[k].span)->flags |= RNN_S_NEEDED;
     }
 }
@@ -254,7 +258,9 @@ rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b) {
     rnn_store *store = b->store;
     rnn_tensor *t = b->tensor;
     uint32_t id = rnn_build_span(e, b);
-    if (!id) return rnn_fail(e, RNN_EMEMORY, "%s: no memory for the record of a span", rnn_ops[b->op].name);
+    if (!id)
+        return rnn_fail(e, RNN_EMEMORY, "%s: no memory for the record of a span",
+                        rnn_ops[b->op].name);
     *store = (rnn_store){1, id};
     return (rnn_ref)(intptr_t)t;
 }

@@ -1,19 +1,20 @@
-/* value_object.c: Python's Value: one node of the graph, with its operators. It lives and dies in C, because a Python-
- * level destructor and a Python-level operator would each cost more than everything else that an operation does.
+/* value_object.c: Python's Value: one node of the graph, with its operators. It lives and dies in
+ * C, because a Python- level destructor and a Python-level operator would each cost more than
+ * everything else that an operation does.
  *
- * Instances that went are kept for the next ones. They are unknown to the garbage collector until somebody sets an
- * attribute on one: before that they refer to no Python object. */
+ * Instances that went are kept for the next ones. They are unknown to the garbage collector until
+ * somebody sets an attribute on one: before that they refer to no Python object. */
 #include "python.h"
 
 enum { KEPT = 1 << 16 };
 
 typedef struct {
-    PyObject_HEAD
-    uint32_t span, node;
+    PyObject_HEAD uint32_t span, node;
     PyObject *dict; /* attributes that were set, or NULL; of a kept instance the next one */
 } value;
 
-/* Instances to be used again, and the Values of tensors' elements by the number of their node (borrowed). */
+/* Instances to be used again, and the Values of tensors' elements by the number of their node
+ * (borrowed). */
 static struct {
     value *kept;
     int count;
@@ -25,7 +26,8 @@ rnn_node rnn_py_node_of(PyObject *o) { return (rnn_node){((value *)o)->span, ((v
 #define is_value rnn_py_is_value
 #define node_of rnn_py_node_of
 
-/* ---- making and freeing ------------------------------------------------------------------------------- */
+/* ---- making and freeing
+ * ------------------------------------------------------------------------------- */
 
 static PyObject *allocate(void) {
     value *v = py.kept;
@@ -102,7 +104,8 @@ PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
     if (known) return Py_NewRef(known);
     if (PyErr_Occurred()) return NULL;
     if (node > UINT32_MAX) {
-        PyErr_SetString(PyExc_IndexError, "a Value can be one of the first 2^32 nodes of its tensor");
+        PyErr_SetString(PyExc_IndexError,
+                        "a Value can be one of the first 2^32 nodes of its tensor");
         return NULL;
     }
     rnn_lock(rnn_py.e);
@@ -115,7 +118,8 @@ PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
 static void value_dealloc(PyObject *self) {
     value *v = (value *)self;
     PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self); /* the collector may have taken the dict already */
+    if (PyObject_GC_IsTracked(self))
+        PyObject_GC_UnTrack(self); /* the collector may have taken the dict already */
     Py_CLEAR(v->dict);
     if (v->span) {
         rnn_span *s = rnn_at(rnn_py.e, v->span);
@@ -173,7 +177,8 @@ static int dtype_code(PyObject *dtype) {
     int found = (int)PyLong_AsLong(code);
     Py_DECREF(code);
     if (found == RNN_F32 || found == RNN_F64) return found;
-    if (!PyErr_Occurred()) PyErr_Format(PyExc_TypeError, "a Value is float32 or float64, not %S", dtype);
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_TypeError, "a Value is float32 or float64, not %S", dtype);
     return -1;
 }
 
@@ -184,8 +189,8 @@ static int value_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     int requires_grad = 1;
     value *v = (value *)self;
     if (!kwargs && PyTuple_GET_SIZE(args) == 1) data = PyTuple_GET_ITEM(args, 0);
-    else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOO$Op", names, &data, &children, &op, &label, &dtype,
-                                          &requires_grad))
+    else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOO$Op", names, &data, &children, &op,
+                                          &label, &dtype, &requires_grad))
         return -1;
     const double x = PyFloat_AsDouble(data);
     if (x == -1 && PyErr_Occurred()) return -1;
@@ -202,9 +207,11 @@ static int value_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     return labelled ? PyObject_SetAttrString(self, "label", label) : 0;
 }
 
-/* ---- arithmetic ------------------------------------------------------------------------------------- */
+/* ---- arithmetic
+ * ------------------------------------------------------------------------------------- */
 
-/* 1: a number (Python's or NumPy's scalar); 0: not one; -1: an exception. Arrays and tensors are not numbers. */
+/* 1: a number (Python's or NumPy's scalar); 0: not one; -1: an exception. Arrays and tensors are
+ * not numbers. */
 static int as_number(PyObject *o, double *x) {
     if (PyFloat_Check(o)) {
         *x = PyFloat_AS_DOUBLE(o);
@@ -212,14 +219,18 @@ static int as_number(PyObject *o, double *x) {
     }
     if (!PyLong_Check(o)) {
         const PyNumberMethods *n = Py_TYPE(o)->tp_as_number;
-        const bool scalar = n && n->nb_float && !PyObject_TypeCheck(o, rnn_py.handle) && !is_value(o);
-        if (!scalar || (Py_TYPE(o)->tp_as_sequence && Py_TYPE(o)->tp_as_sequence->sq_length)) return 0;
+        const bool scalar =
+            n && n->nb_float && !PyObject_TypeCheck(o, rnn_py.handle) && !is_value(o);
+        if (!scalar || (Py_TYPE(o)->tp_as_sequence && Py_TYPE(o)->tp_as_sequence->sq_length))
+            return 0;
     }
     *x = PyFloat_AsDouble(o);
     return *x == -1 && PyErr_Occurred() ? -1 : 1;
 }
 
-static PyObject *unary(PyObject *a, int op) { return wrap(rnn_value_unary(rnn_py.e, op, node_of(a), 0, false), 0); }
+static PyObject *unary(PyObject *a, int op) {
+    return wrap(rnn_value_unary(rnn_py.e, op, node_of(a), 0, false), 0);
+}
 
 static PyObject *with_number(PyObject *a, int op, double p) {
     return wrap(rnn_value_unary(rnn_py.e, op, node_of(a), p, true), 0);
@@ -230,20 +241,20 @@ static PyObject *binary(PyObject *a, PyObject *b, int op) {
 }
 
 /* One operator: both Values; Value and number; number and Value. */
-#define OPERATOR(name, both, right, left)                            \
-    static PyObject *value_##name(PyObject *a, PyObject *b) {        \
-        double x;                                                    \
-        if (is_value(a)) {                                           \
-            if (is_value(b)) return both;                            \
-            int known = as_number(b, &x);                            \
-            if (known > 0) return right;                             \
-            if (known < 0) return NULL;                              \
-            Py_RETURN_NOTIMPLEMENTED;                                \
-        }                                                            \
-        int known = as_number(a, &x);                                \
-        if (known > 0) return left;                                  \
-        if (known < 0) return NULL;                                  \
-        Py_RETURN_NOTIMPLEMENTED;                                    \
+#define OPERATOR(name, both, right, left) \
+    static PyObject *value_##name(PyObject *a, PyObject *b) { \
+        double x; \
+        if (is_value(a)) { \
+            if (is_value(b)) return both; \
+            int known = as_number(b, &x); \
+            if (known > 0) return right; \
+            if (known < 0) return NULL; \
+            Py_RETURN_NOTIMPLEMENTED; \
+        } \
+        int known = as_number(a, &x); \
+        if (known > 0) return left; \
+        if (known < 0) return NULL; \
+        Py_RETURN_NOTIMPLEMENTED; \
     }
 
 /* a / b is a * b**-1, two nodes, as in micrograd: so the digits are the same. */
@@ -263,11 +274,15 @@ static PyObject *divide_number(double x, PyObject *b) {
     return z;
 }
 
-OPERATOR(add, binary(a, b, RNN_OP_ADD), with_number(a, RNN_OP_ADD_SCALAR, x), with_number(b, RNN_OP_ADD_SCALAR, x))
-OPERATOR(sub, binary(a, b, RNN_OP_SUB), with_number(a, RNN_OP_ADD_SCALAR, -x), with_number(b, RNN_OP_RSUB_SCALAR, x))
-OPERATOR(mul, binary(a, b, RNN_OP_MUL), with_number(a, RNN_OP_MUL_SCALAR, x), with_number(b, RNN_OP_MUL_SCALAR, x))
+OPERATOR(add, binary(a, b, RNN_OP_ADD), with_number(a, RNN_OP_ADD_SCALAR, x),
+         with_number(b, RNN_OP_ADD_SCALAR, x))
+OPERATOR(sub, binary(a, b, RNN_OP_SUB), with_number(a, RNN_OP_ADD_SCALAR, -x),
+         with_number(b, RNN_OP_RSUB_SCALAR, x))
+OPERATOR(mul, binary(a, b, RNN_OP_MUL), with_number(a, RNN_OP_MUL_SCALAR, x),
+         with_number(b, RNN_OP_MUL_SCALAR, x))
 OPERATOR(div, divide(a, b), with_number(a, RNN_OP_MUL_SCALAR, pow(x, -1)), divide_number(x, b))
-OPERATOR(power, binary(a, b, RNN_OP_POW), with_number(a, RNN_OP_POW_SCALAR, x), with_number(b, RNN_OP_RPOW_SCALAR, x))
+OPERATOR(power, binary(a, b, RNN_OP_POW), with_number(a, RNN_OP_POW_SCALAR, x),
+         with_number(b, RNN_OP_RPOW_SCALAR, x))
 
 static PyObject *value_pow(PyObject *a, PyObject *b, PyObject *modulo) {
     if (modulo != Py_None) {
@@ -281,10 +296,10 @@ static PyObject *value_neg(PyObject *a) { return unary(a, RNN_OP_NEG); }
 static PyObject *value_pos(PyObject *a) { return Py_NewRef(a); }
 static PyObject *value_abs(PyObject *a) { return unary(a, RNN_OP_ABS); }
 
-#define METHOD(name, op)                                       \
+#define METHOD(name, op) \
     static PyObject *method_##name(PyObject *a, PyObject *_) { \
-        (void)_;                                               \
-        return unary(a, RNN_OP_##op);                          \
+        (void)_; \
+        return unary(a, RNN_OP_##op); \
     }
 METHOD(exp, EXP)
 METHOD(log, LOG)
@@ -295,9 +310,12 @@ METHOD(sin, SIN)
 METHOD(cos, COS)
 METHOD(sqrt, SQRT)
 
-/* ---- reading and writing -------------------------------------------------------------------------- */
+/* ---- reading and writing
+ * -------------------------------------------------------------------------- */
 
-static double number_of(PyObject *self) { return rnn_node_value(rnn_py.e, ((value *)self)->span, ((value *)self)->node); }
+static double number_of(PyObject *self) {
+    return rnn_node_value(rnn_py.e, ((value *)self)->span, ((value *)self)->node);
+}
 static PyObject *value_float(PyObject *self) { return PyFloat_FromDouble(number_of(self)); }
 static int value_bool(PyObject *self) { return number_of(self) != 0; }
 
@@ -325,18 +343,18 @@ static int set_data(PyObject *self, PyObject *x, void *_) {
 
 static PyObject *get_grad(PyObject *self, void *_) {
     (void)_;
-    return PyFloat_FromDouble(rnn_node_grad(rnn_py.e, ((value *)self)->span, ((value *)self)->node));
+    return PyFloat_FromDouble(
+        rnn_node_grad(rnn_py.e, ((value *)self)->span, ((value *)self)->node));
 }
 
-/* The gradient's memory is made by whoever has the turn, which must not be waited for with the interpreter's lock. */
+/* The gradient's memory is made by whoever has the turn, which must not be waited for with the
+ * interpreter's lock. */
 static int begin_grad(const value *v, double number) {
     int failed;
-    Py_BEGIN_ALLOW_THREADS
-    rnn_turn_take(rnn_py.e, -1);
+    Py_BEGIN_ALLOW_THREADS rnn_turn_take(rnn_py.e, -1);
     failed = rnn_node_set_grad(rnn_py.e, v->span, v->node, number);
     rnn_turn_give(rnn_py.e);
-    Py_END_ALLOW_THREADS
-    if (failed) rnn_py_raise(failed);
+    Py_END_ALLOW_THREADS if (failed) rnn_py_raise(failed);
     return failed ? -1 : 0;
 }
 
@@ -345,7 +363,8 @@ static int set_grad(PyObject *self, PyObject *x, void *_) {
     double number = 0;
     const value *v = (value *)self;
     if (x != Py_None && needs_number(x, "grad", &number)) return -1;
-    if (rnn_span_has_grad(rnn_at(rnn_py.e, v->span))) return rnn_node_set_grad(rnn_py.e, v->span, v->node, number);
+    if (rnn_span_has_grad(rnn_at(rnn_py.e, v->span)))
+        return rnn_node_set_grad(rnn_py.e, v->span, v->node, number);
     return number == 0 ? 0 : begin_grad(v, number);
 }
 
@@ -360,7 +379,8 @@ static int set_requires_grad(PyObject *self, PyObject *x, void *_) {
     rnn_span *s = rnn_at(rnn_py.e, ((value *)self)->span);
     if (on < 0) return -1;
     if (!(s->flags & RNN_S_LEAF)) {
-        PyErr_SetString(PyExc_RuntimeError, "you can only change requires_grad of a leaf Value; use .detach()");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "you can only change requires_grad of a leaf Value; use .detach()");
         return -1;
     }
     rnn_lock(rnn_py.e);
@@ -377,7 +397,8 @@ static PyObject *get_op(PyObject *self, void *_) {
 
 static PyObject *get_id(PyObject *self, void *_) {
     (void)_;
-    return PyLong_FromLongLong((long long)rnn_at(rnn_py.e, ((value *)self)->span)->first + ((value *)self)->node);
+    return PyLong_FromLongLong((long long)rnn_at(rnn_py.e, ((value *)self)->span)->first +
+                               ((value *)self)->node);
 }
 
 /* The Values that this one was made from, in operand order. */
@@ -442,11 +463,14 @@ static PyMethodDef value_methods[] = {
 
 static PyGetSetDef value_getset[] = {
     {"data", get_data, set_data, "The value, a Python float; assignable.", NULL},
-    {"grad", get_grad, set_grad, "The gradient, a Python float, 0.0 before any backward(); assignable.", NULL},
-    {"requires_grad", get_requires_grad, set_requires_grad, "Whether backward() computes its gradient.", NULL},
+    {"grad", get_grad, set_grad,
+     "The gradient, a Python float, 0.0 before any backward(); assignable.", NULL},
+    {"requires_grad", get_requires_grad, set_requires_grad,
+     "Whether backward() computes its gradient.", NULL},
     {"op", get_op, NULL, "The name of the operation that made it; '' for a leaf.", NULL},
     {"children", get_children, NULL, "The Values that it was made from.", NULL},
-    {"id", get_id, NULL, "Its number: nodes are numbered in the order in which they are made.", NULL},
+    {"id", get_id, NULL, "Its number: nodes are numbered in the order in which they are made.",
+     NULL},
     {"_dtype_code", get_dtype, NULL, NULL, NULL},
     {"_node", get_node, NULL, NULL, NULL},
     {"__dict__", get_dict, PyObject_GenericSetDict, NULL, NULL},
@@ -484,13 +508,14 @@ static PyType_Slot value_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec value_spec = {"rnn._engine.ValueBase", sizeof(value), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE |
-                                 Py_TPFLAGS_HAVE_GC, value_slots};
+static PyType_Spec value_spec = {"rnn._engine.ValueBase", sizeof(value), 0,
+                                 Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+                                 value_slots};
 
 PyTypeObject *rnn_py_value_type(void) { return (PyTypeObject *)PyType_FromSpec(&value_spec); }
 
-/* What the operators make from now on. Python gives a subclass a destructor that looks for what subclasses may add;
- * ours adds nothing. */
+/* What the operators make from now on. Python gives a subclass a destructor that looks for what
+ * subclasses may add; ours adds nothing. */
 int rnn_py_value_class(PyTypeObject *type) {
     if (!PyType_IsSubtype(type, rnn_py.value) || type->tp_basicsize != (Py_ssize_t)sizeof(value)) {
         PyErr_SetString(PyExc_TypeError, "a subclass of ValueBase without slots is needed");

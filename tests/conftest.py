@@ -1,4 +1,6 @@
-"""Hypothesis draws the same examples in every CI run, and none fails for being slow on a busy machine."""
+"""Hypothesis draws the same examples in every CI run, and none fails for being slow on a busy
+machine.
+"""
 
 from __future__ import annotations
 

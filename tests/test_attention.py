@@ -1,4 +1,6 @@
-"""Attention and transformers against torch: masks, heads, both resolutions, edges, errors, ten steps of training."""
+"""Attention and transformers against torch: masks, heads, both resolutions, edges, errors, ten
+steps of training.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def run(fn, *inputs, **options) -> None:
     compare(fn, *inputs, **options)
 
 
-# ---- scaled_dot_product_attention -----------------------------------------------------------------------
+# ---- scaled_dot_product_attention
+# -----------------------------------------------------------------------
 
 SHAPES = [
     ((2, 3, 4, 5), (2, 3, 4, 5), (2, 3, 4, 5)),
@@ -59,7 +62,12 @@ def test_scale_and_grouped_queries() -> None:
         (2, 2, 3, 5),
     )
     # keys of one batch for all
-    run(lambda m, q, k, v: getattr(m.nn.functional, attend)(q, k, v), (2, 3, 4, 5), (1, 3, 4, 5), (1, 3, 4, 5))
+    run(
+        lambda m, q, k, v: getattr(m.nn.functional, attend)(q, k, v),
+        (2, 3, 4, 5),
+        (1, 3, 4, 5),
+        (1, 3, 4, 5),
+    )
 
 
 def test_masks() -> None:
@@ -100,7 +108,8 @@ def test_attention_is_one_span() -> None:
     assert out.graph_size() == 2 * q.numel()
 
 
-# ---- MultiheadAttention -----------------------------------------------------------------------------------
+# ---- MultiheadAttention
+# -----------------------------------------------------------------------------------
 
 
 def loaded(make, scale: float = 1.0):
@@ -130,9 +139,14 @@ def both(theirs, ours, shapes, resolution="tensor", **masks) -> None:
     own = [to_rnn(a, requires_grad=True) for a in arrays]
     if len(shapes) == 1:  # self-attention
         ins, own = ins * 3, own * 3
-    out = theirs(*ins, **{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in masks.items()})
+    out = theirs(
+        *ins,
+        **{k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in masks.items()},
+    )
     with rnn.resolution(resolution):
-        got = ours(*own, **{k: to_rnn(v) if isinstance(v, np.ndarray) else v for k, v in masks.items()})
+        got = ours(
+            *own, **{k: to_rnn(v) if isinstance(v, np.ndarray) else v for k, v in masks.items()}
+        )
     same(out[0], got[0])
     same(out[1], got[1])
     loss = out[0].square().sum() + (0 if out[1] is None else (out[1] ** 3).sum())
@@ -190,7 +204,10 @@ def test_masks_of_heads(options) -> None:
         {"attn_mask": causal, "key_padding_mask": padding},
         {"attn_mask": each},
         {"attn_mask": rng.normal(size=(4, 4))},
-        {"attn_mask": rng.normal(size=(6, 4, 4)), "key_padding_mask": np.where(padding, -np.inf, 0.0)},
+        {
+            "attn_mask": rng.normal(size=(6, 4, 4)),
+            "key_padding_mask": np.where(padding, -np.inf, 0.0),
+        },
         {"attn_mask": causal, "is_causal": True},
     ):
         for need in (True, False):
@@ -220,7 +237,8 @@ def test_same_first_weights() -> None:
             same(p, q, 1e-6)
 
 
-# ---- transformers -------------------------------------------------------------------------------------------
+# ---- transformers
+# -------------------------------------------------------------------------------------------
 
 LAYERS = [
     {},
@@ -235,7 +253,9 @@ def outputs(module, convert, arrays, masks):
     ins = [convert(a) for a in arrays]
     for t in ins:
         t.requires_grad_()
-    out = module(*ins, **{k: convert(v) if isinstance(v, np.ndarray) else v for k, v in masks.items()})
+    out = module(
+        *ins, **{k: convert(v) if isinstance(v, np.ndarray) else v for k, v in masks.items()}
+    )
     (out**2).sum().backward()
     return out, [t.grad for t in ins] + [p.grad for p in module.parameters()]
 
@@ -270,7 +290,9 @@ def test_encoder(options) -> None:
     same_module(theirs, ours, [shape], src_key_padding_mask=padding)
     same_module(theirs, ours, [shape], mask=causal)
     same_module(theirs, ours, [shape], mask=causal, is_causal=True)
-    same_module(theirs, ours, [shape], mask=causal, src_key_padding_mask=np.where(padding, -np.inf, 0.0))
+    same_module(
+        theirs, ours, [shape], mask=causal, src_key_padding_mask=np.where(padding, -np.inf, 0.0)
+    )
     # in eval mode torch leaves zeros at padded places
     theirs.eval(), ours.eval()
     x = np.random.default_rng(1).normal(size=shape)
@@ -307,9 +329,7 @@ def test_transformer() -> None:
     np.testing.assert_array_equal(
         to_numpy(mask), to_numpy(torch.nn.Transformer.generate_square_subsequent_mask(4))
     )
-    same_module(
-        theirs, ours, [(5, 3, 6), (4, 3, 6)], tgt_mask=to_numpy(mask).astype(np.float64)
-    )
+    same_module(theirs, ours, [(5, 3, 6), (4, 3, 6)], tgt_mask=to_numpy(mask).astype(np.float64))
     torch.manual_seed(4), rnn.manual_seed(4)
     for p, q in zip(make(torch).parameters(), make(rnn).parameters()):
         same(p, q, 1e-6)
@@ -337,7 +357,8 @@ def test_ten_steps_of_training() -> None:
     assert losses[1][-1] < losses[1][0]
 
 
-# ---- errors ---------------------------------------------------------------------------------------------------
+# ---- errors
+# --------------------------------------------------------------------------------------------------
 
 ERRORS = [
     lambda m: m.nn.MultiheadAttention(5, 2),

@@ -1,4 +1,6 @@
-"""Normalisation against torch: functions and modules, running statistics, both resolutions, edges, errors."""
+"""Normalisation against torch: functions and modules, running statistics, both resolutions, edges,
+errors.
+"""
 
 from __future__ import annotations
 
@@ -114,7 +116,8 @@ def test_norms_of_any_shape(data) -> None:
         )
 
 
-# ---- modules ------------------------------------------------------------------------------------------
+# ---- modules
+# ------------------------------------------------------------------------------------------
 
 
 def pair(make):
@@ -183,7 +186,10 @@ ERRORS = {
     "layer_norm, weight": (lambda f, x, w: f.layer_norm(x, (4,), w), [(2, 4), (3,)]),
     "layer_norm, nothing": (lambda f, x: f.layer_norm(x, ()), [(2, 4)]),
     "batch_norm, mean": (lambda f, x, r: f.batch_norm(x, r, r), [(2, 4), (3,)]),
-    "batch_norm, weight": (lambda f, x, w: f.batch_norm(x, None, None, w, training=True), [(2, 4), (3,)]),
+    "batch_norm, weight": (
+        lambda f, x, w: f.batch_norm(x, None, None, w, training=True),
+        [(2, 4), (3,)],
+    ),
     "batch_norm, one": (lambda f, x: f.batch_norm(x, None, None, training=True), [(1, 4)]),
     "group_norm": (lambda f, x: f.group_norm(x, 3), [(2, 4)]),
     "group_norm, weight": (lambda f, x, w: f.group_norm(x, 2, w), [(2, 4), (3,)]),

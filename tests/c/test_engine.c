@@ -17,12 +17,12 @@
 
 static int failures;
 
-#define CHECK(what)                                                        \
-    do {                                                                   \
-        if (!(what)) {                                                     \
-            __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED);            \
-            printf("%s:%d: not %s\n", __FILE__, __LINE__, #what);          \
-        }                                                                  \
+#define CHECK(what) \
+    do { \
+        if (!(what)) { \
+            __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED); \
+            printf("%s:%d: not %s\n", __FILE__, __LINE__, #what); \
+        } \
     } while (0)
 
 typedef struct {
@@ -68,14 +68,15 @@ static int run(rnn_engine *e, rnn_pass *p) {
 
 static int op(const char *name) { return rnn_op_find(name); }
 
-#define STEP(name, call)                        \
+#define STEP(name, call) \
     rnn_ref name = s->failed ? 0 : keep(s, call); \
     if (s->failed) return
 
 /* The loss of a small model of everything; `w` (3, 4) and `b` (4) are its leaves. */
 static void forward(scene *s, rnn_ref w, rnn_ref b, rnn_ref *loss) {
     rnn_engine *e = s->e;
-    const int64_t two_four[] = {2, 4}, order[] = {1, 0}, six_two[] = {6, 2}, dims[] = {0}, rows[] = {1, 0, 1};
+    const int64_t two_four[] = {2, 4}, order[] = {1, 0}, six_two[] = {6, 2}, dims[] = {0},
+                  rows[] = {1, 0, 1};
     const int64_t three_four[] = {3, 4};
     STEP(x, rnn_full(e, RNN_F32, 2, (const int64_t[]){2, 3}, 0.5));
     STEP(product, rnn_matmul(e, x, w));
@@ -116,7 +117,8 @@ static rnn_ref leaf(scene *s, int ndim, const int64_t *shape, double value) {
 static double scenario(rnn_engine *e) {
     scene s = {.e = e};
     double found = NAN;
-    rnn_ref loss = 0, w = leaf(&s, 2, (const int64_t[]){3, 4}, 0.25), b = leaf(&s, 1, (const int64_t[]){4}, 0.5);
+    rnn_ref loss = 0, w = leaf(&s, 2, (const int64_t[]){3, 4}, 0.25),
+            b = leaf(&s, 1, (const int64_t[]){4}, 0.5);
     if (!s.failed) forward(&s, w, b, &loss);
     if (!s.failed && rnn_retain_grad(e, s.all[5])) s.failed = true;
     if (!s.failed && run(e, rnn_backward_begin(e, 1, &loss, NULL, 0, NULL, 1))) s.failed = true;
@@ -138,7 +140,8 @@ static double values(rnn_engine *e) {
     uint32_t last = x.span;
     for (int i = 0; i < 8 && last; i++) {
         rnn_node at = {last, 0};
-        last = i % 2 ? rnn_value_unary(e, op("tanh"), at, 0, false) : rnn_value_binary(e, op("mul"), at, x);
+        last = i % 2 ? rnn_value_unary(e, op("tanh"), at, 0, false)
+                     : rnn_value_binary(e, op("mul"), at, x);
         if (last) all[count++] = last;
     }
     if (last) {
@@ -147,7 +150,8 @@ static double values(rnn_engine *e) {
         rnn_unlock(e);
         rnn_ref t = rnn_tensor_wrap(e, last);
         if (t > 0) {
-            if (!run(e, rnn_backward_begin(e, 1, &t, NULL, 0, NULL, 1))) found = rnn_node_grad(e, x.span, 0);
+            if (!run(e, rnn_backward_begin(e, 1, &t, NULL, 0, NULL, 1)))
+                found = rnn_node_grad(e, x.span, 0);
             rnn_release(e, t);
         }
     }
@@ -229,7 +233,8 @@ static void test_threads(void) {
     in_threads(together, &k);
     rnn_ref g = keep(&s, rnn_grad(e, k.b));
     /* the scenario has three passes, one of which adds nothing to b */
-    CHECK(fabs(rnn_item(e, g, 0) - k.right / 2 * THREADS * ROUNDS) < 1e-3 * fabs(k.right) * THREADS * ROUNDS);
+    CHECK(fabs(rnn_item(e, g, 0) - k.right / 2 * THREADS * ROUNDS) <
+          1e-3 * fabs(k.right) * THREADS * ROUNDS);
     clear(&s);
     CHECK(state_of(e).spans == before.spans && state_of(e).live == before.live);
     rnn_free(e);
@@ -299,7 +304,8 @@ static void test_limit(void) {
     rnn_set_memory_limit(e, before.live + (1 << 20));
     CHECK(rnn_full(e, RNN_F32, 1, (const int64_t[]){1 << 20}, 1) == RNN_EMEMORY);
     CHECK(strstr(rnn_message(e), "1048576 nodes need 4194304 bytes"));
-    CHECK(rnn_full(e, RNN_F32, 2, (const int64_t[]){(int64_t)1 << 40, (int64_t)1 << 40}, 1) == RNN_EVALUE);
+    CHECK(rnn_full(e, RNN_F32, 2, (const int64_t[]){(int64_t)1 << 40, (int64_t)1 << 40}, 1) ==
+          RNN_EVALUE);
     CHECK(rnn_full(e, RNN_F32, 1, (const int64_t[]){-1}, 1) == RNN_EVALUE);
     CHECK(scenario(e) == right);
     CHECK(state_of(e).live == before.live);
