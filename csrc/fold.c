@@ -16,7 +16,7 @@
 enum { LANES = RNN_FOLD_LANES, TILE = 128, CALL = 16384, PIECE = 32768, FIND = 2048 };
 enum { KEPT, REDUCED }; /* the places of rnn_fold's shapes */
 
-/* ---- the shape --------------------------------------------------------------------------------- */
+/* ---- the shape ------------------------------------------------------------------------------- */
 
 static void add_dimension(rnn_fold *f, int group, int64_t size, int64_t stride) {
     const int last = f->ndim[group] - 1;
@@ -67,7 +67,7 @@ static double load(const void *data, int dtype, int64_t at) {
     return dtype == RNN_F64 ? ((const double *)data)[at] : (double)((const float *)data)[at];
 }
 
-/* ---- states ------------------------------------------------------------------------------------ */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 /* What no elements fold into. */
 static rnn_fold_state nothing(int kind) {
@@ -129,7 +129,7 @@ static void merge(const rnn_fold *f, rnn_fold_state *s, double a, double b, int6
 
 double rnn_fold_logsumexp(const rnn_fold_state *s) { return base_of(s->a) + log(s->b); }
 
-/* ---- columns ----------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------- */
 
 /* What the lanes are told: see fold.h. Lane j belongs to row first + (from + j) % columns. */
 static void lane_numbers(const rnn_fold *f, int64_t first, int64_t from, int64_t columns,
@@ -139,8 +139,8 @@ static void lane_numbers(const rnn_fold *f, int64_t first, int64_t from, int64_t
                                          : load(f->equal, f->dtype, first + (from + j) % columns);
 }
 
-/* `count` contiguous elements, of rows `first`, first + 1, ... in turn; `at`: the first's place in
- * its row. */
+/* `count` contiguous elements, of rows `first`, first + 1, ... in turn; `at`: the first's place
+ * in its row. */
 static void fold_block(const rnn_fold *f, const char *x, int64_t first, int64_t count, int64_t at,
                        rnn_fold_state *states) {
     const int64_t columns = f->columns, width = LANES * columns,
@@ -177,7 +177,16 @@ static void fold_columns(const rnn_fold *f, int64_t group, int64_t from, int64_t
     }
 }
 
-/* ---- 16 rows side by side ---------------------------------------------------------------------- */
+/* A row that is one run, and short. */
+static void fold_plain(const rnn_fold *f, int64_t row, rnn_fold_state *state) {
+    const char *x = f->data + place(f, KEPT, row) * (int64_t)rnn_itemsize(f->dtype);
+    double a[LANES], b[LANES], c[LANES];
+    lane_numbers(f, row, 0, 1, c);
+    f->loop(f->length / LANES, LANES, (int)(f->length % LANES), x, c, true, a, b);
+    *state = (rnn_fold_state){a[0], f->find ? 0 : b[0], f->length};
+}
+
+/* ---- 16 rows side by side -------------------------------------------------------------------- */
 
 #define GATHER(T) \
     do { \
@@ -222,7 +231,7 @@ static void fold_rows(const rnn_fold *f, int64_t group, int64_t from, int64_t to
     }
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void finish_group(rnn_fold *f, int64_t group, const rnn_fold_state *states) {
     for (int64_t j = 0; j < f->width && group * f->width + j < f->rows; j++)
@@ -238,7 +247,8 @@ static void fold_task(void *ctx, int64_t begin, int64_t end) {
         const int64_t to = f->length - from < f->piece ? f->length : from + f->piece;
         rnn_fold_state states[LANES];
         for (int j = 0; j < f->width; j++) states[j] = f->nothing;
-        (f->columns ? fold_columns : fold_rows)(f, group, from, to, states);
+        if (f->plain) fold_plain(f, group, states);
+        else (f->columns ? fold_columns : fold_rows)(f, group, from, to, states);
         if (whole) finish_group(f, group, states);
         else memcpy(f->partial + item * f->width, states, (size_t)f->width * sizeof *states);
     }
@@ -262,6 +272,8 @@ int rnn_fold_run(rnn_engine *e, rnn_fold *f) {
     f->piece = f->length ? f->length : 1;
     if (f->groups < 8 && f->length > PIECE / f->width) f->piece = PIECE / f->width;
     f->pieces = f->length ? (f->length + f->piece - 1) / f->piece : 1;
+    f->plain = f->columns == 1 && f->pieces == 1 && f->ndim[REDUCED] == 1 &&
+               f->length <= (f->find ? FIND : CALL);
     const int64_t cost = f->piece * f->width, items = f->groups * f->pieces;
     if (f->pieces > 1 && !(f->partial = malloc((size_t)(items * f->width) * sizeof *f->partial)))
         return rnn_fail(e, RNN_EMEMORY, "a reduction of %lld rows of %lld elements: no memory",
@@ -272,13 +284,19 @@ int rnn_fold_run(rnn_engine *e, rnn_fold *f) {
     return 0;
 }
 
+#define FIND_FIRST(T) \
+    do { \
+        const T *x = (const T *)(const void *)f->data + place(f, KEPT, row), top = (T)s->a; \
+        for (int64_t i = from; i < f->length; i++) { \
+            const T xi = x[straight ? i * step : place(f, REDUCED, i)]; \
+            if (xi == top || (xi != xi && top != top)) return i; \
+        } \
+    } while (0)
+
 int64_t rnn_fold_find(const rnn_fold *f, int64_t row, const rnn_fold_state *s) {
-    const int64_t base = place(f, KEPT, row), step = f->ndim[REDUCED] ? f->stride[REDUCED][0] : 0;
     const bool straight = f->ndim[REDUCED] < 2;
-    for (int64_t i = (int64_t)s->b; i < f->length; i++) {
-        const double x =
-            load(f->data, f->dtype, base + (straight ? i * step : place(f, REDUCED, i)));
-        if (x == s->a || (x != x && s->a != s->a)) return i;
-    }
+    const int64_t step = f->ndim[REDUCED] ? f->stride[REDUCED][0] : 0, from = (int64_t)s->b;
+    if (f->dtype == RNN_F64) FIND_FIRST(double);
+    else FIND_FIRST(float);
     return 0;
 }

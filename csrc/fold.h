@@ -30,8 +30,9 @@ enum {
     RNN_FOLD_COUNT
 };
 
-/* r rows of 16 lanes, `stride` elements apart, and the first `rest` lanes of one more. c: a number
- * for each lane (EQUAL, NORMP). one: all lanes belong to one row, whose result is a[0] and b[0]. */
+/* r rows of 16 lanes, `stride` elements apart, and the first `rest` lanes of one more. c: a
+ * number for each lane (EQUAL, NORMP). one: all lanes belong to one row, whose result is a[0]
+ * and b[0]. */
 typedef void (*rnn_fold_loop)(int64_t r, int64_t stride, int rest, const void *x, const double *c,
                               bool one, double *a, double *b);
 
@@ -72,12 +73,13 @@ struct rnn_fold {
     int64_t shape[2][16], stride[2][16];
     /* how it runs */
     rnn_fold_loop loop;
+    bool plain;
     int64_t columns, width, groups, pieces, piece;
     rnn_fold_state nothing, *partial;
 };
 
-/* The number of bits of `reduced` are the dimensions that go. The kinds' identities stand for rows
- * of no elements. */
+/* The number of bits of `reduced` are the dimensions that go. The kinds' identities stand for
+ * rows of no elements. */
 void rnn_fold_begin(rnn_fold *f, int ndim, const int64_t *shape, const int64_t *stride,
                     uint32_t reduced);
 int rnn_fold_run(struct rnn_engine *e, rnn_fold *f);

@@ -53,7 +53,7 @@ rnn_ref rnn_pick(rnn_engine *e, int op, rnn_ref ref, int64_t dim, const int64_t 
     return out;
 }
 
-/* ---- extremes ---------------------------------------------------------------------------------- */
+/* ---- extremes -------------------------------------------------------------------------------- */
 
 static void finish_place(rnn_fold *f, int64_t row, const rnn_fold_state *s) {
     ((int64_t *)f->out)[row] = rnn_fold_find(f, row, s);

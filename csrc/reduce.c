@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- dimensions -------------------------------------------------------------------------------- */
+/* ---- dimensions ------------------------------------------------------------------------------ */
 
 int rnn_dim_of(rnn_engine *e, int ndim, int64_t *dim) {
     const int64_t span = ndim ? ndim : 1;
@@ -64,7 +64,7 @@ void rnn_reduced_inner(const rnn_view *a, uint32_t mask, int64_t node, rnn_view 
     }
 }
 
-/* ---- sum and mean ------------------------------------------------------------------------------ */
+/* ---- sum and mean ---------------------------------------------------------------------------- */
 
 rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim, int mean) {
     const int op = count  ? (mean ? RNN_OP_MEAN_DIM : RNN_OP_SUM_DIM)

@@ -31,8 +31,8 @@ static double log_add_exp(double a, double b) {
 #undef T
 #undef TN
 
-/* Columns [begin, end): a column is one (outer, inner) pair; those of one outer index lie side by
- * side. */
+/* Columns [begin, end): a column is one (outer, inner) pair; those of one outer index lie side
+ * by side. */
 static void scan_task(void *ctx, int64_t begin, int64_t end) {
     const scan *s = ctx;
     while (begin < end) {
@@ -57,7 +57,7 @@ static void run(scan *s, int ndim, const int64_t *shape, int dim) {
                          grain < WIDTH && s->inner > 1 ? WIDTH : grain + 1, scan_task, s);
 }
 
-/* ---- forward ----------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 rnn_ref rnn_cumulate(rnn_engine *e, int op, rnn_ref ref, int64_t dim) {
     rnn_view a;
@@ -86,7 +86,7 @@ rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim) {
     return rnn_cumulate(e, RNN_OP_CUMSUM, a, dim);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* At scalar resolution a partial sum is a node like any other, whose gradient is what all later
  * ones pass back to it: the scan runs in place. Else the result's gradient stays what it is. */
@@ -130,7 +130,7 @@ int rnn_cumsum_backward(rnn_engine *e, uint32_t id) {
 
 int rnn_cumprod_backward(rnn_engine *e, uint32_t id) { return rnn_cumsum_backward(e, id); }
 
-/* ---- edges ------------------------------------------------------------------------------------- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 /* Node k was made from node k - 1 and element k. */
 int rnn_cumsum_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {

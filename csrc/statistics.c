@@ -1,5 +1,6 @@
 /* statistics.c: reductions by folds (fold.h): sum, mean, var, std, vector_norm, logsumexp, prod,
- * and the extremes whose gradient equal elements share. One table says which fold each of them is. */
+ * and the extremes whose gradient equal elements share. One table says which fold each of them
+ * is. */
 #include "internal.h"
 
 #include <math.h>
@@ -15,7 +16,7 @@ static void save(void *data, int dtype, int64_t at, double x) {
     else ((float *)data)[at] = (float)x;
 }
 
-/* ---- what a row folds into --------------------------------------------------------------------- */
+/* ---- what a row folds into ------------------------------------------------------------------- */
 
 /* f->out: the results, f->more: what backward wants to know, or NULL. */
 
@@ -85,8 +86,8 @@ static int check_not_empty(rnn_engine *e, int op, const rnn_view *a, int count, 
     return 0;
 }
 
-/* p: of var and std, the correction; of vector_norm, the power. Fills in what finish and backward
- * need. */
+/* p: of var and std, the correction; of vector_norm, the power. Fills in what finish and
+ * backward need. */
 static void set_numbers(rnn_fold *f, rnn_build *b, double p) {
     const double n = (double)f->length;
     b->p[1] = p;
@@ -141,7 +142,7 @@ rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref ref, int count, const int64_t 
     return failed;
 }
 
-/* ---- backward ---------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* Another fold over the rows that span `id` folded: its results go to `out`. */
 static int fold_again(rnn_engine *e, uint32_t id, const rnn_view *a, rnn_fold given) {
@@ -260,7 +261,7 @@ int rnn_statistic_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* ---- edges ------------------------------------------------------------------------------------- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 typedef struct {
     rnn_engine *e;

@@ -1,5 +1,4 @@
-"""What functions of several results return: named tuples, printed as PyTorch's are
-(torch.return_types).
+"""What functions of several results return: named tuples (torch.return_types).
 
 values, indices = x.max(dim=1)
 x.max(dim=1).indices

@@ -1,6 +1,5 @@
 """Reductions against PyTorch: values, gradients, dims, dtypes, precision, special points, errors;
-the rows of csrc/ops.h
-against their edges and against differences."""
+the rows of csrc/ops.h against their edges and against differences."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Order, sets, counts and searching against PyTorch: values, places, gradients, ties, NaN, errors.
-"""
+"""Order, sets, counts, searching against PyTorch: values, places, gradients, ties, NaN, errors."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Reductions at scalar resolution: cumulative sums, products, powers, exponentials, logarithms and
-gathers.
+"""Reductions at scalar resolution: cumulative sums, products, powers, logarithms, gathers.
 
 A sum is the last element of a cumulative sum. What is subtracted for precision (the maximum under
 an exponential) and which elements are the extreme ones are constants, as in PyTorch's gradients.
@@ -63,9 +62,7 @@ def _kept(a: Tensor, over: Dims, keepdim: bool) -> Dims:
 
 
 def _padded(a: Tensor, dim: int, value: float) -> Tensor:
-    """a; where it has nothing along dim, one slice of `value` instead, into which nothing of a is
-    written.
-    """
+    """a; where it has nothing along dim, a slice of `value` into which nothing of a is written."""
     if not a._shape or a._shape[dim]:
         return a
     one = _constant(np.full([1 if d == dim else n for d, n in enumerate(a._shape)], value), a)
@@ -195,9 +192,7 @@ def _rows(array: Any, over: Dims) -> Any:
 
 
 def equal_to(a: Tensor, over: Dims, keepdim: bool, found: Any) -> Tensor:
-    """The elements that equal `found` (the rows' extreme values): gathered, or their mean where
-    there are several.
-    """
+    """The elements that equal `found`, a value a row: gathered, or the mean of several."""
     shape = _kept(a, over, keepdim)
     array = array_of(a)
     values = np.asarray(found).reshape([1 if d in over else n for d, n in enumerate(array.shape)])

@@ -1,6 +1,4 @@
-"""Norms of vectors and matrices, covariances. The powers are one fold in C (vector_norm of
-csrc/statistics.c).
-"""
+"""Norms of vectors and matrices, covariances. The powers are one fold in C (csrc/statistics.c)."""
 
 from __future__ import annotations
 
@@ -34,12 +32,11 @@ def vector_norm(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """(sum |x| ** ord) ** (1 / ord) over dimensions; for infinity the largest |x|
-    (torch.linalg.vector_norm).
+    """(sum |x| ** ord) ** (1 / ord) over dimensions (torch.linalg.vector_norm).
 
     Args:
         x: a float tensor.
-        ord: a number, inf or -inf; 0 counts the elements that are not 0.
+        ord: a number; inf is the largest |x|, -inf the smallest; 0 counts what is not 0.
         dim: an int, several, or None: all.
 
     Raises:
@@ -66,8 +63,8 @@ def vector_norm(
 def _floats(name: str, x: Tensor, dtype: Any) -> Tensor:
     if not dtype_of(x).is_floating_point:
         raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. Got "
-            f"{type_name(dtype_of(x))}"
+            f"{name}: Expected a floating point or complex tensor as input. "
+            f"Got {type_name(dtype_of(x))}"
         )
     return x if dtype is None else cast(x, _dtypes.as_dtype(dtype))
 
@@ -93,8 +90,7 @@ def matrix_norm(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """A norm of matrices: "fro", 1 and -1 (columns), inf and -inf (rows)
-    (torch.linalg.matrix_norm).
+    """A norm of matrices (torch.linalg.matrix_norm): "fro", 1, -1 (columns), inf, -inf (rows).
 
     Raises:
         RuntimeError: A is no matrix, or of integers.
@@ -135,7 +131,7 @@ def linalg_norm(
     """A vector's or a matrix's norm (torch.linalg.norm).
 
     Without ord: the 2-norm of all elements, or over dim. With ord: of a vector (A has one
-        dimension, or dim is an int) or of a matrix (two): see vector_norm and matrix_norm.
+    dimension, or dim is an int) or of a matrix (two): see vector_norm and matrix_norm.
     """
     if out is not None:
         return write_out(out, linalg_norm, A, ord, dim, keepdim, dtype=dtype)
@@ -270,8 +266,7 @@ def _inverse(divisor: Any) -> Any:
 
 
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlations of variables (rows), from observations (columns) (torch.corrcoef). See cov.
-    """
+    """The correlations of variables, given as cov takes them (torch.corrcoef)."""
     if len(input._shape) > 2:
         raise RuntimeError(
             "corrcoef(): expected input to have two or fewer dimensions but got an input with "

@@ -44,8 +44,9 @@ def reduce(
     """A reduction of the table over one dimension, several, or all (None, ()) of a float tensor.
 
     Raises:
-        IndexError: a dimension is out of range. RuntimeError: one is named twice. TypeError: it is
-            no int.
+        IndexError: a dimension is out of range.
+        RuntimeError: one is named twice.
+        TypeError: it is no int.
     """
     if dim is None:
         h = _reduce(E, number, a._h, 0, ffi.NULL, keepdim, p)
@@ -67,8 +68,8 @@ def reduce(
 def _invalid(name: str, *given: Any) -> TypeError:
     kinds = ", ".join([type(x).__name__ for x in given])
     return TypeError(
-        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one "
-        "of:"
+        f"{name}() received an invalid combination of arguments - got ({kinds}), "
+        "but expected one of:"
     )
 
 
@@ -187,8 +188,7 @@ def mean(
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
             f"mean(): could not infer output dtype. {which} dtype must be either a floating point "
-            "or "
-            f"complex dtype. Got: {type_name(wanted)}"
+            f"or complex dtype. Got: {type_name(wanted)}"
         )
     input = cast(input, wanted)
     if not input._h:
@@ -228,7 +228,7 @@ def nanmean(
     if not dtype_of(input).is_floating_point:
         raise RuntimeError(
             "nanmean(): expected input to have floating point or complex dtype but got "
-            f"{type_name(dtype_of(input))}"
+            + type_name(dtype_of(input))
         )
     numbers = _core.wrap(~np.isnan(array_of(input)))
     total = nansum(input, dim, keepdim, dtype=dtype)
@@ -578,8 +578,7 @@ def max(
     axis: Any = _NOTHING,
     keepdims: bool = False,
 ) -> Any:
-    """The largest element; or the largest ones along a dimension, and where; or of two tensors
-    (torch.max).
+    """The largest element; or those along a dimension, and where; or of two tensors (torch.max).
 
     max(input): a 0-d tensor; equal elements share its gradient.
     max(input, dim, keepdim=False): (values, indices), the first ones of equal elements.
@@ -623,9 +622,7 @@ def min(
     axis: Any = _NOTHING,
     keepdims: bool = False,
 ) -> Any:
-    """The smallest element; or along a dimension, and where; or of two tensors (torch.min). See
-    max.
-    """
+    """The smallest element, as max finds the largest (torch.min). See max."""
     dim = axis if dim is _NOTHING else dim
     if isinstance(dim, Handle) or other is not None:
         return selection.minimum(input, dim if isinstance(dim, Handle) else other, out=out)

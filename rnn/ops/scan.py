@@ -1,5 +1,4 @@
-"""Along one dimension, each element with those before it: cumulative sums, products, extremes;
-differences.
+"""Each element with those before it: cumulative sums, products and extremes; differences.
 
 csrc/scan.c does the arithmetic; integers are NumPy's.
 """
@@ -82,9 +81,7 @@ def cumprod(
     out: Tensor | None = None,
     axis: int | None = None,
 ) -> Tensor:
-    """The product of each element and those before it along a dimension (torch.cumprod). See
-    cumsum.
-    """
+    """The product of each element and those before it (torch.cumprod). See cumsum."""
     if out is not None:
         return write_out(out, cumprod, input, dim, dtype=dtype)
     return _scan(_CUMPROD, "cumprod", np.cumprod, input, dim, dtype, axis)
@@ -138,8 +135,7 @@ def cummax(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummax:
 
 
 def cummin(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummin:
-    """The smallest of each element and those before it, and where it is (torch.cummin). See cummax.
-    """
+    """The smallest of each element and those before it, and where (torch.cummin). See cummax."""
     return return_types.cummin(_best(_CUMMIN, np.minimum, input, dim, out))
 
 

@@ -1,15 +1,14 @@
-"""Order: sort, topk, kthvalue, medians, quantiles; sets and counts: unique, bincount, histograms;
-searching.
+"""Order (sort, topk, medians, quantiles), sets and counts (unique, histograms), searching.
 
-The places are NumPy's to find; the values are gathered from the nodes (rnn_pick in csrc/pick.c), so
-gradients go where the values came from.
+The places are NumPy's to find; the values are gathered from the nodes (rnn_pick in csrc/pick.c),
+so gradients go where the values came from.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,12 +37,11 @@ _SMALL = 1024  # up to here everything is sorted, which makes the first of equal
 
 
 def pick(number: int, input: Tensor, dim: int, index: Any, drop: bool = False) -> Tensor:
-    """input's elements at `index` along dim (counted from the front), recorded as operation
-    `number`.
+    """input's elements at `index` along dim (from the front), recorded as operation `number`.
 
     Args:
-        index: int64, of input's shape but for dim; where drop is set, of size 1 there, and then
-            that goes.
+        index: int64, of input's shape but for dim.
+        drop: whether dim, where index has size 1, goes.
     """
     index = np.ascontiguousarray(index, np.int64)
     if not input._shape:
@@ -122,8 +120,6 @@ def sort(
         tensor([1, 2, 0])
     """
     dim = axis if dim is None else dim
-    if isinstance(dim, bool):
-        descending, dim = dim, None
     dim, array = _at(input, -1 if dim is None else dim)
     index = _order(array, dim, descending).reshape(input._shape)
     values = pick(_STABLE_SORT if stable else _SORT, input, dim, index)
@@ -158,8 +154,7 @@ def topk(
     out: Any = None,
     axis: int | None = None,
 ) -> return_types.topk:
-    """The k largest (smallest) elements along a dimension, in order, and where they are
-    (torch.topk).
+    """The k largest elements along a dimension, in order, and where they are (torch.topk).
 
     Args:
         k: how many.
@@ -295,8 +290,9 @@ def nanmedian(
 def mode(
     input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None
 ) -> return_types.mode:
-    """The element that occurs most along a dimension, the smallest of several, and its last place
-    (torch.mode).
+    """The element that occurs most along a dimension, and its last place (torch.mode).
+
+    Of several, the smallest.
 
     Raises:
         IndexError: the dimension has no elements.
@@ -454,8 +450,7 @@ def unique_consecutive(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The elements (with dim, the slices) that differ from the one before
-    (torch.unique_consecutive).
+    """The elements (or slices) that differ from the one before (torch.unique_consecutive).
 
     See unique.
     """
@@ -517,11 +512,11 @@ def _edges(array: Any, low: float, high: float, widen: float, name: str) -> tupl
 def histc(
     input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Tensor | None = None
 ) -> Tensor:
-    """How many elements lie in each of `bins` equal bins from min to max, in input's dtype
-    (torch.histc).
+    """How many elements lie in each of `bins` equal bins, in input's dtype (torch.histc).
 
     Args:
-        min, max: both 0: input's smallest and largest element. What lies outside is not counted.
+        min, max: where the bins begin and end; what lies outside is not counted. Both 0: input's
+            smallest and largest element.
 
     Raises:
         RuntimeError: bins is not positive, or min above max.
@@ -587,8 +582,7 @@ def searchsorted(
     sorter: Tensor | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Where along the last dimension input's elements would go to keep the order
-    (torch.searchsorted).
+    """Where input's elements would go along the last dimension (torch.searchsorted).
 
     Args:
         sorted_sequence: 1-d, or of input's shape but for the last dimension.
@@ -606,7 +600,7 @@ def searchsorted(
             f"{prefix}searchsorted(): side and right can't be set to opposites, "
             f"got side of {side} while right was True"
         )
-    to: Literal["left", "right"] = "right" if right or side == "right" else "left"
+    to: Any = "right" if right or side == "right" else "left"
     if sorter is not None:
         sequence = np.take_along_axis(sequence, array_of(sorter), -1)
     kind = np.int32 if out_int32 else np.int64
@@ -633,9 +627,7 @@ def bucketize(
     right: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Which of the intervals between 1-d boundaries each element of input lies in
-    (torch.bucketize).
-    """
+    """Between which of the 1-d boundaries each element of input lies (torch.bucketize)."""
     if len(boundaries._shape) != 1:
         raise RuntimeError(
             f"boundaries tensor must be 1 dimension, but got dim({len(boundaries._shape)})"
@@ -647,8 +639,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     """Where the elements are that are not 0 (torch.nonzero).
 
     Returns:
-        int64: a row for each; as_tuple: a 1-d tensor for each dimension instead, which indexes
-            input.
+        int64: a row for each; as_tuple: a 1-d tensor for each dimension, which indexes input.
     """
     array = array_of(input)
     if as_tuple:
