@@ -1,9 +1,9 @@
 /* test_engine.c: the engine without Python, for the sanitizers: what several threads do at once, what happens when
  * memory ends at any point, and that everything comes back.
  *
- *   S="csrc/[!hv]*.c csrc/views.c csrc/values.c"     all but handle.c and value_object.c
- *   clang-14 -std=gnu11 -O1 -g -fsanitize=thread            -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
- *   clang-14 -std=gnu11 -O1 -g -fsanitize=address,undefined -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
+ *   S=$(grep -L 'python.h"' csrc/*.c)     all but what needs Python
+ *   clang -std=gnu11 -O1 -g -fsanitize=thread -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t threads
+ *   gcc -std=gnu11 -O1 -g -fsanitize=address,undefined -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
  */
 #include <math.h>
 #include <pthread.h>
