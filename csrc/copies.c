@@ -197,9 +197,10 @@ static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_release(e, made);
 }
 
-int rnn_is_whole(rnn_engine *e, rnn_ref ref) {
+/* Is it all nodes of its span, in order? */
+static bool is_whole(rnn_engine *e, rnn_ref ref) {
     rnn_view v;
-    if (rnn_view_of(e, ref, &v)) return 0;
+    if (rnn_view_of(e, ref, &v)) return false;
     const rnn_span *s = rnn_at(e, v.span);
     return !(s->flags & RNN_S_SCALAR) && !v.offset && rnn_view_is_contiguous(&v) &&
            rnn_numel(v.ndim, v.shape) == s->ext->n;
@@ -210,7 +211,7 @@ int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_view_of(e, ref, &to);
     rnn_view_of(e, made, &from_view);
     const int64_t n = rnn_span_size(rnn_at(e, to.span));
-    if (!rnn_is_whole(e, ref) || to.dtype != from_view.dtype ||
+    if (!is_whole(e, ref) || to.dtype != from_view.dtype ||
         rnn_numel(from_view.ndim, from_view.shape) != n ||
         rnn_span_size(rnn_at(e, from_view.span)) != n)
         return RNN_EDTYPE;

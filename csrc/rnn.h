@@ -233,7 +233,6 @@ int rnn_fill(rnn_engine *e, rnn_ref dst, double value);
  * all views of the same nodes now look at made's span. `made` is released. Refused (RNN_EDTYPE)
  * where dst is not all of its span. */
 int rnn_rebind(rnn_engine *e, rnn_ref dst, rnn_ref made);
-int rnn_is_whole(rnn_engine *e, rnn_ref t); /* all nodes of its span, in order */
 /* A detached tensor, about to be written with gradients, gets nodes of its own over the same
  * memory. */
 int rnn_own(rnn_engine *e, rnn_ref t);

@@ -200,19 +200,6 @@ def in_place(target: Tensor, made: Tensor) -> Tensor:
     return target
 
 
-def apply_in_place(
-    target: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs: Any
-) -> Tensor:
-    """target = function(target, *args), in place.
-
-    Writing a part of a tensor overwrites what backward may need: then the function gets a copy.
-    """
-    operand = target
-    if target._h and not lib.rnn_is_whole(E, target._h) and lib.rnn_grad_mode():
-        operand = adopt(check(lib.rnn_clone(E, target._h)))
-    return in_place(target, function(operand, *args, **kwargs))
-
-
 def unary_in_place(
     number: int,
     function: Callable[..., Tensor],
@@ -224,7 +211,7 @@ def unary_in_place(
     """A unary row into its own operand; function(a, *args) where that does not do."""
     if _unary_into(E, number, a._h, a._h, p0, p1) == 0:
         return a
-    return apply_in_place(a, function, *args)
+    return in_place(a, function(a, *args))
 
 
 def _binary_in_place(
@@ -238,7 +225,7 @@ def _binary_in_place(
         code = _unary_into(E, scalar, a._h, a._h, b * alpha, 0.0)
     if code == 0:
         return a
-    return apply_in_place(a, function, b, **({} if alpha == 1 else {"alpha": alpha}))
+    return in_place(a, function(a, b) if alpha == 1 else function(a, b, alpha=alpha))
 
 
 # ---- + - * / -------------------------------------------------------------------------------------
@@ -402,7 +389,7 @@ def mul_(input: Tensor, other: Any) -> Tensor:
 def div_(input: Tensor, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """div, in place (torch.Tensor.div_)."""
     if rounding_mode is not None:
-        return apply_in_place(input, div, other, rounding_mode=rounding_mode)
+        return in_place(input, div(input, other, rounding_mode=rounding_mode))
     return _binary_in_place(_DIV, _DIV_SCALAR, div, input, other)
 
 

@@ -13,9 +13,9 @@ from rnn.ops._core import Number
 from rnn.ops.elementwise import (
     add,
     add_,
-    apply_in_place,
     binary,
     div,
+    in_place,
     mul,
     of_tensors,
     pow,
@@ -50,7 +50,7 @@ def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
         E, _LERP, input._h, input._h, end._h, weight
     ):
         return input
-    return apply_in_place(input, lerp, end, weight)
+    return in_place(input, lerp(input, end, weight))
 
 
 def addcmul(

@@ -15,7 +15,7 @@ from rnn import _c, _shapes
 from rnn._c import E, Handle, adopt, check, ffi, lib, op
 from rnn.ops import _core
 from rnn.ops._core import as_node
-from rnn.ops.elementwise import apply_in_place, of_tensors, unary, unary_in_place, write_out
+from rnn.ops.elementwise import in_place, of_tensors, unary, unary_in_place, write_out
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -118,7 +118,7 @@ def clip(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """clamp, in place (torch.Tensor.clamp_)."""
     if not (_is_number(min) and _is_number(max)) or min is max is None:
-        return apply_in_place(input, clamp, min, max)
+        return in_place(input, clamp(input, min, max))
     low, high = -math.inf if min is None else min, math.inf if max is None else max
     return unary_in_place(_CLAMP, clamp, input, min, max, p0=low, p1=high)
 

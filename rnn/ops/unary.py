@@ -16,7 +16,7 @@ from rnn import _dtypes
 from rnn._c import Handle, op
 from rnn.ops import _core
 from rnn.ops._core import as_node
-from rnn.ops.elementwise import apply_in_place, unary, unary_in_place, write_out
+from rnn.ops.elementwise import in_place, unary, unary_in_place, write_out
 from rnn.ops.selection import where
 
 if TYPE_CHECKING:
@@ -483,7 +483,7 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
     """round, in place (torch.Tensor.round_)."""
     if decimals:
-        return apply_in_place(input, round, decimals=decimals)
+        return in_place(input, round(input, decimals=decimals))
     return unary_in_place(_ROUND, round, input)
 
 
@@ -526,7 +526,7 @@ def nan_to_num_(
     input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
     """nan_to_num, in place (torch.Tensor.nan_to_num_)."""
-    return apply_in_place(input, nan_to_num, nan, posinf, neginf)
+    return in_place(input, nan_to_num(input, nan, posinf, neginf))
 
 
 # ---- other names ---------------------------------------------------------------------------------
