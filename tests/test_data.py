@@ -21,6 +21,8 @@ import rnn
 from rnn.utils.data.worker import _numpy_seed
 
 RUNS = (torch, rnn)
+# A torch loader whose worker failed waits this long for each worker when it is collected.
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.2
 
 
 def same(fn):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import multiprocessing
@@ -11,6 +10,7 @@ import os
 import pickle
 import queue
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -306,10 +306,13 @@ class _Elsewhere(_Epoch):
     def __init__(self, loader: DataLoader[Any]) -> None:
         super().__init__(loader)
         count, context = loader.num_workers, loader.multiprocessing_context
-        self._owner = os.getpid()
         self._workers: list[Any] = []
         self._queues: list[Any] = []
         self._results = context.Queue()
+        # Called when this iterator goes: the queues outlive it, so that their threads can still say so.
+        self.close = weakref.finalize(
+            self, _stop, os.getpid(), self._workers, self._queues, self._results
+        )
         for i in range(count):
             indices = context.Queue()
             indices.cancel_join_thread()
@@ -424,23 +427,17 @@ class _Elsewhere(_Epoch):
             data.reraise()
         return data
 
-    def close(self) -> None:
-        """Ends the workers."""
-        workers, self._workers = self._workers, []
-        for indices in self._queues:
-            indices.put(None)
-        for process in workers:
-            process.join(timeout=STATUS_INTERVAL)
-            if process.is_alive():
-                process.terminate()
-        for indices in [*self._queues, self._results] if workers else []:
-            indices.cancel_join_thread()
-            indices.close()
-        self._queues = []
 
-    def __del__(self) -> None:
-        if getattr(self, "_workers", None) and os.getpid() == self._owner:
-            with contextlib.suppress(
-                Exception
-            ):  # at the end of the interpreter, parts of it have gone
-                self.close()
+def _stop(owner: int, workers: list[Any], queues: list[Any], results: Any) -> None:
+    """Ends the workers; does nothing in a process that was forked since they were started."""
+    if os.getpid() != owner:
+        return
+    for indices in queues:
+        indices.put(None)
+    for process in workers:
+        process.join(timeout=STATUS_INTERVAL)
+        if process.is_alive():
+            process.terminate()
+    for indices in [*queues, results]:
+        indices.cancel_join_thread()
+        indices.close()

@@ -75,15 +75,16 @@ class Failure:
 
     def reraise(self) -> NoReturn:
         """Raises an exception of the same type whose message has the worker's traceback."""
-        assert self.kind is not None
-        message: Any = f"Caught {self.kind.__name__} {self.where}.\nOriginal {self.text}"
-        if self.kind is KeyError:
-            message = _Shown(message)
+        raise self._made()  # held by no name here: that would be a cycle through the traceback
+
+    def _made(self) -> BaseException:
+        kind: Any = self.kind
+        message = _Shown(f"Caught {kind.__name__} {self.where}.\nOriginal {self.text}")
         try:
-            error = self.kind(message)
+            made: BaseException = kind(message)
+            return made
         except Exception:
-            raise RuntimeError(message) from None
-        raise error
+            return RuntimeError(message)
 
 
 class _Shown(str):
