@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnn._c import E, check, lib
-from rnn.ops import _core
+from rnn.ops import _core, create
 from rnn.tensor import Tensor
 
 __all__ = [
@@ -57,12 +57,6 @@ def _write(tensor: Tensor, values: Any) -> Tensor:
     if tensor._h:
         check(lib.rnn_touch(E, tensor._h))
     return tensor
-
-
-def _new(tensor: Tensor, shape: Any = None) -> Any:
-    """A new contiguous tensor of the same dtype."""
-    array = _core.array_of(tensor)
-    return _core.wrap(np.empty(array.shape if shape is None else shape, array.dtype))
 
 
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:
@@ -262,7 +256,7 @@ def _redraw(tensor: Tensor, mean: float, std: float, a: float, b: float, generat
         outside = (values < low) | (values > high)
         if not outside.any():
             return _write(tensor, values)
-        more = _core.array_of(normal_(_new(tensor), mean, std, generator))
+        more = _core.array_of(normal_(create.empty_like(tensor), mean, std, generator))
         values = np.where(outside, more, values)
 
 
@@ -274,13 +268,13 @@ def _reject(tensor: Tensor, mean: float, std: float, a: float, b: float, generat
 
     def rejected(candidates: Any) -> Any:
         with np.errstate(divide="ignore"):
-            luck = np.log(_core.array_of(uniform_(_new(tensor), 0, 1, generator)))
+            luck = np.log(_core.array_of(uniform_(create.empty_like(tensor), 0, 1, generator)))
         return luck > ((candidates - mean) / std) ** 2 * -0.5 - log_peak
 
     values = _core.array_of(uniform_(tensor, a, b, generator))
     pending = rejected(values)
     while pending.any():
-        candidates = _core.array_of(uniform_(_new(tensor), a, b, generator))
+        candidates = _core.array_of(uniform_(create.empty_like(tensor), a, b, generator))
         values = np.where(pending, candidates, values)
         pending &= rejected(candidates)
     return _write(tensor, values)
@@ -299,7 +293,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     if count == 0:
         return tensor
     rows = tensor._shape[0]
-    drawn = _core.array_of(normal_(_new(tensor, (rows, count // rows)), 0, 1, generator))
+    matrix = create.new_empty(tensor, (rows, count // rows))
+    drawn = _core.array_of(normal_(matrix, 0, 1, generator))
     wide = rows < count // rows
     q, r = np.linalg.qr(drawn.T if wide else drawn)
     q = q * np.sign(np.diag(r))

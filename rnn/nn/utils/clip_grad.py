@@ -73,9 +73,9 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scales gradients, whose norm is total_norm, down to max_norm; smaller ones stay."""
     params = _listed(parameters)
-    total, most = total_norm.item(), float(max_norm)
-    if not (most / (total + 1e-6) >= 1.0):
-        scale = most / (total + 1e-6)
+    total = _core.array_of(total_norm)  # its dtype is what PyTorch works the factor out in
+    scale = total.dtype.type(max_norm) / (total + total.dtype.type(1e-6))
+    if not scale >= 1.0:
         check(lib.rnn_change_grads(E, len(params), handles(params), 0, scale, 0))
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rnn import _dtypes
+from rnn.nn.module import _typename
 from rnn.tensor import Tensor
 
 
@@ -23,7 +25,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
         TypeError: vec is no tensor.
     """
     if not isinstance(vec, Tensor):
-        raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
+        raise TypeError(f"expected {_dtypes.prefix}Tensor, but got: {_typename(vec)}")
     start = 0
     for p in parameters:
         count = p.numel()

@@ -309,7 +309,7 @@ class _Elsewhere(_Epoch):
         self._workers: list[Any] = []
         self._queues: list[Any] = []
         self._results = context.Queue()
-        # Called when this iterator goes: the queues outlive it, so that their threads can still say so.
+        # Called when this iterator goes. The queues outlive it: their threads have to say so.
         self.close = weakref.finalize(
             self, _stop, os.getpid(), self._workers, self._queues, self._results
         )
