@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { DST, A, B, Z, DZ, VIEWS };
-enum { TILE = 512, GRAIN = 16384, SERIAL = 32768 };
+enum { TILE = 512, GRAIN = 16384, SERIAL = 32768, NARROW = 64, COPIES = 16, FEW = 512 };
 
 typedef struct {
     int ndim;
@@ -31,8 +31,10 @@ typedef struct {
     const double *p;
     double scale; /* of a plain copy */
     bool add;
-    double *partial; /* of a sum into one element: one for each block */
+    double *
+        partial; /* of a sum into one element: one for each block; of one into several: the shadow */
     int split;
+    int64_t kept, copies;
 } job;
 
 /* ---- the box ----------------------------------------------------------------------------------- */
@@ -232,6 +234,94 @@ static bool dst_is_injective(const box *x) {
     return rnn_view_is_injective(&v);
 }
 
+/* Sums of many into several go by way of a *shadow*: the kept elements in double, contiguous, one copy for each task
+ * where there are few of them. */
+
+static void gain_range(const job *j, const box *x) {
+    double buffer[TILE];
+    for (int64_t flat = 0; flat < x->total; flat += TILE) {
+        const int64_t count = x->total - flat < TILE ? x->total - flat : TILE;
+        const void *made = make_tile(j, x, flat, count, buffer);
+        if (j->dtype == RNN_F64) gain_f64(x, flat, count, made, j->e->k);
+        else gain_f32(x, flat, count, made, j->e->k);
+    }
+}
+
+static void gain_task(void *ctx, int64_t begin, int64_t end) {
+    const job *j = ctx;
+    const int64_t size = j->x.shape[j->split], chunk = (size + COPIES - 1) / COPIES;
+    box whole = j->x;
+    int64_t step = 1;
+    for (int d = whole.ndim - 1; d >= 0; d--) {
+        if (!whole.stride[DST][d]) continue;
+        whole.stride[DST][d] = step;
+        step *= whole.shape[d];
+    }
+    for (int64_t i = begin; i < end; i++) {
+        const int64_t lo = i * chunk, hi = lo + chunk < size ? lo + chunk : size;
+        if (lo >= hi) break;
+        box part = box_slice(&whole, j->split, lo, hi, (int)rnn_itemsize(j->dtype));
+        double *shadow =
+            j->partial + (j->copies > 1 ? i * j->kept : lo * whole.stride[DST][j->split]);
+        part.data[DST] = (char *)shadow;
+        gain_range(j, &part);
+    }
+}
+
+/* The destination gains the shadow's copies. */
+static void gain_end(const job *j) {
+    box x = {0};
+    int64_t index[RNN_MAX_DIMS + 1], at = 0;
+    for (int d = 0; d < j->x.ndim; d++) {
+        if (!j->x.stride[DST][d]) continue;
+        x.shape[x.ndim] = j->x.shape[d];
+        x.stride[DST][x.ndim++] = j->x.stride[DST][d];
+    }
+    cursor_start(&x, DST, 0, index);
+    for (int64_t m = 0; m < j->kept; m++) {
+        double total = 0;
+        for (int64_t i = 0; i < j->copies; i++) total += j->partial[i * j->kept + m];
+        if (j->dtype == RNN_F64) ((double *)(void *)j->x.data[DST])[at] += total;
+        else
+            ((float *)(void *)j->x.data[DST])[at] =
+                (float)(((float *)(void *)j->x.data[DST])[at] + total);
+        at += cursor_advance(&x, DST, 1, index);
+    }
+}
+
+/* False where there is no memory for a shadow. */
+static bool sum_to_several(job *j, int kept_dim) {
+    const box *x = &j->x;
+    double few[FEW];
+    int reduced = -1;
+    for (int d = 0; d < x->ndim; d++)
+        if (!x->stride[DST][d] && (reduced < 0 || x->shape[d] > x->shape[reduced])) reduced = d;
+    j->copies = x->total >= SERIAL && j->kept < SERIAL / 8 ? COPIES : 1;
+    j->split = j->copies > 1 || x->total < SERIAL ? reduced : kept_dim;
+    const size_t bytes = (size_t)(j->copies * j->kept) * sizeof(double);
+    j->partial = bytes <= sizeof few ? few : malloc(bytes);
+    if (!j->partial) return false;
+    memset(j->partial, 0, bytes);
+    if (j->copies == 1 && j->split == reduced) {
+        for (int64_t i = 0; i < COPIES; i++) gain_task(j, i, i + 1);
+    } else {
+        rnn_parallel_for(j->e->pool, COPIES, 1, gain_task, j);
+    }
+    gain_end(j);
+    if (j->partial != few) free(j->partial);
+    return true;
+}
+
+/* Of how many elements each destination is the sum, at least, that a shadow is worth it. */
+enum { MANY = 32 };
+
+static bool worth_a_shadow(job *j) {
+    j->kept = 1;
+    for (int d = 0; d < j->x.ndim; d++)
+        if (j->x.stride[DST][d]) j->kept *= j->x.shape[d];
+    return j->add && j->x.total / j->kept >= MANY;
+}
+
 static void run(job *j) {
     box *x = &j->x;
     bool sums = false;
@@ -244,6 +334,8 @@ static void run(job *j) {
         run_range(j, x, 0, x->total);
     } else if (!sums) {
         rnn_parallel_for(j->e->pool, x->total, GRAIN, flat_task, j);
+    } else if (worth_a_shadow(j) && sum_to_several(j, kept)) {
+        return;
     } else if (x->total < SERIAL || x->shape[kept] < 2) {
         run_range(j, x, 0, x->total);
     } else {

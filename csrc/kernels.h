@@ -19,6 +19,7 @@ typedef struct {
     rnn_backward_loop backward[2][2][RNN_FIRST_OTHER]; /* [dtype][operand][op] */
     void (*add_scaled[2])(int64_t n, void *y, const void *x, double scale);  /* y += scale x */
     void (*copy_scaled[2])(int64_t n, void *y, const void *x, double scale); /* y = scale x */
+    void (*gain[2])(int64_t n, double *y, const void *x);                    /* y += x */
     double (*sum[2])(int64_t n, const void *x);
     double (*dot[2])(int64_t n, const void *x, const void *y);
     /* one row of n: z = softmax(x); log: z = log_softmax(x) */

@@ -578,3 +578,43 @@ def test_threads_do_not_change_the_sum():
     x = to_rnn(values)
     assert len({x.sum().item() for _ in range(20)}) == 1
     assert torch.tensor(values).sum().item() == pytest.approx(x.sum().item(), rel=1e-6)
+
+
+# ---- sums of broadcast gradients (csrc/elementwise.c) --------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "operand"),
+    [
+        ((3000, 3), (3,)),
+        ((40000, 3), (3,)),
+        ((300, 70), (70,)),
+        ((600, 100), (1, 100)),
+        ((40, 6000), (6000,)),
+        ((70, 5, 3), (5, 1)),
+        ((50, 4, 60, 3), (4, 1, 3)),
+        ((50, 40, 60), (40, 1)),
+        ((4, 50, 60), (4, 1, 60)),
+        ((4, 5000, 2), (4, 1, 1)),
+        ((100, 5, 70), (5, 70)),
+    ],
+)
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "strided"])
+def test_gradients_of_broadcast_operands(shape, operand, layout):
+    compare(
+        lambda x, b: x * b + b,
+        shape,
+        operand,
+        dtypes=["float64"],
+        resolutions=["tensor"],
+        layouts=[layout],
+        edges=False,
+    )
+
+
+@pytest.mark.parametrize("shape", [(400_000, 3), (40_000, 30), (2000, 5000)])
+def test_float32_gradients_of_broadcast_operands_are_exact_to_rounding(shape):
+    x = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
+    b = rnn.zeros(shape[1], requires_grad=True)
+    (to_rnn(x) + b).backward(to_rnn(x))
+    np.testing.assert_allclose(b.grad.numpy(), x.astype(np.float64).sum(0), rtol=1.2e-7)
