@@ -19,14 +19,17 @@ from rnn.ops import (
     index,
     join,
     linalg,
+    masks,
     norms,
     pairs,
+    parts,
     reduce,
     scan,
     selection,
     sorting,
     unary,
 )
+from rnn.ops import gather as rows
 from rnn.ops import shape as views
 from rnn.value import Value, dtype_code
 
@@ -636,19 +639,19 @@ class Tensor(Handle):  # type: ignore[misc]
     expand = views.expand
     expand_as = views.expand_as
     broadcast_to = views.broadcast_to
-    select = views.select
-    narrow = views.narrow
-    unbind = views.unbind
-    split = views.split
-    split_with_sizes = views.split_with_sizes
-    chunk = views.chunk
-    tensor_split = views.tensor_split
-    hsplit = views.hsplit
-    vsplit = views.vsplit
-    dsplit = views.dsplit
-    diagonal = views.diagonal
-    as_strided = views.as_strided
-    unfold = views.unfold
+    select = parts.select
+    narrow = parts.narrow
+    unbind = parts.unbind
+    split = parts.split
+    split_with_sizes = parts.split_with_sizes
+    chunk = parts.chunk
+    tensor_split = parts.tensor_split
+    hsplit = parts.hsplit
+    vsplit = parts.vsplit
+    dsplit = parts.dsplit
+    diagonal = parts.diagonal
+    as_strided = parts.as_strided
+    unfold = parts.unfold
     resize_ = views.resize_
     clone = views.clone
 
@@ -661,29 +664,29 @@ class Tensor(Handle):  # type: ignore[misc]
     __contains__ = index.contains
     index_put = index.index_put
     index_put_ = index.index_put_
-    masked_fill = index.masked_fill
-    masked_fill_ = index.masked_fill_
-    masked_select = index.masked_select
-    masked_scatter = index.masked_scatter
-    masked_scatter_ = index.masked_scatter_
-    gather = index.gather
-    take_along_dim = index.take_along_dim
-    scatter = index.scatter
-    scatter_ = index.scatter_
-    scatter_add = index.scatter_add
-    scatter_add_ = index.scatter_add_
-    scatter_reduce = index.scatter_reduce
-    scatter_reduce_ = index.scatter_reduce_
-    index_select = index.index_select
-    index_add = index.index_add
-    index_add_ = index.index_add_
-    index_copy = index.index_copy
-    index_copy_ = index.index_copy_
-    index_fill = index.index_fill
-    index_fill_ = index.index_fill_
-    take = index.take
-    put = index.put
-    put_ = index.put_
+    masked_fill = masks.masked_fill
+    masked_fill_ = masks.masked_fill_
+    masked_select = rows.masked_select
+    masked_scatter = rows.masked_scatter
+    masked_scatter_ = rows.masked_scatter_
+    gather = rows.gather
+    take_along_dim = rows.take_along_dim
+    scatter = rows.scatter
+    scatter_ = rows.scatter_
+    scatter_add = rows.scatter_add
+    scatter_add_ = rows.scatter_add_
+    scatter_reduce = rows.scatter_reduce
+    scatter_reduce_ = rows.scatter_reduce_
+    index_select = rows.index_select
+    index_add = rows.index_add
+    index_add_ = rows.index_add_
+    index_copy = rows.index_copy
+    index_copy_ = rows.index_copy_
+    index_fill = rows.index_fill
+    index_fill_ = rows.index_fill_
+    take = rows.take
+    put = rows.put
+    put_ = rows.put_
 
     # ---- join: repeated, turned, cut to triangles ------------------------------------------------
 

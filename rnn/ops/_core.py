@@ -146,6 +146,19 @@ def type_name(d: dtype) -> str:
     return d.tensor_type.removesuffix("Tensor")
 
 
+#: dtypes as C++ names them
+_C_NAMES = {
+    "float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
+    "uint8": "unsigned char", "bool": "bool",
+}  # fmt: skip
+
+
+def c_name(d: dtype) -> str:
+    """PyTorch's other name of a dtype, as the rest of its errors have it: "float", "long int"."""
+    return _C_NAMES[d.name]
+
+
 def check_cast(result: dtype, to: dtype) -> None:
     """Whether a result may be written into a tensor of dtype `to`, or RuntimeError in PyTorch's
     words.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rnn._c import op
-from rnn.ops import _core, selection
+from rnn.ops import _core
 from rnn.ops import elementwise as ew
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def _power(t: Tensor, exponent: float) -> Tensor:
 
 
 def _choose(condition: Tensor, t: Any, other: Any) -> Tensor:
+    from rnn.ops import selection  # which stands on elementwise, and that on this file
+
     return selection.where(condition, t, other)
 
 
@@ -167,6 +169,8 @@ def _hypot(a: Tensor, b: Tensor, p0: float) -> Tensor:
 
 @_binary("minimum")
 def _minimum(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    from rnn.ops import selection
+
     return -selection.maximum(-a, -b)
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from rnn._c import E, adopt, fail, lib, op
 from rnn.ops import elementwise
-from rnn.ops.shape import select, unsqueeze
+from rnn.ops.parts import select
+from rnn.ops.shape import unsqueeze
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

@@ -16,7 +16,8 @@ from rnn._c import E, adopt, check, dims, ffi, lib, op
 from rnn.ops import _core
 from rnn.ops._core import array_of
 from rnn.ops.join import cat
-from rnn.ops.shape import clone, narrow, reshape, select
+from rnn.ops.parts import narrow, select
+from rnn.ops.shape import clone, reshape
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

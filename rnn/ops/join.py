@@ -2,8 +2,9 @@
 views of shape.py.
 
 Joining is one operation in C (csrc/copies.c); the rest are views that are then copied: `flip` is a
-copy of a view with negative strides, `repeat` one of an expanded view, `tril` a mask. So every
-function here has its gradient for free.
+copy of a view with
+negative strides, `repeat` one of an expanded view, `tril` a mask. So every function here has its
+gradient for free.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from rnn._c import EDTYPE, E, Handle, adopt, fail, lib
 from rnn._shapes import as_size_args, normalize_dim, normalize_dims
 from rnn.ops import _core
 from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
-from rnn.ops.index import getitem, index_select, masked_fill, take_over, take_rows, write
+from rnn.ops.elementwise import in_place
+from rnn.ops.gather import index_select
+from rnn.ops.index import getitem, take_rows, write
+from rnn.ops.masks import masked_fill
+from rnn.ops.parts import diagonal, narrow
 from rnn.ops.shape import (
     STRIDED,
     atleast_1d,
     atleast_2d,
     atleast_3d,
     clone,
-    diagonal,
     expand,
-    narrow,
     permute,
     reshape,
     strided,
@@ -71,7 +74,7 @@ def _checked(tensors: Any, name: str) -> list[Any]:
 
 def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     """cat or stack, of tensors of any dtypes."""
-    if all([x._h for x in parts]):  # noqa: C419 (a list is faster)
+    if all(x._h for x in parts):
         h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
         if h > 0:
             return adopt(h)
@@ -111,8 +114,7 @@ def _check_shapes(arrays: list[Any], dim: int, stack: bool) -> None:
             if not stack and d != at and have != want:
                 raise RuntimeError(
                     f"Sizes of tensors must match except in dimension {at}. Expected size {want} "
-                    f"but got size {have} "
-                    f"for tensor number {place} in the list."
+                    f"but got size {have} for tensor number {place} in the list."
                 )
 
 
@@ -133,7 +135,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         raise ValueError(f"{_dtypes.prefix}cat(): expected a non-empty list of Tensors")
     made = _join(every, dim, False)
     if out is not None and not _dtypes.can_cast(dtype_of(made), dtype_of(out)):
-        name = dtype_of(out).tensor_type.removesuffix("Tensor")
+        name = _core.type_name(dtype_of(out))
         raise TypeError(
             f"{_dtypes.prefix}cat(): input types can't be cast to the desired output type {name}"
         )
@@ -265,8 +267,8 @@ def repeat_interleave(
     counts = np.asarray(repeats._array if isinstance(repeats, Handle) else repeats).reshape(-1)
     if counts.size not in (1, size):
         raise RuntimeError(
-            "repeats must have the same size as input along dim, but got "
-            f"repeats.size(0) = {counts.size} and input.size({at}) = {size}"
+            "repeats must have the same size as input along dim, but got repeats.size(0) = "
+            f"{counts.size} and input.size({at}) = {size}"
         )
     if counts.size and counts.min() < 0:
         raise RuntimeError(
@@ -377,12 +379,12 @@ def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
 
 def tril_(input: Tensor, diagonal: int = 0) -> Tensor:
     """tril, in place (torch.Tensor.tril_)."""
-    return take_over(input, _triangle(input, diagonal, "tril"))
+    return in_place(input, _triangle(input, diagonal, "tril"))
 
 
 def triu_(input: Tensor, diagonal: int = 0) -> Tensor:
     """triu, in place (torch.Tensor.triu_)."""
-    return take_over(input, _triangle(input, diagonal, "triu"))
+    return in_place(input, _triangle(input, diagonal, "triu"))
 
 
 def _indices(mask: Any, dtype: Any) -> Tensor:
@@ -486,8 +488,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(
-            f'{_dtypes.prefix}meshgrid: indexing must be one of "xy" or "ij", but received: '
-            f"{indexing}"
+            f'{_dtypes.prefix}meshgrid: indexing must be one of "xy" or "ij", '
+            f"but received: {indexing}"
         )
     turn = indexing == "xy" and len(every) > 1
     if turn:

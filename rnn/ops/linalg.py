@@ -1,13 +1,14 @@
 """Matrix products of every kind. Floats: one call into C (csrc/matmul.c); integers: NumPy.
 
 At scalar resolution a product is recorded as the multiplications and running sums that it means
-(compose_linalg.py); everything here is made of `matmul` and so needs no composition of its own.
+(compose_linalg.py);
+everything here is made of `matmul` and so needs no composition of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,27 +19,20 @@ from rnn._einsum import plan_einsum, run_einsum
 from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
 from rnn.ops import _core, compose_linalg, elementwise
 from rnn.ops._core import dtype_of, wrap
-from rnn.ops.index import index_select, masked_fill
-from rnn.ops.shape import diagonal, expand, permute, reshape, unsqueeze
+from rnn.ops.gather import index_select
+from rnn.ops.masks import masked_fill
+from rnn.ops.parts import diagonal
+from rnn.ops.shape import expand, permute, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 _ADD, _MUL, _MUL_SCALAR = op("add"), op("mul"), op("mul_scalar")
-#: dtypes as PyTorch's messages about products name them
-_C_NAMES = {
-    "float64": "double", "float32": "float", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
-    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
-    "uint8": "unsigned char", "bool": "bool",
-}  # fmt: skip
 
 
-def _c_name(t: Tensor) -> str:
-    return _C_NAMES[dtype_of(t).name]
-
-
-def _type_name(t: Tensor) -> str:
-    return dtype_of(t).tensor_type.removesuffix("Tensor")
+def _kinds(name: Callable[[_dtypes.dtype], str], *tensors: Tensor) -> list[str]:
+    """What the messages call the dtypes of tensors."""
+    return [name(dtype_of(t)) for t in tensors]
 
 
 def _want_tensor(x: Any, function: str, name: str, position: int) -> None:
@@ -78,27 +72,25 @@ def _check_product(a: Tensor, b: Tensor) -> None:
         if x[-1] != y[-2]:
             n = math.prod(batch)
             raise RuntimeError(
-                "Expected size for first two dimensions of batch2 tensor to be: "
-                f"[{n}, {x[-1]}] but got: [{n}, {y[-2]}]."
+                f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {x[-1]}] "
+                f"but got: [{n}, {y[-2]}]."
             )
     if dtype_of(a) is not dtype_of(b):
-        raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_name(a)} != {_c_name(b)}"
-        )
+        have, given = _kinds(_core.c_name, a, b)
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {have} != {given}")
 
 
 def _check_dot(a: Tensor, b: Tensor) -> None:
     if dtype_of(a) is not dtype_of(b):
+        have, given = _kinds(_core.type_name, a, b)
         raise RuntimeError(
-            f"dot : expected both vectors to have same dtype, but found {_type_name(a)} and "
-            f"{_type_name(b)}"
+            f"dot : expected both vectors to have same dtype, but found {have} and {given}"
         )
     m, n = a._shape[0], b._shape[0]
     if m != n:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{m}] and src [{n}] to have the same "
-            "number of elements, "
-            f"but got {m} and {n} elements respectively"
+            f"number of elements, but got {m} and {n} elements respectively"
         )
 
 
@@ -137,16 +129,15 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
 def _integer_product(a: Tensor, b: Tensor) -> Tensor:
     if dtype_of(a) is _dtypes.bool_:
-        raise NotImplementedError('"addmm_impl_cpu_" not implemented for \'Bool\'')
+        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     return wrap(np.matmul(a._array, b._array))
 
 
 def into(made: Tensor, out: Tensor | None) -> Tensor:
     """`out=` of a product, which must have its dtype."""
     if out is not None and dtype_of(out) is not dtype_of(made):
-        raise RuntimeError(
-            f"Expected out tensor to have dtype {_c_name(made)}, but got {_c_name(out)} instead"
-        )
+        have, given = _kinds(_core.c_name, made, out)
+        raise RuntimeError(f"Expected out tensor to have dtype {have}, but got {given} instead")
     return _core.view_as_result(made, out)
 
 
@@ -184,11 +175,11 @@ def _check_batches(a: Tensor, b: Tensor) -> None:
     if (x[0], x[2]) != y[:2]:
         raise RuntimeError(
             f"Expected size for first two dimensions of batch2 tensor to be: [{x[0]}, {x[2]}] but "
-            "got: "
-            f"[{y[0]}, {y[1]}]."
+            f"got: [{y[0]}, {y[1]}]."
         )
     if dtype_of(a) is not dtype_of(b):
-        raise RuntimeError(f"expected scalar type {_type_name(a)} but found {_type_name(b)}")
+        have, given = _kinds(_core.type_name, a, b)
+        raise RuntimeError(f"expected scalar type {have} but found {given}")
 
 
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -283,8 +274,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         if m != n:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {m} in dim {d} and "
-                f"second has size {n} "
-                f"in dim {e}"
+                f"second has size {n} in dim {e}"
             )
     summed = normalize_dims(given[0], len(a._shape)), normalize_dims(given[1], len(b._shape))
     rows = [d for d in range(len(a._shape)) if d not in summed[0]]
@@ -355,10 +345,8 @@ def _added(input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | 
 
 def _same_dtype(input: Tensor, b: Tensor) -> None:
     if dtype_of(input) is not dtype_of(b):
-        raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {_type_name(input)} and "
-            f"{_type_name(b)}"
-        )
+        have, given = _kinds(_core.type_name, input, b)
+        raise RuntimeError(f"self and mat2 must have the same dtype, but got {have} and {given}")
 
 
 def addmm(
@@ -487,9 +475,8 @@ def einsum(*args: Any) -> Tensor:
         operands = list(operands[0])
     for t in operands[1:]:
         if dtype_of(t) is not dtype_of(operands[0]):
-            raise RuntimeError(
-                f"expected scalar type {_type_name(operands[0])} but found {_type_name(t)}"
-            )
+            have, given = _kinds(_core.type_name, operands[0], t)
+            raise RuntimeError(f"expected scalar type {have} but found {given}")
     steps = plan_einsum(equation, tuple([t._shape for t in operands]))
     return run_einsum(steps, operands, _EINSUM)
 

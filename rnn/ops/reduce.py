@@ -20,7 +20,7 @@ from rnn.ops import _core, compose_reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
-from rnn.ops.index import masked_fill
+from rnn.ops.masks import masked_fill
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

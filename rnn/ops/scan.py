@@ -15,8 +15,8 @@ from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.elementwise import in_place, write_out
 from rnn.ops.join import cat
+from rnn.ops.parts import narrow
 from rnn.ops.reduce import converted
-from rnn.ops.shape import narrow
 from rnn.ops.sorting import pick
 
 if TYPE_CHECKING:
