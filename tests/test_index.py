@@ -680,7 +680,7 @@ def indices(draw: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
             st.sampled_from(["int", "slice", "slice", "none", "list", "mask", "stop", "ellipsis"])
         )
         size = shape[d]
-        if kind == "stop":
+        if kind == "stop" and not any(i is Ellipsis for i in items):
             break
         if kind == "ellipsis" and not any(i is Ellipsis for i in items):
             rest = draw(st.integers(0, len(shape) - d))
