@@ -197,13 +197,13 @@ static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_release(e, made);
 }
 
-/* Is it all nodes of its span, in order? */
+/* Is it all nodes of its span, in order, and does nobody else (NumPy, another span) see its memory? */
 static bool is_whole(rnn_engine *e, rnn_ref ref) {
     rnn_view v;
     if (rnn_view_of(e, ref, &v)) return false;
     const rnn_span *s = rnn_at(e, v.span);
-    return !(s->flags & RNN_S_SCALAR) && !v.offset && rnn_view_is_contiguous(&v) &&
-           rnn_numel(v.ndim, v.shape) == s->ext->n;
+    if (s->flags & RNN_S_SCALAR || s->ext->data->refs > 1 || s->ext->data->owner) return false;
+    return !v.offset && rnn_view_is_contiguous(&v) && rnn_numel(v.ndim, v.shape) == s->ext->n;
 }
 
 int rnn_rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {

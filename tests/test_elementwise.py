@@ -644,3 +644,50 @@ def test_unrelated_types_get_their_turn():
     assert x + Other() == "radd"
     assert x * Other() == "rmul"
     assert (x > Other()) == "lt"
+
+
+def test_recorded_in_place_results_are_seen_by_all_who_share_the_memory():
+    for m in (torch, rnn):
+        w = m.ones(3, requires_grad=True)
+        x = m.zeros(3)
+        seen, constant = x.numpy(), (w * 1).detach()
+        same = constant.detach()
+        x += w * 2
+        constant += w
+        array = np.zeros(3, np.float32)
+        borrowed = m.from_numpy(array)
+        borrowed *= 3
+        borrowed += w
+        assert seen.tolist() == [2.0] * 3
+        assert array.tolist() == [1.0] * 3
+        assert same.tolist() == [2.0] * 3
+        assert x.requires_grad and borrowed.requires_grad and constant.requires_grad
+        (x.sum() + borrowed.sum() * 2 + constant.sum()).backward()
+        assert w.grad.tolist() == [5.0] * 3
+
+
+ACCURATE = {
+    "exp": (-87, 88), "exp2": (-125, 127), "expm1": (-20, 88), "log": (1e-30, 1e30),
+    "log2": (1e-30, 1e30), "log10": (1e-30, 1e30), "log1p": (-0.99, 100), "sin": (-1e9, 1e9),
+    "cos": (-1e9, 1e9), "tan": (-1e9, 1e9), "asin": (-1, 1), "acos": (-1, 1), "atan": (-1e3, 1e3),
+    "sinh": (-89, 89), "cosh": (-89, 89), "tanh": (-10, 10), "asinh": (-1e12, 1e12),
+    "acosh": (1, 1e12), "atanh": (-1, 1), "sigmoid": (-80, 80), "erf": (-4, 4), "erfc": (-4, 9),
+    "rsqrt": (1e-30, 1e30), "sqrt": (1e-30, 1e30),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACCURATE)
+def test_float32_is_accurate_to_a_few_units_in_the_last_place(name):
+    low, high = ACCURATE[name]
+    rng = np.random.default_rng(0)
+    x = np.concatenate(
+        [rng.uniform(low, high, 20000), rng.uniform(max(low, -3), min(high, 3), 20000)]
+    )
+    x = np.clip(x.astype(np.float32), np.float32(low), np.float32(high))
+    exact = getattr(torch, name)(torch.from_numpy(x).double()).numpy()
+    got = getattr(rnn, name)(rnn.from_numpy(x)).numpy().astype(np.float64)
+    with np.errstate(over="ignore"):
+        unit = np.spacing(np.abs(exact.astype(np.float32))).astype(np.float64)
+    finite = np.isfinite(exact) & (np.abs(exact) < 3.4e38)
+    error = np.abs(got - exact)[finite] / unit[finite]
+    assert error.max() < 4, (x[finite][error.argmax()], error.max())

@@ -573,6 +573,7 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
                 f"{list(shape)}"
             )
     if input._h:
+        check(lib.rnn_check_inplace(E, input._h))
         src = as_node(src, lib.rnn_dtype(input._h))  # held: the call borrows its handle
         check(lib.rnn_assign(E, input._h, src._h))
     else:
