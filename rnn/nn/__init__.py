@@ -1,5 +1,9 @@
 """Layers, losses and what models are made from (torch.nn)."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.nn import functional as functional
 from rnn.nn import init as init
 from rnn.nn import modules as modules
@@ -136,3 +140,8 @@ from rnn.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from rnn.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from rnn.nn.parameter import Buffer as Buffer
 from rnn.nn.parameter import Parameter as Parameter
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)

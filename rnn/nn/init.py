@@ -10,10 +10,11 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnn import _config
 from rnn._c import E, check, lib
 from rnn.ops import _core, create
 from rnn.tensor import Tensor
@@ -317,3 +318,9 @@ def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = No
     for column in range(columns):
         values[_core.array_of(rnn.randperm(rows))[:zeros], column] = 0
     return _write(tensor, values)
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

@@ -1,5 +1,9 @@
 """Optimizers and learning-rate schedules (torch.optim)."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.optim import lr_scheduler as lr_scheduler
 from rnn.optim.adagrad import Adadelta as Adadelta
 from rnn.optim.adagrad import Adagrad as Adagrad
@@ -12,3 +16,8 @@ from rnn.optim.adam import RAdam as RAdam
 from rnn.optim.lbfgs import LBFGS as LBFGS
 from rnn.optim.optimizer import Optimizer as Optimizer
 from rnn.optim.sgd import SGD as SGD
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)

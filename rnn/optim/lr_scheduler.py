@@ -15,8 +15,9 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
+from rnn import _config
 from rnn._c import Handle
 from rnn.nn.parameter import copy_into, copy_of
 from rnn.ops import _core
@@ -939,3 +940,9 @@ class ReduceLROnPlateau(LRScheduler):
         if self.mode == "min":
             return a < (best * (1.0 - self.threshold) if relative else best - self.threshold)
         return a > (best * (self.threshold + 1.0) if relative else best + self.threshold)
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

@@ -1,5 +1,9 @@
 """What is done to whole lists of parameters, and sequences of several lengths (torch.nn.utils)."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.nn.utils import rnn as rnn
 from rnn.nn.utils.clip_grad import clip_grad_norm as clip_grad_norm
 from rnn.nn.utils.clip_grad import clip_grad_norm_ as clip_grad_norm_
@@ -8,3 +12,8 @@ from rnn.nn.utils.clip_grad import clip_grads_with_norm_ as clip_grads_with_norm
 from rnn.nn.utils.clip_grad import get_total_norm as get_total_norm
 from rnn.nn.utils.convert_parameters import parameters_to_vector as parameters_to_vector
 from rnn.nn.utils.convert_parameters import vector_to_parameters as vector_to_parameters
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)

@@ -1,5 +1,9 @@
 """Datasets, samplers and loaders (torch.utils.data)."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.utils.data import dataloader as dataloader
 from rnn.utils.data import dataset as dataset
 from rnn.utils.data import sampler as sampler
@@ -21,3 +25,8 @@ from rnn.utils.data.sampler import SequentialSampler as SequentialSampler
 from rnn.utils.data.sampler import SubsetRandomSampler as SubsetRandomSampler
 from rnn.utils.data.sampler import WeightedRandomSampler as WeightedRandomSampler
 from rnn.utils.data.worker import get_worker_info as get_worker_info
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)
