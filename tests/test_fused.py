@@ -1,7 +1,9 @@
-"""The fused rows of the table: one span each; backward by kernels == by edges == by differences, whatever the operands'
-layout, whichever of them want gradients, and where gradients are there already. Failed allocations leave nothing behind.
+"""The fused rows of the table: one span each; backward by kernels == by edges == by differences,
+whatever the operands' layout, whichever of them want gradients, and where gradients are there
+already. Failed allocations leave nothing behind.
 
-A composite row that is added to csrc/ops.h and is not elementwise must come into CASES, or into ELSEWHERE.
+A composite row that is added to csrc/ops.h and is not elementwise must come into CASES, or into
+ELSEWHERE.
 """
 
 from __future__ import annotations
@@ -12,14 +14,13 @@ import numpy as np
 import pytest
 from helpers import check_edges, check_numeric, edges_backward, to_numpy, to_rnn
 
-import rnn
 from rnn._c import E, adopt, check, ffi, lib, op
 from rnn.nn import functional as F
 
 # test_linalg.py, test_reduce.py, test_sorting.py
 ELSEWHERE = set(
-    "matmul softmax log_softmax sum sum_dim mean mean_dim prod prod_dim var std vector_norm logsumexp max min amax amin "
-    "median nanmedian cumprod logcumsumexp".split()
+    "matmul softmax log_softmax sum sum_dim mean mean_dim prod prod_dim var std vector_norm "
+    "logsumexp max min amax amin median nanmedian cumprod logcumsumexp".split()
 )
 MEAN, VARIANCE = to_rnn(np.array([0.3, -0.2])), to_rnn(np.array([0.5, 2.0]))
 CLASSES = np.array([1, 0, 3, 3, 2])
@@ -28,7 +29,9 @@ CLASSES = np.array([1, 0, 3, 3, 2])
 def recurrent(name: str, reverse: bool = False, sizes=None):
     def call(x, w, b, *states):
         numbers = ffi.NULL if sizes is None else ffi.new("int64_t[]", sizes)
-        h0, c0 = [t._h for t in (*states, None, None)[:2] if t is not None] + [0] * (2 - len(states))
+        h0, c0 = [t._h for t in (*states, None, None)[:2] if t is not None] + [0] * (
+            2 - len(states)
+        )
         steps = 0 if sizes is None else len(sizes)
         h = lib.rnn_recurrent(E, op(name), x._h, w._h, b._h, h0, c0, reverse, steps, numbers)
         return adopt(check(h))
@@ -125,7 +128,7 @@ def test_one_span(name: str) -> None:
 
 
 def layouts_of(array: np.ndarray):
-    """Leaves of which a view has these values, and that view: transposed, strided, a part of something larger."""
+    """Leaves of which a view has these values, and that view: transposed, strided, a part."""
     flipped = to_rnn(np.ascontiguousarray(array.T), requires_grad=True)
     yield flipped, flipped.permute(tuple(reversed(range(array.ndim))))
     padded = np.random.default_rng(9).normal(size=[2 * n + 1 for n in array.shape])
@@ -214,7 +217,7 @@ def test_operands_of_one_tensor() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_failed_allocations(name: str) -> None:
-    """The 1st, 2nd, ... allocation fails: MemoryError, nothing is left behind, and the next call succeeds."""
+    """The 1st, 2nd, ... allocation fails: MemoryError, nothing is left, the next call succeeds."""
     call, shapes = CASES[name]
     leaves = [to_rnn(a, requires_grad=True) for a in values(shapes)]
     call(*leaves)

@@ -1,4 +1,5 @@
-"""Layers against torch: repr, first weights, state dicts both ways, outputs and gradients, arguments by position, training.
+"""Layers against torch: repr, first weights, state dicts both ways, outputs, gradients, arguments
+by position, training.
 
 Recurrent layers, attention, norms and losses have files of their own.
 """
@@ -40,14 +41,20 @@ MODULES = {
         lambda n: n.Conv1d(4, 6, 3, 2, 1, 2, 2, False),
         [(2, 4, 9)],
     ),
-    "Conv1d, circular": (lambda n: n.Conv1d(3, 4, 3, padding=1, padding_mode="circular"), [(2, 3, 7)]),
+    "Conv1d, circular": (
+        lambda n: n.Conv1d(3, 4, 3, padding=1, padding_mode="circular"),
+        [(2, 3, 7)],
+    ),
     "Conv2d": (lambda n: n.Conv2d(3, 4, 3), [IMAGE]),
     "Conv2d, options": (
         lambda n: n.Conv2d(3, 6, (3, 2), stride=(1, 2), padding=1, dilation=(2, 1), groups=3),
         [IMAGE],
     ),
     "Conv2d, same": (lambda n: n.Conv2d(3, 4, (3, 2), padding="same", bias=False), [IMAGE]),
-    "Conv2d, reflect": (lambda n: n.Conv2d(3, 4, 3, padding=(1, 2), padding_mode="reflect"), [IMAGE]),
+    "Conv2d, reflect": (
+        lambda n: n.Conv2d(3, 4, 3, padding=(1, 2), padding_mode="reflect"),
+        [IMAGE],
+    ),
     "Conv2d, replicate same": (
         lambda n: n.Conv2d(3, 4, (4, 3), padding="same", padding_mode="replicate"),
         [IMAGE],
@@ -141,7 +148,11 @@ def inputs(m, shapes):
     rng = np.random.default_rng(0)
     made = []
     for s in shapes:
-        a = rng.integers(0, s, (3, 2)) if isinstance(s, int) else rng.normal(size=s).astype(np.float32)
+        a = (
+            rng.integers(0, s, (3, 2))
+            if isinstance(s, int)
+            else rng.normal(size=s).astype(np.float32)
+        )
         t = to_rnn(a) if m is rnn else torch.from_numpy(a)
         made.append(t if isinstance(s, int) else t.requires_grad_())
     return made
@@ -172,7 +183,8 @@ def same(theirs, ours, tolerance: float = 2e-5) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_module(name: str) -> None:
-    """From one seed: the same repr, weights, outputs, gradients; then with torch's weights, and at scalar resolution."""
+    """From one seed: the same repr, weights, outputs, gradients; then with torch's weights, and at
+    scalar resolution."""
     make, shapes = MODULES[name]
     theirs, expected, grads = outputs(torch, make, shapes)
     for resolution in ("tensor", "scalar"):
@@ -202,8 +214,13 @@ def test_copies_and_eval(name: str) -> None:
     same(*[t[0] if isinstance(t, tuple) else t for t in (a, b)])
 
 
-@pytest.mark.parametrize("name", ["ReLU", "LeakyReLU", "ELU", "SiLU", "Hardtanh", "Hardswish", "ReLU6", "SELU",
-                                  "Threshold", "CELU", "RReLU", "Mish", "Hardsigmoid", "Dropout"])  # fmt: skip
+INPLACE = (
+    "ReLU LeakyReLU ELU SiLU Hardtanh Hardswish ReLU6 SELU Threshold CELU RReLU Mish Hardsigmoid "
+    "Dropout"
+).split()
+
+
+@pytest.mark.parametrize("name", INPLACE)
 def test_inplace_modules(name: str) -> None:
     options = {"threshold": 0.1, "value": 2.0} if name == "Threshold" else {}
     theirs = getattr(torch.nn, name)(inplace=True, **options)
@@ -241,7 +258,9 @@ def test_arguments_are_torchs(name: str) -> None:
     assert of(getattr(rnn.nn, name)) == of(getattr(torch.nn, name))
 
 
-@pytest.mark.parametrize("name", [n for n in dir(rnn.nn.functional) if hasattr(torch.nn.functional, n)])
+@pytest.mark.parametrize(
+    "name", [n for n in dir(rnn.nn.functional) if hasattr(torch.nn.functional, n)]
+)
 def test_arguments_of_functions_are_torchs(name: str) -> None:
     ours = getattr(rnn.nn.functional, name)
     theirs = getattr(torch.nn.functional, name)
@@ -249,7 +268,10 @@ def test_arguments_of_functions_are_torchs(name: str) -> None:
         return
     given = list(inspect.signature(ours).parameters)
     wanted = list(inspect.signature(theirs).parameters)
-    if wanted != ["args", "kwargs"] and name not in ("sigmoid", "tanh"):  # they take out= as rnn.tanh does
+    if wanted != ["args", "kwargs"] and name not in (
+        "sigmoid",
+        "tanh",
+    ):  # they take out= as rnn.tanh does
         assert given[: len(wanted)] == wanted
 
 
@@ -261,7 +283,9 @@ def test_device_and_dtype_by_position() -> None:
             m.nn.Conv2d(1, 1, 1, 1, 0, 1, 1, True, "zeros", "cpu", m.float64),
             m.nn.Embedding(2, 3, None, None, 2.0, False, False, None, False, "cpu", m.float64),
             m.nn.LSTM(2, 3, 1, True, False, 0.0, False, 0, "cpu", m.float64),
-            m.nn.MultiheadAttention(2, 1, 0.0, True, False, False, None, None, False, "cpu", m.float64),
+            m.nn.MultiheadAttention(
+                2, 1, 0.0, True, False, False, None, None, False, "cpu", m.float64
+            ),
             m.nn.BatchNorm1d(2, 1e-5, 0.1, True, True, "cpu", m.float64),
         ):
             assert {p.dtype for p in module.parameters()} == {m.float64}
@@ -299,9 +323,7 @@ def test_embeddings() -> None:
         free(m.tensor([0, 1, 1])).sum().backward()
         assert free.weight.grad.tolist() == [[0.0, 0.0], [2.0, 2.0]]
         assert m.nn.Embedding(3, 2, padding_idx=1).weight[1].tolist() == [0.0, 0.0]
-    compare(
-        lambda m, w: m.nn.functional.embedding(m.tensor(1), w), (3, 4), layouts=("contiguous",)
-    )
+    compare(lambda m, w: m.nn.functional.embedding(m.tensor(1), w), (3, 4), layouts=("contiguous",))
 
 
 @settings(deadline=None, max_examples=40)
@@ -344,7 +366,7 @@ def test_conv_module_of_any_arguments(data) -> None:
         same(a, b, 1e-4)
 
 
-# ---- training -------------------------------------------------------------------------------------------
+# ---- training -----------------------------------------------------------------------------------
 
 
 def train(m, model, x, y, loss, steps: int = 10, rate: float = 0.1) -> list[float]:
@@ -361,7 +383,9 @@ def train(m, model, x, y, loss, steps: int = 10, rate: float = 0.1) -> list[floa
 
 
 PROGRAMS = {
-    "mlp": lambda n: n.Sequential(n.Linear(12, 8), n.LayerNorm(8), n.ReLU(), n.Dropout(0.2), n.Linear(8, 3)),
+    "mlp": lambda n: n.Sequential(
+        n.Linear(12, 8), n.LayerNorm(8), n.ReLU(), n.Dropout(0.2), n.Linear(8, 3)
+    ),
     "cnn": lambda n: n.Sequential(
         n.Unflatten(1, (1, 4, 3)),
         n.Conv2d(1, 4, 3, padding=1),
@@ -413,7 +437,7 @@ def test_training_at_scalar_resolution() -> None:
     np.testing.assert_allclose(losses[1], losses[0], 1e-4)
 
 
-# ---- errors -------------------------------------------------------------------------------------------------
+# ---- errors -------------------------------------------------------------------------------------
 
 ERRORS = [
     lambda m: m.nn.Linear(3, 4)(m.zeros(2, 3, dtype=m.float64)),

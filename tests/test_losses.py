@@ -216,7 +216,7 @@ def test_extremes_of_binary_cross_entropy() -> None:
     )
 
 
-# ---- cross-entropy -------------------------------------------------------------------------------
+# ---- cross-entropy ------------------------------------------------------------------------------
 
 WEIGHT = np.array([0.5, 1.0, 2.0, 1.5])
 SHAPES = [
@@ -340,7 +340,7 @@ def test_cross_entropy_of_any_arguments(
     compare(fn, (n, classes), layouts=("contiguous",), edges=False)
 
 
-# ---- errors, warnings, modules -------------------------------------------------------------------
+# ---- errors, warnings, modules ------------------------------------------------------------------
 
 ERRORS = {
     "batch": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [0, 1])), [(3, 4)]),

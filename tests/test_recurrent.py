@@ -1,4 +1,5 @@
-"""RNN, LSTM, GRU and their cells against torch: layers, directions, packed sequences, both resolutions, errors, training."""
+"""RNN, LSTM, GRU and their cells against torch: layers, directions, packed sequences, both
+resolutions, errors, training."""
 
 from __future__ import annotations
 
@@ -212,7 +213,7 @@ def test_a_layer_without_gradients_leaves_no_graph() -> None:
         assert not out.requires_grad
 
 
-# ---- cells ------------------------------------------------------------------------------------------------
+# ---- cells --------------------------------------------------------------------------------------
 
 
 def run_cell(m, cell, xs, states):
@@ -244,13 +245,15 @@ def test_cells(mode: str, batch, bias: bool, resolution: str) -> None:
                 hs = [make(s.copy()).requires_grad_() for s in given_states or ()]
                 hx = None if not hs else tuple(hs) if len(hs) == 2 else hs[0]
                 out = run_cell(m, cell, ins, hx)
-            results.append([*out, *[t.grad for t in ins + hs], *[p.grad for p in cell.parameters()]])
+            results.append(
+                [*out, *[t.grad for t in ins + hs], *[p.grad for p in cell.parameters()]]
+            )
             cell.zero_grad()
         for a, b in zip(*results):
             same(a, b, 1e-8)
 
 
-# ---- training -----------------------------------------------------------------------------------------------
+# ---- training -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -288,7 +291,7 @@ def test_states_cross_both_ways() -> None:
         same(theirs(x)[0], to_rnn(back(x)[0].detach().numpy()), 1e-6)
 
 
-# ---- errors ---------------------------------------------------------------------------------------------------
+# ---- errors -------------------------------------------------------------------------------------
 
 ERRORS = [
     lambda m: m.nn.RNN(3, 4)(m.zeros(5, 2, 4)),

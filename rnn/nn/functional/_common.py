@@ -57,9 +57,9 @@ def expect_tensor(x: Any, function: str, argument: str = "input", position: int 
     TypeError: x is no tensor.
     """
     if not isinstance(x, Handle):
+        kind = "numpy.ndarray" if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(
-            f"{function}(): argument '{argument}' (position {position}) must be Tensor, not "
-            f"{type(x).__name__}"
+            f"{function}(): argument '{argument}' (position {position}) must be Tensor, not {kind}"
         )
 
 

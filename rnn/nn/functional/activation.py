@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rnn
-from rnn.ops import _core
-from rnn.ops.activation import relu_of
+from rnn.ops import _core, unary
 from rnn.ops.elementwise import in_place
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-relu = relu_of
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x where it is positive, else 0 (torch.nn.functional.relu)."""
+    return unary.relu_(input) if inplace else unary.relu(input)
 
 
 def _dim(name: str, ndim: int, stacklevel: int) -> int:

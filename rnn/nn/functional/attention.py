@@ -23,7 +23,7 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- one head, or many that are batches ----------------------------------------------------------
+# ---- one head, or many that are batches ---------------------------------------------------------
 
 
 def scaled_dot_product_attention(
@@ -124,7 +124,7 @@ def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
     return masked, _core.wrap(blind) if blind.any() else None
 
 
-# ---- many heads, with their projections ----------------------------------------------------------
+# ---- many heads, with their projections ---------------------------------------------------------
 
 
 def canonical_mask(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, ...]  # of two
 
-# ---- windows -------------------------------------------------------------------------------------
+# ---- windows ------------------------------------------------------------------------------------
 
 
 def _windows(size: int, kernel: int, stride: int, dilation: int) -> int:
@@ -173,7 +173,7 @@ def fold(
     return made[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
 
 
-# ---- convolution ---------------------------------------------------------------------------------
+# ---- convolution --------------------------------------------------------------------------------
 
 
 def _paddings(
@@ -320,7 +320,7 @@ def conv1d(
     return out.squeeze(2)
 
 
-# ---- transposed convolution: what conv2d's backward does to its input ----------------------------
+# ---- transposed convolution: what conv2d's backward does to its input ---------------------------
 
 
 def conv_transpose2d(

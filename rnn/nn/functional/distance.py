@@ -27,8 +27,8 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
-    """The p-norm of x1 - x2 + eps over the last dimension (torch.nn.functional.pairwise_distance).
-    """
+    """The p-norm of x1 - x2 + eps over the last dimension
+    (torch.nn.functional.pairwise_distance)."""
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 

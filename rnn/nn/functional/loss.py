@@ -27,7 +27,7 @@ from rnn.ops.selection import where
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- classes -------------------------------------------------------------------------------------
+# ---- classes ------------------------------------------------------------------------------------
 
 
 def cross_entropy(
@@ -246,7 +246,7 @@ def _soft_cross_entropy(
     return reduced(losses, reduction)
 
 
-# ---- numbers -------------------------------------------------------------------------------------
+# ---- numbers ------------------------------------------------------------------------------------
 
 _MSE, _SMOOTH_L1, _HUBER = op("mse_loss"), op("smooth_l1_loss"), op("huber_loss")
 _BCE, _BCE_LOGITS = op("binary_cross_entropy"), op("binary_cross_entropy_with_logits")
@@ -507,7 +507,7 @@ def gaussian_nll_loss(
     return reduced(losses, reduction)
 
 
-# ---- pairs, triplets, margins --------------------------------------------------------------------
+# ---- pairs, triplets, margins -------------------------------------------------------------------
 
 
 def cosine_embedding_loss(
@@ -737,7 +737,7 @@ def _triplets(
     return reduced((near - far + margin).clamp_min(0), reduction)
 
 
-# ---- scalar resolution of the rows ---------------------------------------------------------------
+# ---- scalar resolution of the rows --------------------------------------------------------------
 
 
 def _register(number: int) -> Callable[[compose.Binary], compose.Binary]:

@@ -173,8 +173,7 @@ def _compose_batch_norm(
 def move_statistics(
     mean: Any, variance: Any, new_mean: Tensor, new_variance: Tensor, count: int, momentum: float
 ) -> None:
-    """Running statistics move towards those of `count` values, in place and outside of the graph.
-    """
+    """Running statistics move towards those of `count` values, in place, outside of the graph."""
     unbiased = new_variance.detach() * (count / (count - 1))
     for running, new in ((mean, new_mean.detach()), (variance, unbiased)):
         if running is not None:

@@ -19,7 +19,7 @@ from rnn.ops import _core
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
-# ---- pad -----------------------------------------------------------------------------------------
+# ---- pad ----------------------------------------------------------------------------------------
 
 
 def pad(
@@ -112,9 +112,9 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     first = len(input._shape) - len(pairs)
     sizes = input._shape[first:]
     try:
-        each = [
-            _index(sizes[i], *pairs[i], mode, first + i) for i in reversed(range(len(pairs)))
-        ][::-1]
+        each = [_index(sizes[i], *pairs[i], mode, first + i) for i in reversed(range(len(pairs)))][
+            ::-1
+        ]
     except RuntimeError as error:
         raise RuntimeError(str(error).replace("{}", str(list(input._shape)))) from None
     places = np.zeros((), np.int64)
@@ -128,7 +128,7 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     return gather_flat(input, in_planes(places, outer, math.prod(sizes)), shape)
 
 
-# ---- interpolate ---------------------------------------------------------------------------------
+# ---- interpolate --------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=64)
@@ -140,8 +140,7 @@ def _nearest(size: int, out: int, scale: float | None, exact: bool) -> Any:
 
 
 def _cubic(t: Any) -> Any:
-    """The weights of the four neighbours at a distance t behind the second (Keys 1981, a = -0.75).
-    """
+    """The weights of the four neighbours, t behind the second of them (Keys 1981, a = -0.75)."""
     a = -0.75
 
     def near(x: Any) -> Any:
@@ -299,7 +298,7 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
-# ---- pixels and channels -------------------------------------------------------------------------
+# ---- pixels and channels ------------------------------------------------------------------------
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:

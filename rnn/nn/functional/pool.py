@@ -19,7 +19,6 @@ from rnn.nn.functional._common import gather_flat, in_planes, result, several
 from rnn.nn.functional.conv import gather_windows
 from rnn.nn.functional.pad import apply_matrices, pad
 from rnn.ops import _core
-from rnn.ops.activation import relu_of
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -72,7 +71,7 @@ def _of_integers(function: Any, input: Tensor, *args: Any) -> Any:
     return made.to(input.dtype)
 
 
-# ---- maxima --------------------------------------------------------------------------------------
+# ---- maxima -------------------------------------------------------------------------------------
 
 
 def max_pool2d_with_indices(
@@ -188,8 +187,7 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window of (N, C, L) or (C, L) (torch.nn.functional.max_pool1d).
-    """
+    """max_pool2d of (N, C, L) or (C, L), over one row (torch.nn.functional.max_pool1d)."""
     _check_rank(input, 1, "max_pool1d")
     steps = None if stride is None or stride == () else _one_row(stride, "stride")
     kernel, rows, pads = (several(t, 1)[0] for t in (kernel_size, dilation, padding))
@@ -247,7 +245,7 @@ def _unpool(input: Tensor, indices: Tensor, dims: int, size: Sequence[int]) -> T
     return flat.reshape(*outer, *size)
 
 
-# ---- averages ------------------------------------------------------------------------------------
+# ---- averages -----------------------------------------------------------------------------------
 
 
 def avg_pool2d(
@@ -344,7 +342,7 @@ def lp_pool2d(
     """The norm_type-norm of each window (torch.nn.functional.lp_pool2d)."""
     kernel = several(kernel_size, 2)
     means = avg_pool2d(input.pow(norm_type), kernel, stride, 0, ceil_mode)
-    sums = means.sign() * relu_of(means.abs()) * (kernel[0] * kernel[1])
+    sums = means.sign() * means.abs().relu() * (kernel[0] * kernel[1])
     return sums.pow(1.0 / norm_type)
 
 
@@ -353,11 +351,11 @@ def lp_pool1d(
 ) -> Tensor:
     """The norm_type-norm of each window of (N, C, L) (torch.nn.functional.lp_pool1d)."""
     means = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    sums = means.sign() * relu_of(means.abs()) * several(kernel_size, 1)[0]
+    sums = means.sign() * means.abs().relu() * several(kernel_size, 1)[0]
     return sums.pow(1.0 / norm_type)
 
 
-# ---- adaptive: the size of the result is given ---------------------------------------------------
+# ---- adaptive: the size of the result is given --------------------------------------------------
 
 
 def _adaptive_sizes(input: Tensor, output_size: Any, dims: int) -> tuple[int, ...]:

@@ -222,9 +222,7 @@ class _ConvTranspose(_ConvNd):
     ) -> None:
         super().__init__()
         if padding_mode != "zeros":
-            raise ValueError(
-                f'Only "zeros" padding mode is supported for {type(self).__name__}'
-            )
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         self._build(
             in_channels,
             out_channels,

@@ -34,8 +34,7 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """Each element is 0 with probability p, else 1 / (1 - p) times what it was (torch.nn.Dropout).
-    """
+    """Each element is 0 with probability p, else 1 / (1 - p) times itself (torch.nn.Dropout)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training, self.inplace)

@@ -227,8 +227,7 @@ class GaussianNLLLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.HingeEmbeddingLoss).
-    """
+    """input where target is 1, max(0, margin - input) where -1 (torch.nn.HingeEmbeddingLoss)."""
 
     def __init__(
         self,
@@ -245,8 +244,7 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """max(0, 1 - input[right] + input[wrong]) over all such pairs (torch.nn.MultiLabelMarginLoss).
-    """
+    """max(0, 1 - input[right] + input[wrong]), summed (torch.nn.MultiLabelMarginLoss)."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
@@ -267,8 +265,7 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """max(0, margin - input[target] + input)^p over the wrong classes (torch.nn.MultiMarginLoss).
-    """
+    """max(0, margin - input[target] + input)^p over wrong classes (torch.nn.MultiMarginLoss)."""
 
     def __init__(
         self,

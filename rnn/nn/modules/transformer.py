@@ -231,9 +231,7 @@ class TransformerEncoder(Module):
         causal = _is_causal(mask, is_causal, src, batch_first)
         output = src
         for layer in self.layers:
-            output = layer(
-                output, src_mask=mask, is_causal=causal, src_key_padding_mask=padding
-            )
+            output = layer(output, src_mask=mask, is_causal=causal, src_key_padding_mask=padding)
         if zeros is not None:
             output = output.masked_fill(zeros, 0.0)
         return output if self.norm is None else self.norm(output)
