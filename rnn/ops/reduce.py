@@ -101,6 +101,12 @@ def converted(input: Tensor, dtype: Any) -> Tensor:
     return cast(input, wanted)
 
 
+def _left(shape: tuple[int, ...], dim: int, keepdim: Any) -> tuple[int, ...]:
+    """What is left of a shape without one dimension."""
+    dim = _shapes.normalize_dim(dim, len(shape))
+    return shape[:dim] + (1,) * (bool(keepdim) and bool(shape)) + shape[dim + 1 :]
+
+
 def _refuse_no_int(name: str, dim: Any) -> None:
     if not isinstance(dim, (int, np.integer)) and not hasattr(dim, "__index__"):
         raise _invalid(name, dim)
@@ -548,8 +554,7 @@ def _one(
     """max and min along one dimension, with where they are."""
     _refuse_no_int(name, dim)
     if input._h:
-        shape = _shapes.reduce_dims(dim, input._shape, bool(keepdim))[1]
-        index = np.empty(shape, np.int64)
+        index = np.empty(_left(input._shape, dim, keepdim), np.int64)
         h = _extreme(E, number, input._h, dim, keepdim, ffi.from_buffer("int64_t[]", index))
         made = adopt(h) if h > 0 else fail(h), _core.wrap(index)
     else:
@@ -649,8 +654,10 @@ def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor
     if dim is not None:
         dim = _shapes.normalize_dim(dim, ndim)
     if input._h:
-        over = () if dim is None else dim
-        index = np.empty(_shapes.reduce_dims(over, input._shape, bool(keepdim))[1], np.int64)
+        shape = (
+            _left(input._shape, dim, keepdim) if dim is not None else (1,) * ndim * bool(keepdim)
+        )
+        index = np.empty(shape, np.int64)
         pointer = ffi.from_buffer("int64_t[]", index)
         code = lib.rnn_arg_extreme(E, input._h, dim or 0, dim is None, name == "argmin", pointer)
         return _core.wrap(index) if code >= 0 else fail(code)
@@ -707,12 +714,15 @@ def argmin(
 # ---- questions about all elements ----------------------------------------------------------------
 
 
-def _truth(numpy: Any, name: str, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+def _truth(method: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
     array = array_of(input)
-    if isinstance(dim, (tuple, list)) and not dim:  # of no dimension: each element's own
+    if dim is None and not keepdim:
+        made = method(array)
+    elif isinstance(dim, (tuple, list)) and not dim:  # of no dimension: each element's own
         made = array != 0
     else:
-        made = numpy(array, axis=_shapes.reduce_dims(dim, array.shape)[0], keepdims=bool(keepdim))
+        over = _shapes.reduce_dims(dim, array.shape)[0]
+        made = method(array, axis=over, keepdims=bool(keepdim))
     return _core.wrap(np.asarray(made, np.uint8 if array.dtype == np.uint8 else np.bool_))
 
 
@@ -728,7 +738,7 @@ def any(
     """Whether some element is not 0, bool (uint8 of uint8) (torch.any)."""
     if out is not None:
         return write_out(out, any, input, dim, keepdim)
-    return _truth(np.any, "any", input, axis if dim is None else dim, keepdim or keepdims)
+    return _truth(np.ndarray.any, input, axis if dim is None else dim, keepdim or keepdims)
 
 
 def all(
@@ -743,7 +753,7 @@ def all(
     """Whether no element is 0, bool (uint8 of uint8) (torch.all)."""
     if out is not None:
         return write_out(out, all, input, dim, keepdim)
-    return _truth(np.all, "all", input, axis if dim is None else dim, keepdim or keepdims)
+    return _truth(np.ndarray.all, input, axis if dim is None else dim, keepdim or keepdims)
 
 
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
