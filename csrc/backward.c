@@ -85,14 +85,14 @@ static int begin_inputs(rnn_engine *e, rnn_pass *p) {
         rnn_span *s = rnn_at(e, p->inputs[i]);
         if (s->state & RNN_G_TARGET) continue;
         if (p->flags & RNN_KEEP) failed = rnn_stash_put(e, p, p->inputs[i], false);
-        if (!failed) s->state |= RNN_G_TARGET;
+        if (!failed) rnn_state_set(s, 0xff, RNN_G_TARGET);
     }
     return failed;
 }
 
 static void end_inputs(rnn_engine *e, rnn_pass *p) {
     for (int64_t i = 0; i < p->input_count; i++)
-        rnn_at(e, p->inputs[i])->state &= (uint8_t)~RNN_G_TARGET;
+        rnn_state_set(rnn_at(e, p->inputs[i]), ~RNN_G_TARGET, 0);
 }
 
 /* ---- seeding

@@ -384,9 +384,9 @@ static bool inherit_gradient(rnn_engine *e, uint32_t id) {
         return false;
     rnn_lock(e);
     old->ext->grad = s->ext->grad;
-    old->state |= RNN_G_HAS;
+    rnn_state_set(old, 0xff, RNN_G_HAS);
     s->ext->grad = NULL;
-    s->state &= (uint8_t)~RNN_G_HAS;
+    rnn_state_set(s, ~RNN_G_HAS, 0);
     rnn_unlock(e);
     return true;
 }

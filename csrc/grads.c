@@ -57,7 +57,7 @@ int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value) 
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
     if (!rnn_span_has_grad(s)) return;
-    s->state &= (uint8_t)~RNN_G_HAS;
+    rnn_state_set(s, ~RNN_G_HAS, 0);
     if (s->flags & RNN_S_SCALAR) return;
     rnn_block_unref(e, s->ext->grad);
     s->ext->grad = NULL;
@@ -68,7 +68,7 @@ static void put_block(rnn_engine *e, rnn_span *s, rnn_block *block) {
     rnn_lock(e);
     rnn_block *old = s->ext->grad;
     s->ext->grad = block;
-    s->state |= RNN_G_HAS;
+    rnn_state_set(s, 0xff, RNN_G_HAS);
     rnn_block_unref(e, old);
     rnn_unlock(e);
 }
@@ -79,7 +79,7 @@ int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero) {
     rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_SCALAR) {
         e->grad[id] = 0; /* also 0.0f */
-        s->state |= RNN_G_HAS;
+        rnn_state_set(s, 0xff, RNN_G_HAS);
         return 0;
     }
     rnn_block *b = rnn_block_new(e, "gradient", s->ext->n, s->dtype);
@@ -128,7 +128,7 @@ int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds) {
                                                had && !scalar ? s->ext->grad : NULL,
                                                had && scalar ? rnn_node_grad(e, id, 0) : 0};
     if (!scalar) s->ext->grad = NULL;
-    s->state &= (uint8_t)~RNN_G_HAS;
+    rnn_state_set(s, ~RNN_G_HAS, 0);
     return 0;
 }
 

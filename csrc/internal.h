@@ -276,7 +276,14 @@ static inline uint32_t rnn_span_operand(const rnn_span *s, int k) {
     return s->flags & RNN_S_SCALAR ? s->in[k].span : s->ext->in[k].span;
 }
 static inline rnn_span *rnn_at(rnn_engine *e, uint32_t id) { return &e->spans[id]; }
-static inline bool rnn_span_has_grad(const rnn_span *s) { return s->state & RNN_G_HAS; }
+/* `state` is written by the pass whose turn it is alone, and read by anybody: relaxed, but atomic. */
+static inline uint8_t rnn_state(const rnn_span *s) {
+    return __atomic_load_n(&s->state, __ATOMIC_RELAXED);
+}
+static inline void rnn_state_set(rnn_span *s, int keep, int add) {
+    __atomic_store_n(&s->state, (uint8_t)((rnn_state(s) & keep) | add), __ATOMIC_RELAXED);
+}
+static inline bool rnn_span_has_grad(const rnn_span *s) { return rnn_state(s) & RNN_G_HAS; }
 int64_t rnn_span_size(const rnn_span *s);
 void *rnn_span_data(rnn_engine *e, uint32_t id);
 void *rnn_span_grad(rnn_engine *e, uint32_t id); /* NULL where it has none */

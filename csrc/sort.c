@@ -23,7 +23,7 @@ static int freed(rnn_engine *e, const rnn_span *s) {
 /* The search goes into a span that it has not seen. */
 static void look_into(rnn_engine *e, rnn_pass *p, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
-    s->state |= RNN_G_SEEN;
+    rnn_state_set(s, 0xff, RNN_G_SEEN);
     s->above = p->top;
     s->after = 0;
     p->top = id;
@@ -57,7 +57,7 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
     const bool leaf = s->flags & RNN_S_LEAF;
     if (p->input_count && !leads_to_input(e, s)) {
-        s->state |= RNN_G_SKIP;
+        rnn_state_set(s, 0xff, RNN_G_SKIP);
         return 0;
     }
     if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
@@ -66,7 +66,7 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
     if (leaf) return s->flags & RNN_S_HOOK ? rnn_stash_put(e, p, id, true) : 0;
     if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) return rnn_stash_put(e, p, id, true);
     if (s->flags & RNN_S_SCALAR) {
-        s->state &= (uint8_t)~RNN_G_HAS;
+        rnn_state_set(s, ~RNN_G_HAS, 0);
         return 0;
     }
     rnn_lock(e);
@@ -116,7 +116,7 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
 /* Under the lock: the list has done with a span, which nobody else may hold. */
 static void let_go(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
-    s->state &= RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER;
+    rnn_state_set(s, RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER, 0);
     if (s->refs) return;
     rnn_span_ref(e, id);
     rnn_span_unref(e, id);
@@ -135,7 +135,7 @@ static void let_go_list(rnn_engine *e, uint32_t *head) {
 void rnn_pass_unsort(rnn_engine *e, rnn_pass *p) {
     while (p->top) {
         rnn_span *s = rnn_at(e, p->top);
-        s->state &= RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER;
+        rnn_state_set(s, RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER, 0);
         p->top = s->above;
     }
     let_go_list(e, &p->head);
@@ -157,14 +157,14 @@ void rnn_pass_leave(rnn_engine *e, rnn_pass *p) {
         p->at++;
         rnn_lock(e);
         if (!keep) rnn_span_pass(e, id);
-        s->state &= RNN_G_HAS | RNN_G_OUTER;
+        rnn_state_set(s, RNN_G_HAS | RNN_G_OUTER, 0);
         rnn_span_unref(e, id);
         rnn_unlock(e);
         return;
     }
     p->head = s->after;
     if (retain) { /* then its users hold it still, or the root's reference does */
-        s->state &= RNN_G_HAS | RNN_G_OUTER;
+        rnn_state_set(s, RNN_G_HAS | RNN_G_OUTER, 0);
         return;
     }
     rnn_lock(e);
@@ -181,7 +181,7 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p) {
     rnn_pass_resume(e, p);
     rnn_lock(e);
     for (; p->at < p->count; p->at++) {
-        rnn_at(e, (uint32_t)p->array[p->at])->state &= RNN_G_HAS | RNN_G_OUTER;
+        rnn_state_set(rnn_at(e, (uint32_t)p->array[p->at]), RNN_G_HAS | RNN_G_OUTER, 0);
         rnn_span_unref(e, (uint32_t)p->array[p->at]);
     }
     rnn_unlock(e);
@@ -207,7 +207,7 @@ static int copy_order(rnn_engine *e, rnn_pass *p) {
 static void mark_rest(rnn_engine *e, const rnn_pass *p, int keep, int add) {
     for (int64_t i = p->at; i < p->count; i++) {
         rnn_span *s = rnn_at(e, (uint32_t)p->array[i]);
-        s->state = (uint8_t)((s->state & keep) | add);
+        rnn_state_set(s, keep, add);
     }
 }
 
@@ -232,7 +232,7 @@ void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
     p->suspended = false;
     mark_rest(e, p, RNN_G_HAS, 0);
     for (int64_t i = p->at; i < p->count; i++)
-        if (p->array[i] >> 32) rnn_at(e, (uint32_t)p->array[i])->state |= RNN_G_SKIP;
+        if (p->array[i] >> 32) rnn_state_set(rnn_at(e, (uint32_t)p->array[i]), 0xff, RNN_G_SKIP);
     for (const rnn_pass *outer = p->outer; outer; outer = outer->outer)
         mark_rest(e, outer, 0xff, RNN_G_OUTER);
 }

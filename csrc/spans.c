@@ -39,7 +39,7 @@ static uint32_t drop_operands(rnn_engine *e, uint32_t id, uint32_t dead) {
     int count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
         uint32_t o = rnn_span_operand(s, k);
-        if (--e->spans[o].refs || e->spans[o].state & RNN_G_SEEN) continue;
+        if (--e->spans[o].refs || rnn_state(&e->spans[o]) & RNN_G_SEEN) continue;
         e->spans[o].after = dead;
         dead = o;
     }
@@ -71,7 +71,7 @@ static void bury(rnn_engine *e, uint32_t dead) {
 }
 
 void rnn_span_unref(rnn_engine *e, uint32_t id) {
-    if (--e->spans[id].refs || e->spans[id].state & RNN_G_SEEN) return;
+    if (--e->spans[id].refs || rnn_state(&e->spans[id]) & RNN_G_SEEN) return;
     e->spans[id].after = 0;
     bury(e, id);
 }

@@ -61,6 +61,6 @@ void rnn_turn_after_fork(rnn_engine *e) {
         return;
     }
     if (e->turns)
-        for (uint32_t id = 1; id < e->span_top; id++) rnn_at(e, id)->state &= RNN_G_HAS;
+        for (uint32_t id = 1; id < e->span_top; id++) rnn_state_set(rnn_at(e, id), RNN_G_HAS, 0);
     rnn_turn_init(e);
 }

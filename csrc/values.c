@@ -152,7 +152,7 @@ static int add_to(rnn_engine *e, rnn_arg operand, double d) {
     if ((s->flags & RNN_S_SCALAR) == 0 || s->dtype != RNN_F64)
         return rnn_node_add_grad(e, operand.span, operand.offset, d);
     e->grad[operand.span] = (s->state & RNN_G_HAS ? e->grad[operand.span] : 0) + d;
-    s->state |= RNN_G_HAS;
+    rnn_state_set(s, 0xff, RNN_G_HAS);
     return 0;
 }
 
