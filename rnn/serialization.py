@@ -214,7 +214,10 @@ class _Loaded:
     def flat(self) -> Any:
         """The whole memory as a tensor."""
         if self._nodes is None:
-            self._nodes = _core.wrap(self.values())
+            array = self.values()
+            floats = array.dtype in _core.NUMPY_NODE_DTYPES  # which wrap() copies into nodes
+            self._nodes = _core.wrap(array if floats else array.copy())
+            self.data = b""
         return self._nodes
 
 
@@ -380,7 +383,7 @@ class _Reader(pickle.Unpickler):
             raise pickle.UnpicklingError(f"unknown object in the file: {what}")
         if key not in self.storages:
             data = self.read_storage(key, count * np.dtype(_STORAGES[kind]).itemsize)
-            self.storages[key] = _Loaded(kind, bytearray(data))
+            self.storages[key] = _Loaded(kind, data)
         return self.storages[key]
 
 
