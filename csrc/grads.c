@@ -375,13 +375,14 @@ int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
     const bool alone = whole && !(t->flags & RNN_T_DETACHED) && t->store->refs == 1;
     if (!on || alone) {
         rnn_lock(e);
-        if (on) s->flags |= RNN_S_NEEDS_GRAD;
+        /* Needed from the start: its flags are then not written while other threads read them. */
+        if (on) s->flags |= RNN_S_NEEDS_GRAD | RNN_S_NEEDED;
         else s->flags &= (uint8_t)~RNN_S_NEEDS_GRAD;
         rnn_unlock(e);
         return 0;
     }
     int failed = own_nodes(e, t);
-    if (!failed) set_flag(e, rnn_at(e, t->store->span), RNN_S_NEEDS_GRAD);
+    if (!failed) set_flag(e, rnn_at(e, t->store->span), RNN_S_NEEDS_GRAD | RNN_S_NEEDED);
     return failed;
 }
 

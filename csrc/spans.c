@@ -236,7 +236,8 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
         rnn_span_ref(e, b->in[k].span);
         const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
                             (k == 1 && needs & RNN_NEEDS_B);
-        if (needed) rnn_at(e, b->in[k].span)->flags |= RNN_S_NEEDED;
+        rnn_span *o = rnn_at(e, b->in[k].span);
+        if (needed && !(o->flags & RNN_S_NEEDED)) o->flags |= RNN_S_NEEDED;
     }
 }
 
