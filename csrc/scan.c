@@ -7,9 +7,9 @@
 typedef struct {
     rnn_engine *e;
     int op, dtype;
-    bool add;
+    bool add, also_add;
     int64_t length, inner; /* (outer, length, inner) */
-    char *out;
+    char *out, *also; /* also: NULL, or where what `out` gets goes too */
     const char *in, *z, *dz; /* contiguous; `in` may be `out` */
 } scan;
 
@@ -101,8 +101,12 @@ static int scan_backward(rnn_engine *e, uint32_t id, const rnn_view *a, rnn_bloc
     scan c = {.e = e, .op = s->op, .dtype = s->dtype, .z = z, .dz = dz, .add = direct && !t.fresh};
     c.in = s->op == RNN_OP_CUMSUM ? z : packed ? packed->data : rnn_view_data(e, a);
     c.out = in_place ? dz : temp ? temp->data : t.grad;
+    if (in_place && t.wanted && rnn_view_is_contiguous(&t.v)) {
+        c.also = t.grad;
+        c.also_add = !t.fresh;
+    }
     run(&c, x->ndim, x->shape, (int)x->ip[0]);
-    return !direct && t.wanted ? rnn_target_add(e, &t, s->dtype, c.out) : 0;
+    return !direct && !c.also && t.wanted ? rnn_target_add(e, &t, s->dtype, c.out) : 0;
 }
 
 /* At scalar resolution a partial sum is a node like any other, whose gradient is what all later
