@@ -504,7 +504,8 @@ static void place_part(rnn_engine *e, const rnn_view *v, int dim, const int64_t 
     const int64_t n = rnn_numel(v->ndim, v->shape), size = (int64_t)rnn_itemsize(v->dtype);
     if (n && n <= 4096 && rnn_view_is_contiguous(v)) {
         const char *from = rnn_view_data(e, v);
-        const int64_t rows = rnn_numel(dim, v->shape), run = n / rows * size, step = dim ? stride[dim - 1] * size : 0;
+        const int64_t rows = rnn_numel(dim, v->shape), run = n / rows * size,
+                      step = dim ? stride[dim - 1] * size : 0;
         for (int64_t i = 0; i < rows; i++) memcpy(to + i * step, from + i * run, (size_t)run);
         return;
     }

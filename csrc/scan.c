@@ -8,8 +8,8 @@ typedef struct {
     rnn_engine *e;
     int op, dtype;
     bool add, also_add;
-    int64_t length, inner; /* (outer, length, inner) */
-    char *out, *also; /* also: NULL, or where what `out` gets goes too */
+    int64_t length, inner;   /* (outer, length, inner) */
+    char *out, *also;        /* also: NULL, or where what `out` gets goes too */
     const char *in, *z, *dz; /* contiguous; `in` may be `out` */
 } scan;
 

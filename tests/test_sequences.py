@@ -27,7 +27,7 @@ def parts(packed):
 @pytest.mark.parametrize("resolution", ["tensor", "scalar"])
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.integers(1, 6), min_size=1, max_size=5), st.booleans(), st.sampled_from([0.0, -1.5]),
+    st.lists(st.integers(1, 6), min_size=1, max_size=5), st.booleans(), st.sampled_from([0.0, -1.5]),  # noqa: E501
     st.integers(0, 2), st.sampled_from(["right", "left"]),
 )  # fmt: skip
 def test_round_trips(resolution, lengths, batch_first, padding, more, side):
@@ -43,7 +43,7 @@ def test_round_trips(resolution, lengths, batch_first, padding, more, side):
         loss.backward()
         return [
             padded, parts(packed), back, sizes, parts(again), alone, [t.grad for t in s],
-            utils.unpad_sequence(back + 0, sizes, batch_first),  # torch's transposes what it is given
+            utils.unpad_sequence(back + 0, sizes, batch_first),  # torch's transposes what it is given  # noqa: E501
         ]  # fmt: skip
 
     with rnn.resolution(resolution):
