@@ -499,21 +499,6 @@ static int cat_shape(rnn_engine *e, int count, const rnn_view *v, int dim, int64
     return 0;
 }
 
-/* One part of a result with these strides. Small contiguous parts go row by row: walking a box costs more than they do. */
-static void place_part(rnn_engine *e, const rnn_view *v, int dim, const int64_t *stride, char *to) {
-    const int64_t n = rnn_numel(v->ndim, v->shape), size = (int64_t)rnn_itemsize(v->dtype);
-    if (n && n <= 4096 && rnn_view_is_contiguous(v)) {
-        const char *from = rnn_view_data(e, v);
-        const int64_t rows = rnn_numel(dim, v->shape), run = n / rows * size,
-                      step = dim ? stride[dim - 1] * size : 0;
-        for (int64_t i = 0; i < rows; i++) memcpy(to + i * step, from + i * run, (size_t)run);
-        return;
-    }
-    rnn_view part = *v;
-    memcpy(part.stride, stride, sizeof part.stride);
-    write_view(e, &part, to, v, true);
-}
-
 static rnn_ref cat_views(rnn_engine *e, int op, int count, const rnn_view *v, int dim) {
     int64_t stride[RNN_MAX_DIMS];
     rnn_build b = {.op = op,
@@ -529,7 +514,9 @@ static rnn_ref cat_views(rnn_engine *e, int op, int count, const rnn_view *v, in
     int64_t offset = 0;
     for (int k = 0; k < count; k++) {
         if (is_nothing(&v[k])) continue;
-        place_part(e, &v[k], dim, stride, (char *)b.out + offset * (int64_t)rnn_itemsize(b.dtype));
+        rnn_view part = v[k];
+        memcpy(part.stride, stride, sizeof part.stride);
+        write_view(e, &part, (char *)b.out + offset * (int64_t)rnn_itemsize(b.dtype), &v[k], true);
         offset += v[k].shape[dim] * stride[dim];
     }
     return rnn_build_finish(e, &b);
@@ -568,10 +555,8 @@ static int take_parts(rnn_engine *e, int count, const rnn_ref *parts, rnn_view *
 }
 
 rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int stack) {
-    enum { FEW = 8 };
-    rnn_view few[FEW], *v = few;
     if (count <= 0) return rnn_fail(e, RNN_ERUNTIME, "expected a non-empty list of Tensors");
-    if (count > FEW) v = rnn_malloc(e, (size_t)count * sizeof *v);
+    rnn_view *v = rnn_malloc(e, (size_t)count * sizeof *v);
     if (!v) return rnn_fail(e, RNN_EMEMORY, "cat: no memory for %d operands", count);
     rnn_ref out = take_parts(e, count, parts, v, stack);
     const int ndim = out < 0 ? 0 : stack ? v[0].ndim + 1 : v[first_part(count, v)].ndim;
@@ -582,7 +567,7 @@ rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int
     if (out >= 0 && dim < 0) dim += ndim;
     for (int k = 0; out >= 0 && stack && k < count; k++) insert_dim(&v[k], (int)dim);
     if (out >= 0) out = cat_views(e, stack ? RNN_OP_STACK : RNN_OP_CAT, count, v, (int)dim);
-    if (v != few) free(v);
+    free(v);
     return out;
 }
 

@@ -275,8 +275,7 @@ int rnn_fold_run(rnn_engine *e, rnn_fold *f) {
     f->plain = f->columns == 1 && f->pieces == 1 && f->ndim[REDUCED] == 1 &&
                f->length <= (f->find ? FIND : CALL);
     const int64_t cost = f->piece * f->width, items = f->groups * f->pieces;
-    if (f->pieces > 1 &&
-        !(f->partial = rnn_malloc(e, (size_t)(items * f->width) * sizeof *f->partial)))
+    if (f->pieces > 1 && !(f->partial = malloc((size_t)(items * f->width) * sizeof *f->partial)))
         return rnn_fail(e, RNN_EMEMORY, "a reduction of %lld rows of %lld elements: no memory",
                         (long long)f->rows, (long long)f->length);
     rnn_parallel_for(e->pool, items, CALL / cost + 1, fold_task, f);

@@ -1,7 +1,6 @@
 /* loss.c: cross_entropy of class indices, fused: log_softmax and nll_loss without the matrix
- * between them; and nll_loss alone, of log-probabilities. `saved` keeps each row's target (-1:
- * ignored) and log(sum(exp)), which is nll_loss's 0. ip: rows, classes, reduction, rows that
- * count. */
+ * between them. `saved` keeps each row's target (-1: ignored) and log(sum(exp)). ip: rows, classes,
+ * reduction, rows that count. */
 #include "internal.h"
 
 #include <math.h>
@@ -18,7 +17,6 @@ typedef struct {
 typedef struct {
     rnn_engine *e;
     int dtype, add, reduction;
-    bool logs; /* x holds log-probabilities: nll_loss */
     int64_t rows, classes;
     const char *x, *dz;
     char *out;
@@ -82,8 +80,8 @@ static const char *contiguous(rnn_engine *e, const rnn_view *v, rnn_block **temp
     return (*temp)->data;
 }
 
-static rnn_ref forward(rnn_engine *e, int op, rnn_ref logits, const int64_t *target,
-                       int64_t ignore_index, int reduction) {
+rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
+                          int64_t ignore_index, int reduction) {
     rnn_view x;
     if (rnn_view_of(e, logits, &x)) return RNN_ETYPE;
     if (x.ndim != 2)
@@ -95,7 +93,7 @@ static rnn_ref forward(rnn_engine *e, int op, rnn_ref logits, const int64_t *tar
               .reduction = reduction,
               .rows = x.shape[0],
               .classes = x.shape[1]};
-    rnn_build b = {.op = op,
+    rnn_build b = {.op = RNN_OP_CROSS_ENTROPY,
                    .dtype = x.dtype,
                    .count = 1,
                    .in = &x,
@@ -120,36 +118,25 @@ static rnn_ref forward(rnn_engine *e, int op, rnn_ref logits, const int64_t *tar
         rnn_build_abort(e, &b);
         return RNN_EMEMORY;
     }
-    if (op == RNN_OP_CROSS_ENTROPY)
-        rnn_parallel_for(e->pool, j.rows, grain(j.classes), lse_task, &j);
+    rnn_parallel_for(e->pool, j.rows, grain(j.classes), lse_task, &j);
     finish(&j, b.out, b.ip[3]);
     rnn_drop_block(e, temp);
     return rnn_build_finish(e, &b);
 }
 
-rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
-                          int64_t ignore_index, int reduction) {
-    return forward(e, RNN_OP_CROSS_ENTROPY, logits, target, ignore_index, reduction);
-}
-
-rnn_ref rnn_nll_loss(rnn_engine *e, rnn_ref logs, const int64_t *target, int64_t ignore_index,
-                     int reduction) {
-    return forward(e, RNN_OP_NLL_LOSS, logs, target, ignore_index, reduction);
-}
-
-/* dx = (softmax(x) - 1 at the target) times the row's gradient; nll_loss has the 1 alone */
+/* dx = (softmax(x) - 1 at the target) times the row's gradient */
 static void backward_task(void *ctx, int64_t begin, int64_t end) {
     const loss *j = ctx;
     const size_t size = rnn_itemsize(j->dtype), row = (size_t)j->classes * size;
     for (int64_t i = begin; i < end; i++) {
         const entry *t = &j->entries[i];
         char *d = j->out + (size_t)i * row;
-        if (!j->add && (t->target < 0 || j->logs)) memset(d, 0, row);
-        if (t->target < 0) continue;
+        if (t->target < 0) {
+            if (!j->add) memset(d, 0, row);
+            continue;
+        }
         const double g = at(j->dz, j->dtype, j->reduction == NONE ? i : 0) * j->scale;
-        if (!j->logs)
-            j->e->k->scaled_softmax[j->dtype](j->classes, j->x + (size_t)i * row, t->lse, g, d,
-                                              j->add);
+        j->e->k->scaled_softmax[j->dtype](j->classes, j->x + (size_t)i * row, t->lse, g, d, j->add);
         put(d, j->dtype, t->target, at(d, j->dtype, t->target) - g);
     }
 }
@@ -166,7 +153,6 @@ int rnn_cross_entropy_backward(rnn_engine *e, uint32_t id) {
               .classes = x->ip[1],
               .dz = rnn_span_grad(e, id),
               .entries = x->saved,
-              .logs = s->op == RNN_OP_NLL_LOSS,
               .scale = 1};
     if (j.reduction == MEAN) j.scale = 1 / (double)x->ip[3];
     int failed = rnn_target_begin(e, id, 0, j.rows * j.classes, &t);
@@ -195,7 +181,6 @@ int rnn_cross_entropy_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_l
     const entry *entries = x->saved;
     const int64_t rows = x->ip[0], classes = x->ip[1];
     const int reduction = (int)x->ip[2];
-    const bool logs = rnn_at(e, id)->op == RNN_OP_NLL_LOSS;
     const double scale = reduction == MEAN ? 1 / (double)x->ip[3] : 1;
     rnn_view in;
     rnn_operand_view(e, id, 0, &in);
@@ -203,8 +188,7 @@ int rnn_cross_entropy_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_l
         if (entries[i].target < 0) continue;
         for (int64_t c = 0; c < classes; c++) {
             const int64_t place = rnn_flat_to_offset(&in, i * classes + c);
-            const double p = logs ? 0 : exp(rnn_node_value(e, in.span, place) - entries[i].lse);
-            if (logs && c != entries[i].target) continue;
+            const double p = exp(rnn_node_value(e, in.span, place) - entries[i].lse);
             rnn_push_edge(e, out, &in, place, scale * (p - (c == entries[i].target)));
         }
     }

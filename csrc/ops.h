@@ -196,7 +196,6 @@ enum {
     X(RMS_NORM, "rms_norm", "FusedRmsNormBackward0", -1, C_ | A_ | B_, layer_norm) \
     X(BATCH_NORM, "batch_norm", "NativeBatchNormBackward0", -1, C_ | A_ | B_, batch_norm) \
     X(CROSS_ENTROPY, "cross_entropy", "NllLossBackward0", 1, C_ | A_, cross_entropy) \
-    X(NLL_LOSS, "nll_loss", "NllLossBackward0", 1, C_ | N_, cross_entropy) \
     X(ATTENTION, "attention", "ScaledDotProductFlashAttentionForCpuBackward0", 3, C_ | RNN_NEEDS_ALL | Z_, attention) \
     X(CONV2D, "conv2d", "ConvolutionBackward0", -1, C_ | A_ | B_, conv2d) \
     X(MAX_POOL2D, "max_pool2d", "MaxPool2DWithIndicesBackward0", 1, C_ | N_, max_pool2d) \

@@ -280,9 +280,6 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
  * reduction: 0 none (N), 1 the mean over the rows that count, 2 their sum. */
 rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
                           int64_t ignore_index, int reduction);
-/* The same of log-probabilities. */
-rnn_ref rnn_nll_loss(rnn_engine *e, rnn_ref logs, const int64_t *target, int64_t ignore_index,
-                     int reduction);
 /* softmax(q k^T scale) v for q (B, H, T, D), k and v (B, H, S, D); causal: query i sees the keys up
  * to i + S - T (the last query sees all). The result is a (B, H, T, D) view of (B, T, H, D) memory. */
 rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale);

@@ -7,9 +7,9 @@
 typedef struct {
     rnn_engine *e;
     int op, dtype;
-    bool add, also_add;
-    int64_t length, inner;   /* (outer, length, inner) */
-    char *out, *also;        /* also: NULL, or where what `out` gets goes too */
+    bool add;
+    int64_t length, inner; /* (outer, length, inner) */
+    char *out;
     const char *in, *z, *dz; /* contiguous; `in` may be `out` */
 } scan;
 
@@ -88,43 +88,44 @@ rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim) {
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-static int scan_backward(rnn_engine *e, uint32_t id, const rnn_view *a, rnn_block *packed,
-                         rnn_block *temp) {
-    const rnn_span *s = rnn_at(e, id);
-    const rnn_ext *x = s->ext;
-    const bool in_place = x->ip[1] != 0, direct = !in_place && !temp;
-    void *z = rnn_span_data(e, id), *dz = rnn_span_grad(e, id);
-    rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, x->n, &t);
-    if (failed || (!t.wanted && !in_place)) return failed;
-    if (packed) rnn_pack_view(e, a, packed->data);
-    scan c = {.e = e, .op = s->op, .dtype = s->dtype, .z = z, .dz = dz, .add = direct && !t.fresh};
-    c.in = s->op == RNN_OP_CUMSUM ? z : packed ? packed->data : rnn_view_data(e, a);
-    c.out = in_place ? dz : temp ? temp->data : t.grad;
-    if (in_place && t.wanted && rnn_view_is_contiguous(&t.v)) {
-        c.also = t.grad;
-        c.also_add = !t.fresh;
-    }
-    run(&c, x->ndim, x->shape, (int)x->ip[0]);
-    return !direct && !c.also && t.wanted ? rnn_target_add(e, &t, s->dtype, c.out) : 0;
-}
-
 /* At scalar resolution a partial sum is a node like any other, whose gradient is what all later
  * ones pass back to it: the scan runs in place. Else the result's gradient stays what it is. */
 int rnn_cumsum_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
-    const char *name = rnn_ops[s->op].name;
+    const rnn_ext *x = s->ext;
+    const bool in_place = x->ip[1] != 0;
+    rnn_target t;
+    int failed = rnn_target_begin(e, id, 0, x->n, &t);
+    if (failed || (!t.wanted && !in_place)) return failed;
+    scan c = {.e = e,
+              .op = s->op,
+              .dtype = s->dtype,
+              .in = rnn_span_data(e, id),
+              .z = rnn_span_data(e, id),
+              .dz = rnn_span_grad(e, id)};
     rnn_view a;
+    rnn_block *packed = NULL, *temp = NULL;
     rnn_operand_view(e, id, 0, &a);
-    const bool strided = !rnn_view_is_contiguous(&a), in_place = s->ext->ip[1] != 0;
-    const bool pack = strided && s->op != RNN_OP_CUMSUM, apart = strided && !in_place;
-    rnn_block *packed = pack ? rnn_block_new(e, name, s->ext->n, s->dtype) : NULL;
-    rnn_block *temp = apart ? rnn_block_new(e, name, s->ext->n, s->dtype) : NULL;
-    const bool failed = (pack && !packed) || (apart && !temp);
-    const int code = failed ? RNN_EMEMORY : scan_backward(e, id, &a, packed, temp);
+    if (s->op != RNN_OP_CUMSUM) {
+        c.in = rnn_view_data(e, &a);
+        if (!rnn_view_is_contiguous(&a)) {
+            if (!(packed = rnn_block_new(e, rnn_ops[s->op].name, x->n, s->dtype)))
+                return RNN_EMEMORY;
+            rnn_pack_view(e, &a, packed->data);
+            c.in = packed->data;
+        }
+    }
+    const bool direct = !in_place && rnn_view_is_contiguous(&t.v);
+    c.add = direct && !t.fresh;
+    if (direct) c.out = t.grad;
+    else if (in_place) c.out = rnn_span_grad(e, id);
+    else if ((temp = rnn_block_new(e, rnn_ops[s->op].name, x->n, s->dtype))) c.out = temp->data;
+    if (c.out) run(&c, x->ndim, x->shape, (int)x->ip[0]);
+    else failed = RNN_EMEMORY;
+    if (!failed && !direct && t.wanted) failed = rnn_target_add(e, &t, s->dtype, c.out);
     if (temp) rnn_drop_block(e, temp);
     if (packed) rnn_drop_block(e, packed);
-    return code;
+    return failed;
 }
 
 int rnn_cumprod_backward(rnn_engine *e, uint32_t id) { return rnn_cumsum_backward(e, id); }

@@ -231,41 +231,32 @@ static int spread_of(const rnn_span *s) {
     }
 }
 
-/* What stands for z or dz in the loop of rnn_spread, where it is neither: made before anything
- * changes. */
-static int make_numbers(rnn_engine *e, uint32_t id, const rnn_view *a, rnn_spread_job *job,
-                        rnn_block **made) {
-    const rnn_span *s = rnn_at(e, id);
-    const int spread = spread_of(s);
-    const bool others = spread == RNN_SPREAD_PROD && some_product_is_zero(e, id);
-    job->b = rnn_span_data(e, id);
-    job->z = s->ext->saved ? s->ext->saved : job->b;
-    job->dz = rnn_span_grad(e, id);
-    if (!others && spread != RNN_SPREAD_EQUAL && s->op != RNN_OP_STD) return 0;
-    *made = rnn_block_new(e, rnn_ops[s->op].name, s->ext->n, s->dtype);
-    if (!*made) return RNN_EMEMORY;
-    int failed = 0;
-    if (others) failed = product_of_others(e, id, a, (*made)->data);
-    else if (s->op == RNN_OP_STD) share_of_std(s, job->b, job->dz, (*made)->data);
-    else failed = share_of_equals(e, id, a, (*made)->data);
-    *(others ? &job->z : &job->dz) = (*made)->data;
-    return failed;
-}
-
 int rnn_statistic_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
-    const double p[4] = {s->op == RNN_OP_VECTOR_NORM ? x->p[1] : x->p[0]};
+    const int spread = spread_of(s);
     rnn_target t;
-    rnn_block *made = NULL;
-    rnn_spread_job job = {.loop = e->k->spread[s->dtype][spread_of(s)],
+    rnn_operand_view(e, id, 0, &t.v);
+    int failed = rnn_target_begin(e, id, 0, rnn_numel(t.v.ndim, t.v.shape), &t);
+    if (failed || !t.wanted) return failed;
+    const double p[4] = {s->op == RNN_OP_VECTOR_NORM ? x->p[1] : x->p[0]};
+    rnn_spread_job job = {.loop = e->k->spread[s->dtype][spread],
                           .target = &t,
                           .reduced = (uint32_t)x->ip[0],
+                          .b = rnn_span_data(e, id),
+                          .z = x->saved ? x->saved : rnn_span_data(e, id),
+                          .dz = rnn_span_grad(e, id),
                           .p = p};
-    rnn_operand_view(e, id, 0, &t.v);
-    int failed = make_numbers(e, id, &t.v, &job, &made);
-    if (!failed) failed = rnn_target_begin(e, id, 0, rnn_numel(t.v.ndim, t.v.shape), &t);
-    if (!failed && t.wanted) rnn_spread(e, &job);
+    rnn_block *made = NULL;
+    const bool others = spread == RNN_SPREAD_PROD && some_product_is_zero(e, id);
+    if (others || spread == RNN_SPREAD_EQUAL || s->op == RNN_OP_STD) {
+        if (!(made = rnn_block_new(e, rnn_ops[s->op].name, x->n, s->dtype))) return RNN_EMEMORY;
+        if (others) failed = product_of_others(e, id, &t.v, made->data);
+        else if (s->op == RNN_OP_STD) share_of_std(s, job.b, job.dz, made->data);
+        else failed = share_of_equals(e, id, &t.v, made->data);
+        *(others ? &job.z : &job.dz) = made->data;
+    }
+    if (!failed) rnn_spread(e, &job);
     if (made) rnn_drop_block(e, made);
     return failed;
 }

@@ -69,11 +69,6 @@ CASES = {
         lambda x: F.cross_entropy(x, to_rnn(CLASSES), ignore_index=3, reduction="sum"),
         [(5, 4)],
     ),
-    "nll_loss": (lambda x: F.nll_loss(x, to_rnn(CLASSES), ignore_index=3), [(5, 4)]),
-    "nll_loss, none": (
-        lambda x: F.nll_loss(x, to_rnn(CLASSES), ignore_index=3, reduction="none"),
-        [(5, 4)],
-    ),
     "attention": (F.scaled_dot_product_attention, [(2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 3)]),
     "attention, causal": (
         lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _c, _dtypes, _shapes
+from rnn import _c, _dtypes
 from rnn._c import E, Handle, adopt, check, fail, ffi, lib
 from rnn._indexing import Plan, parse
 from rnn.ops import _core
@@ -65,22 +65,6 @@ def _fast(h: int, index: Any) -> int:
     return 0
 
 
-def _fast_array(array: Any, index: Any) -> Any:
-    """NumPy's view of an index of plain ints, slices and Ellipsis; None for every other."""
-    items = index if type(index) is tuple else (index,)
-    for item in items:
-        kind = type(item)
-        if kind is slice:
-            if item.step is not None and not (type(item.step) is int and item.step > 0):
-                return None
-        elif kind is not int and item is not Ellipsis:
-            return None
-    try:
-        return array[items if Ellipsis in items else (*items, ...)]
-    except (IndexError, TypeError):
-        return None  # PyTorch has other words for it
-
-
 def _view_name(index: Any) -> int:
     """The view function that PyTorch would have called last for a basic index."""
     items = index if type(index) is tuple else (index,)
@@ -118,10 +102,11 @@ def getitem(input: Tensor, index: Any) -> Any:
         out = _fast(h, index)
         if out > 0:
             return adopt(out)
-    else:
-        array = _fast_array(input._array, index)
-        if array is not None:
-            return wrap(array)
+    elif type(index) is int and input._array.ndim == 1:  # N[i], of a vector of counts
+        try:
+            return wrap(input._array[index, ...])
+        except IndexError:
+            pass
     plan = parse(index, input._shape)
     if plan.is_basic:
         return _view(input, index, plan)
@@ -186,11 +171,6 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         if place > 0:
             write(adopt(place), value)
             return
-    else:
-        array = _fast_array(input._array, index)
-        if array is not None:
-            _write_array(array, value, dtype_of(input))
-            return
     plan = parse(index, input._shape)
     if plan.is_basic:
         write(_view(input, index, plan), value)
@@ -212,7 +192,7 @@ def _fills_mask(input: Tensor, index: Any) -> bool:
 def write(place: Tensor, value: Any) -> None:
     """place[...] = value, which is a tensor of any dtype or a number."""
     if not place._h:
-        _write_array(place._array, value, dtype_of(place))
+        place._array[...] = as_ints(value, dtype_of(place))
         return
     code: int
     if isinstance(value, Handle):
@@ -228,16 +208,6 @@ def write(place: Tensor, value: Any) -> None:
     else:
         code = lib.rnn_fill(E, place._h, value)
     check(code)
-
-
-def _write_array(place: Any, value: Any, to: _dtypes.dtype) -> None:
-    """place[...] = value, of a NumPy array."""
-    values = as_ints(value, to)
-    try:
-        place[...] = values
-    except ValueError:
-        _shapes.expand_sizes(place.shape, values.shape)  # which says it in PyTorch's words
-        raise
 
 
 def as_ints(value: Any, to: _dtypes.dtype) -> Any:

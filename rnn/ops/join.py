@@ -72,25 +72,14 @@ def _checked(tensors: Any, name: str) -> list[Any]:
     return every
 
 
-def _join_floats(parts: Any, dim: int, stack: bool) -> int:
-    """cat or stack, of float tensors of one dtype; a negative code for everything else."""
-    if type(parts) not in (list, tuple):
-        return EDTYPE
-    try:
-        handles = [x._h for x in parts]
-    except AttributeError:
-        return EDTYPE
-    code: int = lib.rnn_cat(E, len(handles), handles, dim, stack) if all(handles) else EDTYPE
-    return code
-
-
 def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     """cat or stack, of tensors of any dtypes."""
-    h = _join_floats(parts, dim, stack)
-    if h > 0:
-        return adopt(h)
-    if h != EDTYPE:
-        fail(h)
+    if all(x._h for x in parts):
+        h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
+        if h > 0:
+            return adopt(h)
+        if h != EDTYPE:
+            fail(h)
     to = dtype_of(parts[0])
     for x in parts[1:]:
         to = _dtypes.promote_types(to, dtype_of(x))
@@ -141,10 +130,6 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
         >>> rnn.cat([rnn.zeros(2, 3), rnn.ones(1, 3)]).shape
         rnn.Size([3, 3])
     """
-    if out is None:
-        h = _join_floats(tensors, dim, False)
-        if h > 0:
-            return adopt(h)
     every = _checked(tensors, "cat")
     if not every:
         raise ValueError(f"{_dtypes.prefix}cat(): expected a non-empty list of Tensors")
@@ -175,10 +160,6 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
     Raises:
         RuntimeError: the shapes differ.
     """
-    if out is None:
-        h = _join_floats(tensors, dim, True)
-        if h > 0:
-            return adopt(h)
     every = _checked(tensors, "stack")
     if not every:
         raise RuntimeError("stack expects a non-empty TensorList")

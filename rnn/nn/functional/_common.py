@@ -106,8 +106,8 @@ def gather_flat(input: Tensor, index: Any, shape: Sequence[int], inner: int = 1)
     index[i] is the place of output row i; the caller has checked that it is inside.
     """
     flat = np.ascontiguousarray(index, np.int64)
-    data = ffi.from_buffer("int64_t[]", flat)
-    h = lib.rnn_gather(E, input._h, data, flat.size, inner, len(shape), _c.dims(tuple(shape)))
+    pointer = ffi.cast("int64_t *", flat.ctypes.data)
+    h = lib.rnn_gather(E, input._h, pointer, flat.size, inner, len(shape), _c.dims(tuple(shape)))
     return adopt(h) if h > 0 else fail(h)
 
 

@@ -168,8 +168,8 @@ def fold(
     planes = n * (rows // area)
     index = np.ascontiguousarray(in_planes(places, planes, whole[0] * whole[1]))
     zeros = rnn.zeros(n, rows // area, *whole, dtype=input.dtype)
-    data = ffi.from_buffer("int64_t[]", index)
-    made = adopt(check(lib.rnn_scatter(E, zeros._h, data, index.size, 1, input._h, 1)))
+    pointer = ffi.cast("int64_t *", index.ctypes.data)
+    made = adopt(check(lib.rnn_scatter(E, zeros._h, pointer, index.size, 1, input._h, 1)))
     return made[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
 
 

@@ -67,16 +67,16 @@ def cross_entropy(
         )
     _check_weight(input, weight)
     if label_smoothing == 0.0:
-        losses = _fused(_cross_entropy, input, classes, weight, ignore_index, reduction)
+        plain = weight is None
+        losses = _fused(input, classes, ignore_index, reduction if plain else "none")
         if losses is not None:
-            return losses
+            return losses if plain else _weighted(losses, classes, weight, ignore_index, reduction)
     logs = input.log_softmax(0 if len(input._shape) == 1 else 1)
     if label_smoothing == 0.0:
         return _pick(logs, classes, weight, ignore_index, reduction)
     return _smoothed(logs, classes, weight, ignore_index, reduction, label_smoothing)
 
 
-_cross_entropy, _nll_loss = lib.rnn_cross_entropy, lib.rnn_nll_loss
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
@@ -118,25 +118,18 @@ def _check_weight(input: Tensor, weight: Tensor | None) -> None:
         )
 
 
-def _fused(
-    kernel: Any, input: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str
-) -> Tensor | None:
-    """One span (and the weighting, where there are weights); None at scalar resolution."""
+def _fused(input: Tensor, classes: Any, ignore_index: int, reduction: str) -> Tensor | None:
+    """One span; None at scalar resolution."""
     rank = len(input._shape)
-    rows = input
+    logits = input
     if rank != 2:
         rows = input.movedim(1, -1) if rank > 2 else input
-        rows = rows.reshape(-1, rows._shape[-1])
-    how = reduction if weight is None else "none"
-    data = ffi.from_buffer("int64_t[]", classes)
-    losses = result(kernel(E, rows._h, data, ignore_index, _REDUCTIONS[how]))
-    if losses is None:
-        return None
-    if how == "none" and rank != 2:
-        losses = losses.reshape(classes.shape)
-    if weight is None:
-        return losses
-    return _weighted(losses, classes, weight, ignore_index, reduction)
+        logits = rows.reshape(-1, rows._shape[-1])
+    pointer = ffi.cast("int64_t *", classes.ctypes.data)
+    out = result(lib.rnn_cross_entropy(E, logits._h, pointer, ignore_index, _REDUCTIONS[reduction]))
+    return (
+        out.reshape(classes.shape) if out is not None and reduction == "none" and rank != 2 else out
+    )
 
 
 def _weighted(
@@ -176,10 +169,7 @@ def nll_loss(
 
 
 def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
-    """-logs at the classes, weighted and reduced: at scalar resolution a gather."""
-    fused = _fused(_nll_loss, logs, classes, weight, ignore_index, reduction)
-    if fused is not None:
-        return fused
+    """-logs at the classes (a gather), weighted and reduced."""
     shape = logs._shape
     count = shape[0 if len(shape) == 1 else 1]
     counted = classes != ignore_index
@@ -187,9 +177,12 @@ def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction:
     wrong = (picked < 0) | (picked >= count)
     if wrong.any():
         raise IndexError(f"Target {picked[wrong].flat[0]} is out of bounds.")
-    places = math.prod(shape[2:])  # row-major (N, C, places)
-    flat = picked.reshape(-1, places)
-    index = (np.arange(len(flat))[:, None] * count + flat) * places + np.arange(places)
+    if len(shape) == 1:
+        index = picked
+    else:  # row-major (N, C, places)
+        places = math.prod(shape[2:])
+        flat = picked.reshape(shape[0], places)
+        index = (np.arange(shape[0])[:, None] * count + flat) * places + np.arange(places)
     losses = -gather_flat(logs, index, classes.shape)
     if not counted.all():
         losses = losses.masked_fill(_core.wrap(~counted), 0.0)

@@ -110,7 +110,7 @@ def _max_pool(x: Tensor, numbers: Any, indices: bool) -> Any:
         for n, k, s, p in zip(x._shape[2:], kernel, stride, pads)
     ]
     taken = np.empty(x._shape[0] * x._shape[1] * max(size[0], 1) * max(size[1], 1), np.int64)
-    pointer = ffi.from_buffer("int64_t[]", taken, require_writable=True)
+    pointer = ffi.cast("int64_t *", taken.ctypes.data)
     if not compose:
         out = adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, pointer)))
     else:
