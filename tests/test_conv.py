@@ -269,7 +269,7 @@ def test_dtype_errors() -> None:
     for bias in (True, False):
         compare_errors(lambda m, b=bias: m.nn.Conv2d(1, 1, 1, bias=b)(m.zeros(1, 1, 2, 2).double()))
         compare_errors(lambda m, b=bias: m.nn.Conv1d(1, 1, 1, bias=b)(m.zeros(1, 1, 2).double()))
-    with pytest.raises(TypeError, match="must be Tensor, not ndarray"):
+    with pytest.raises(TypeError, match=r"must be Tensor, not numpy.ndarray"):
         rnn.nn.Conv2d(1, 1, 1)(np.zeros((1, 1, 2, 2), np.float32))
 
 
