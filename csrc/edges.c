@@ -93,6 +93,17 @@ int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, 
     return failed ? failed : out.count;
 }
 
+int rnn_look(rnn_engine *e, uint32_t span, int64_t node, double *value, double *grad) {
+    if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
+    const rnn_span *s = rnn_at(e, span);
+    if (node < 0 || node >= rnn_span_size(s))
+        return rnn_fail(e, RNN_EINDEX, "node %lld is outside its span of %lld nodes",
+                        (long long)node, (long long)rnn_span_size(s));
+    *value = rnn_node_value(e, span, node);
+    *grad = rnn_node_grad(e, span, node);
+    return rnn_span_has_grad(s) ? 1 : 0;
+}
+
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
     const rnn_span *s = rnn_at(e, span);

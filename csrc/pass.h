@@ -45,7 +45,8 @@ struct rnn_pass {
 /* sort.c */
 int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps); /* 1: call again; 0: sorted */
 void rnn_pass_unsort(rnn_engine *e, rnn_pass *p);             /* as before the search */
-int rnn_pass_suspend(rnn_engine *e, rnn_pass *p);             /* another pass may use the spans */
+int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots);
+int rnn_pass_suspend(rnn_engine *e, rnn_pass *p); /* another pass may use the spans */
 void rnn_pass_resume(rnn_engine *e, rnn_pass *p);
 /* The span at the head of the order, 0 at its end; leaving it frees what the pass need not keep. */
 uint32_t rnn_pass_head(const rnn_pass *p);

@@ -40,8 +40,9 @@
 
 typedef struct rnn_engine rnn_engine;
 typedef struct rnn_pass rnn_pass;
-typedef struct rnn_rng rnn_rng; /* a stream of random numbers: torch.Generator */
-typedef int64_t rnn_ref;        /* a tensor handle; 0 is none */
+typedef struct rnn_rng rnn_rng;     /* a stream of random numbers: torch.Generator */
+typedef struct rnn_graph rnn_graph; /* a list of spans, to look at */
+typedef int64_t rnn_ref;            /* a tensor handle; 0 is none */
 
 enum { RNN_F32 = 0, RNN_F64 = 1 };
 /* How a view came about: a name for grad_fn, nothing more. */
@@ -412,8 +413,35 @@ rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span,
  * one node add up. Returns how many there are; fills at most `capacity`. */
 int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans,
                   int64_t *nodes, double *locals, uint8_t *flows);
+/* The value of a node, and its gradient; 1 where it has one. */
+int rnn_look(rnn_engine *e, uint32_t span, int64_t node, double *value, double *grad);
+/* Where a node is used in a span: the span's nodes and their local derivatives by it. Returns how
+ * many there are; fills at most `capacity`. */
+int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
+                 int64_t *nodes, double *locals);
 /* Scalar nodes behind a tensor (recorded ones: every node of every span that it reaches). */
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
+
+/* All spans behind some tensors, constants included, held until the list is freed; in no order.
+ * NULL: no memory. */
+rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots);
+void rnn_graph_free(rnn_engine *e, rnn_graph *g);
+int64_t rnn_graph_count(const rnn_graph *g);
+enum {
+    RNN_C_LEAF = 1,
+    RNN_C_NEEDS_GRAD = 2,
+    RNN_C_HAS_GRAD = 4,
+    RNN_C_FREED = 8, /* backward has freed what it was made from */
+    RNN_C_DOUBLE = 16
+};
+/* A column for each thing to know about a span; each has room for all. */
+void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_t *first,
+                       int64_t *nodes, uint8_t *op, uint8_t *flags);
+/* Which span has which as its operand at which place; returns how many, fills at most `capacity`. */
+int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uint32_t *user,
+                        int32_t *place, uint32_t *operand);
+/* The living spans that were made from a span; returns how many, fills at most `capacity`. */
+int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users);
 
 /* ---- the Python objects that own handles (handle.c)
  * --------------------------------------------------------------- */

@@ -240,30 +240,35 @@ void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
 /* ---- counting
  * ---------------------------------------------------------------------------------------------- */
 
-/* Nodes of all spans that the roots reach, constants included: the search, with every operand
- * visited. */
+/* The list from `p->head` on becomes all spans that the roots reach, constants included: the search,
+ * with every operand visited. The caller has the turn, and ends with rnn_pass_unsort. */
+int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots) {
+    int failed = e->running ? rnn_pass_suspend(e, e->running) : 0;
+    for (int i = 0; i < count && !failed; i++) {
+        if (!(rnn_at(e, rnn_span_of(roots[i]))->state & RNN_G_SEEN))
+            look_into(e, p, rnn_span_of(roots[i]));
+        while (p->top) {
+            const uint32_t id = p->top;
+            rnn_span *s = rnn_at(e, id);
+            if ((int)s->after < rnn_span_operands(s)) {
+                const uint32_t o = rnn_span_operand(s, (int)s->after++);
+                if (!(rnn_at(e, o)->state & RNN_G_SEEN)) look_into(e, p, o);
+                continue;
+            }
+            p->top = s->above;
+            s->after = p->head;
+            p->head = id;
+        }
+    }
+    return failed;
+}
+
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots) {
     rnn_pass p = {0};
     int64_t nodes = 0;
     rnn_turn_take(e, -1);
-    int failed = e->running ? rnn_pass_suspend(e, e->running) : 0;
-    for (int i = 0; i < count && !failed; i++) {
-        if (!(rnn_at(e, rnn_span_of(roots[i]))->state & RNN_G_SEEN))
-            look_into(e, &p, rnn_span_of(roots[i]));
-        while (p.top) {
-            const uint32_t id = p.top;
-            rnn_span *s = rnn_at(e, id);
-            if ((int)s->after < rnn_span_operands(s)) {
-                const uint32_t o = rnn_span_operand(s, (int)s->after++);
-                if (!(rnn_at(e, o)->state & RNN_G_SEEN)) look_into(e, &p, o);
-                continue;
-            }
-            nodes += rnn_span_size(s);
-            p.top = s->above;
-            s->after = p.head;
-            p.head = id;
-        }
-    }
+    int failed = rnn_pass_reach(e, &p, count, roots);
+    for (uint32_t id = p.head; id; id = rnn_at(e, id)->after) nodes += rnn_span_size(rnn_at(e, id));
     rnn_pass_unsort(e, &p);
     rnn_turn_give(e);
     return failed ? failed : nodes;

@@ -1,0 +1,104 @@
+/* graph.c: the spans behind some tensors as a list that holds them, for inspection: what is shown
+ * stays there to be looked at, whatever becomes of the handles and of the graph.
+ *
+ * What it is not: it runs no pass and knows no derivative. */
+#include "pass.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct rnn_graph {
+    int64_t count;
+    uint32_t *spans; /* held */
+};
+
+static rnn_graph *graph_of(rnn_engine *e, const rnn_pass *p) {
+    int64_t count = 0;
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) count++;
+    rnn_graph *g = rnn_malloc(e, sizeof *g);
+    uint32_t *spans = rnn_malloc(e, (size_t)count * sizeof *spans);
+    if (!g || !spans) {
+        free(g);
+        free(spans);
+        rnn_fail(e, RNN_EMEMORY, "no memory for a list of %lld spans", (long long)count);
+        return NULL;
+    }
+    *g = (rnn_graph){count, spans};
+    rnn_lock(e);
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
+        *spans++ = id;
+        rnn_span_ref(e, id);
+    }
+    rnn_unlock(e);
+    return g;
+}
+
+rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots) {
+    rnn_pass p = {0};
+    rnn_turn_take(e, -1);
+    rnn_graph *g = rnn_pass_reach(e, &p, count, roots) ? NULL : graph_of(e, &p);
+    rnn_pass_unsort(e, &p);
+    rnn_turn_give(e);
+    return g;
+}
+
+void rnn_graph_free(rnn_engine *e, rnn_graph *g) {
+    if (!g) return;
+    rnn_lock(e);
+    for (int64_t i = 0; i < g->count; i++) rnn_span_unref(e, g->spans[i]);
+    rnn_unlock(e);
+    free(g->spans);
+    free(g);
+}
+
+int64_t rnn_graph_count(const rnn_graph *g) { return g->count; }
+
+void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_t *first,
+                       int64_t *nodes, uint8_t *op, uint8_t *flags) {
+    for (int64_t i = 0; i < g->count; i++) {
+        const rnn_span *s = rnn_at(e, g->spans[i]);
+        span[i] = g->spans[i];
+        first[i] = (int64_t)s->first;
+        nodes[i] = rnn_span_size(s);
+        op[i] = s->op;
+        flags[i] =
+            (uint8_t)((s->flags & RNN_S_LEAF ? RNN_C_LEAF : 0) |
+                      (s->flags & RNN_S_NEEDS_GRAD ? RNN_C_NEEDS_GRAD : 0) |
+                      (rnn_span_has_grad(s) ? RNN_C_HAS_GRAD : 0) |
+                      ((s->flags & (RNN_S_PASSED | RNN_S_LEAF)) == RNN_S_PASSED ? RNN_C_FREED : 0) |
+                      (s->dtype == RNN_F64 ? RNN_C_DOUBLE : 0));
+    }
+}
+
+int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uint32_t *user,
+                        int32_t *place, uint32_t *operand) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < g->count; i++) {
+        const rnn_span *s = rnn_at(e, g->spans[i]);
+        for (int k = 0; k < rnn_span_operands(s); k++, count++) {
+            if (count >= capacity) continue;
+            user[count] = g->spans[i];
+            place[count] = k;
+            operand[count] = rnn_span_operand(s, k);
+        }
+    }
+    return count;
+}
+
+/* Under the lock: every living span is asked for its operands. */
+int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users) {
+    int64_t count = 0;
+    rnn_lock(e);
+    for (uint32_t id = 1; id < e->span_top; id++) {
+        const rnn_span *s = rnn_at(e, id);
+        if (!s->refs || s->first <= rnn_at(e, span)->first) continue;
+        for (int k = 0; k < rnn_span_operands(s); k++) {
+            if (rnn_span_operand(s, k) != span) continue;
+            if (count < capacity) users[count] = id;
+            count++;
+            break;
+        }
+    }
+    rnn_unlock(e);
+    return count;
+}

@@ -1,0 +1,16 @@
+"""The microscope: ask any number where it came from and where its gradient goes.
+
+    g = rnn.inspect.graph(loss)    # every span and every node behind it, as public data
+    n = rnn.inspect.node(w, 0, 1)  # one number: its operands, derivatives, users
+
+Everything works on Values and on elements of Tensors, at both resolutions. Looking changes nothing:
+no value, no gradient, no version.
+"""
+
+from rnn.inspect.graph import Graph as Graph
+from rnn.inspect.graph import graph as graph
+from rnn.inspect.graph import node as node
+from rnn.inspect.node import Edge as Edge
+from rnn.inspect.node import Node as Node
+from rnn.inspect.span import Operand as Operand
+from rnn.inspect.span import Span as Span

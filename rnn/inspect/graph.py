@@ -1,0 +1,333 @@
+"""The graph as public data: spans in tape order, nodes by id, selections, columns, exports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib, ref_of
+from rnn.inspect.names import Names, find_names
+from rnn.inspect.node import Node
+from rnn.inspect.span import Span, position
+
+LEAF, NEEDS_GRAD, HAS_GRAD, FREED, DOUBLE = 1, 2, 4, 8, 16
+
+
+def graph(*roots: Any, names: Mapping[str, Any] | None = None, modules: Any = None) -> Graph:
+    """The recorded graph behind some results: every span and every node of it, as data.
+
+    Args:
+        roots: float Tensors and Values.
+        names: {"x": x}: what nodes are called; by default the caller's variables are looked at.
+        modules: a Module, or a dict of them, whose Parameters name their nodes by their paths; by
+            default those among the caller's variables.
+
+    Raises:
+        TypeError: a root is no Tensor or Value, or an integer one.
+
+    Example:
+        >>> w = rnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> g = rnn.inspect.graph((w * w).sum())
+        >>> len(g), g.nodes, [span.op for span in g.spans]
+        (3, 5, ['leaf', 'mul', 'sum'])
+    """
+    return Graph([handle(x) for x in roots], find_names(names, modules, sys._getframe(1)))
+
+
+def node(x: Any, *index: int, names: Mapping[str, Any] | None = None, modules: Any = None) -> Node:
+    """One scalar: an element of a Tensor by its index, or a Value.
+
+    Args:
+        x: a float Tensor, a Value or a Node.
+        index: an int per dimension; none for a Value and for a one-element Tensor.
+        names, modules: as for `graph`.
+
+    Raises:
+        TypeError: x is none of these, or an integer tensor.
+        IndexError: there is no such element.
+
+    Example:
+        >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+        >>> c = a * b
+        >>> [(edge.node.value, edge.local) for edge in rnn.inspect.node(c).operands]
+        [(2.0, -3.0), (-3.0, 2.0)]
+    """
+    if isinstance(x, Node) and not index:
+        return x
+    found = find_names(names, modules, sys._getframe(1))
+    return node_of(x, index, Living(found))
+
+
+def node_of(x: Any, index: tuple[int, ...], source: Any) -> Node:
+    """The node of an element, seen from a source."""
+    if isinstance(x, Node):
+        return Node(source._span(x.span._number), x.offset)
+    t = handle(x)
+    shape = t._shape
+    if not index and all(size == 1 for size in shape):
+        index = (0,) * len(shape)
+    position(index, shape)
+    at = lib.rnn_offset(t._h) + sum(
+        i % size * stride for i, size, stride in zip(index, shape, t._strides)
+    )
+    return Node(source._span(lib.rnn_span_of(t._h)), at)
+
+
+def handle(x: Any) -> Any:
+    """A Tensor with nodes for a Tensor, a Value or a Node.
+
+    Raises:
+        TypeError: it is none of these, or an integer tensor.
+    """
+    if isinstance(x, ValueBase):
+        return adopt(ref_of(x))
+    if isinstance(x, Node):
+        return handle(x.as_value)
+    if not isinstance(x, Handle):
+        raise TypeError(f"expected a Tensor, a Value or a Node, but got {type(x).__name__}")
+    if not x._h:
+        raise TypeError(f"the elements of a {x.dtype} tensor are not nodes: it has no graph")
+    return x
+
+
+class Living:
+    """The source of a node that was looked at alone: its users are sought in all that lives."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    def _span(self, number: int) -> Span:
+        return Span(number, self)
+
+    def _users_of(self, span: Span) -> list[Span]:
+        count, room = -1, 8
+        while count < 0:
+            numbers = ffi.new("uint32_t[]", room)
+            count = check(lib.rnn_span_users(E, span._number, room, numbers))
+            if count > room:
+                count, room = -1, count
+        return sorted((Span(n, self) for n in numbers[0:count]), key=lambda s: s.id)
+
+
+class Spans(Sequence[Span]):
+    """The spans of a graph in tape order; each is made when it is asked for."""
+
+    def __init__(self, g: Graph) -> None:
+        self._graph = g
+
+    def __len__(self) -> int:
+        return len(self._graph._numbers)
+
+    @overload
+    def __getitem__(self, i: int) -> Span: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Span]: ...
+    def __getitem__(self, i: int | slice) -> Span | list[Span]:
+        if isinstance(i, slice):
+            return [self._graph._span(int(n)) for n in self._graph._numbers[i]]
+        return self._graph._span(int(self._graph._numbers[i]))
+
+    def __iter__(self) -> Iterator[Span]:
+        return (self._graph._span(int(n)) for n in self._graph._numbers)
+
+    def __repr__(self) -> str:
+        return f"[{len(self)} spans]"
+
+
+class Graph:
+    """The spans and nodes behind some results. It holds what it shows: ids stay valid while it
+    lives, whatever becomes of the tensors.
+
+    Attributes:
+        spans: in tape order (an operand before its users); len(graph) of them.
+        nodes: how many scalars there are.
+        roots: the nodes' tensors that it was asked for.
+        names: what spans are called.
+    """
+
+    def __init__(self, roots: Sequence[Any], names: Names) -> None:
+        if not roots:
+            raise TypeError("graph() takes at least one Tensor or Value")
+        self.roots = tuple(roots)
+        self.names = names
+        held = lib.rnn_graph_new(E, len(roots), [t._h for t in roots])
+        if held == ffi.NULL:
+            fail(lib.rnn_failure())
+        self._held = ffi.gc(held, _free)
+        self._read_columns()
+        self._known: WeakValueDictionary[int, Span] = WeakValueDictionary()
+        self._by_operand: tuple[Any, Any, Any] | None = None
+
+    def _read_columns(self) -> None:
+        count = lib.rnn_graph_count(self._held)
+        numbers, first = np.empty(count, np.uint32), np.empty(count, np.int64)
+        nodes, op = np.empty(count, np.int64), np.empty(count, np.uint8)
+        flags = np.empty(count, np.uint8)
+        lib.rnn_graph_columns(
+            E,
+            self._held,
+            ffi.from_buffer("uint32_t[]", numbers),
+            ffi.from_buffer("int64_t[]", first),
+            ffi.from_buffer("int64_t[]", nodes),
+            ffi.from_buffer("uint8_t[]", op),
+            ffi.from_buffer("uint8_t[]", flags),
+        )
+        order = np.argsort(first)
+        self._numbers, self._first, self._count = numbers[order], first[order], nodes[order]
+        self._op, self._flags = op[order], flags[order]
+        self.nodes = int(self._count.sum())
+
+    # ---- spans and nodes -------------------------------------------------------------------------
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        return Spans(self)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    def _span(self, number: int) -> Span:
+        span = self._known.get(number)
+        if span is None:
+            span = self._known[number] = Span(number, self)
+        return span
+
+    def node(self, x: Any, *index: int) -> Node:
+        """A node by its id, or of an element of a Tensor, or of a Value.
+
+        Raises:
+            KeyError: it is not in this graph.
+        """
+        if not isinstance(x, (int, np.integer)):
+            found = node_of(x, index, self)
+            self._place(found.span._number, found.span.id)
+            return found
+        i = int(np.searchsorted(self._first, x, "right")) - 1
+        if i < 0 or x >= self._first[i] + self._count[i]:
+            raise KeyError(f"node {x} is not in this graph")
+        return Node(self._span(int(self._numbers[i])), int(x - self._first[i]))
+
+    def _place(self, number: int, first: int) -> int:
+        i = int(np.searchsorted(self._first, first))
+        if i == len(self._first) or self._numbers[i] != number:
+            raise KeyError(f"span {first} is not in this graph")
+        return i
+
+    def users(self, n: Node) -> list[Node]:
+        """The nodes of this graph that were made from a node."""
+        return [edge.node for edge in self.node(n).users]
+
+    def _users_of(self, span: Span) -> list[Span]:
+        _, operands, users = self._links()
+        a, b = np.searchsorted(operands, [span._number, span._number + 1])
+        found = np.unique(users[a:b])
+        return sorted((self._span(int(n)) for n in found), key=lambda s: s.id)
+
+    def _links(self) -> tuple[Any, Any, Any]:
+        """(places, operands, users) of all links between spans, sorted by operand."""
+        if self._by_operand is None:
+            count = lib.rnn_graph_links(E, self._held, 0, ffi.NULL, ffi.NULL, ffi.NULL)
+            users, operands = np.empty(count, np.uint32), np.empty(count, np.uint32)
+            places = np.empty(count, np.int32)
+            lib.rnn_graph_links(
+                E,
+                self._held,
+                count,
+                ffi.from_buffer("uint32_t[]", users),
+                ffi.from_buffer("int32_t[]", places),
+                ffi.from_buffer("uint32_t[]", operands),
+            )
+            order = np.argsort(operands, kind="stable")
+            self._by_operand = places[order], operands[order], users[order]
+        return self._by_operand
+
+    def __contains__(self, n: object) -> bool:
+        if not isinstance(n, Node):
+            return False
+        try:
+            self.node(n.id)
+        except KeyError:
+            return False
+        return True
+
+    # ---- selecting -------------------------------------------------------------------------------
+
+    def where(
+        self,
+        *,
+        op: str | None = None,
+        module: str | None = None,
+        name: str | None = None,
+        value: Callable[[Any], Any] | None = None,
+        grad: Callable[[Any], Any] | None = None,
+    ) -> Iterator[Node]:
+        """The nodes that fulfil all conditions, in tape order, one at a time.
+
+        Args:
+            op: the operation's name, "relu".
+            module: the path of a module; what lies within it counts.
+            name: the name of a tensor, as "h.0.attn.c_attn.weight"; of one node, as "w[0, 1]".
+            value: a condition on values: takes a NumPy array, gives booleans (numpy.isnan).
+            grad: the same on gradients; nodes without a gradient do not fulfil it.
+
+        Example:
+            >>> x = rnn.tensor([-1.0, 2.0], requires_grad=True)
+            >>> g = rnn.inspect.graph(x.relu().sum())
+            >>> [n.index for n in g.where(op="relu", value=lambda v: v == 0)]
+            [(0,)]
+        """
+        for span in self._spans_where(op, module, name):
+            chosen = np.ones(span.count, bool)
+            if value is not None:
+                chosen &= _mask(value, span.values())
+            if grad is not None:
+                grads = span.grads()
+                if grads is None:
+                    continue
+                chosen &= _mask(grad, grads)
+            for offset in np.flatnonzero(chosen):
+                found = Node(span, int(offset))
+                if name is None or name in (span.name, found.name):
+                    yield found
+
+    def _spans_where(self, op: str | None, module: str | None, name: str | None) -> Iterator[Span]:
+        numbers = self._numbers
+        if op is not None:
+            code = lib.rnn_op_find(op.encode())
+            custom = lib.rnn_op_find(b"custom")
+            numbers = numbers[(self._op == code) | (self._op == custom)]
+        for number in numbers:
+            span = self._span(int(number))
+            if op is not None and span.op != op:
+                continue
+            if module is not None and not _within(span.module, module):
+                continue
+            if name is not None and (span.name is None or not _may_be(name, span.name)):
+                continue
+            yield span
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self):,} spans and {self.nodes:,} nodes>"
+
+
+def _free(held: Any) -> None:
+    lib.rnn_graph_free(E, held)
+
+
+def _mask(condition: Callable[[Any], Any], values: Any) -> Any:
+    return np.broadcast_to(np.asarray(condition(values), bool), values.shape).ravel()
+
+
+def _within(path: str | None, module: str) -> bool:
+    return path is not None and (path == module or path.startswith(module + "."))
+
+
+def _may_be(name: str, text: str) -> bool:
+    return name == text or name.startswith(text + "[")

@@ -1,0 +1,181 @@
+"""Node: one scalar of the graph; Edge: one of the nodes it was made from, with its derivative."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rnn import _dtypes
+from rnn._c import E, check, ffi, lib
+from rnn.inspect.span import Span
+from rnn.value import Value
+
+NULL = ffi.NULL
+
+
+class Edge(NamedTuple):
+    """From a node to one of its operands, or (in Node.users) to one of its users."""
+
+    node: Node
+    local: float
+    """d user / d operand, exact"""
+    flows: bool
+    """whether a gradient goes along it: not to constants and detached tensors"""
+
+
+class Node:
+    """One scalar: a number, the operation that made it, and the numbers it was made from.
+
+    Attributes:
+        id: unique for ever; an operand's is always below its user's.
+        op, dtype, module, line, requires_grad: its span's.
+        span, offset: which node of which span it is.
+        shape, index: of the tensor that its operation made, and its place in it.
+        value: a float.
+        grad: a float, or None where no backward pass has come here.
+        name: "w[0, 1]" where its tensor has a name, else None.
+        label: the name, or what else it may be called: "mul[0, 1]".
+        operands: a tuple of Edges, in the operation's order; x * x has two.
+        users: a list of Edges to the nodes that were made from it.
+    """
+
+    __slots__ = ("offset", "span")
+
+    def __init__(self, span: Span, offset: int) -> None:
+        self.span = span
+        self.offset = offset
+
+    @property
+    def id(self) -> int:
+        return self.span.id + self.offset
+
+    @property
+    def op(self) -> str:
+        return self.span.op
+
+    @property
+    def dtype(self) -> _dtypes.dtype:
+        return self.span.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.span.shape
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        index, rest = [], self.offset
+        for size in reversed(self.span.shape):
+            index.append(rest % size)
+            rest //= size
+        return tuple(reversed(index))
+
+    @property
+    def module(self) -> str | None:
+        return self.span.module
+
+    @property
+    def line(self) -> str | None:
+        return self.span.line
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.span.requires_grad
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.span.is_leaf
+
+    @property
+    def value(self) -> float:
+        return self._look()[0]
+
+    @property
+    def grad(self) -> float | None:
+        return self._look()[1]
+
+    def _look(self) -> tuple[float, float | None]:
+        value, grad = ffi.new("double *"), ffi.new("double *")
+        has = check(lib.rnn_look(E, self.span._number, self.offset, value, grad))
+        return float(value[0]), float(grad[0]) if has else None
+
+    @property
+    def name(self) -> str | None:
+        name = self.span._source.names.get(self.span.id)
+        index = name.index_of(self.offset) if name else None
+        return subscript(name.text, index) if name and index is not None else None
+
+    @property
+    def label(self) -> str:
+        return self.name or subscript(self.op, self.index)
+
+    @property
+    def as_value(self) -> Value:
+        """The same node as a rnn.Value."""
+        from rnn._c import value_of
+
+        found: Value = value_of(self.span._number, self.offset)
+        return found
+
+    @property
+    def operands(self) -> tuple[Edge, ...]:
+        """Its operands, each with the local derivative d self / d operand.
+
+        Raises:
+            RuntimeError: backward() has freed the graph behind it.
+        """
+        count, room = -1, 4
+        while count < 0:
+            spans, nodes = ffi.new("uint32_t[]", room), ffi.new("int64_t[]", room)
+            locals_, flows = ffi.new("double[]", room), ffi.new("uint8_t[]", room)
+            here = self.span._number, self.offset
+            count = check(lib.rnn_edges(E, *here, room, spans, nodes, locals_, flows))
+            if count > room:
+                count, room = -1, count
+        of = self.span._source._span
+        return tuple(
+            Edge(Node(of(spans[i]), nodes[i]), locals_[i], bool(flows[i])) for i in range(count)
+        )
+
+    @property
+    def users(self) -> list[Edge]:
+        """The nodes that were made from it, each with d user / d self: one Edge for each use."""
+        users = [*self.span.users]
+        if self.op in ("cumsum", "cumprod", "logcumsumexp"):
+            users.insert(0, self.span)
+        return [edge for user in users for edge in self.uses_in(user)]
+
+    def uses_in(self, user: Span) -> list[Edge]:
+        """The nodes of one span that were made from it.
+
+        Raises:
+            RuntimeError: backward() has freed the graph behind the span.
+        """
+        nodes, locals_ = uses(user, self)
+        return [Edge(Node(user, at), local, True) for at, local in zip(nodes, locals_)]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        value, grad = self._look()
+        text = "" if grad is None else f", grad {grad:.6g}"
+        return f"<Node {self.id} {self.label}: {self.op} = {value:.6g}{text}>"
+
+
+def uses(user: Span, node: Node) -> tuple[list[int], list[float]]:
+    """Where a node is used in a span: the span's nodes, and their local derivatives by it."""
+    count, room = -1, 16
+    while count < 0:
+        nodes, locals_ = ffi.new("int64_t[]", room), ffi.new("double[]", room)
+        here = user._number, node.span._number, node.offset
+        count = check(lib.rnn_uses(E, *here, room, nodes, locals_))
+        if count > room:
+            count, room = -1, count
+    return list(nodes[0:count]), list(locals_[0:count])
+
+
+def subscript(text: str, index: tuple[int, ...]) -> str:
+    """'w' and (0, 1) as 'w[0, 1]'; 'loss' and () as 'loss'."""
+    return f"{text}[{', '.join(map(str, index))}]" if index else text
