@@ -84,6 +84,7 @@ from rnn.autograd import is_grad_enabled as is_grad_enabled
 from rnn.autograd import is_inference_mode_enabled as is_inference_mode_enabled
 from rnn.autograd import no_grad as no_grad
 from rnn.autograd import set_grad_enabled as set_grad_enabled
+from rnn.inspect.drawing import show as show
 from rnn.interop import from_torch as from_torch
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401

@@ -2,11 +2,14 @@
 
     g = rnn.inspect.graph(loss)    # every span and every node behind it, as public data
     n = rnn.inspect.node(w, 0, 1)  # one number: its operands, derivatives, users
+    rnn.show(loss)                 # a drawing of it, down to single scalars
 
 Everything works on Values and on elements of Tensors, at both resolutions. Looking changes nothing:
 no value, no gradient, no version.
 """
 
+from rnn.inspect.drawing import Drawing as Drawing
+from rnn.inspect.drawing import show as show
 from rnn.inspect.graph import Graph as Graph
 from rnn.inspect.graph import graph as graph
 from rnn.inspect.graph import node as node

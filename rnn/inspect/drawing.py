@@ -1,0 +1,137 @@
+"""rnn.show: a drawing of the graph behind a result, for notebooks, files and terminals."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rnn.inspect.graph import Graph, handle
+from rnn.inspect.names import find_names
+from rnn.inspect.node import Node
+
+
+def show(
+    *roots: Any,
+    focus: Iterable[Any] = (),
+    names: Mapping[str, Any] | None = None,
+    modules: Any = None,
+) -> Drawing:
+    """Draws the computation graph behind results: every number, where it came from and where its
+    gradient goes.
+
+    A notebook shows the drawing as the value of a cell; `save("graph.html")` writes one
+    self-contained file; printed, it is text. It is folded by module and tensor, and opens down to
+    single scalars. What it shows is what the values and gradients were when it was made.
+
+    Args:
+        roots: float Tensors and Values.
+        focus: scalars that a drawing of a large graph must hold with all that concerns them:
+            Nodes, Values, one-element Tensors, or tuples (tensor, i, j). Graphs of up to some
+            ten thousand scalars are held whole.
+        names: {"x": x}: what nodes are called; by default the caller's variables are looked at.
+        modules: a Module, or a dict of them, whose Parameters name their nodes by their paths.
+
+    Raises:
+        TypeError: a root is no Tensor or Value, or an integer one.
+        RuntimeError: backward() has freed the graph; backward(retain_graph=True) keeps it.
+        KeyError: a focus is not in the graph.
+
+    Example:
+        >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+        >>> L = a * b
+        >>> L.backward()
+        >>> print(rnn.show(L))
+        Computation graph of L: 3 scalar nodes in 3 operations and leaves
+        ...
+    """
+    from rnn.inspect.scene import make_scene
+
+    graph = Graph([handle(x) for x in roots], find_names(names, modules, sys._getframe(1)))
+    for t in graph.roots:
+        span = graph.node(t, *(0,) * len(t.shape)).span if t.numel() else None
+        if span is not None and span.freed and not span.is_leaf:
+            raise RuntimeError(
+                f"the graph behind this {span.torch_name} was freed by backward(); "
+                "call backward(retain_graph=True) to keep it"
+            )
+    return Drawing(make_scene(graph, [_node(graph, x) for x in focus]))
+
+
+def _node(graph: Graph, x: Any) -> Node:
+    if isinstance(x, Node):
+        return graph.node(x.id)
+    return graph.node(*x) if isinstance(x, tuple) else graph.node(x)
+
+
+class Drawing:
+    """A graph, drawn. Made by `rnn.show`."""
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self._known_view: Any = None
+
+    @property
+    def _view(self) -> Any:
+        from rnn.inspect.view import make_view
+
+        if self._known_view is None:
+            self._known_view = make_view(self._scene)
+        return self._known_view
+
+    def to_svg(self) -> str:
+        """A static SVG, folded as the drawing is at first; light or dark as the reader's system."""
+        from rnn.inspect.svg import to_svg
+
+        return to_svg(self._view)
+
+    def to_html(self) -> str:
+        """One self-contained HTML page: no network, no server."""
+        from rnn.inspect.page import page
+
+        return page(self._view)
+
+    def to_dot(self) -> str:
+        """The graph in the DOT language, modules as clusters."""
+        from rnn.inspect.dot import to_dot
+
+        return to_dot(self._scene)
+
+    def text(self) -> str:
+        """The tape as lines of text: names, operations, values, gradients."""
+        from rnn.inspect.text import to_text
+
+        return to_text(self._scene)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the drawing to a file; the ending says how: .html, .svg, .dot (.gv) or .txt.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: another ending.
+        """
+        path = Path(path)
+        writers = {
+            ".html": self.to_html, ".htm": self.to_html, ".svg": self.to_svg, ".dot": self.to_dot,
+            ".gv": self.to_dot, ".txt": self.text,
+        }  # fmt: skip
+        if path.suffix.lower() not in writers:
+            raise ValueError(f"save() writes .html, .svg, .dot, .gv and .txt, not {path.name!r}")
+        path.write_text(writers[path.suffix.lower()](), encoding="utf-8")
+        return path
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        from rnn.inspect.page import fragment
+
+        return {
+            "text/html": fragment(self._view),
+            "image/svg+xml": self.to_svg(),
+            "text/plain": self.text(),
+        }
+
+    def __repr__(self) -> str:
+        return self.text()

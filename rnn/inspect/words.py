@@ -1,0 +1,135 @@
+"""The words and numbers of a drawing: names, expressions, glyphs, short numbers, widths of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+MINUS = "\u2212"
+
+#: what an operation's bubble shows
+GLYPHS = {
+    "add": "+", "add_scalar": "+", "sub": MINUS, "sub_scalar": MINUS, "rsub_scalar": MINUS,
+    "mul": "\u00d7", "mul_scalar": "\u00d7", "div": "\u00f7", "div_scalar": "\u00f7",
+    "rdiv_scalar": "\u00f7", "neg": "\u00b1", "pow": "x\u207f", "pow_scalar": "x\u207f",
+    "rpow_scalar": "a\u02e3", "sum": "\u03a3", "matmul": "matmul", "square": "x\u00b2",
+    "cube": "x\u00b3", "sqrt": "\u221a", "cumsum": "\u03a3\u2026", "reciprocal": "1/x",
+    "run": "\u2026",
+}  # fmt: skip
+_SUPERSCRIPTS = str.maketrans(
+    "-.0123456789",
+    "\u207b\u00b7\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079",
+)
+
+
+def number(x: float | None, digits: int = 4) -> str:
+    """Some digits of a number, as a reader writes it: 0.8814, \u22126.0, 1.2e-5."""
+    if x is None:
+        return "\u2013"
+    if x != x:
+        return "NaN"
+    sign = MINUS if x < 0 else ""
+    x = abs(x)
+    if x == math.inf:
+        return sign + "\u221e"
+    if x == 0:
+        return sign + "0.0"
+    if x < 1e-3 or x >= 1e6:
+        mantissa, exponent = f"{x:.2e}".split("e")
+        return sign + _tidy(mantissa) + "e" + str(int(exponent)).replace("-", MINUS)
+    if x >= 1e4:
+        return sign + f"{x:.0f}"
+    exponent10 = math.floor(math.log10(x))
+    return sign + _tidy(f"{x:.{max(digits - 1 - exponent10, 0)}f}")
+
+
+def fitting(x: float | None, room: float, size: float) -> str:
+    """As many digits of a number, four at most, as there is room for."""
+    for digits in (4, 3, 2):
+        text = number(x, digits)
+        if width(text, size) <= room:
+            break
+    return text
+
+
+def _tidy(text: str) -> str:
+    """Without zeros at the end, but with one digit after the point."""
+    if "." not in text:
+        return text
+    text = text.rstrip("0")
+    return text + "0" if text.endswith(".") else text
+
+
+def count(n: int) -> str:
+    """A count in few characters: 950, 16.0 k, 124 M."""
+    if n < 10_000:
+        return f"{n:,}".replace(",", "\u2009")
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= size:
+            x = n / size
+            return f"{x:.0f}\u2009{unit}" if x >= 100 else f"{x:.1f}\u2009{unit}"
+    return str(n)
+
+
+def shape(sizes: tuple[int, ...]) -> str:
+    """'3 x 4', with the sign of multiplication."""
+    return " \u00d7 ".join(map(str, sizes)) if sizes else "scalar"
+
+
+def glyph(op: str, parameters: tuple[float, ...]) -> str:
+    """What stands in an operation's bubble: a sign, or its name."""
+    if op == "pow_scalar" and parameters:
+        power = f"{parameters[0]:g}"
+        return "x" + power.translate(_SUPERSCRIPTS)
+    if op in ("add_scalar", "sub_scalar", "mul_scalar", "div_scalar") and parameters:
+        x = parameters[0]
+        if op == "add_scalar" and x < 0:
+            return MINUS + number(-x)
+        return GLYPHS[op] + number(x)
+    return GLYPHS.get(op, op)
+
+
+_SIGNS = {"add": "+", "sub": MINUS, "mul": "\u00b7", "div": "/", "matmul": "@"}
+
+
+def expression(
+    op: str, parameters: tuple[float, ...], operands: list[str], longest: int = 16
+) -> str:
+    """'a \u00b7 b' for a product of a and b, where it is short enough, else ''."""
+    text = ""
+    if op in _SIGNS and len(operands) == 2:
+        text = f"{operands[0]} {_SIGNS[op]} {operands[1]}"
+    elif op == "pow_scalar" and len(operands) == 1 and parameters:
+        text = operands[0] + f"{parameters[0]:g}".translate(_SUPERSCRIPTS)
+    elif op in ("add_scalar", "sub_scalar", "mul_scalar", "div_scalar") and parameters:
+        sign = _SIGNS[op.removesuffix("_scalar")]
+        text = f"{operands[0]} {sign} {number(parameters[0])}" if operands else ""
+    elif len(operands) == 1 and op not in GLYPHS:
+        text = f"{op}({operands[0]})"
+    return text if all(operands) and len(text) <= longest else ""
+
+
+def width(text: str, size: float) -> float:
+    """About how wide a text is in a sans-serif face, in the unit of its size."""
+    return size * sum(_WIDTHS(c) for c in text)
+
+
+def _make_widths() -> Callable[[str], float]:
+    table = dict.fromkeys("ijl.,:;|!'()[]\u2009 ", 0.31)
+    table |= dict.fromkeys("ftrI/-1\u2026", 0.42) | {"\u2026": 0.9, "1": 0.6}
+    table |= dict.fromkeys("mwMW@%", 0.9) | dict.fromkeys("ABCDEFGHKLNOPQRSTUVXYZ", 0.7)
+    return lambda c: table.get(c, 0.6)
+
+
+_WIDTHS = _make_widths()
+
+
+def shorten(text: str, room: float, size: float) -> str:
+    """The text, or its beginning and its end where it takes more room than there is."""
+    if width(text, size) <= room:
+        return text
+    keep = len(text)
+    while keep > 2 and width(text[:keep], size) > room - size * 0.9:
+        keep -= 1
+    tail = min(keep // 2, 10)
+    return text[: keep - tail] + "\u2026" + (text[-tail:] if tail else "")

@@ -1,0 +1,312 @@
+"""rnn.show without a browser: layout, scenes of bounded size, SVG, DOT, text, files."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rnn
+from rnn import Value
+from rnn.inspect import scene as scenes
+from rnn.inspect.layout import Link, layered
+from rnn.inspect.page import scene_data
+from rnn.inspect.scene import Group, Row, make_scene
+from rnn.inspect.view import make_view
+
+
+def lecture() -> rnn.inspect.Drawing:
+    """micrograd's lecture: L = (a * b + c) * f."""
+    a, b, c, f = Value(2.0), Value(-3.0), Value(10.0), Value(-2.0)
+    e = a * b
+    d = e + c
+    L = d * f
+    L.backward()
+    return rnn.show(L)
+
+
+def network(n: int = 4) -> tuple[rnn.Tensor, rnn.nn.Sequential]:
+    rnn.manual_seed(0)
+    model = rnn.nn.Sequential(rnn.nn.Linear(3, n), rnn.nn.Tanh(), rnn.nn.Linear(n, 2))
+    loss = model(rnn.randn(5, 3)).square().mean()
+    loss.backward(retain_graph=True)
+    return loss, model
+
+
+# ---- layout -------------------------------------------------------------------------------------
+
+
+@st.composite
+def graphs(draw: Any) -> tuple[list[tuple[float, float]], list[Link]]:
+    n = draw(st.integers(1, 30))
+    size = st.floats(4, 200)
+    sizes = draw(st.lists(st.tuples(size, size), min_size=n, max_size=n))
+    pairs = st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda p: p[0] != p[1])
+    links = [Link(min(p), max(p)) for p in draw(st.lists(pairs, max_size=3 * n))]
+    return sizes, links
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs())
+def test_boxes_of_a_layout_keep_apart_and_edges_go_forward(
+    graph: tuple[list[tuple[float, float]], list[Link]],
+) -> None:
+    sizes, links = graph
+    placed = layered(sizes, links, 40, 10)
+    for i, (length, breadth) in enumerate(sizes):
+        assert placed.along[i] - length / 2 >= -1e-6
+        assert placed.along[i] + length / 2 <= placed.length + 1e-6
+        assert placed.across[i] - breadth / 2 >= -1e-6
+        assert placed.across[i] + breadth / 2 <= placed.breadth + 1e-6
+        for j in range(i):
+            if placed.rank[i] == placed.rank[j]:
+                apart = abs(placed.across[i] - placed.across[j])
+                assert apart >= (breadth + sizes[j][1]) / 2 + 10 - 1e-6
+    for link, bends in zip(links, placed.bends):
+        start = placed.along[link.a] + sizes[link.a][0] / 2
+        assert start < placed.along[link.b] - sizes[link.b][0] / 2
+        passed = placed.rank[link.b] - placed.rank[link.a] - 1
+        assert len(bends) == (passed if passed < 24 else 0)
+
+
+def test_what_flows_is_straight_and_sources_stand_beside_it() -> None:
+    # a -> b -> c -> d, and a source for each of c and d
+    links = [Link(0, 1), Link(1, 2), Link(4, 2), Link(2, 3), Link(5, 3)]
+    links = sorted(links, key=lambda link: link.b)
+    placed = layered([(100, 50)] * 4 + [(100, 50)] * 2, _ordered(links), 40, 10)
+    main = [placed.across[_ORDER.index(i)] for i in (0, 1, 2, 3)]
+    assert max(main) - min(main) < 1e-3
+    assert placed.rank[_ORDER.index(4)] == placed.rank[_ORDER.index(1)]
+    assert placed.rank[_ORDER.index(5)] == placed.rank[_ORDER.index(2)]
+
+
+_ORDER = [0, 4, 5, 1, 2, 3]  # sources come first on a tape
+
+
+def _ordered(links: list[Link]) -> list[Link]:
+    return [Link(_ORDER.index(link.a), _ORDER.index(link.b)) for link in links]
+
+
+def test_a_long_chain_is_laid_out_without_recursion() -> None:
+    n = 10_000
+    placed = layered([(10, 10)] * n, [Link(i, i + 1) for i in range(n - 1)], 5, 5)
+    assert placed.length == 15 * n - 5
+    assert placed.breadth == 10
+
+
+# ---- scenes -------------------------------------------------------------------------------------
+
+
+def test_a_small_graph_is_held_whole_and_its_edges_explain_every_gradient() -> None:
+    loss, _ = network()
+    scene = make_scene(rnn.inspect.graph(loss))
+    assert scene.edges is not None and not scene.chosen
+    assert scene.nodes == loss.graph_size() == len(scene.values)
+    sums = np.zeros(scene.nodes)
+    flows = scene.edges.flows.astype(bool)
+    gains = scene.edges.local * scene.grads[scene.edges.user]
+    np.add.at(sums, scene.edges.operand[flows], gains[flows])
+    root = scene.rows[scene.roots[0]]
+    sums[root.dense] += 1
+    has = ~np.isnan(scene.grads)
+    np.testing.assert_allclose(sums[has], scene.grads[has], rtol=1e-5, atol=1e-7)
+
+
+def test_a_graph_of_many_nodes_is_a_small_page() -> None:
+    rnn.manual_seed(0)
+    a, b = rnn.randn(60, 60, requires_grad=True), rnn.randn(60, 60, requires_grad=True)
+    with rnn.resolution("scalar"):
+        loss = (a @ b).sum()
+    loss.backward(retain_graph=True)
+    drawing = rnn.show(loss, focus=[(a, 3, 5)])
+    assert drawing._scene.nodes > 432_000
+    assert drawing._scene.edges is None
+    assert len(drawing.to_html()) < 1_200_000
+    focus = drawing._scene.chosen[rnn.inspect.node(a, 3, 5).id]
+    assert focus.use_count == 60  # row 3 of a meets every column of b
+    assert len(focus.uses) == scenes.CHOSEN_EDGES
+
+
+def test_very_many_values_share_rows_in_stretches_of_the_tape() -> None:
+    x = v = Value(1.0)
+    for _ in range(6_000):
+        v = v * 1.0001 + 0.5
+    v.backward()
+    drawing = rnn.show(v, focus=[x])
+    scene = drawing._scene
+    assert scene.spans == 12_001 and len(scene.rows) <= scenes.ROWS
+    assert sum(row.count for row in scene.rows) == 12_001
+    assert all(a < b for a, b in scene.links)
+    assert any(row.spans > 1 for row in scene.rows)
+    assert scene.rows[0].id == rnn.inspect.node(x).id and scene.rows[0].spans == 1
+    assert len(drawing.to_svg()) < 400_000
+
+
+def test_a_crowd_is_cut_into_runs_that_hold_everything_once() -> None:
+    v = Value(1.0)
+    for _ in range(1_000):
+        v = v.tanh()
+    scene = make_scene(rnn.inspect.graph(v))
+
+    def rows(group: Group) -> list[int]:
+        assert len(group.members) <= scenes.CROWD
+        return [
+            i
+            for member in group.members
+            for i in ([member] if isinstance(member, int) else rows(member))
+        ]
+
+    assert sorted(rows(scene.top)) == list(range(1_001))
+
+
+def test_modules_fold_into_calls_and_folding_makes_no_cycle() -> None:
+    names = [None, "m.0.w", None, None, None, None, None]
+    modules = [None, "m.0", "m.0", "m.0", None, "m.0", "m.1.attn"]
+    rows = [
+        Row(i, 1, "leaf" if i < 2 else "mul", (), leaf=i < 2, name=names[i], module=modules[i])
+        for i in range(7)
+    ]
+    links = [(0, 2), (1, 2), (2, 3), (3, 4), (4, 5), (1, 5), (5, 6), (1, 6)]
+    top = scenes._tree(rows, links, [6])
+    shape = [m if isinstance(m, int) else (m.name, sorted(m.rows)) for m in top.members]
+    # two calls of a module with something between are two groups; its weight is in the first
+    assert shape == [0, ("m.0", [1, 2, 3]), 4, 5, 6]
+
+
+def test_looking_changes_nothing_and_a_drawing_keeps_what_was_then() -> None:
+    loss, model = network()
+    weight = model[0].weight
+    before = weight.detach().clone(), weight.grad.clone()
+    drawing = rnn.show(loss)
+    drawing.to_html()
+    assert bool((weight == before[0]).all()) and bool((weight.grad == before[1]).all())
+    text = drawing.text()
+    with rnn.no_grad():
+        weight.zero_()
+    assert drawing.text() == text
+
+
+# ---- what is written ----------------------------------------------------------------------------
+
+
+def test_the_svg_of_the_lecture() -> None:
+    text = lecture().to_svg()
+    root = ElementTree.fromstring(text)  # well-formed
+    words = ["".join(t.itertext()) for t in root.iter("{http://www.w3.org/2000/svg}text")]
+    for expected in ("a", "b", "c", "d", "e", "f", "L", "e + c", "6.0", "\u22124.0", "\u22128.0"):
+        assert expected in words, expected
+    assert words.count("\u22122.0") == 4  # f's value; the gradients of c, d and e
+    assert "\u00d7\u22123.0" in words  # the local derivative of e by a
+    assert "prefers-color-scheme:dark" in text
+    assert "Computation graph of L: 7 scalar nodes" in text
+    assert not re.search(r"\sid=|<script|href|url\(|@import", text)
+
+
+def test_two_svgs_share_no_class_that_styles_the_other() -> None:
+    drawing = lecture()
+    first, second = (set(re.findall(r"\.(rnn-\w+)", drawing.to_svg())) for _ in range(2))
+    assert len(first) == len(second) == 1 and first != second
+
+
+HOSTILE = '</script><script>alert("1")</script>&amp;'
+
+
+def test_hostile_names_are_only_text() -> None:
+    x = Value(1.0, label=HOSTILE)
+    drawing = rnn.show(x * 2.0, names={HOSTILE: x})
+    svg, page = drawing.to_svg(), drawing.to_html()
+    assert "<script" not in svg and "&lt;/script&gt;" in svg
+    ElementTree.fromstring(svg)
+    [data] = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.S)
+    assert json.loads(data)["rows"][0]["title"] == HOSTILE
+    assert page.count("<script") == 2
+    assert '\\"1\\"' in drawing.to_dot() and "\\<script\\>" in drawing.to_dot()
+
+
+def test_dot_and_text() -> None:
+    drawing = lecture()
+    dot = drawing.to_dot()
+    assert len(re.findall(r"n\d+ -> n\d+;", dot)) == 6
+    assert "| data 2.0 | grad 6.0" in dot
+    lines = str(drawing).splitlines()
+    assert re.search(r"d = add\(e, c\) +4\.0 +\u22122\.0", lines[-2])
+    assert len(lines) == 9
+
+
+@pytest.mark.parametrize("ending", ["html", "svg", "dot", "gv", "txt"])
+def test_save(ending: str, tmp_path: Path) -> None:
+    path = lecture().save(tmp_path / f"graph.{ending}")
+    assert "\u22124.0" in path.read_text(encoding="utf-8") or ending == "html"
+    if ending == "html":
+        text = path.read_text(encoding="utf-8")
+        assert "default-src 'none'" in text
+        assert not re.search(r"(src|href)=.?(http|//)", text)
+
+
+def test_save_says_what_it_can_write() -> None:
+    with pytest.raises(ValueError, match=r"\.html, \.svg, \.dot, \.gv and \.txt, not 'a\.png'"):
+        lecture().save("a.png")
+
+
+def test_mime_bundle_has_a_picture_for_where_scripts_do_not_run() -> None:
+    bundle = lecture()._repr_mimebundle_()
+    assert sorted(bundle) == ["image/svg+xml", "text/html", "text/plain"]
+    assert '<img alt="Computation graph of L' in bundle["text/html"]
+    assert "data:image/svg+xml;base64," in bundle["text/html"]
+
+
+def test_what_cannot_be_drawn_says_why() -> None:
+    w = rnn.ones(3, requires_grad=True)
+    loss = (w * w).sum()
+    loss.backward()
+    with pytest.raises(RuntimeError, match=r"freed by backward\(\).*retain_graph=True"):
+        rnn.show(loss)
+    with pytest.raises(TypeError, match="int64"):
+        rnn.show(rnn.tensor([1, 2]))
+    with pytest.raises(TypeError, match="str"):
+        rnn.show("loss")
+    with pytest.raises(KeyError, match="not in this graph"):
+        rnn.show(rnn.ones(2, requires_grad=True).sum(), focus=[w.value(0)])
+
+
+@pytest.mark.parametrize("make", [
+    lambda: rnn.tensor([float("nan"), float("inf"), 1.0], requires_grad=True).sum(),
+    lambda: rnn.zeros(0, 3, requires_grad=True).sum(),
+    lambda: rnn.ones(2, 2, requires_grad=True),
+    lambda: Value(1e-300) * Value(float("-inf")),
+    lambda: rnn.ones(3, requires_grad=True).cumsum(0).sum(),
+])  # fmt: skip
+def test_odd_graphs_are_drawn(make: Any) -> None:
+    x = make()
+    x.backward(*([rnn.ones(2, 2)] if getattr(x, "shape", ()) else []), retain_graph=True)
+    drawing = rnn.show(x)
+    ElementTree.fromstring(drawing.to_svg())
+    assert drawing.text() and drawing.to_dot() and drawing.to_html()
+    json.dumps(scene_data(drawing._scene), allow_nan=False)
+
+
+def test_before_backward_there_are_values_only() -> None:
+    a, b = Value(2.0), Value(3.0)
+    c = a * b
+    drawing = rnn.show(c)
+    assert drawing._scene.largest_grad == 0
+    assert re.search(r"c = mul\(a, b\) +6\.0 +(\u2013|0\.0)", drawing.text())
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_open_tensors_and_groups_stay_within_their_boxes(down: bool) -> None:
+    loss, _ = network()
+    view = make_view(make_scene(rnn.inspect.graph(loss)), down)
+    for item in view.items[1:]:
+        parent = item.parent
+        assert parent is not None
+        assert item.x >= parent.x - 1e-6 and item.y >= parent.y - 1e-6
+        assert item.x + item.w <= parent.x + parent.w + 1e-6
+        assert item.y + item.h <= parent.y + parent.h + 1e-6

@@ -1,0 +1,378 @@
+"""rnn.show in a real browser (Debian's chromium, headless) and in executed notebooks.
+
+The browser is the system's own; playwright only drives it. Without one these tests are skipped,
+except where RNN_NEEDS_CHROMIUM is set, as .ci/run does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnn
+from rnn import Value
+from rnn.inspect.scene import make_scene
+from rnn.inspect.view import Item, View, make_view
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+if CHROMIUM is None and not os.environ.get("RNN_NEEDS_CHROMIUM"):
+    pytest.skip("no chromium on this machine (apt-get install chromium)", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    assert CHROMIUM, "no chromium on this machine (apt-get install chromium)"
+    with sync_api.sync_playwright() as p:
+        started = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Opens HTML (a Drawing, or text) in a page; at the end there were no errors, no requests."""
+    problems: list[str] = []
+    contexts: list[Any] = []
+
+    def open_page(drawing: Any, **options: Any) -> Any:
+        options.setdefault("viewport", {"width": 1400, "height": 800})
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5_000)
+        page.on("console", lambda m: problems.append(f"console: {m.text}"))
+        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+        path = tmp_path / f"{len(contexts)}.html"
+        path.write_text(drawing if isinstance(drawing, str) else drawing.to_html())
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith((path.as_uri(), "data:"))
+                else problems.append(f"request: {r.url}")
+            ),
+        )
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def lecture() -> Any:
+    a, b, c, f = Value(2.0), Value(-3.0), Value(10.0), Value(-2.0)
+    e = a * b
+    d = e + c
+    L = d * f
+    L.backward()
+    return rnn.show(L)
+
+
+def perceptron(n: int = 4) -> tuple[Any, Any, Any]:
+    rnn.manual_seed(0)
+    x, w = rnn.randn(5, 3), rnn.randn(3, n, requires_grad=True)
+    h = (x @ w).tanh()
+    loss = h.square().mean()
+    loss.backward(retain_graph=True)
+    return rnn.show(loss), w, h
+
+
+#: the first drawing of a page
+DRAWING = "document.querySelector('[data-rnn-drawing]').rnnDrawing"
+
+
+def wait_until(page: Any, condition: str) -> None:
+    """Polls from outside: the page's own policy forbids it to evaluate text."""
+    end = time.monotonic() + 5
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
+
+
+def box(page: Any, name: str) -> Any:
+    return page.locator(f'.box[aria-label^="{name}, "]')
+
+
+def numbers(text: str) -> list[float]:
+    found = re.findall(r"[-\u2212]?\d+(?:\.\d+)?(?:e[-\u2212]?\d+)?", text)
+    return [float(x.replace("\u2212", "-")) for x in found]
+
+
+# ---- one page -----------------------------------------------------------------------------------
+
+
+def test_ten_nodes_show_values_gradients_and_the_ledger(opened: Any) -> None:
+    page = opened(lecture())
+    assert page.locator(".box").count() == 7
+    expected = {
+        "a": (2, 6),
+        "b": (-3, -4),
+        "c": (10, -2),
+        "f": (-2, 4),
+        "e": (-6, -2),
+        "L": (-8, 1),
+    }
+    for name, (value, grad) in expected.items():
+        assert numbers(box(page, name).locator(".value").text_content()) == [value]
+        assert numbers(box(page, name).locator(".grad").text_content()) == [grad]
+    box(page, "a").click()
+    ledger = page.locator(".ledger tbody tr")
+    assert ledger.count() == 2
+    assert ledger.nth(0).locator("button").inner_text() == "e"
+    assert numbers(ledger.nth(0).inner_text()) == [-2, -3, 6]
+    assert numbers(ledger.nth(1).inner_text()) == [6]
+    assert "a \u2192 e \u2192 d \u2192 L" in page.locator(".paths").inner_text()
+    assert page.locator(".box.onpath").count() == 4 and page.locator(".wire.trail").count() == 3
+    page.locator(".ledger button").click()  # to the user
+    assert page.locator(".panel h2").inner_text() == "e"
+
+
+def test_the_slider_plays_both_passes_and_shows_every_addition(opened: Any) -> None:
+    page = opened(lecture())
+    slider = page.locator("input[type=range]")
+    assert slider.get_attribute("max") == str(3 + 1 + 6)
+    said = page.locator(".said")
+    slider.fill("0")
+    assert box(page, "L").locator(".value").text_content() == "\u00b7"  # not computed yet
+    slider.fill("1")
+    assert said.inner_text() == "e = a \u00d7 b = 2.0 \u00d7 (\u22123.0) = \u22126.0"
+    assert box(page, "d").locator(".value").text_content() == "\u00b7"
+    slider.fill("4")
+    assert said.inner_text() == "backward starts: L.grad = 1.0"
+    slider.fill("10")
+    assert page.locator(".said").inner_text() == "after both passes"
+    slider.fill("9")
+    assert "+=" in said.inner_text() and numbers(said.inner_text())[-3:] == [6, 0, 6]
+    assert numbers(box(page, "a").locator(".grad").text_content()) == [6]
+    assert numbers(box(page, "b").locator(".grad").text_content()) == [0]
+    page.get_by_role("button", name="A step back").click()
+    assert "c.grad += " in said.inner_text()
+    page.get_by_role("button", name="To the beginning").click()
+    page.keyboard.press("Escape")
+    page.locator(".stage").press("Space")
+    wait_until(page, f"{DRAWING}.tape.at > 0")
+
+
+def test_a_value_used_twice_adds_up_step_by_step(opened: Any) -> None:
+    a = Value(3.0)
+    b = a * a
+    b.backward()
+    page = opened(rnn.show(b))
+    slider, said = page.locator("input[type=range]"), page.locator(".said")
+    assert page.locator(".wires .wire").count() == 2
+    slider.fill("3")
+    assert numbers(said.inner_text())[-2:] == [0, 3]
+    assert numbers(box(page, "a").locator(".grad").text_content()) == [3]
+    slider.fill("4")
+    assert numbers(box(page, "a").locator(".grad").text_content()) == [6]
+
+
+def test_search_finds_names_operations_numbers_and_elements(opened: Any) -> None:
+    drawing, w, h = perceptron()
+    page = opened(drawing)
+    search = page.get_by_role("searchbox")
+    page.locator(".stage").press("/")
+    search.fill("tanh")
+    assert page.get_by_role("option").count() == 1
+    search.press("Enter")
+    assert page.locator(".panel h2").inner_text() == "h"
+    search.fill("w[2, 3]")
+    search.press("Enter")
+    assert page.locator(".panel h2").inner_text() == "w[2, 3]"
+    shown = page.locator(".panel dd")
+    assert float(shown.nth(0).inner_text().replace("\u2212", "-")) == float(w[2, 3])
+    assert float(shown.nth(1).inner_text().replace("\u2212", "-")) == float(w.grad[2, 3])
+    assert page.locator(".cell.picked").get_attribute("data-node") == str(
+        rnn.inspect.node(w, 2, 3).id
+    )
+    id = rnn.inspect.node(h, 4, 1).id
+    search.fill(f"#{id}")
+    search.press("Enter")
+    assert page.locator(".panel h2").inner_text() == "h[4, 1]"
+    search.fill("no such thing")
+    assert "0 matches" in page.locator(".found").inner_text()
+
+
+def test_a_tensor_opens_to_its_numbers_and_to_single_scalars(opened: Any) -> None:
+    drawing, _, h = perceptron(n=10)
+    page = opened(drawing)
+    assert page.locator(".cell").count() == 0  # folded
+    box(page, "h").locator(".sign-button").click()
+    assert page.locator(".cell").count() == 5 * 8
+    page.get_by_label("Columns after").click()
+    last = page.locator(f'[data-node="{rnn.inspect.node(h, 4, 9).id}"]')
+    assert numbers(last.locator("text").nth(0).text_content()) == [
+        pytest.approx(float(h[4, 9]), rel=1e-2)
+    ]
+    page.locator(".stage").press("Escape")
+    box(page, "loss").click()
+    box(page, "h").locator(".title, .math").click()
+    page.get_by_role("button", name="Open to scalars").click()
+    assert page.locator('.box[data-key^="n"]').count() == 50
+    one = box(page, "h[1, 2]")
+    assert numbers(one.locator(".value").text_content()) == [
+        pytest.approx(float(h[1, 2]), rel=1e-3)
+    ]
+    one.click()
+    ledger = page.locator(".ledger tbody tr")
+    total = numbers(ledger.nth(ledger.count() - 1).inner_text())
+    assert total == [pytest.approx(float(h.grad[1, 2]), rel=1e-3)]
+
+
+def test_keys_move_open_zoom_turn_and_close(opened: Any) -> None:
+    page = opened(lecture())
+    stage = page.locator(".stage")
+    box(page, "a").click()
+    heading = page.locator(".panel h2")
+    for key, name in [("ArrowRight", "e"), ("ArrowRight", "d"), ("ArrowDown", "f")]:
+        page.keyboard.press(key)
+        assert heading.inner_text() == name
+    before = page.evaluate(f"{DRAWING}.k")
+    stage.press("+")
+    assert page.evaluate(f"{DRAWING}.k") == pytest.approx(before * 1.25)
+    stage.press("0")
+    down = page.evaluate(f"{DRAWING}.state.down")
+    stage.press("r")
+    assert page.evaluate(f"{DRAWING}.state.down") != down
+    stage.press("Escape")
+    assert page.locator(".panel").is_hidden()
+    stage.press("?")
+    assert "Keys" in page.locator(".panel").inner_text()
+
+
+def test_pan_and_wheel(opened: Any) -> None:
+    page = opened(lecture())
+    x = page.evaluate(f"{DRAWING}.x")
+    page.mouse.move(700, 650)
+    page.mouse.down()
+    page.mouse.move(760, 620, steps=3)
+    page.mouse.up()
+    assert page.evaluate(f"{DRAWING}.x") == pytest.approx(x + 60)
+    k = page.evaluate(f"{DRAWING}.k")
+    page.mouse.wheel(0, -200)
+    wait_until(page, f"{DRAWING}.k > {k}")
+
+
+def test_dark_follows_the_system_and_the_button(opened: Any) -> None:
+    page = opened(lecture(), color_scheme="dark")
+    paper = "getComputedStyle(document.querySelector('[data-rnn-drawing]').shadowRoot" \
+        ".querySelector('.app')).backgroundColor"  # fmt: skip
+    dark = page.evaluate(paper)
+    assert sum(numbers(dark)) < 120
+    page.get_by_role("button", name="Light or dark").click()
+    assert sum(numbers(page.evaluate(paper))) > 700
+
+
+HOSTILE = "</script><script>window.stolen = 1</script><img src=x onerror='window.stolen = 2'>"
+
+
+def test_hostile_names_stay_text(opened: Any) -> None:
+    x = Value(1.0)
+    y = x * 2.0
+    y.backward()
+    page = opened(rnn.show(y, names={HOSTILE: x}))
+    page.locator('.box[data-key="r0"]').click()
+    assert page.locator(".panel h2").inner_text() == HOSTILE
+    page.get_by_role("searchbox").fill("script")
+    assert HOSTILE in page.locator(".found").inner_text()
+    assert page.evaluate("window.stolen") is None
+
+
+def test_two_drawings_in_one_page_do_not_meet(opened: Any) -> None:
+    first, second = lecture(), perceptron()[0]
+    html = "".join(d._repr_mimebundle_()["text/html"] for d in (first, second, first))
+    svgs = first.to_svg() + second.to_svg()
+    page = opened(f"<!doctype html><meta charset=utf-8><body>{html}{svgs}</body>")
+    hosts = page.locator("[data-rnn-drawing]")
+    assert hosts.count() == 3
+    assert [hosts.nth(i).locator(".box").count() for i in range(3)] == [7, 6, 7]
+    hosts.nth(0).locator(".box").nth(0).click()
+    assert hosts.nth(0).locator(".panel").is_visible()
+    assert hosts.nth(2).locator(".panel").is_hidden()
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_without_scripts_the_picture_is_shown(opened: Any) -> None:
+    page = opened(lecture(), java_script_enabled=False)
+    image = page.locator("img")
+    assert image.is_visible() and image.bounding_box()["width"] > 500
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_python_and_the_page_agree_on_every_place(opened: Any, down: bool) -> None:
+    rnn.manual_seed(1)
+    values = [Value(float(i)) for i in range(4)]
+    for i in range(40):
+        values.append((values[i % len(values)] * values[-1] + values[(7 * i) % len(values)]).tanh())
+    values[-1].backward()
+    graph = rnn.inspect.graph(values[-1])
+    view = make_view(make_scene(graph), down)
+    page = opened(rnn.show(values[-1]))
+    page.evaluate(f"{DRAWING}.state.down = {str(down).lower()}; {DRAWING}.layOut()")
+    places = page.evaluate(f"{DRAWING}.view.items.map(i => [i.x, i.y, i.w, i.h])")
+    assert len(places) == len(view.items) > 20
+    by_place = {tuple(round(x, 6) for x in place) for place in places}
+    assert {tuple(round(x, 6) for x in place(i, view)) for i in view.items} == by_place
+
+
+def place(item: Item, view: View) -> tuple[float, float, float, float]:
+    return item.x, item.y, item.w, item.h
+
+
+def test_many_nodes_open_folded_and_in_focus(opened: Any) -> None:
+    rnn.manual_seed(0)
+    a, b = rnn.randn(60, 60, requires_grad=True), rnn.randn(60, 60, requires_grad=True)
+    with rnn.resolution("scalar"):
+        loss = (a @ b).tanh().mean()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss, focus=[(a, 3, 5)]))
+    assert "nodes in" in page.locator(".summary").inner_text()
+    search = page.get_by_role("searchbox")
+    search.fill("a[3, 5]")
+    search.press("Enter")
+    ledger = page.locator(".ledger tbody tr")
+    assert "36 more" in ledger.nth(ledger.count() - 2).inner_text()
+    total = numbers(ledger.nth(ledger.count() - 1).inner_text())
+    assert total == [pytest.approx(float(a.grad[3, 5]), rel=1e-3)]
+
+
+# ---- notebooks ----------------------------------------------------------------------------------
+
+
+def test_a_notebook_shows_svg_and_html(opened: Any) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    cells = [
+        "import rnn\nfrom rnn import Value\na, b = Value(2.0), Value(-3.0)\nc = (a * b).tanh()\n"
+        "c.backward()",
+        "rnn.show(c)",
+        "rnn.show(a * b)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    shown = [cell.outputs[0].data for cell in notebook.cells[1:]]
+    for data in shown:
+        assert (
+            data["image/svg+xml"].startswith("<svg") and "Computation graph" in data["text/plain"]
+        )
+    html = "".join(data["text/html"] for data in shown)
+    page = opened(f'<body data-jp-theme-light="false">{html}</body>')
+    assert page.locator("[data-rnn-drawing] .box").count() == 4 + 3
+    assert page.locator(".app.dark").count() == 2  # as the notebook's theme
