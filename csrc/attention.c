@@ -336,3 +336,63 @@ int rnn_attention_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
     }
     return 0;
 }
+
+/* ---- uses ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    rnn_engine *e;
+    uint32_t id;
+    const attention *a;
+    const rnn_view *in;
+    int64_t b, h;
+    rnn_use_list *out;
+} use_job;
+
+/* The nodes of query i, all columns: by v_s's column c, by column d of k_s, or by that of q. */
+static void push_by_value(const use_job *j, int64_t i, int64_t s, int64_t c) {
+    const attention *a = j->a;
+    rnn_push_use(j->out, ((j->b * a->queries + i) * a->heads + j->h) * a->value_depth + c,
+                 probability(j->e, a, j->in, j->b, j->h, i, s));
+}
+
+static void push_by_score(const use_job *j, int64_t i, int64_t s, double dscore, bool first) {
+    const attention *a = j->a;
+    const double p = probability(j->e, a, j->in, j->b, j->h, i, s) * dscore * a->scale;
+    const int64_t row = ((j->b * a->queries + i) * a->heads + j->h) * a->value_depth;
+    int64_t at;
+    for (int64_t c = 0; c < a->value_depth; c++) {
+        const double z = rnn_node_value(j->e, j->id, row + c);
+        const double local = p * (value_at(j->e, &j->in[V], j->b, j->h, s, c, &at) - z);
+        if (first) rnn_push_use(j->out, row + c, local);
+        else rnn_add_use(j->out, a->value_depth - c, local);
+    }
+}
+
+static void push_uses(const use_job *j, int k, int64_t row, int64_t column) {
+    const attention *a = j->a;
+    int64_t at;
+    if (k == Q) {
+        for (int64_t s = 0; s < seen(a, row); s++)
+            push_by_score(j, row, s, value_at(j->e, &j->in[K], j->b, j->h, s, column, &at), s == 0);
+        return;
+    }
+    for (int64_t i = 0; i < a->queries; i++) {
+        if (seen(a, i) <= row) continue;
+        if (k == V) push_by_value(j, i, row, column);
+        else push_by_score(j, i, row, value_at(j->e, &j->in[Q], j->b, j->h, i, column, &at), true);
+    }
+}
+
+int rnn_attention_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    rnn_view in[3];
+    rnn_places p;
+    attention a = {.e = e, .causal = (int)x->ip[0], .scale = x->p[0], .lse = x->saved};
+    for (int w = Q; w <= V; w++) rnn_operand_view(e, id, w, &in[w]);
+    shapes_of(&a, in);
+    for (rnn_places_begin(&p, &in[k], node); rnn_places_next(&p);) {
+        const use_job j = {e, id, &a, in, p.index[0], p.index[1], out};
+        push_uses(&j, k, p.index[2], p.index[3]);
+    }
+    return 0;
+}

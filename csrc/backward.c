@@ -126,6 +126,29 @@ static int seed_roots(rnn_engine *e, rnn_pass *p) {
     return failed;
 }
 
+/* ---- private passes
+ * -------------------------------------------------------------------------------- */
+
+static bool asked_for(const rnn_pass *p, uint32_t id) {
+    for (int64_t i = 0; i < p->input_count; i++)
+        if (p->inputs[i] == id) return true;
+    return false;
+}
+
+/* What the pass has put into a span goes, unless it is what was asked for: that is read, then
+ * restored when the pass ends. */
+static void undo(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    if (p->flags & RNN_PRIVATE && !(rnn_at(e, id)->state & RNN_G_SKIP) && !asked_for(p, id))
+        rnn_stash_undo(e, p, id);
+}
+
+/* A private pass that has failed leaves parts of gradients in spans that it has not come to. */
+static void undo_rest(rnn_engine *e, rnn_pass *p) {
+    if (!(p->flags & RNN_PRIVATE) || p->phase <= RNN_SORTING) return;
+    for (int64_t i = p->at; p->array && i < p->count; i++) undo(e, p, (uint32_t)p->array[i]);
+    for (uint32_t id = p->array ? 0 : p->head; id; id = rnn_at(e, id)->after) undo(e, p, id);
+}
+
 /* ---- running
  * ---------------------------------------------------------------------------------------- */
 
@@ -171,9 +194,10 @@ static int run_kernel(rnn_engine *e, uint32_t id) {
  * call again. */
 static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
-    const bool leaf = s->flags & RNN_S_LEAF, hooks = s->flags & RNN_S_HOOK;
+    const bool leaf = s->flags & RNN_S_LEAF, private = p->flags & RNN_PRIVATE;
+    const bool hooks = s->flags & RNN_S_HOOK && !private;
     int failed = 0;
-    if (!rnn_span_has_grad(s)) return rnn_stash_add(e, p, id);
+    if (!rnn_span_has_grad(s)) return private ? 0 : rnn_stash_add(e, p, id);
     if (p->stage == FRESH) {
         p->stage = HOOKED;
         if (hooks) {
@@ -190,7 +214,7 @@ static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
         }
         if (!failed && !leaf) failed = run_kernel(e, id);
     }
-    if (!failed && p->stage == COMPUTED) {
+    if (!failed && p->stage == COMPUTED && !private) {
         p->stage = ADDED;
         failed = rnn_stash_add(e, p, id);
         if (!failed && leaf && hooks && !(p->flags & RNN_KEEP)) {
@@ -212,6 +236,7 @@ static int run_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
         work += 32 + rnn_span_size(s);
         int code = s->state & RNN_G_SKIP ? 0 : run_span(e, p, id);
         if (code) return code;
+        undo(e, p, id);
         rnn_pass_leave(e, p);
     }
     p->phase = RNN_DONE;
@@ -283,6 +308,7 @@ void rnn_backward_end(rnn_engine *e, rnn_pass *p) {
             end_inputs(e, p);
             rnn_pass_unsort(e, p);
         }
+        undo_rest(e, p);
         rnn_pass_drop(e, p);
         rnn_stash_restore(e, p);
         e->running = p->outer;

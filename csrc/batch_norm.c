@@ -353,3 +353,27 @@ int rnn_batch_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     }
     return 0;
 }
+
+/* Every output of the channel, or (by its own statistics only) every output by each of its inputs. */
+int rnn_batch_norm_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    rnn_view in, v;
+    rnn_places p;
+    rnn_operand_view(e, id, 0, &in);
+    rnn_operand_view(e, id, k, &v);
+    const int64_t places = rnn_numel(in.ndim - 2, in.shape + 2), channels = in.shape[1];
+    const int64_t first = (x->ip[WEIGHT] != 0) + (x->ip[BIAS] != 0); /* of x's edges */
+    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
+        const int64_t flat = rnn_place_flat(&p), c = k ? flat : flat / places % channels;
+        const int64_t mine = flat / places / channels * places + flat % places;
+        for (int64_t i = 0; i < in.shape[0] * places; i++) {
+            const int64_t at = (i / places * channels + c) * places + i % places;
+            const int64_t place = k == 0             ? first + (x->ip[0] ? mine : 0)
+                                  : k == x->ip[BIAS] ? first - 1
+                                                     : 0;
+            if (k || x->ip[0] || at == flat)
+                rnn_push_use(out, at, rnn_edge_local(e, id, at, place));
+        }
+    }
+    return 0;
+}

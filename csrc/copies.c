@@ -461,6 +461,28 @@ int rnn_assign_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     return 0;
 }
 
+int rnn_assign_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    rnn_view w = {0}, v;
+    rnn_places p;
+    int64_t index[RNN_MAX_DIMS] = {0};
+    written_view(rnn_at(e, id)->ext, &w);
+    if (k == 0) {
+        if (!find_index(&w, node, index)) rnn_push_use(out, node, 1);
+        return 0;
+    }
+    rnn_operand_view(e, id, k, &v);
+    rnn_expand_view(&v, w.ndim, w.shape);
+    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
+        int64_t at = w.offset;
+        for (int d = 0; d < w.ndim; d++) at += p.index[d] * w.stride[d];
+        /* where the written view overlaps itself, edges knows one index of each node */
+        find_index(&w, at, index);
+        if (!w.ndim || !memcmp(index, p.index, (size_t)w.ndim * sizeof *index))
+            rnn_push_use(out, at, 1);
+    }
+    return 0;
+}
+
 /* ---- cat
  * ------------------------------------------------------------------------------------------------ */
 
@@ -618,6 +640,26 @@ int rnn_cat_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) 
         for (int d = 0; d < v.ndim; d++) at += index[d] * v.stride[d];
         rnn_push_edge(e, out, &v, at, 1);
         return 0;
+    }
+    return 0;
+}
+
+int rnn_cat_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int dim = (int)x->ip[0];
+    rnn_view v;
+    rnn_places p;
+    int64_t before = 0;
+    for (int i = 0; i < k; i++) {
+        rnn_operand_view(e, id, i, &v);
+        if (!is_nothing(&v)) before += v.shape[dim];
+    }
+    rnn_operand_view(e, id, k, &v);
+    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
+        int64_t at = 0;
+        for (int d = 0; d < x->ndim; d++)
+            at = at * x->shape[d] + p.index[d] + (d == dim ? before : 0);
+        rnn_push_use(out, at, 1);
     }
     return 0;
 }

@@ -11,11 +11,12 @@
 
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
                    double local) {
-    if (out->count < out->capacity) {
-        out->spans[out->count] = operand->span;
-        out->nodes[out->count] = node;
-        out->locals[out->count] = local;
-        out->flows[out->count] =
+    const int64_t at = out->count - out->skip;
+    if (at >= 0 && at < out->capacity) {
+        out->spans[at] = operand->span;
+        out->nodes[at] = node;
+        out->locals[at] = local;
+        out->flows[at] =
             operand->needs_grad && rnn_at(e, operand->span)->flags & RNN_S_NEEDS_GRAD ? 1 : 0;
     }
     out->count++;
@@ -74,31 +75,41 @@ static bool valid(rnn_engine *e, uint32_t span) {
            (rnn_at(e, span)->refs > 0 || rnn_at(e, span)->state & RNN_G_SEEN);
 }
 
+int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node) {
+    if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
+    const int64_t n = rnn_span_size(rnn_at(e, span));
+    if (node >= 0 && node < (n > 0 ? n : 1)) return 0;
+    return rnn_fail(e, RNN_EINDEX, "node %lld is outside its span of %lld nodes", (long long)node,
+                    (long long)n);
+}
+
+int rnn_check_graph(rnn_engine *e, uint32_t span) {
+    const rnn_span *s = rnn_at(e, span);
+    if ((s->flags & (RNN_S_PASSED | RNN_S_LEAF)) != RNN_S_PASSED) return 0;
+    return rnn_fail(
+        e, RNN_ERUNTIME,
+        "the graph behind this %s was freed by backward(); call backward(retain_graph=True) to keep it",
+        rnn_ops[s->op].name);
+}
+
 int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans,
                   int64_t *nodes, double *locals, uint8_t *flows) {
-    if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
+    int failed = rnn_check_node(e, span, node);
+    if (failed) return failed;
     const rnn_span *s = rnn_at(e, span);
-    if (node < 0 || node >= rnn_span_size(s))
-        return rnn_fail(e, RNN_EINDEX, "node %lld is outside its span of %lld nodes",
-                        (long long)node, (long long)rnn_span_size(s));
-    if (s->flags & RNN_S_LEAF) return 0;
-    if (s->flags & RNN_S_PASSED)
-        return rnn_fail(
-            e, RNN_ERUNTIME,
-            "the graph behind this %s was freed by backward(); call backward(retain_graph=True) to keep it",
-            rnn_ops[s->op].name);
-    rnn_edge_list out = {capacity, 0, spans, nodes, locals, flows};
-    int failed = s->flags & RNN_S_SCALAR ? scalar_edges(e, span, &out)
-                                         : rnn_ops[s->op].edges(e, span, node, &out);
+    if (s->flags & RNN_S_LEAF || !rnn_span_size(s)) return 0;
+    if ((failed = rnn_check_graph(e, span))) return failed;
+    rnn_edge_list out = {capacity, 0, spans, nodes, locals, flows, 0};
+    failed = s->flags & RNN_S_SCALAR ? scalar_edges(e, span, &out)
+                                     : rnn_ops[s->op].edges(e, span, node, &out);
     return failed ? failed : out.count;
 }
 
 int rnn_look(rnn_engine *e, uint32_t span, int64_t node, double *value, double *grad) {
-    if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
+    int failed = rnn_check_node(e, span, node);
+    if (failed) return failed;
     const rnn_span *s = rnn_at(e, span);
-    if (node < 0 || node >= rnn_span_size(s))
-        return rnn_fail(e, RNN_EINDEX, "node %lld is outside its span of %lld nodes",
-                        (long long)node, (long long)rnn_span_size(s));
+    if (!rnn_span_size(s)) return rnn_fail(e, RNN_EINDEX, "span %u has no nodes", span);
     *value = rnn_node_value(e, span, node);
     *grad = rnn_node_grad(e, span, node);
     return rnn_span_has_grad(s) ? 1 : 0;

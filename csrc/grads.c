@@ -152,6 +152,16 @@ int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id) {
     return 0;
 }
 
+/* A private pass has left a span that it was not asked about. The stack's last is this span's, if
+ * it had a gradient. */
+void rnn_stash_undo(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    rnn_lock(e);
+    rnn_span_clear_grad(e, id);
+    rnn_unlock(e);
+    if (p->stash_at > 0 && p->stash[p->stash_at - 1].span == id)
+        add_stashed(e, &p->stash[--p->stash_at]);
+}
+
 void rnn_stash_restore(rnn_engine *e, rnn_pass *p) {
     while (p->stash_count > 0) {
         rnn_stashed *from = &p->stash[--p->stash_count];

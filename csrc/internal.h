@@ -183,7 +183,18 @@ typedef struct {
     int64_t *nodes;
     double *locals;
     uint8_t *flows; /* 0: a constant, or detached: no gradient goes there */
+    int64_t skip;   /* so many edges are counted only, before those that are written */
 } rnn_edge_list;
+
+/* Where `uses` writes: the nodes that were made from one, and their local derivatives by it. */
+typedef struct {
+    int64_t capacity, count;
+    int64_t *nodes;
+    double *locals;
+    uint8_t *flows; /* or NULL */
+    uint8_t flow;   /* of what is written now */
+} rnn_use_list;
+enum { RNN_ITSELF = -1 }; /* instead of an operand's number: the span's own nodes (a running sum) */
 
 typedef struct {
     const char *name;       /* "mul" */
@@ -193,6 +204,7 @@ typedef struct {
     bool elementwise;
     int (*backward)(rnn_engine *e, uint32_t id);
     int (*edges)(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out);
+    int (*uses)(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out);
 } rnn_op;
 
 extern const rnn_op rnn_ops[RNN_OP_COUNT];
@@ -386,19 +398,41 @@ void rnn_reduced_inner(const rnn_view *a, uint32_t mask, int64_t node, rnn_view 
 rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref a, const int64_t *index, int64_t count,
                       int64_t inner, int ndim, const int64_t *out_shape);
 
+/* uses.c */
+void rnn_push_use(rnn_use_list *out, int64_t node, double local);
+void rnn_add_use(rnn_use_list *out, int64_t back, double local); /* to the back-th last one */
+/* All indices at which a view sees a node: begin, then next while it says true. */
+typedef struct {
+    const rnn_view *v;
+    bool begun;
+    int count, order[RNN_MAX_DIMS];
+    int64_t index[RNN_MAX_DIMS]; /* the place */
+    int64_t last[RNN_MAX_DIMS], rest[RNN_MAX_DIMS + 1];
+    int64_t low[RNN_MAX_DIMS + 1], high[RNN_MAX_DIMS + 1];
+} rnn_places;
+void rnn_places_begin(rnn_places *p, const rnn_view *v, int64_t node);
+bool rnn_places_next(rnn_places *p);
+int64_t rnn_place_flat(const rnn_places *p); /* its row-major position */
+double rnn_edge_local(rnn_engine *e, uint32_t id, int64_t node, int64_t place);
+void rnn_operand_expanded(rnn_engine *e, uint32_t id, int k, rnn_view *v);
+
 /* edges.c */
+int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node); /* 0, or RNN_EINDEX */
+int rnn_check_graph(rnn_engine *e, uint32_t span); /* RNN_ERUNTIME: backward has freed it */
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
                    double local);
 void rnn_result_index(const rnn_ext *x, int64_t node,
                       int64_t *index); /* a node's place in its span's shape */
 #define RNN_OTHER_EDGES(NAME, name, torch, arity, needs, function) \
     int rnn_##function##_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out); \
+    int rnn_##function##_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out); \
     int rnn_##function##_backward(rnn_engine *e, uint32_t id);
 RNN_OTHER_OPS(RNN_OTHER_EDGES)
 
 /* elementwise.c */
 int rnn_elementwise_backward(rnn_engine *e, uint32_t id);
 int rnn_elementwise_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out);
+int rnn_elementwise_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out);
 /* dst (+)= src over a box of `ndim` dimensions; a stride of 0 in dst sums. Overlap is the caller's
  * business. */
 typedef struct {

@@ -194,3 +194,19 @@ int rnn_cross_entropy_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_l
     }
     return 0;
 }
+
+int rnn_cross_entropy_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const entry *entries = x->saved;
+    const double scale = x->ip[2] == MEAN ? 1 / (double)x->ip[3] : 1;
+    rnn_view in;
+    rnn_places place;
+    rnn_operand_view(e, id, k, &in);
+    for (rnn_places_begin(&place, &in, node); rnn_places_next(&place);) {
+        const int64_t flat = rnn_place_flat(&place), row = flat / x->ip[1], c = flat % x->ip[1];
+        if (entries[row].target < 0) continue;
+        const double p = exp(rnn_node_value(e, in.span, node) - entries[row].lse);
+        rnn_push_use(out, x->ip[2] == NONE ? row : 0, scale * (p - (c == entries[row].target)));
+    }
+    return 0;
+}

@@ -254,3 +254,42 @@ int rnn_layer_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     }
     return 0;
 }
+
+/* The edge of `at` in its row by element `i` of it: see rnn_layer_norm_edges. */
+static void row_uses(rnn_engine *e, uint32_t id, int64_t flat, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int64_t n = x->ip[1], row = flat / n, i = flat % n;
+    const int w = (int)x->ip[2];
+    norm s = {.dtype = rnn_at(e, id)->dtype, .stats = x->saved};
+    const double mean = stat(&s, row, 0), rstd = stat(&s, row, 1);
+    const double share = rnn_at(e, id)->op == RNN_OP_LAYER_NORM ? 1 / (double)n : 0;
+    rnn_view in, wv;
+    rnn_operand_view(e, id, 0, &in);
+    if (w) rnn_operand_view(e, id, w, &wv);
+    const double hat_i = (rnn_node_value(e, in.span, rnn_flat_to_offset(&in, flat)) - mean) * rstd;
+    for (int64_t at = 0; at < n; at++) {
+        const int64_t other = rnn_flat_to_offset(&in, row * n + at);
+        const double hat = (rnn_node_value(e, in.span, other) - mean) * rstd;
+        const double weight = w ? rnn_node_value(e, wv.span, rnn_flat_to_offset(&wv, at)) : 1;
+        rnn_push_use(out, row * n + at,
+                     weight * rstd * ((i == at) - share - hat * hat_i / (double)n));
+    }
+}
+
+int rnn_layer_norm_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int64_t n = x->ip[1];
+    rnn_view v;
+    rnn_places p;
+    rnn_operand_view(e, id, k, &v);
+    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
+        const int64_t flat = rnn_place_flat(&p);
+        if (k == 0) {
+            row_uses(e, id, flat, out);
+            continue;
+        }
+        for (int64_t at = flat; at < x->n; at += n) /* the weight's edge follows the row's */
+            rnn_push_use(out, at, k == x->ip[2] ? rnn_edge_local(e, id, at, n) : 1);
+    }
+    return 0;
+}

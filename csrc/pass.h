@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2 };
+enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2, RNN_PRIVATE = 4 };
 enum { RNN_BEGINNING, RNN_SORTING, RNN_SEEDING, RNN_RUNNING, RNN_DONE };
 
 /* A gradient put aside while the pass makes a fresh one in its place. */
@@ -57,6 +57,8 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p); /* leaves all that is left, keep
 int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds);
 int rnn_stash_add(rnn_engine *e, rnn_pass *p,
                   uint32_t id); /* what was put aside joins what the pass found */
+void rnn_stash_undo(rnn_engine *e, rnn_pass *p,
+                    uint32_t id); /* the gradient is what it was before the pass */
 void rnn_stash_restore(rnn_engine *e, rnn_pass *p);
 
 #endif

@@ -285,3 +285,36 @@ int rnn_avg_pool2d_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
                           1 / w.divisor);
     return 0;
 }
+
+int rnn_max_pool2d_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const geometry *g = rnn_at(e, id)->ext->saved;
+    const int64_t *taken = (const int64_t *)(const void *)((const char *)g + sizeof *g);
+    const int64_t plane = g->height * g->width, count = g->out_h * g->out_w;
+    rnn_view in;
+    rnn_places p;
+    rnn_operand_view(e, id, k, &in);
+    for (rnn_places_begin(&p, &in, node); rnn_places_next(&p);) {
+        const int64_t flat = rnn_place_flat(&p), first = flat / plane * count;
+        for (int64_t i = first; i < first + count; i++)
+            if (taken[i] == flat % plane) rnn_push_use(out, i, 1);
+    }
+    return 0;
+}
+
+int rnn_avg_pool2d_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const geometry *g = rnn_at(e, id)->ext->saved;
+    const int64_t plane = g->height * g->width, count = g->out_h * g->out_w;
+    rnn_view in;
+    rnn_places p;
+    rnn_operand_view(e, id, k, &in);
+    for (rnn_places_begin(&p, &in, node); rnn_places_next(&p);) {
+        const int64_t flat = rnn_place_flat(&p), first = flat / plane * count;
+        const int64_t h = flat % plane / g->width, v = flat % g->width;
+        for (int64_t i = 0; i < count; i++) {
+            const window w = window_of(g, i / g->out_w, i % g->out_w);
+            if (h >= w.h0 && h < w.h1 && v >= w.w0 && v < w.w1)
+                rnn_push_use(out, first + i, 1 / w.divisor);
+        }
+    }
+    return 0;
+}

@@ -682,3 +682,92 @@ int rnn_recurrent_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
     else push_sum(&j, node % p->hidden, p->op == RNN_OP_RNN_TANH ? 1 - h * h : h > 0);
     return 0;
 }
+
+/* ---- uses ---------------------------------------------------------------------------------------- */
+
+/* Which nodes may be made from one: marked, a byte a node. Then their edges say whether they are. */
+typedef struct {
+    const plan *p;
+    uint8_t *marks;
+} marker;
+
+static void mark_row(const marker *m, int64_t t, int64_t b) {
+    if (t < m->p->steps && b < m->p->sizes[t])
+        memset(m->marks + (starts(m->p)[t] + b) * m->p->out, 1, (size_t)m->p->out);
+}
+
+/* Element `at` of c and of h of one row. */
+static void mark_element(const marker *m, int64_t row, int64_t at) {
+    for (int64_t i = at; i < m->p->out; i += m->p->hidden) m->marks[row * m->p->out + i] = 1;
+}
+
+static void mark_own(const marker *m, int64_t node) {
+    const plan *p = m->p;
+    const int64_t row = node / p->out;
+    int64_t t = 0;
+    while (starts(p)[t + 1] <= row) t++;
+    mark_element(m, row, node % p->hidden);
+    mark_row(m, t + 1, row - starts(p)[t]);
+}
+
+static void mark_operand(const marker *m, int k, const rnn_view *v, int64_t node) {
+    const plan *p = m->p;
+    rnn_places at;
+    for (rnn_places_begin(&at, v, node); rnn_places_next(&at);) {
+        const int64_t flat = rnn_place_flat(&at), row = flat / p->gates;
+        if (k == X && p->packed) {
+            mark_element(m, row, flat % p->gates % p->hidden);
+        } else if (k == X) {
+            const int64_t t = row / p->batch, step = p->reverse ? p->steps - 1 - t : t;
+            mark_element(m, starts(p)[step] + row % p->batch, flat % p->gates % p->hidden);
+        } else if (k == WEIGHT || k == p->bias) {
+            const int64_t gate = k == WEIGHT ? flat / p->hidden : flat;
+            for (int64_t i = 0; i < p->rows; i++) mark_element(m, i, gate % p->hidden);
+        } else {
+            mark_row(m, 0, flat / p->hidden);
+        }
+    }
+}
+
+/* The sum of a node's edges by another; false: there are none. */
+static bool edges_by(rnn_engine *e, uint32_t id, int64_t at, uint32_t span, int64_t node,
+                     rnn_edge_list *room, double *sum) {
+    bool found = false;
+    room->count = 0;
+    *sum = 0;
+    rnn_recurrent_edges(e, id, at, room);
+    for (int64_t i = 0; i < room->count; i++) {
+        if (room->spans[i] != span || room->nodes[i] != node) continue;
+        *sum += room->locals[i];
+        found = true;
+    }
+    return found;
+}
+
+/* All operands at once: k is the first of those that look at the node's span, or RNN_ITSELF. */
+int rnn_recurrent_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const plan *p = rnn_at(e, id)->ext->saved;
+    const uint32_t span = k == RNN_ITSELF ? id : rnn_span_operand(rnn_at(e, id), k);
+    for (int i = 0; i < k; i++)
+        if (rnn_span_operand(rnn_at(e, id), i) == span) return 0;
+    const int64_t most = 4 * (2 * p->hidden + 2) + 2; /* edges of a node */
+    marker m = {p, calloc((size_t)(p->rows * p->out) + 1, 1)};
+    char *room = rnn_malloc(e, (size_t)most * 21);
+    int failed = m.marks && room ? 0 : rnn_fail(e, RNN_EMEMORY, "uses: no memory for the marks");
+    if (!failed && k == RNN_ITSELF) mark_own(&m, node);
+    for (int i = 0; i < p->count && !failed && k != RNN_ITSELF; i++) {
+        rnn_view v;
+        rnn_operand_view(e, id, i, &v);
+        if (v.span == span) mark_operand(&m, i, &v, node);
+    }
+    for (int64_t at = 0; at < p->rows * p->out && !failed; at++) {
+        double *locals = (double *)(void *)room, sum;
+        int64_t *nodes = (int64_t *)(void *)(locals + most);
+        uint32_t *spans = (uint32_t *)(void *)(nodes + most);
+        rnn_edge_list list = {most, 0, spans, nodes, locals, (uint8_t *)(spans + most), 0};
+        if (m.marks[at] && edges_by(e, id, at, span, node, &list, &sum)) rnn_push_use(out, at, sum);
+    }
+    free(m.marks);
+    free(room);
+    return failed;
+}

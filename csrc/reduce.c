@@ -103,3 +103,17 @@ int rnn_sum_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) 
         rnn_push_edge(e, out, &a, rnn_flat_to_offset(&inner, i), x->p[0]);
     return 0;
 }
+
+int rnn_sum_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    rnn_view a, z;
+    rnn_places p;
+    rnn_operand_view(e, id, k, &a);
+    rnn_reduced_view(&a, (uint32_t)x->ip[0], &z);
+    for (rnn_places_begin(&p, &a, node); rnn_places_next(&p);) {
+        int64_t at = 0;
+        for (int d = 0; d < a.ndim; d++) at += p.index[d] * z.stride[d];
+        rnn_push_use(out, at, x->p[0]);
+    }
+    return 0;
+}

@@ -343,7 +343,7 @@ int rnn_retains_grad(rnn_engine *e, rnn_ref t);
 /* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). With inputs,
  * gradients go to these only, and nowhere that does not lead to one. flags: 1 retain the graph, 2
  * leave the inputs' own gradients as they were when the pass ends (autograd.grad reads them with
- * rnn_grad before that). */
+ * rnn_grad before that); 4, with 1 and 2: leave every gradient so, and call no hook (inspection). */
 rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads,
                              int input_count, const rnn_ref *inputs, int flags);
 /* Works for about `nanoseconds`, or waits so long for another thread's pass to end. 1: call again;
@@ -415,10 +415,10 @@ int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, 
                   int64_t *nodes, double *locals, uint8_t *flows);
 /* The value of a node, and its gradient; 1 where it has one. */
 int rnn_look(rnn_engine *e, uint32_t span, int64_t node, double *value, double *grad);
-/* Where a node is used in a span: the span's nodes and their local derivatives by it. Returns how
- * many there are; fills at most `capacity`. */
+/* Where a node is used in a span: the span's nodes, their local derivatives by it, and whether a
+ * gradient flows back (flows may be NULL). Returns how many there are; fills at most `capacity`. */
 int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
-                 int64_t *nodes, double *locals);
+                 int64_t *nodes, double *locals, uint8_t *flows);
 /* Scalar nodes behind a tensor (recorded ones: every node of every span that it reaches). */
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
 

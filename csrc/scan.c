@@ -155,3 +155,27 @@ int rnn_cumsum_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
 int rnn_cumprod_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     return rnn_cumsum_edges(e, id, node, out);
 }
+
+int rnn_cumsum_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int64_t length = x->ndim ? x->shape[x->ip[0]] : 1;
+    int64_t inner = 1;
+    for (int d = (int)x->ip[0] + 1; d < x->ndim; d++) inner *= x->shape[d];
+    if (k == RNN_ITSELF) {
+        if (node / inner % length + 1 < length)
+            rnn_push_use(out, node + inner, rnn_edge_local(e, id, node + inner, 0));
+        return 0;
+    }
+    rnn_view a;
+    rnn_places p;
+    rnn_operand_view(e, id, k, &a);
+    for (rnn_places_begin(&p, &a, node); rnn_places_next(&p);) {
+        const int64_t at = rnn_place_flat(&p);
+        rnn_push_use(out, at, rnn_edge_local(e, id, at, at / inner % length ? 1 : 0));
+    }
+    return 0;
+}
+
+int rnn_cumprod_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    return rnn_cumsum_uses(e, id, k, node, out);
+}

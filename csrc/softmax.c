@@ -169,3 +169,34 @@ int rnn_softmax_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *o
 int rnn_log_softmax_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     return edges(e, id, node, out, true);
 }
+
+static int uses(rnn_engine *e, uint32_t id, int64_t node, rnn_use_list *out, bool log) {
+    const rnn_ext *x = rnn_at(e, id)->ext;
+    const int dim = (int)x->ip[0];
+    const int64_t length = x->ndim ? x->shape[dim] : 1;
+    int64_t inner = 1;
+    rnn_view a;
+    rnn_places p;
+    rnn_operand_view(e, id, 0, &a);
+    for (int d = dim + 1; d < x->ndim; d++) inner *= x->shape[d];
+    for (rnn_places_begin(&p, &a, node); rnn_places_next(&p);) {
+        const int64_t flat = rnn_place_flat(&p), first = flat - flat / inner % length * inner;
+        const double zj = rnn_node_value(e, id, flat);
+        for (int64_t i = 0; i < length; i++) {
+            const int64_t at = first + i * inner;
+            const double delta = at == flat;
+            rnn_push_use(out, at, log ? delta - exp(zj) : rnn_node_value(e, id, at) * (delta - zj));
+        }
+    }
+    return 0;
+}
+
+int rnn_softmax_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    (void)k;
+    return uses(e, id, node, out, false);
+}
+
+int rnn_log_softmax_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    (void)k;
+    return uses(e, id, node, out, true);
+}

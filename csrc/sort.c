@@ -60,6 +60,8 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
         rnn_state_set(s, 0xff, RNN_G_SKIP);
         return 0;
     }
+    if (p->flags & RNN_PRIVATE && !(s->state & RNN_G_TARGET))
+        return rnn_span_has_grad(s) ? rnn_stash_put(e, p, id, false) : 0;
     if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
         return rnn_stash_put(e, p, id, false);
     if (!rnn_span_has_grad(s) || (p->flags & RNN_KEEP && s->state & RNN_G_TARGET)) return 0;

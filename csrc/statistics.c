@@ -327,3 +327,20 @@ int rnn_statistic_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
     }
     return 0;
 }
+
+int rnn_statistic_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
+    const uint32_t mask = (uint32_t)rnn_at(e, id)->ext->ip[0];
+    rnn_view a, z;
+    rnn_places p;
+    rnn_operand_view(e, id, k, &a);
+    rnn_reduced_view(&a, mask, &z);
+    for (rnn_places_begin(&p, &a, node); rnn_places_next(&p);) {
+        int64_t at = 0, place = 0; /* in its row */
+        for (int d = 0; d < a.ndim; d++) {
+            at += p.index[d] * z.stride[d];
+            if (mask >> d & 1) place = place * a.shape[d] + p.index[d];
+        }
+        rnn_push_use(out, at, rnn_edge_local(e, id, at, place));
+    }
+    return 0;
+}

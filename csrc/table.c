@@ -4,17 +4,35 @@
 #include <string.h>
 
 #define RNN_ROW_UNARY(NAME, name, torch, needs, ...) \
-    [RNN_OP_##NAME] = { \
-        name, torch, 1, needs, true, rnn_elementwise_backward, rnn_elementwise_edges},
+    [RNN_OP_##NAME] = {name, \
+                       torch, \
+                       1, \
+                       needs, \
+                       true, \
+                       rnn_elementwise_backward, \
+                       rnn_elementwise_edges, \
+                       rnn_elementwise_uses},
 #define RNN_ROW_BINARY(NAME, name, torch, needs, ...) \
-    [RNN_OP_##NAME] = { \
-        name, torch, 2, needs, true, rnn_elementwise_backward, rnn_elementwise_edges},
+    [RNN_OP_##NAME] = {name, \
+                       torch, \
+                       2, \
+                       needs, \
+                       true, \
+                       rnn_elementwise_backward, \
+                       rnn_elementwise_edges, \
+                       rnn_elementwise_uses},
 #define RNN_ROW_OTHER(NAME, name, torch, arity, needs, function) \
-    [RNN_OP_##NAME] = { \
-        name, torch, arity, needs, false, rnn_##function##_backward, rnn_##function##_edges},
+    [RNN_OP_##NAME] = {name, \
+                       torch, \
+                       arity, \
+                       needs, \
+                       false, \
+                       rnn_##function##_backward, \
+                       rnn_##function##_edges, \
+                       rnn_##function##_uses},
 
 const rnn_op rnn_ops[RNN_OP_COUNT] = {
-    [RNN_OP_LEAF] = {"leaf", "AccumulateGrad", 0, 0, false, NULL, NULL},
+    [RNN_OP_LEAF] = {"leaf", "AccumulateGrad", 0, 0, false, NULL, NULL, NULL},
     RNN_UNARY_OPS(RNN_ROW_UNARY) RNN_BINARY_OPS(RNN_ROW_BINARY) RNN_OTHER_OPS(RNN_ROW_OTHER)};
 
 int rnn_op_count(void) { return RNN_OP_COUNT; }

@@ -331,6 +331,44 @@ def edges_backward(roots: Sequence[Any], seeds: Sequence[Any], leaves: Sequence[
     return [grads[s][n] if s in grads else None for s, n in map(_strides_of, leaves)]
 
 
+def uses_of(user: int, span: int, node: int) -> dict[int, float]:
+    """The transpose, as the engine has it: {node of the user: local derivative, added up}."""
+    none = ffi.NULL, ffi.NULL, ffi.NULL
+    count = check(lib.rnn_uses(E, user, span, node, 0, *none))
+    nodes, locals_ = ffi.new("int64_t[]", count + 1), ffi.new("double[]", count + 1)
+    assert check(lib.rnn_uses(E, user, span, node, count, nodes, locals_, ffi.NULL)) == count
+    total: dict[int, float] = {}
+    for i in range(count):
+        total[nodes[i]] = total.get(nodes[i], 0.0) + locals_[i]
+    return total
+
+
+def check_uses(roots: Sequence[Any]) -> None:
+    """Behind the roots, spans' uses are their edges read from the other end (at most fifty or so
+    nodes a span)."""
+    info = ffi.new("rnn_span_info *")
+    waiting, seen = [lib.rnn_span_of(t._h) for t in roots], set()
+    while waiting:
+        user = waiting.pop()
+        if user in seen:
+            continue
+        seen.add(user)
+        check(lib.rnn_describe(E, user, info))
+        by: dict[tuple[int, int], dict[int, float]] = {}
+        for i in range(info.nodes):
+            for span, node, local, _ in edges_of(user, i):
+                found = by.setdefault((span, node), {})
+                found[i] = found.get(i, 0.0) + local
+        waiting += [span for span, _ in by]
+        step = len(by) // 50 + 1
+        for (span, node), expected in list(by.items())[::step]:
+            got = uses_of(user, span, node)
+            op = ffi.string(lib.rnn_op_name(info.op)).decode()
+            assert got.keys() == expected.keys(), f"{op}: node {node}"
+            for i, local in expected.items():
+                np.testing.assert_allclose(got[i], local, 1e-12, 1e-300, err_msg=op)
+
+
 def check_edges(
     fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-9, atol: float = 1e-11
 ) -> None:
@@ -344,13 +382,15 @@ def check_edges(
     seeds = [rng.uniform(0.5, 1.5, tuple(t.shape)) for t in out]
     leaves = [t for t in tensors if t.requires_grad]
     by_edges = edges_backward(out, seeds, leaves)
-    autograd.backward(out, [to_rnn(s.astype(_dtype_name(t))) for s, t in zip(seeds, out)])
+    starts = [to_rnn(s.astype(_dtype_name(t))) for s, t in zip(seeds, out)]
+    autograd.backward(out, starts, retain_graph=True)
     for i, (t, expected) in enumerate(zip(leaves, by_edges)):
         got = np.zeros(t._shape) if t.grad is None else to_numpy(t.grad)
         expected = np.zeros(t._shape) if expected is None else expected
         np.testing.assert_allclose(
             got, expected, rtol, atol, err_msg=f"input {i}: kernels against edges"
         )
+    check_uses(out)
 
 
 def numeric_grad(fn: Callable[..., Any], *inputs: Any, step: float = 1e-6) -> list[Any]:

@@ -1,6 +1,7 @@
 """The microscope: ask any number where it came from and where its gradient goes.
 
     g = rnn.inspect.graph(loss)    # every span and every node behind it, as public data
+    rnn.inspect.explain(w[0, 1], loss)   # why its gradient is what it is
     n = rnn.inspect.node(w, 0, 1)  # one number: its operands, derivatives, users
     rnn.show(loss)                 # a drawing of it, down to single scalars
 
@@ -10,6 +11,9 @@ no value, no gradient, no version.
 
 from rnn.inspect.drawing import Drawing as Drawing
 from rnn.inspect.drawing import show as show
+from rnn.inspect.explain import Entry as Entry
+from rnn.inspect.explain import Ledger as Ledger
+from rnn.inspect.explain import explain as explain
 from rnn.inspect.graph import Graph as Graph
 from rnn.inspect.graph import graph as graph
 from rnn.inspect.graph import node as node

@@ -134,6 +134,12 @@ class Spans(Sequence[Span]):
     def __iter__(self) -> Iterator[Span]:
         return (self._graph._span(int(n)) for n in self._graph._numbers)
 
+    def __contains__(self, span: object) -> bool:
+        if not isinstance(span, Span):
+            return False
+        i = int(np.searchsorted(self._graph._first, span.id))
+        return i < len(self) and int(self._graph._first[i]) == span.id
+
     def __repr__(self) -> str:
         return f"[{len(self)} spans]"
 

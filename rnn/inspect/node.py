@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from rnn import _dtypes
 from rnn._c import E, check, ffi, lib
 from rnn.inspect.span import Span
+from rnn.ops._core import Array
 from rnn.value import Value
 
-NULL = ffi.NULL
+CUSTOM: int = lib.rnn_op_find(b"custom")
 
 
 class Edge(NamedTuple):
@@ -138,10 +141,7 @@ class Node:
     @property
     def users(self) -> list[Edge]:
         """The nodes that were made from it, each with d user / d self: one Edge for each use."""
-        users = [*self.span.users]
-        if self.op in ("cumsum", "cumprod", "logcumsumexp"):
-            users.insert(0, self.span)
-        return [edge for user in users for edge in self.uses_in(user)]
+        return [edge for user in self.span.users for edge in self.uses_in(user)]
 
     def uses_in(self, user: Span) -> list[Edge]:
         """The nodes of one span that were made from it.
@@ -149,8 +149,10 @@ class Node:
         Raises:
             RuntimeError: backward() has freed the graph behind the span.
         """
-        nodes, locals_ = uses(user, self)
-        return [Edge(Node(user, at), local, True) for at, local in zip(nodes, locals_)]
+        return [
+            Edge(Node(user, int(at)), float(local), bool(flows))
+            for at, local, flows in zip(*uses(user, self))
+        ]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Node) and self.id == other.id
@@ -164,16 +166,41 @@ class Node:
         return f"<Node {self.id} {self.label}: {self.op} = {value:.6g}{text}>"
 
 
-def uses(user: Span, node: Node) -> tuple[list[int], list[float]]:
-    """Where a node is used in a span: the span's nodes, and their local derivatives by it."""
+def custom_uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
+    """The same, for an autograd.Function."""
+    from rnn.inspect import custom
+
+    return custom.uses(user, n.span._number, n.offset)
+
+
+def uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
+    """Where a node is used in a span: the span's nodes, their local derivatives by it, and whether
+    a gradient flows back.
+
+    Raises:
+        RuntimeError: backward() has freed the graph behind the span.
+    """
+    if user._info.op == CUSTOM:
+        return custom_uses(user, n)
     count, room = -1, 16
     while count < 0:
-        nodes, locals_ = ffi.new("int64_t[]", room), ffi.new("double[]", room)
-        here = user._number, node.span._number, node.offset
-        count = check(lib.rnn_uses(E, *here, room, nodes, locals_))
+        nodes, locals_ = np.empty(room, np.int64), np.empty(room)
+        flows = np.empty(room, np.uint8)
+        count = check(
+            lib.rnn_uses(
+                E,
+                user._number,
+                n.span._number,
+                n.offset,
+                room,
+                ffi.from_buffer("int64_t[]", nodes),
+                ffi.from_buffer("double[]", locals_),
+                ffi.from_buffer("uint8_t[]", flows),
+            )
+        )
         if count > room:
             count, room = -1, count
-    return list(nodes[0:count]), list(locals_[0:count])
+    return nodes[:count], locals_[:count], flows[:count].astype(bool)
 
 
 def subscript(text: str, index: tuple[int, ...]) -> str:

@@ -53,7 +53,7 @@ class Span:
         module: the path of the module that it was made in, or that the Parameter belongs to.
         line: the Python line that made it, where rnn.trace(lines=True) was on.
         operands: what it was made from.
-        users: the spans that were made from it.
+        users: the spans that were made from it (a running sum's own among them).
     """
 
     __slots__ = ("__weakref__", "_hold", "_info", "_number", "_operands", "_source")
@@ -185,7 +185,8 @@ class Span:
 
     @property
     def users(self) -> list[Span]:
-        return self._source._users_of(self)
+        users = self._source._users_of(self)
+        return [self, *users] if self.op in _RUNNING else users
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Span) and self.id == other.id
@@ -198,6 +199,8 @@ class Span:
         return f"<Span {self.id}{name}: {self.op} {list(self.shape)} {self.dtype}>"
 
 
+#: operations whose nodes are made from earlier ones of the same span
+_RUNNING = frozenset(("cumsum", "cumprod", "logcumsumexp", "rnn_tanh", "rnn_relu", "lstm", "gru"))
 #: operations whose numbers mean something to a reader, and how many these are
 _PARAMETERS = {
     "add_scalar": 1, "sub_scalar": 1, "rsub_scalar": 1, "mul_scalar": 1, "div_scalar": 1,

@@ -1,0 +1,368 @@
+"""Why a gradient is what it is: a ledger of every use of a scalar, and what each contributes.
+
+d loss / d x is the sum, over the nodes that x was used in, of d loss / d use times d use / d x. The
+gradients of the uses are found by a private backward pass, which leaves every value, gradient and
+version as it was and calls no hook; so the ledger is of this loss alone, whatever .grad holds.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rnn._c import E, adopt, check, lib
+from rnn.autograd.passes import run
+from rnn.inspect.graph import Graph, handle, node_of
+from rnn.inspect.names import find_names
+from rnn.inspect.node import Node, uses
+from rnn.inspect.span import Span
+from rnn.inspect.tables import Table, number, percent
+from rnn.ops._core import Array, array_of
+
+RETAIN_GRAPH, KEEP, PRIVATE = 1, 2, 4
+
+
+def explain(
+    x: Any,
+    loss: Any,
+    depth: int = 1,
+    *,
+    index: Sequence[int] | None = None,
+    names: Mapping[str, Any] | None = None,
+    modules: Any = None,
+) -> Ledger:
+    """Why d loss / d x is what it is: every use of x, and what it contributes.
+
+    Args:
+        x: a Value, a one-element Tensor (`w[0, 1]` is one), a Node; or any Tensor, with `index`.
+        loss: a Value or a one-element Tensor whose graph is kept (retain_graph=True).
+        depth: how far `children` go: 2 explains the gradients of the uses too, and so on.
+        index: which element of x.
+        names, modules: what nodes are called, as for rnn.inspect.graph.
+
+    Raises:
+        RuntimeError: the graph behind loss was freed by backward(), or a value that a derivative
+            needs was overwritten.
+        ValueError: x or loss has more than one element; depth is less than 1.
+        TypeError: x or loss is no Tensor, Value or Node.
+
+    Example:
+        >>> a = rnn.Value(3.0)
+        >>> loss = a * a + a
+        >>> ledger = rnn.inspect.explain(a, loss)
+        >>> [(entry.user.op, entry.user_grad, entry.local) for entry in ledger]
+        [('mul', 1.0, 3.0), ('mul', 1.0, 3.0), ('add', 1.0, 1.0)]
+        >>> ledger.gradient
+        7.0
+    """
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1, not {depth}")
+    root = _one(loss, "loss")
+    g = Graph([root], find_names(names, modules, sys._getframe(1)))
+    target = _element(x, index, g)
+    end = node_of(loss, (), g)
+    if end.span.freed:
+        raise RuntimeError(
+            "explain needs the graph behind the loss, which backward() has freed; call "
+            "loss.backward(retain_graph=True) to keep it, or explain before backward()"
+        )
+    ledger = _ledger(target, end, root, g, depth)
+    if not ledger.gradient:
+        ledger.reason = _reason(x if index is None else x[tuple(index)], loss)
+    return ledger
+
+
+def _one(x: Any, what: str) -> Any:
+    t = handle(x)
+    if t.numel() != 1:
+        raise ValueError(f"{what} must have one element, but its shape is {list(t._shape)}")
+    return t
+
+
+def _element(x: Any, index: Sequence[int] | None, g: Graph) -> Node:
+    if index is None and not isinstance(x, Node) and handle(x).numel() != 1:
+        raise ValueError(
+            f"a tensor of shape {list(handle(x)._shape)} has many gradients: explain one of them, "
+            "as in explain(t[i, j], loss) or explain(t, loss, index=(i, j))"
+        )
+    return node_of(x, tuple(index or ()), g)
+
+
+def _reason(x: Any, loss: Any) -> str | None:
+    try:
+        from rnn.inspect.why import why  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return None
+    return str(why(x, loss))
+
+
+# ---- gathering -----------------------------------------------------------------------------------
+
+
+class _Gradients:
+    """d loss / d node for the nodes of some spans, as the private pass finds them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Array | None] = {}
+
+    def read(self, span: Span) -> Array | None:
+        """A span's gradients, flat; None where none comes. Within the pass, or kept from it."""
+        if span._number in self._kept:
+            return self._kept[span._number]
+        h = check(lib.rnn_span_tensor(E, span._number, 1))
+        return array_of(adopt(h)).reshape(-1) if h else None
+
+    def keep(self, span: Span) -> None:
+        """Copies them, for after the pass."""
+        found = self.read(span)
+        self._kept[span._number] = None if found is None else found.copy()
+
+    def forget(self, span: Span) -> None:
+        """No gradient comes to this span."""
+        self._kept[span._number] = None
+
+    def of(self, span: Span, nodes: Array) -> Array:
+        """The gradients of some of its nodes, float64; 0 where none comes."""
+        whole = self.read(span)
+        return np.zeros(len(nodes)) if whole is None else whole[nodes].astype(np.float64)
+
+
+def _ledger(target: Node, end: Node, root: Any, g: Graph, depth: int) -> Ledger:
+    """Runs the private pass, and reads what it finds before it is undone."""
+    levels = _levels(target.span, depth)
+    spans = list({span._number: span for level in levels for span in level}.values())
+    wanted = [span._hold for span in spans if span.requires_grad]
+    found = _Gradients()
+
+    def collect() -> Ledger:
+        for span in spans if depth > 1 else []:
+            found.keep(span)
+        return Ledger(target, end, found, depth)
+
+    if lib.rnn_requires_grad(E, root._h) and target.requires_grad and target.span in g.spans:
+        ledger: Ledger = run([root], [None], wanted, RETAIN_GRAPH | KEEP | PRIVATE, collect)
+        return ledger
+    for span in spans:
+        found.forget(span)
+    return Ledger(target, end, found, depth)
+
+
+def _levels(span: Span, depth: int) -> list[list[Span]]:
+    """The span, its users, their users, ... as far as the ledger goes."""
+    levels = [[span]]
+    for _ in range(depth):
+        after = {user._number: user for s in levels[-1] for user in s.users}
+        levels.append(list(after.values()))
+    return levels
+
+
+# ---- the ledger ----------------------------------------------------------------------------------
+
+
+class Entry:
+    """One use of the explained node.
+
+    Attributes:
+        user: the node that was made from it.
+        user_grad: d loss / d user.
+        local: d user / d x.
+        flows: False where the user was made from x detached: then nothing is contributed.
+        contribution: user_grad * local.
+        share: of the gradient; None where that is 0.
+        children: the Ledger of the user, where the depth that was asked for goes on; else None.
+    """
+
+    __slots__ = ("_ledger", "flows", "local", "user", "user_grad")
+
+    def __init__(
+        self, ledger: Ledger, user: Node, user_grad: float, local: float, flows: bool
+    ) -> None:
+        self._ledger = ledger
+        self.user, self.user_grad, self.local, self.flows = user, user_grad, local, flows
+
+    @property
+    def contribution(self) -> float:
+        return self.user_grad * self.local if self.flows else 0.0
+
+    @property
+    def share(self) -> float | None:
+        total = self._ledger.total
+        return self.contribution / total if total else None
+
+    @property
+    def children(self) -> Ledger | None:
+        return self._ledger._of(self.user)
+
+    def __repr__(self) -> str:
+        product = f"{number(self.user_grad)} * {number(self.local)}"
+        return f"<{self.user.label}: {product} = {number(self.contribution)}>"
+
+
+class _Uses:
+    """The uses in one span, as columns."""
+
+    __slots__ = ("flows", "grads", "locals", "nodes", "span")
+
+    def __init__(self, span: Span, n: Node, found: _Gradients) -> None:
+        self.span = span
+        self.nodes, self.locals, self.flows = uses(span, n)
+        self.grads = found.of(span, self.nodes)
+
+    def contributions(self) -> Array:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.where(self.flows, self.grads * self.locals, 0.0)
+
+
+class Ledger:
+    """Every use of a node, in tape order, and what each contributes to its gradient.
+
+    len(ledger), ledger[i] and iteration give Entries. The contributions, the rounding and the seed
+    add up to the gradient exactly (math.fsum).
+
+    Attributes:
+        node: the explained node; loss: the node that is differentiated.
+        gradient: d loss / d node, as the engine's kernels find it, in the node's dtype; None where
+            the loss does not reach the node.
+        total: the sum of the contributions, in float64.
+        rounding: gradient - total: what float32 kernels rounded away, 0.0 where nothing.
+        seed: 1.0 where the node is the loss itself, else 0.0.
+        stored: node.grad, which may hold more than this: passes add up.
+        reason: why the gradient is None or 0, in words; else None.
+    """
+
+    def __init__(self, n: Node, loss: Node, found: _Gradients, depth: int) -> None:
+        self.node, self.loss, self._depth, self._found = n, loss, depth, found
+        self._uses = [u for u in (_Uses(span, n, found) for span in n.span.users) if len(u.nodes)]
+        whole = found.read(n.span)
+        self.gradient = None if whole is None else float(whole[n.offset])
+        self.seed = 1.0 if n == loss else 0.0
+        self.stored = n.grad
+        self.reason: str | None = None
+
+    # ---- entries ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return sum(len(u.nodes) for u in self._uses)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for u in self._uses:
+            for i in range(len(u.nodes)):
+                yield self._entry(u, i)
+
+    def __getitem__(self, i: int) -> Entry:
+        at = i + len(self) if i < 0 else i
+        for u in self._uses:
+            if 0 <= at < len(u.nodes):
+                return self._entry(u, at)
+            at -= len(u.nodes)
+        raise IndexError(f"the ledger has {len(self)} entries: there is no entry {i}")
+
+    def _entry(self, u: _Uses, i: int) -> Entry:
+        user = Node(u.span, int(u.nodes[i]))
+        return Entry(self, user, float(u.grads[i]), float(u.locals[i]), bool(u.flows[i]))
+
+    def largest(self, count: int) -> list[Entry]:
+        """The entries that contribute most, largest first."""
+        parts = [u.contributions() for u in self._uses]
+        every = np.abs(np.concatenate(parts)) if parts else np.zeros(0)
+        order = np.argsort(-np.nan_to_num(every, nan=np.inf), kind="stable")[:count]
+        return [self[int(i)] for i in order]
+
+    def _of(self, user: Node) -> Ledger | None:
+        if self._depth < 2:
+            return None
+        return Ledger(user, self.loss, self._found, self._depth - 1)
+
+    # ---- sums ------------------------------------------------------------------------------------
+
+    @property
+    def total(self) -> float:
+        return _sum([self.seed, *(x for u in self._uses for x in u.contributions().tolist())])
+
+    @property
+    def rounding(self) -> float:
+        if self.gradient is None:
+            return 0.0
+        parts = [-x for u in self._uses for x in u.contributions().tolist()]
+        return _sum([self.gradient, -self.seed, *parts])
+
+    # ---- for people ------------------------------------------------------------------------------
+
+    def table(self, limit: int = 12) -> Table:
+        """The entries that contribute most, and below the line what they add up to."""
+        x, loss = self.node.label, self.loss.label
+        title = (
+            f"d {loss} / d {x} = {number(self.gradient)}   where {x} = {number(self.node.value)}"
+        )
+        out = Table(title, ("use", "made by", f"d {loss} / d use", "times d use / d " + x,
+                            "contributes", "share"), left=2)  # fmt: skip
+        shown = self.largest(limit) if len(self) > limit else list(self)
+        for entry in shown:
+            out.add(*_cells(entry))
+        if len(shown) < len(self):
+            rest = _sum([self.total, -self.seed, *(-entry.contribution for entry in shown)])
+            share = percent(rest / self.total if self.total else None)
+            out.add(f"... and {len(self) - len(shown):,} more", "", "", "", number(rest), share)
+        if self.seed:
+            out.add(f"{x} is the loss itself", "", "", "", number(self.seed), "")
+        if self.rounding:
+            out.add_foot("sum", "", "", "", number(self.total), "")
+            out.add_foot(f"{self.node.dtype.name} rounding", "", "", "", number(self.rounding), "")
+        out.add_foot(f"d {loss} / d {x}", "", "", "", number(self.gradient), "")
+        out.notes += self._notes(x)
+        return out
+
+    def _notes(self, x: str) -> list[str]:
+        notes = [self.reason] if self.reason else []
+        if self.stored is None or self.gradient is None:
+            return notes
+        other = self.stored - self.gradient
+        if abs(other) > 1e-4 * max(abs(self.stored), abs(self.gradient)):
+            notes.append(
+                f"{x}.grad is {number(self.stored)}, which is not of this loss alone: other passes "
+                f"or hooks make a difference of {number(other)}"
+            )
+        return notes
+
+    def text(self, limit: int = 12) -> str:
+        """The table as text, and below it those of the largest entries, as deep as was asked."""
+        parts = [self.table(limit).text()]
+        for entry in self.largest(3) if self._depth > 1 else []:
+            inner = entry.children
+            if inner is not None and len(inner):
+                lines = inner.text(limit).splitlines()
+                parts.append("\n".join("    " + line for line in lines))
+        return "\n\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    user = entry.user
+    by = user.line or user.module or user.span.torch_name
+    name = f"{user.label} = {number(user.value)}"
+    if not entry.flows:
+        return name, by, number(entry.user_grad), "detached", "0.0", ""
+    return (
+        name, by, number(entry.user_grad), number(entry.local), number(entry.contribution),
+        percent(entry.share),
+    )  # fmt: skip
+
+
+def _sum(parts: list[float]) -> float:
+    """math.fsum, where inf and nan have their places."""
+    try:
+        return math.fsum(parts)
+    except (OverflowError, ValueError):
+        return float(np.sum(parts))

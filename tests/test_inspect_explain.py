@@ -1,0 +1,140 @@
+"""rnn.inspect.explain: the ledger of a gradient, and that looking changes nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import rnn
+from rnn.inspect import explain
+
+
+def assert_adds_up(ledger: rnn.inspect.Ledger) -> None:
+    """Contributions, rounding and seed are the gradient, to the last bit."""
+    parts = [entry.contribution for entry in ledger]
+    assert math.fsum([*parts, ledger.seed, ledger.rounding]) == ledger.gradient
+    assert math.fsum([*parts, ledger.seed]) == ledger.total
+
+
+def test_two_uses_of_one_value() -> None:
+    a = rnn.Value(3.0)
+    loss = a * a + a
+    ledger = explain(a, loss)
+    assert [(e.user.op, e.user_grad, e.local, e.contribution) for e in ledger] == [
+        ("mul", 1.0, 3.0, 3.0),
+        ("mul", 1.0, 3.0, 3.0),
+        ("add", 1.0, 1.0, 1.0),
+    ]
+    assert (ledger.gradient, ledger.total, ledger.rounding, ledger.seed) == (7.0, 7.0, 0.0, 0.0)
+    assert str(ledger).splitlines()[0] == "d loss / d a = 7.0   where a = 3.0"
+    assert_adds_up(ledger)
+
+
+def test_the_loss_itself_is_the_seed() -> None:
+    loss = rnn.Value(3.0) * 2
+    ledger = explain(loss, loss)
+    assert (len(ledger), ledger.seed, ledger.gradient) == (0, 1.0, 1.0)
+    assert_adds_up(ledger)
+
+
+def test_every_way_to_name_an_element() -> None:
+    w = rnn.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    loss = (w @ w).sum()
+    loss.backward(retain_graph=True)
+    expected = float(w.grad[0, 1])
+    n = rnn.inspect.node(w, 0, 1)
+    for ledger in (
+        explain(w[0, 1], loss),
+        explain(w, loss, index=(0, 1)),
+        explain(w, loss, index=(0, -1)),
+        explain(w.value(0, 1), loss),
+        explain(n, loss),
+        explain(w.T[1, 0], loss),
+    ):
+        assert ledger.node == n and ledger.gradient == expected == ledger.total
+        assert ledger.node.name == "w[0, 1]"
+        assert_adds_up(ledger)
+
+
+def test_looking_changes_nothing() -> None:
+    x = rnn.randn(4, 3, requires_grad=True)
+    w = rnn.randn(3, 2, requires_grad=True)
+    calls: list[int] = []
+    h = (x @ w).tanh()
+    h.register_hook(lambda g: calls.append(1))
+    loss = h.square().mean()
+    loss.backward(retain_graph=True)
+    (x.sum() + h.sum()).backward(retain_graph=True)
+    kept = [t.grad.numpy().copy() for t in (x, w, h, loss)]
+    values = [t.detach().numpy().copy() for t in (x, w, h, loss)]
+    versions = [s._info.version for s in rnn.inspect.graph(loss).spans]
+    size, count = loss.graph_size(), len(calls)
+    ledger = explain(w[1, 1], loss, depth=3)
+    assert_adds_up(ledger)
+    for t, g, v in zip((x, w, h, loss), kept, values):
+        np.testing.assert_array_equal(t.grad.numpy(), g)
+        np.testing.assert_array_equal(t.detach().numpy(), v)
+    assert [s._info.version for s in rnn.inspect.graph(loss).spans] == versions
+    assert (loss.graph_size(), len(calls)) == (size, count)
+    # what .grad holds from other passes is said, not mixed in
+    assert ledger.stored != pytest.approx(ledger.gradient, 1e-3)
+    assert "not of this loss alone" in str(ledger)
+
+
+def test_gradients_that_are_not_there_stay_so() -> None:
+    w = rnn.randn(3, requires_grad=True)
+    h = w.exp()
+    loss = h.sum()
+    explain(w[0], loss)
+    assert w.grad is None and h.grad is None and loss.grad is None
+    v = rnn.Value(2.0)
+    end = v.exp() * v
+    explain(v, end)
+    assert not rnn.inspect.node(v).span.has_grad and not rnn.inspect.node(end).span.has_grad
+
+
+def test_children_explain_the_uses() -> None:
+    x = rnn.tensor([0.5, -1.0], dtype=rnn.float64, requires_grad=True)
+    loss = (x * 2).tanh().sum()
+    ledger = explain(x[0], loss, depth=3)
+    [entry] = ledger
+    [inner] = entry.children
+    [last] = inner.children
+    assert [e.user.op for e in (entry, inner, last)] == ["mul_scalar", "tanh", "sum"]
+    assert last.children is None and last.user_grad == 1.0
+    assert entry.children.gradient == entry.user_grad
+
+
+def test_no_graph_no_ledger() -> None:
+    x = rnn.randn(3, requires_grad=True)
+    loss = x.exp().sum()
+    loss.backward()
+    with pytest.raises(RuntimeError, match=r"retain_graph=True"):
+        explain(x[0], loss)
+
+
+def test_overwritten_values_are_refused() -> None:
+    x = rnn.randn(3, requires_grad=True)
+    y = x * 1.0
+    loss = (y * y).sum()
+    with rnn.no_grad():
+        y.detach().mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        explain(x[0], loss)
+
+
+def test_bad_arguments() -> None:
+    x = rnn.randn(3, requires_grad=True)
+    loss = x.sum()
+    with pytest.raises(ValueError, match=r"shape \[3\] has many gradients"):
+        explain(x, loss)
+    with pytest.raises(ValueError, match="loss must have one element"):
+        explain(x[0], x * 2)
+    with pytest.raises(ValueError, match="depth"):
+        explain(x[0], loss, depth=0)
+    with pytest.raises(IndexError, match="out of bounds"):
+        explain(x, loss, index=(3,))
+    with pytest.raises(TypeError, match="int64"):
+        explain(rnn.arange(3)[0], loss)
