@@ -240,8 +240,11 @@ class Ledger:
         whole = found.read(n.span)
         self.gradient = None if whole is None else float(whole[n.offset])
         self.seed = 1.0 if n == loss else 0.0
-        self.stored = n.grad
         self.reason: str | None = None
+
+    @property
+    def stored(self) -> float | None:
+        return self.node.grad
 
     # ---- entries ---------------------------------------------------------------------------------
 
