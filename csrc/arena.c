@@ -45,6 +45,11 @@ int rnn_arena_init(rnn_engine *e) {
     return (e->heap = reserve(&e->heap_capacity, least)) ? 0 : -1;
 }
 
+void rnn_arena_origins(rnn_engine *e) {
+    uint64_t bytes = (uint64_t)e->span_capacity * sizeof(rnn_origin);
+    e->origins = reserve(&bytes, bytes);
+}
+
 static void free_lists(rnn_engine *e) {
     for (int c = 0; c < RNN_CLASSES; c++) {
         while (e->free_blocks[c]) {
@@ -60,6 +65,7 @@ void rnn_arena_free(rnn_engine *e) {
     if (e->spans) munmap(e->spans, (uint64_t)e->span_capacity * sizeof(rnn_span));
     if (e->data) munmap(e->data, (uint64_t)e->span_capacity * sizeof(double));
     if (e->grad) munmap(e->grad, (uint64_t)e->span_capacity * sizeof(double));
+    if (e->origins) munmap(e->origins, (uint64_t)e->span_capacity * sizeof(rnn_origin));
     if (e->heap) munmap(e->heap, e->heap_capacity);
 }
 

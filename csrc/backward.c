@@ -153,16 +153,21 @@ static void undo_rest(rnn_engine *e, rnn_pass *p) {
  * ---------------------------------------------------------------------------------------- */
 
 static int overwritten(rnn_engine *e, uint32_t id, uint32_t what) {
-    char text[256] = "";
+    char text[256] = "", writer[256], user[256];
     const rnn_span *s = rnn_at(e, what);
     rnn_shape_text(s->ext->ndim, s->ext->shape, text, sizeof text);
+    rnn_site_text(e, s->ext->data->writer, writer, sizeof writer);
+    rnn_site_text(e, rnn_at(e, id)->ext->origin.site, user, sizeof user);
+    const bool traced = *writer && *user;
     return rnn_fail(
         e, RNN_ERUNTIME,
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        "[rnn.%sTensor %s], %s%s, was overwritten after %s had used it",
+        "[rnn.%sTensor %s], %s%s, was overwritten%s%s after %s%s%s%s had used it%s",
         s->dtype == RNN_F64 ? "Double" : "Float", text, what == id ? "the output of " : "",
-        s->flags & RNN_S_LEAF ? "a leaf" : rnn_ops[s->op].torch_name,
-        rnn_ops[rnn_at(e, id)->op].torch_name);
+        s->flags & RNN_S_LEAF ? "a leaf" : rnn_ops[s->op].torch_name, traced ? " by " : "",
+        traced ? writer : "", rnn_ops[rnn_at(e, id)->op].torch_name, traced ? " (" : "",
+        traced ? user : "", traced ? ")" : "",
+        traced ? "" : "; with rnn.trace() on, this message names both lines");
 }
 
 /* Refuses where a value that the kernel needs was written after the span was made. */

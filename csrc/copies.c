@@ -193,7 +193,8 @@ static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
         from->store->span = was; /* the old span goes with the handle */
     }
     rnn_unlock(e);
-    t->flags &= (uint8_t)~RNN_T_DETACHED;
+    t->flags &= (uint8_t)~(RNN_T_DETACHED | RNN_T_NO_GRAD);
+    t->site = 0;
     rnn_release(e, made);
 }
 

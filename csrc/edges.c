@@ -129,6 +129,7 @@ int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     out->is_leaf = s->flags & RNN_S_LEAF ? 1 : 0;
     out->has_grad = rnn_span_has_grad(s);
     out->passed = s->flags & RNN_S_PASSED && !(s->flags & RNN_S_LEAF) ? 1 : 0;
+    rnn_describe_origin(e, span, out);
     if (s->flags & RNN_S_SCALAR) {
         out->p[0] = s->flags & RNN_S_PARAM ? s->param : 0;
         return 0;

@@ -195,6 +195,14 @@ int rnn_set_inference_mode(int on) {
     return was;
 }
 
+int rnn_tracing(void) { return thread_state.trace; }
+
+int rnn_set_tracing(int on) {
+    int was = thread_state.trace;
+    thread_state.trace = on != 0;
+    return was;
+}
+
 int rnn_resolution(void) { return thread_state.scalar; }
 
 int rnn_set_resolution(int scalar) {

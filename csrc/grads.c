@@ -357,9 +357,11 @@ static int own_nodes(rnn_engine *e, rnn_tensor *t) {
     if (fresh < 0) return (int)fresh;
     rnn_store *store = rnn_tensor_of(fresh)->store, *old = t->store;
     rnn_lock(e);
+    rnn_own_cut(e, t, rnn_at(e, store->span)->ext);
     t->store = store;
     t->flags = 0;
     t->view_op = 0;
+    t->site = 0;
     store->refs++;
     bool last = --old->refs == 0;
     if (last) rnn_span_unref(e, old->span);

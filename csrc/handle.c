@@ -6,7 +6,7 @@
  *   (operators.c)
  *   Memory     owns a span's memory for NumPy, by the buffer protocol
  *   ValueBase  base of Value: one node, with its operators (value_object.c)
- *   ModuleBase base of Module: owns nothing, finds attributes
+ *   ModuleBase base of Module: owns nothing (module_object.c)
  *
  * What it is not: no graph and no arithmetic; it calls the engine, as cffi's callers do. */
 #include "python.h"
@@ -195,48 +195,6 @@ static PyObject *array_parts(PyObject *module, PyObject *number) {
     return Py_BuildValue("NiNnN", shape, t->dtype, memory, (Py_ssize_t)t->offset * size, strides);
 }
 
-/* ---- Module's attributes
- * -------------------------------------------------------------------------------- */
-
-/* The registries of a Module hold what its __dict__ does not: parameters, buffers and modules.
- * Borrowed, or NULL. */
-static PyObject *registered(PyObject *dict, PyObject *name) {
-    static const char *const kinds[] = {"_modules", "_parameters", "_buffers"};
-    static PyObject *names[3];
-    for (int i = 0; i < 3; i++) {
-        if (!names[i] && !(names[i] = PyUnicode_InternFromString(kinds[i]))) return NULL;
-        PyObject *registry = PyDict_GetItemWithError(dict, names[i]);
-        PyObject *found =
-            registry && PyDict_Check(registry) ? PyDict_GetItemWithError(registry, name) : NULL;
-        if (found || PyErr_Occurred()) return found;
-    }
-    return NULL;
-}
-
-/* As Python does it: the class, the __dict__, and then what a __getattr__ in Python would find. It
- * is here because a model asks for its layers and weights at every step, and a miss costs Python an
- * exception. */
-static PyObject *module_getattro(PyObject *self, PyObject *name) {
-    if (!PyUnicode_Check(name) || _PyType_Lookup(Py_TYPE(self), name))
-        return PyObject_GenericGetAttr(self, name);
-    PyObject *dict = PyObject_GenericGetDict(self, NULL);
-    if (!dict) return NULL;
-    PyObject *found = PyDict_GetItemWithError(dict, name);
-    if (!found && !PyErr_Occurred()) found = registered(dict, name);
-    Py_XINCREF(found);
-    Py_DECREF(dict);
-    return found || PyErr_Occurred() ? found : PyObject_GenericGetAttr(self, name);
-}
-
-static PyType_Slot module_slots[] = {
-    {Py_tp_doc, "Base of Module: finds parameters, buffers and modules."},
-    {Py_tp_getattro, module_getattro},
-    {0, NULL},
-};
-
-static PyType_Spec module_spec = {"rnn._engine.ModuleBase", sizeof(PyObject), 0,
-                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, module_slots};
-
 /* ---- functions
  * ------------------------------------------------------------------------------------------- */
 
@@ -344,12 +302,15 @@ static PyMethodDef functions[] = {
     {"register_operators", rnn_py_register_operators, METH_VARARGS,
      "What + - * / call where C does not know."},
     {"register_classes", register_classes, METH_VARARGS, "Tells which classes to make."},
+    {"register_scopes", rnn_py_register_scopes, METH_O, "What names the call of a module."},
+    {"register_sites", rnn_py_register_sites, METH_VARARGS, "Where lines are numbered."},
     {NULL, NULL, 0, NULL},
 };
 
 /* A dict of the three types and the functions; NULL with an exception set. */
 static PyObject *make_python(rnn_engine *e) {
     rnn_py.e = e;
+    rnn_py_watch_lines(e);
     rnn_py.handle = (PyTypeObject *)PyType_FromSpec(&handle_spec);
     rnn_py.memory = (PyTypeObject *)PyType_FromSpec(&memory_spec);
     rnn_py.value = rnn_py_value_type();
@@ -366,7 +327,7 @@ static PyObject *make_python(rnn_engine *e) {
         Py_XDECREF(function);
         if (!all) return NULL;
     }
-    PyObject *module_base = PyType_FromSpec(&module_spec);
+    PyObject *module_base = rnn_py_module_type();
     if (!module_base || PyDict_SetItemString(all, "ModuleBase", module_base)) Py_CLEAR(all);
     Py_XDECREF(module_base);
     return all;

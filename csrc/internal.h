@@ -38,6 +38,7 @@
 #include "threads.h"
 
 #define RNN_MAX_DIMS 16
+#define RNN_CUTS 4
 enum { RNN_SCALAR_BYTES = 16 }; /* a scalar node's value and gradient */
 #define RNN_CLASSES 512         /* size classes of the block free lists */
 
@@ -59,6 +60,7 @@ typedef struct rnn_block {
     uint64_t written; /* stamp of the last write in place */
     uint32_t refs;
     int32_t size_class;
+    uint32_t writer; /* the site of that write */
     rnn_owner *owner;
     struct rnn_block *next; /* in a free list */
 } rnn_block;
@@ -73,6 +75,8 @@ typedef struct {
     uint8_t dtype;
     bool needs_grad; /* gradients flow to it: its span wants them and the handle is not detached */
     uint8_t view_op;
+    uint8_t lost;  /* RNN_L_...: how the handle was detached from its span, */
+    uint32_t site; /* and where */
     int64_t offset;
     int64_t shape[RNN_MAX_DIMS];
     int64_t stride[RNN_MAX_DIMS];
@@ -85,16 +89,30 @@ typedef struct {
     uint32_t span;
 } rnn_store;
 
-enum { RNN_T_DETACHED = 1, RNN_T_UNSTAMPED = 2, RNN_T_RETAIN = 4 };
+enum {
+    RNN_T_DETACHED = 1,
+    RNN_T_UNSTAMPED = 2,
+    RNN_T_RETAIN = 4,
+    RNN_T_NO_GRAD = 8 /* detached because it was made under no_grad */
+};
 
 /* A tensor handle: a view, owned by one Python object. */
 struct rnn_tensor {
     rnn_store *store;
     int64_t offset;
     uint8_t ndim, dtype, flags, view_op;
+    uint32_t site;  /* of a detached one: where it was detached */
     int64_t dims[]; /* shape[ndim], then stride[ndim] */
 };
 typedef struct rnn_tensor rnn_tensor;
+
+/* ---- provenance
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Where a span was made (provenance.c): the call of a module, and a line of Python; 0: none known. */
+typedef struct {
+    uint32_t scope, site;
+} rnn_origin;
 
 /* ---- spans
  * ----------------------------------------------------------------------------------------------------- */
@@ -133,6 +151,8 @@ typedef struct {
     uint8_t view_op; /* of the handle that was the operand */
     int64_t offset;
     int64_t *dims;
+    uint32_t site;
+    uint8_t lost;
 } rnn_operand;
 
 typedef struct {
@@ -140,7 +160,10 @@ typedef struct {
     rnn_block *data, *grad;
     int64_t data_offset; /* nodes: where in `data` its first node is */
     double p[4];         /* numbers that the operation was given */
-    int64_t ip[4];
+    union {
+        int64_t ip[4];
+        uint64_t cut[RNN_CUTS]; /* of an unrecorded span: ids of what it was cut from */
+    };
     void *saved; /* what forward kept for backward besides nodes: indices, masks, statistics */
     size_t saved_bytes;
     int32_t ndim, count; /* dimensions, operands */
@@ -148,6 +171,9 @@ typedef struct {
     rnn_operand *in;
     rnn_owner *hooks;    /* Python's tensor hooks */
     rnn_owner *function; /* Python's autograd.Function, for op CUSTOM */
+    rnn_origin origin;
+    uint32_t cut_site;  /* of an unrecorded span: where the graph ended, */
+    uint8_t lost, made; /* RNN_L_... how, and in which operation */
 } rnn_ext;
 
 typedef struct {
@@ -167,6 +193,11 @@ typedef struct {
         struct {
             rnn_arg in0;
             double param;
+        };
+        struct { /* of an unrecorded scalar span: as in rnn_ext */
+            uint64_t cut;
+            uint32_t cut_site;
+            uint8_t lost, made;
         };
     };
 } rnn_span; /* 48 bytes */
@@ -225,6 +256,7 @@ struct rnn_engine {
     uint64_t live_spans;
     uint64_t counter;    /* nodes ever made */
     double *data, *grad; /* the flat arrays of scalar nodes, by span number */
+    rnn_origin *origins; /* theirs; NULL before there is one to keep */
     /* blocks */
     rnn_block *free_blocks[RNN_CLASSES];
     uint8_t *heap; /* address space that blocks are cut from */
@@ -239,12 +271,17 @@ struct rnn_engine {
     rnn_pool *pool;
     rnn_rng rng;
     pthread_mutex_t random_lock; /* of all generators; nothing else is locked while it is held */
+    /* Python's, or NULL: the number of the line that is running; its text. They take the
+     * interpreter's lock: to be called without ours. */
+    uint32_t (*site)(void);
+    void (*site_text)(uint32_t site, char *text, size_t size);
 };
 
 /* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not
  * mix. */
 typedef struct {
-    bool no_grad, inference, scalar;
+    bool no_grad, inference, scalar, trace;
+    uint32_t scope; /* the innermost call of a module */
     int code;
     char message[1024];
 } rnn_thread;
@@ -265,6 +302,7 @@ bool rnn_allocation_fails(rnn_engine *e);       /* engine.c: for the tests */
 bool rnn_charge(rnn_engine *e, uint64_t bytes); /* under the lock */
 int rnn_arena_init(rnn_engine *e);
 void rnn_arena_free(rnn_engine *e);
+void rnn_arena_origins(rnn_engine *e); /* makes e->origins, where there is room for it */
 rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes,
                          int dtype); /* takes the lock */
 rnn_block *rnn_block_borrow(rnn_engine *e, void *data, rnn_owner *owner);
@@ -317,6 +355,7 @@ typedef struct {
     void *out; /* where the result's n values go */
     int64_t n;
     bool record; /* some operand needs gradients and gradients are recorded */
+    rnn_origin origin;
     rnn_ext *ext;
     rnn_store *store;
     rnn_tensor *tensor;
@@ -325,6 +364,19 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b); /* on failure nothing is left,
 rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b);
 void rnn_build_abort(rnn_engine *e, rnn_build *b);
 uint32_t rnn_build_span(rnn_engine *e, rnn_build *b); /* 0: no memory, all is given back */
+
+/* provenance.c */
+static inline uint32_t rnn_site(rnn_engine *e) {
+    return rnn_thread_state()->trace && e->site ? e->site() : 0;
+}
+rnn_origin rnn_here(rnn_engine *e);
+void rnn_describe_origin(rnn_engine *e, uint32_t id, rnn_span_info *out);
+void rnn_scalar_origin(rnn_engine *e, uint32_t id, rnn_origin origin); /* under the lock */
+void rnn_remember_cut(rnn_engine *e, const rnn_build *b, rnn_ext *x);  /* under the lock */
+void rnn_own_cut(rnn_engine *e, const rnn_tensor *t, rnn_ext *x);      /* under the lock */
+void rnn_scalar_cut(rnn_engine *e, uint32_t id, int op, uint32_t site, int count,
+                    const uint32_t *operands); /* under the lock */
+const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size);
 
 /* views.c */
 rnn_tensor *rnn_tensor_of(rnn_ref t);
@@ -338,6 +390,7 @@ void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride);
 bool rnn_view_is_contiguous(const rnn_view *v);
 bool rnn_view_is_injective(const rnn_view *v);
 bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t);
+int rnn_tensor_lost(const rnn_tensor *t); /* RNN_L_... */
 bool rnn_view_needs_grad(rnn_engine *e, const rnn_view *v);
 int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim,
                   int64_t *shape);

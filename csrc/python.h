@@ -1,5 +1,5 @@
-/* python.h: what handle.c, operators.c and value_object.c share: the Python objects that own
- * handles and nodes. */
+/* python.h: what the files that know Python share: the objects that own handles and nodes, the calls of
+ * modules, the lines that run. */
 #ifndef RNN_PYTHON_H
 #define RNN_PYTHON_H
 
@@ -40,6 +40,14 @@ PyObject *rnn_py_subtract(PyObject *a, PyObject *b);
 PyObject *rnn_py_multiply(PyObject *a, PyObject *b);
 PyObject *rnn_py_divide(PyObject *a, PyObject *b);
 PyObject *rnn_py_register_operators(PyObject *module, PyObject *args);
+
+/* module_object.c */
+PyObject *rnn_py_module_type(void);
+PyObject *rnn_py_register_scopes(PyObject *module, PyObject *function);
+
+/* site.c */
+PyObject *rnn_py_register_sites(PyObject *module, PyObject *args);
+void rnn_py_watch_lines(rnn_engine *e); /* it asks for lines from now on */
 
 /* value_object.c */
 PyTypeObject *rnn_py_value_type(void);

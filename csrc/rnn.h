@@ -64,6 +64,8 @@ enum {
     RNN_V_DIAGONAL,
     RNN_V_UNFOLD
 };
+/* How a tensor that wants gradients became one that does not. */
+enum { RNN_L_NONE, RNN_L_NO_GRAD, RNN_L_DETACH, RNN_L_DATA };
 enum {
     RNN_EMEMORY = -1,  /* MemoryError */
     RNN_EVALUE = -2,   /* ValueError */
@@ -108,6 +110,8 @@ int rnn_grad_mode(void);
 int rnn_set_grad_mode(int on); /* returns what it was */
 int rnn_inference_mode(void);  /* no more than a mark: grad mode says what is recorded */
 int rnn_set_inference_mode(int on);
+int rnn_tracing(void); /* whether spans remember the line of Python that makes them */
+int rnn_set_tracing(int on);
 int rnn_resolution(void);
 int rnn_set_resolution(int scalar); /* 1: composites return RNN_COMPOSE; returns what it was */
 
@@ -403,10 +407,21 @@ typedef struct {
     double p[4];
     int64_t key,
         name; /* of an autograd.Function: its Python object or 0, and the name that it was given */
+    /* Where it was made: numbers of Python's (handle.c), 0 where nothing is known. */
+    uint32_t scope, site;
+    /* Of what an operation made without recording it, or a detached tensor that got nodes of its
+     * own: how the graph ended (RNN_L_..., 0: nothing there wanted gradients), in which operation,
+     * where, and the ids of the first nodes of up to 4 spans that it was cut from (0: no more). */
+    int32_t lost, made;
+    uint32_t cut_site;
+    int64_t cut[4];
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
 /* Operand k of a span as a tensor handle: a view of the nodes that it read. */
 rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k);
+/* How operand k was detached when it was used (RNN_L_..., 0: it was not), and the line of that. */
+int rnn_operand_lost(rnn_engine *e, uint32_t span, int k, uint32_t *site);
+uint32_t rnn_writer(rnn_engine *e, uint32_t span); /* the line that last wrote it in place, or 0 */
 rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span,
                         int grad); /* all its nodes (grad: their gradients), flat */
 /* The edges of one node: operand nodes (span, place in it) and local derivatives; adjacent edges to

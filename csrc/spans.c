@@ -115,10 +115,13 @@ uint64_t rnn_span_written(rnn_engine *e, uint32_t id) {
 /* Its values change in place: whoever was made before now and needs the old ones must not run
  * backward. */
 void rnn_span_stamp(rnn_engine *e, uint32_t id) {
+    const uint32_t site = rnn_site(e);
     rnn_lock(e);
     const rnn_span *s = &e->spans[id];
-    if (!(s->flags & RNN_S_SCALAR))
+    if (!(s->flags & RNN_S_SCALAR)) {
         __atomic_store_n(&s->ext->data->written, e->counter, __ATOMIC_RELAXED);
+        s->ext->data->writer = site;
+    }
     rnn_unlock(e);
 }
 
@@ -128,7 +131,8 @@ static void pack_operands(rnn_build *b, int64_t *dims) {
     for (int k = 0; k < b->count; k++) {
         const rnn_view *v = &b->in[k];
         size_t size = (size_t)v->ndim * sizeof(int64_t);
-        b->ext->in[k] = (rnn_operand){v->span, v->ndim, v->needs_grad, v->view_op, v->offset, dims};
+        b->ext->in[k] = (rnn_operand){v->span,   v->ndim, v->needs_grad, v->view_op,
+                                      v->offset, dims,    v->site,       v->lost};
         if (v->ndim) {
             memcpy(dims, v->shape, size);
             memcpy(dims + v->ndim, v->stride, size);
@@ -173,6 +177,7 @@ static rnn_tensor *new_tensor(rnn_engine *e, const rnn_build *b, rnn_store *stor
     t->dtype = (uint8_t)b->dtype;
     t->flags = 0;
     t->view_op = 0;
+    t->site = 0;
     if (b->ndim) memcpy(t->dims, b->shape, (size_t)b->ndim * sizeof(int64_t));
     rnn_contiguous_strides(b->ndim, t->dims, t->dims + b->ndim);
     return t;
@@ -186,6 +191,7 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b) {
         return failed;
     }
     b->record = wants_record(b);
+    b->origin = rnn_here(e);
     if (!b->block) b->block = rnn_block_new(e, name, b->n, b->dtype);
     if (!b->block) {
         rnn_build_abort(e, b);
@@ -224,7 +230,11 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
     e->counter += (uint64_t)(b->n > 0 ? b->n : 1);
     s->ext = x;
     x->data = b->block;
-    if (!b->record) return;
+    x->origin = b->origin;
+    if (!b->record) {
+        rnn_remember_cut(e, b, x);
+        return;
+    }
     x->saved = b->saved;
     x->saved_bytes = b->saved_bytes;
     x->function = b->function;

@@ -21,7 +21,7 @@ static uint32_t no_memory(rnn_engine *e, const char *what) {
 }
 
 /* Under the lock. */
-static uint32_t new_scalar(rnn_engine *e, int op, int dtype, int flags) {
+static uint32_t new_scalar(rnn_engine *e, int op, int dtype, int flags, rnn_origin origin) {
     uint32_t id = rnn_span_new(e, RNN_SCALAR_BYTES);
     if (!id) return 0;
     rnn_span *s = rnn_at(e, id);
@@ -30,13 +30,15 @@ static uint32_t new_scalar(rnn_engine *e, int op, int dtype, int flags) {
     s->flags = (uint8_t)(flags | RNN_S_SCALAR);
     s->refs = 1;
     s->first = e->counter++;
+    rnn_scalar_origin(e, id, origin);
     return id;
 }
 
 uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad) {
+    const rnn_origin here = rnn_here(e);
     rnn_lock(e);
-    uint32_t id =
-        new_scalar(e, RNN_OP_LEAF, dtype, RNN_S_LEAF | (requires_grad ? RNN_S_NEEDS_GRAD : 0));
+    uint32_t id = new_scalar(e, RNN_OP_LEAF, dtype,
+                             RNN_S_LEAF | (requires_grad ? RNN_S_NEEDS_GRAD : 0), here);
     rnn_unlock(e);
     if (!id) return no_memory(e, "Value");
     rnn_node_set(e, id, 0, x);
@@ -106,15 +108,18 @@ static bool wanted(rnn_engine *e, rnn_node a) {
 uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool has_param) {
     const bool record = rnn_grad_mode() && wanted(e, a);
     const int dtype = rnn_at(e, a.span)->dtype;
+    const rnn_origin here = rnn_here(e);
     rnn_lock(e);
     uint32_t id =
         new_scalar(e, record ? op : RNN_OP_LEAF, dtype,
-                   record ? RNN_S_NEEDS_GRAD | (has_param ? RNN_S_PARAM : 0) : RNN_S_LEAF);
+                   record ? RNN_S_NEEDS_GRAD | (has_param ? RNN_S_PARAM : 0) : RNN_S_LEAF, here);
     if (id && record) {
         rnn_span *s = rnn_at(e, id);
         s->in[0] = (rnn_arg){a.span, (uint32_t)a.node};
         if (has_param) s->param = param;
         rnn_span_ref(e, a.span);
+    } else if (id) {
+        rnn_scalar_cut(e, id, op, here.site, 1, &a.span);
     }
     rnn_unlock(e);
     if (!id) return no_memory(e, rnn_ops[op].name);
@@ -126,15 +131,18 @@ uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool h
 uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
     const bool record = rnn_grad_mode() && (wanted(e, a) || wanted(e, b));
     const int dtype = rnn_at(e, a.span)->dtype | rnn_at(e, b.span)->dtype;
+    const rnn_origin here = rnn_here(e);
     rnn_lock(e);
-    uint32_t id =
-        new_scalar(e, record ? op : RNN_OP_LEAF, dtype, record ? RNN_S_NEEDS_GRAD : RNN_S_LEAF);
+    uint32_t id = new_scalar(e, record ? op : RNN_OP_LEAF, dtype,
+                             record ? RNN_S_NEEDS_GRAD : RNN_S_LEAF, here);
     if (id && record) {
         rnn_span *s = rnn_at(e, id);
         s->in[0] = (rnn_arg){a.span, (uint32_t)a.node};
         s->in[1] = (rnn_arg){b.span, (uint32_t)b.node};
         rnn_span_ref(e, a.span);
         rnn_span_ref(e, b.span);
+    } else if (id) {
+        rnn_scalar_cut(e, id, op, here.site, 2, (const uint32_t[]){a.span, b.span});
     }
     rnn_unlock(e);
     if (!id) return no_memory(e, rnn_ops[op].name);

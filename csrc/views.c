@@ -151,6 +151,8 @@ int rnn_view_of(rnn_engine *e, rnn_ref ref, rnn_view *v) {
     v->offset = t->offset;
     v->needs_grad = rnn_tensor_needs_grad(e, t);
     v->view_op = t->view_op;
+    v->lost = (uint8_t)rnn_tensor_lost(t);
+    v->site = t->site;
     for (int d = 0; d < t->ndim; d++) {
         v->shape[d] = t->dims[d];
         v->stride[d] = t->dims[t->ndim + d];
@@ -160,6 +162,12 @@ int rnn_view_of(rnn_engine *e, rnn_ref ref, rnn_view *v) {
 
 bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t) {
     return !(t->flags & RNN_T_DETACHED) && rnn_at(e, t->store->span)->flags & RNN_S_NEEDS_GRAD;
+}
+
+int rnn_tensor_lost(const rnn_tensor *t) {
+    if (!(t->flags & RNN_T_DETACHED)) return RNN_L_NONE;
+    if (t->flags & RNN_T_UNSTAMPED) return RNN_L_DATA;
+    return t->flags & RNN_T_NO_GRAD ? RNN_L_NO_GRAD : RNN_L_DETACH;
 }
 
 int rnn_ndim(rnn_ref t) { return rnn_tensor_of(t)->ndim; }
@@ -267,9 +275,13 @@ double rnn_item(rnn_engine *e, rnn_ref t, int64_t position) {
 static rnn_ref derive(rnn_engine *e, rnn_ref from, int view_op, int64_t offset, int ndim,
                       const int64_t *shape, const int64_t *stride) {
     rnn_tensor *t = rnn_tensor_of(from);
-    int flags = t->flags & (RNN_T_DETACHED | RNN_T_UNSTAMPED);
-    if (!rnn_grad_mode()) flags |= RNN_T_DETACHED;
-    return rnn_tensor_new(e, t->store, t->dtype, flags, view_op, offset, ndim, shape, stride);
+    int flags = t->flags & (RNN_T_DETACHED | RNN_T_UNSTAMPED | RNN_T_NO_GRAD);
+    const bool cut = !rnn_grad_mode() && !flags;
+    if (cut) flags = RNN_T_DETACHED | RNN_T_NO_GRAD;
+    rnn_ref out =
+        rnn_tensor_new(e, t->store, t->dtype, flags, view_op, offset, ndim, shape, stride);
+    if (out > 0 && flags) rnn_tensor_of(out)->site = cut ? rnn_site(e) : t->site;
+    return out;
 }
 
 rnn_ref rnn_alias(rnn_engine *e, rnn_ref ref) {
@@ -280,8 +292,10 @@ rnn_ref rnn_alias(rnn_engine *e, rnn_ref ref) {
 rnn_ref rnn_detach(rnn_engine *e, rnn_ref ref, int unstamped) {
     rnn_tensor *t = rnn_tensor_of(ref);
     int flags = t->flags | RNN_T_DETACHED | (unstamped ? RNN_T_UNSTAMPED : 0);
-    return rnn_tensor_new(e, t->store, t->dtype, flags, 0, t->offset, t->ndim, t->dims,
-                          strides_of(t));
+    rnn_ref out =
+        rnn_tensor_new(e, t->store, t->dtype, flags, 0, t->offset, t->ndim, t->dims, strides_of(t));
+    if (out > 0) rnn_tensor_of(out)->site = t->flags & RNN_T_DETACHED ? t->site : rnn_site(e);
+    return out;
 }
 
 rnn_ref rnn_as_view(rnn_engine *e, rnn_ref ref, int view_op, int64_t offset, int ndim,

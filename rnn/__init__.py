@@ -85,6 +85,7 @@ from rnn.autograd import is_inference_mode_enabled as is_inference_mode_enabled
 from rnn.autograd import no_grad as no_grad
 from rnn.autograd import set_grad_enabled as set_grad_enabled
 from rnn.inspect.drawing import show as show
+from rnn.inspect.trace import trace as trace
 from rnn.interop import from_torch as from_torch
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401
@@ -193,7 +194,6 @@ from rnn.ops.join import roll as roll
 from rnn.ops.join import rot90 as rot90
 from rnn.ops.join import stack as stack
 from rnn.ops.join import tile as tile
-from rnn.ops.join import trace as trace
 from rnn.ops.join import tril as tril
 from rnn.ops.join import tril_indices as tril_indices
 from rnn.ops.join import triu as triu

@@ -46,6 +46,8 @@ ModuleBase: Any = _types["ModuleBase"]
 drain: Any = _types["drain"]
 register_classes: Any = _types["register_classes"]
 register_operators: Any = _types["register_operators"]
+register_scopes: Any = _types["register_scopes"]
+register_sites: Any = _types["register_sites"]
 
 ETYPE = -5
 COMPOSE = -100  # scalar resolution: record the composition instead

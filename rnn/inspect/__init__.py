@@ -21,3 +21,4 @@ from rnn.inspect.node import Edge as Edge
 from rnn.inspect.node import Node as Node
 from rnn.inspect.span import Operand as Operand
 from rnn.inspect.span import Span as Span
+from rnn.inspect.trace import is_tracing as is_tracing

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from rnn import _dtypes
 from rnn._c import E, adopt, check, ffi, lib
 from rnn.inspect.names import Names
+from rnn.inspect.trace import line_of, module_of
 from rnn.ops._core import NODE_DTYPES, Array, array_of
 
 if TYPE_CHECKING:
@@ -132,11 +133,11 @@ class Span:
         name = self._source.names.get(self.id)
         if name and name.module is not None:
             return name.module
-        return _provenance("module_of", self.id)
+        return module_of(self._number)
 
     @property
     def line(self) -> str | None:
-        return _provenance("line_of", self.id)
+        return line_of(self._number)
 
     # ---- what is in it ---------------------------------------------------------------------------
 
@@ -229,12 +230,3 @@ def _read(flat: Any, shape: tuple[int, ...]) -> Array:
     array = array_of(flat).reshape(shape)
     array.flags.writeable = False
     return array
-
-
-def _provenance(what: str, first: int) -> str | None:
-    try:
-        from rnn.inspect import trace  # type: ignore[attr-defined]
-    except ImportError:
-        return None
-    found: str | None = getattr(trace, what)(first)
-    return found

@@ -181,13 +181,10 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
 
     # ---- calling ------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """forward(), with the hooks around it."""
-        if self._hooked:
-            return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
+    # __call__ is in csrc/module_object.c: forward(), with the hooks around it.
 
     if TYPE_CHECKING:
+        __call__: Callable[..., Any]
         forward: Callable[..., Any]
     else:
 
