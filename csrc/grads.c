@@ -166,11 +166,9 @@ void rnn_stash_restore(rnn_engine *e, rnn_pass *p) {
     while (p->stash_count > 0) {
         rnn_stashed *from = &p->stash[--p->stash_count];
         if (!from->span) continue;
-        if (!from->adds) {
-            rnn_lock(e);
-            rnn_span_clear_grad(e, from->span);
-            rnn_unlock(e);
-        }
+        rnn_lock(e);
+        rnn_span_clear_grad(e, from->span);
+        rnn_unlock(e);
         add_stashed(e, from);
     }
     p->stash_at = 0;

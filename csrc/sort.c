@@ -64,8 +64,9 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
         return rnn_span_has_grad(s) ? rnn_stash_put(e, p, id, false) : 0;
     if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
         return rnn_stash_put(e, p, id, false);
-    if (!rnn_span_has_grad(s) || (p->flags & RNN_KEEP && s->state & RNN_G_TARGET)) return 0;
+    if (p->flags & RNN_KEEP && s->state & RNN_G_TARGET) return 0;
     if (leaf) return s->flags & RNN_S_HOOK ? rnn_stash_put(e, p, id, true) : 0;
+    if (!rnn_span_has_grad(s)) return 0;
     if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) return rnn_stash_put(e, p, id, true);
     if (s->flags & RNN_S_SCALAR) {
         rnn_state_set(s, ~RNN_G_HAS, 0);

@@ -59,13 +59,13 @@ void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride) {
 
 static bool is_contiguous(int ndim, const int64_t *shape, const int64_t *stride) {
     int64_t step = 1;
+    bool packed = true;
     for (int d = ndim - 1; d >= 0; d--) {
         if (shape[d] == 0) return true;
-        if (shape[d] == 1) continue;
-        if (stride[d] != step) return false;
+        packed &= shape[d] == 1 || stride[d] == step;
         step *= shape[d];
     }
-    return true;
+    return packed;
 }
 
 bool rnn_view_is_contiguous(const rnn_view *v) {

@@ -230,7 +230,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     return out
 
 
-def expand_sizes(sizes: Sequence[int], shape: Shape) -> Shape:
+def expand_sizes(sizes: Sequence[int], shape: Shape, kind: str = "torch.FloatTensor") -> Shape:
     """The shape that `expand` is asked for, its -1 replaced by the sizes that are there.
 
     >>> expand_sizes((4, -1, 3), (2, 1))
@@ -240,7 +240,7 @@ def expand_sizes(sizes: Sequence[int], shape: Shape) -> Shape:
     lead = len(target) - len(shape)
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.FloatTensor{{{list(shape)}}}, size={target}): the number of sizes "
+            f"expand({kind}{{{list(shape)}}}, size={target}): the number of sizes "
             f"provided ({len(target)}) must be greater or equal to the number of dimensions in "
             f"the tensor ({len(shape)})"
         )

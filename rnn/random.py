@@ -19,6 +19,7 @@ from rnn import _dtypes, _size
 from rnn._c import E, Handle, adopt, check, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, check_device
+from rnn.autograd.graph import leaf
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.convert import cast
@@ -229,9 +230,7 @@ def _new(
         refuse(shape)
     if h < 0:
         refuse(shape, h)
-    if requires_grad:
-        lib.rnn_set_requires_grad(E, h, 1)
-    return adopt(h)
+    return leaf(adopt(h)) if requires_grad else adopt(h)
 
 
 _UNSAID = {

@@ -740,6 +740,23 @@ def test_accumulate_grad_knows_its_variable(m):
     assert y.grad_fn.next_functions[1][0] is node
 
 
+def test_every_way_to_a_leaf_is_known_by_its_graph():
+    data = rnn.ones(3)
+    for x in (
+        rnn.ones(3, requires_grad=True),
+        rnn.randn(3, requires_grad=True),
+        rnn.arange(3.0, requires_grad=True),
+        rnn.tensor([1.0, 2.0, 3.0], requires_grad=True),
+        rnn.tensor(1.0, requires_grad=True),
+        rnn.empty(3, requires_grad=True),
+        rnn.nn.Parameter(data),
+        data.clone().requires_grad_(),
+    ):
+        assert (x * 2).grad_fn.next_functions[0][0].variable is x
+    x.data = rnn.zeros(2)
+    assert (x * 2).grad_fn.next_functions[0][0].variable is x
+
+
 def test_a_graph_is_walked_by_identity():
     """As torchviz does it."""
     x = leaf(rnn, 3)

@@ -410,6 +410,11 @@ def test_logic_and_bits():
     for name in ("logical_and", "logical_or", "logical_xor"):
         compare(lambda m, x, y, n=name: getattr(m, n)(x, y), a, b)
         compare(lambda m, x, y, n=name: getattr(m, n)(x, y), SPECIAL[:4], np.arange(4))
+        compare_errors(lambda m, x, n=name: getattr(m, n)(x, 3), (3,))
+        compare_errors(lambda m, x, y, n=name: getattr(m, n)(x, y), (3,), (4,))
+    compare_errors(lambda m, x: m.isclose(x, 3), (3,))
+    compare_errors(lambda m, x: m.allclose(x, 3), (3,))
+    compare_errors(lambda m, x: m.heaviside(x, 3), (3,))
     compare(lambda m, x: m.logical_not(x), SPECIAL)
     compare(lambda x, y: (x & y, x | y, x ^ y, ~x, x & True, True | x), a, b)
     i, j = np.array([5, -3, 12]), np.array([1, 2, 3], np.int32)

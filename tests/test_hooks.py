@@ -210,6 +210,20 @@ def test_an_exception_in_a_hook_ends_the_pass(m):
 
 
 @BOTH
+def test_a_leaf_whose_hook_failed_has_the_gradient_that_it_had(m):
+    x = leaf(m, 3)
+    handle = x.register_hook(lambda g: 1 / 0)
+    for had in (None, m.ones(3)):
+        x.grad = had
+        with pytest.raises(ZeroDivisionError):
+            (x * x).sum().backward()
+        assert x.grad is None if had is None else x.grad.tolist() == [1, 1, 1]
+    handle.remove()
+    x.sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+
+
+@BOTH
 def test_nothing_is_recorded_in_a_hook(m):
     x = leaf(m, 3)
     seen = []

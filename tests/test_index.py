@@ -809,3 +809,14 @@ def test_sequences_of_writes(steps: list[int], grad: bool) -> None:
         layouts=("contiguous",),
         grad=grad,
     )
+
+
+def test_integers_are_written_under_the_same_rules() -> None:
+    for index in (..., 0, (0, 1), slice(1, None), None):
+        for value in (np.ones(4), np.ones((3, 4)), np.zeros(0), np.arange(4)):
+            compare_errors(
+                lambda x, v, i=index: x.__setitem__(i, v), np.zeros((2, 3), np.int64), value
+            )
+    compare(
+        lambda x, v: (x.__setitem__(0, v), x)[1], np.zeros((2, 3), np.int64), np.ones((1, 1, 3))
+    )

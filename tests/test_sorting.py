@@ -49,6 +49,7 @@ def test_sort_keeps_the_order_of_equals(values, descending):
 
 @pytest.mark.parametrize("largest", [True, False])
 def test_topk(largest):
+    compare(lambda x: x.topk(0, largest=largest), ())
     for dim in (0, 1, -1):
         compare(lambda x: x.topk(2, dim, largest), (4, 3, 5), layouts=DISTINCT)
     compare(lambda m, x: m.topk(x, 3, largest=largest), (2, 3000), layouts=DISTINCT, edges=False)

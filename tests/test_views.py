@@ -394,7 +394,18 @@ def test_writing_a_leaf_is_refused() -> None:
 
 
 def test_writing_expanded_memory_is_refused() -> None:
-    compare_errors(lambda x: x.expand(2, 3).copy_(x.expand(2, 3).clone() + 1), (1, 3))
+    def writes(m: Any, x: Any) -> list[Any]:
+        wide = x.expand(2, 3)
+        return [
+            lambda: wide.copy_(wide.clone() + 1),
+            lambda: wide.add_(1),
+            lambda: wide.__setitem__(..., m.ones(2, 3).to(x.dtype)),
+        ]
+
+    for kind in (np.float32, np.int64):
+        for i in range(3):
+            compare_errors(lambda m, x, i=i: writes(m, x)[i](), np.zeros((1, 3), kind))
+    compare(lambda x: (x.expand(2, 3).fill_(7), x), np.zeros((1, 3), np.int64))
 
 
 # ---- in place, of the handle ---------------------------------------------------------------------
@@ -418,6 +429,33 @@ def test_shape_in_place(fn: Any) -> None:
 
     compare(run, (2, 3))
     compare(run, np.arange(6).reshape(2, 3), dtypes=("float32",))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: x.t_(),
+        lambda x: x.unsqueeze_(0),
+        lambda x: x.squeeze_(),
+        lambda x: x.transpose_(0, 1),
+    ],
+)
+def test_a_leaf_that_is_turned_under_no_grad_stays_one(fn: Any) -> None:
+    def run(m: Any, x: Any) -> Any:
+        y = x.detach().clone().requires_grad_()
+        with m.no_grad():
+            assert fn(y) is y
+        assert y.requires_grad
+        assert y.is_leaf
+        (y * x.detach().reshape(y.shape)).sum().backward()
+        return y.detach(), y.grad
+
+    compare(run, (1, 3))
+
+
+def test_nothing_is_contiguous_whatever_its_strides() -> None:
+    for array in (np.copy(np.zeros((2, 0, 3), np.float32)), np.zeros((4, 3, 0), np.float32).T):
+        assert rnn.from_numpy(array).is_contiguous()
 
 
 def test_resize() -> None:

@@ -75,6 +75,13 @@ def remember_leaf(t: Tensor) -> None:
     _leaves[lib.rnn_span_of(t._h)] = t
 
 
+def leaf(t: Tensor) -> Tensor:
+    """t, newly made, which from now on requires gradients."""
+    check(lib.rnn_set_requires_grad(E, t._h, 1))
+    remember_leaf(t)
+    return t
+
+
 def grad_fn(self: Tensor) -> Node | None:
     """The operation that made this tensor, None for leaves (torch.Tensor.grad_fn)."""
     if not self._h or lib.rnn_is_leaf(E, self._h):

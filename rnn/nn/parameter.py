@@ -7,6 +7,7 @@ from typing import Any
 
 from rnn import _c, _dtypes
 from rnn._c import E, Handle, check, ffi, lib
+from rnn.autograd.graph import leaf
 from rnn.ops import _core
 from rnn.tensor import Tensor
 
@@ -15,9 +16,7 @@ def _share(made: Tensor, data: Tensor, requires_grad: bool) -> None:
     """Lets `made`, which is empty yet, look at the nodes of `data` as a leaf of its own."""
     if data._h:
         made._h = check(lib.rnn_detach(E, data._h, 0))
-        check(
-            lib.rnn_set_requires_grad(E, made._h, 1)
-        )  # which makes it a leaf with a gradient of its own
+        leaf(made)  # with a gradient of its own
         if not requires_grad:
             check(lib.rnn_set_requires_grad(E, made._h, 0))
         return

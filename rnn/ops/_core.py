@@ -43,6 +43,16 @@ def is_tensor(x: object) -> bool:
     return isinstance(x, Handle)
 
 
+def check_tensors(function: str, **arguments: Any) -> None:
+    """Whether all arguments are tensors, or TypeError in PyTorch's words."""
+    for i, (name, t) in enumerate(arguments.items()):
+        if not isinstance(t, Handle):
+            raise TypeError(
+                f"{function}(): argument '{name}' (position {i + 1}) must be Tensor, "
+                f"not {type(t).__name__}"
+            )
+
+
 def dtype_of(t: Tensor) -> dtype:
     """The dtype of a tensor."""
     return NODE_DTYPES[lib.rnn_dtype(t._h)] if t._h else _dtypes.from_numpy(t._array.dtype)
@@ -168,6 +178,21 @@ def check_cast(result: dtype, to: dtype) -> None:
             f"result type {type_name(result)} can't be cast to the desired output type "
             f"{type_name(to)}"
         )
+
+
+def writable(t: Tensor) -> Array:
+    """The array of an integer or boolean tensor that is to be written.
+
+    Raises:
+        RuntimeError: it is expanded: elements of it share memory.
+    """
+    array: Array = t._array
+    if array.size and any(s == 0 and n > 1 for n, s in zip(array.shape, array.strides)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+    return array
 
 
 def view_as_result(t: Tensor, out: Tensor | None) -> Tensor:

@@ -126,6 +126,7 @@ def isclose(
     Raises:
         RuntimeError: the dtypes differ.
     """
+    _core.check_tensors("isclose", input=input, other=other)
     d, e = _core.dtype_of(input), _core.dtype_of(other)
     if d is not e:
         raise RuntimeError(f"{_core.type_name(d)} did not match {_core.type_name(e)}")
@@ -146,17 +147,13 @@ def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
     """Whether all elements are close: see isclose (torch.allclose)."""
+    _core.check_tensors("allclose", input=input, other=other)
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shape and all elements are the same (torch.equal)."""
-    for i, t in enumerate((input, other)):
-        if not isinstance(t, Handle):
-            raise TypeError(
-                f"equal(): argument '{('input', 'other')[i]}' (position {i + 1}) must be Tensor, "
-                f"not {type(t).__name__}"
-            )
+    _core.check_tensors("equal", input=input, other=other)
     return bool(np.array_equal(_core.array_of(input), _core.array_of(other)))
 
 
@@ -164,6 +161,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 
 def _logical(numpy: Callable[..., Any], input: Tensor, other: Tensor) -> Tensor:
+    _core.check_tensors(numpy.__name__, input=input, other=other)
     x, y = _core.array_of(input), _core.array_of(other)
     _shapes.broadcast_shapes(x.shape, y.shape)
     return _core.wrap(numpy(x, y))

@@ -13,6 +13,7 @@ from rnn import _dtypes, _repr
 from rnn._c import EDTYPE, E, Handle, adopt, check, fail, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import check_device
+from rnn.autograd.graph import remember_leaf
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.create import real_dtype
@@ -316,6 +317,8 @@ def set_data(self: Tensor, value: Tensor) -> None:
     if wants:
         check(lib.rnn_set_requires_grad(E, fresh._h, 1))
     exchange(self, fresh)
+    if wants:
+        remember_leaf(self)
 
 
 def detach(self: Tensor) -> Tensor:

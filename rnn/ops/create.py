@@ -16,6 +16,7 @@ from rnn import _dtypes, _shapes
 from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, check_device
+from rnn.autograd.graph import leaf
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.shape import is_contiguous
@@ -122,9 +123,7 @@ def _filled(
         refuse(shape)
     if h < 0:
         refuse(shape, h)
-    if requires_grad:
-        lib.rnn_set_requires_grad(E, h, 1)
-    return adopt(h)
+    return leaf(adopt(h)) if requires_grad else adopt(h)
 
 
 def uninitialised(shape: Sequence[int], dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -140,9 +139,7 @@ def uninitialised(shape: Sequence[int], dtype: Any, device: Any, requires_grad: 
         refuse(shape)
     if h < 0:
         refuse(shape, h)
-    if requires_grad:
-        lib.rnn_set_requires_grad(E, h, 1)
-    return adopt(h)
+    return leaf(adopt(h)) if requires_grad else adopt(h)
 
 
 def number(x: Any, function: str, name: str, position: int) -> Any:
@@ -422,9 +419,7 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
         h = lib.rnn_arange(E, code, n, first, by)
         if h < 0:
             fail(h)
-        if requires_grad:
-            lib.rnn_set_requires_grad(E, h, 1)
-        return adopt(h)
+        return leaf(adopt(h)) if requires_grad else adopt(h)
     first, by = int(first), int(by)
     if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
         array = np.arange(first, first + n * by, by, dtype=np.int64)

@@ -74,6 +74,7 @@ def binary(number: int, a: Any, b: Any, p0: float = 1.0) -> Tensor:
         if h > 0:
             return adopt(h)
         if h == COMPOSE:
+            _shapes.broadcast_shapes(a._shape, b._shape)
             return compose.binary[number](a, b, p0)
         if h not in (ETYPE, EDTYPE):
             fail(h)
@@ -189,7 +190,7 @@ def in_place(target: Tensor, made: Tensor) -> Tensor:
             f"{list(made._shape)}"
         )
     if not target._h:
-        target._array[...] = _dtypes.cast(_core.array_of(made), to)
+        _core.writable(target)[...] = _dtypes.cast(_core.array_of(made), to)
         return target
     made = as_node(made, _core.CODES[to])
     if made is target:
@@ -577,7 +578,7 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         src = as_node(src, lib.rnn_dtype(input._h))  # held: the call borrows its handle
         check(lib.rnn_assign(E, input._h, src._h))
     else:
-        input._array[...] = _dtypes.cast(_core.array_of(src), _core.dtype_of(input))
+        _core.writable(input)[...] = _dtypes.cast(_core.array_of(src), _core.dtype_of(input))
     return input
 
 

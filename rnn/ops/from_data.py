@@ -16,6 +16,7 @@ from rnn import _c, _dtypes
 from rnn._c import E, Handle, ValueBase, adopt, check, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, Size, check_device
+from rnn.autograd.graph import leaf
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.create import integers, real_dtype, sizes, uninitialised
@@ -36,9 +37,7 @@ def copied(array: Any, requires_grad: bool = False) -> Tensor:
     if array.dtype not in _core.NUMPY_NODE_DTYPES:
         return integers(array, requires_grad)
     t = _core.nodes(array)
-    if requires_grad:
-        lib.rnn_set_requires_grad(E, t._h, 1)
-    return t
+    return leaf(t) if requires_grad else t
 
 
 def tensor(
@@ -75,9 +74,7 @@ def tensor(
         code = CODES.get(to or _dtypes.get_default_dtype())
         if code is not None:
             t: Tensor = adopt(lib.rnn_full(E, code, 0, ffi.NULL, data))
-            if requires_grad:
-                lib.rnn_set_requires_grad(E, t._h, 1)
-            return t
+            return leaf(t) if requires_grad else t
     elif kind in _SEQUENCES:
         array = _of_lists(data, to)
         if array is not None:

@@ -301,8 +301,12 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         raise IndexError("index_select(): Index is supposed to be a vector")
     if index._h or index._array.dtype not in (np.int64, np.int32):
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
-    at, rows, inner = _slice_rows(input._shape, dim, index, "index out of range in self")
     count = math.prod(index._shape)
+    if not input._shape and count != 1:
+        raise RuntimeError(
+            f"index_select(): Index to scalar can have only 1 value, got {count} value(s)"
+        )
+    at, rows, inner = _slice_rows(input._shape, dim, index, "index out of range in self")
     shape = _with_size(input._shape, at, count) if input._shape else ()
     if 0 in shape:
         rows, inner = NONE, 1

@@ -192,7 +192,10 @@ def _fills_mask(input: Tensor, index: Any) -> bool:
 def write(place: Tensor, value: Any) -> None:
     """place[...] = value, which is a tensor of any dtype or a number."""
     if not place._h:
-        place._array[...] = as_ints(value, dtype_of(place))
+        if isinstance(value, Handle) and value._shape != place._shape:
+            value = expand(_strip(value, len(place._shape)), place._shape)
+        array = _core.writable(place) if isinstance(value, Handle) else place._array
+        array[...] = as_ints(value, dtype_of(place))
         return
     code: int
     if isinstance(value, Handle):

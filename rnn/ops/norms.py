@@ -183,6 +183,7 @@ def norm(
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of input - other (torch.dist)."""
+    _core.check_tensors("dist", input=input, other=other)
     return vector_norm(input - other, p)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnn import _shapes
 from rnn._c import E, Handle, lib, op
 from rnn.ops import _core
 from rnn.ops._core import Number
@@ -135,5 +136,7 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
     """0 below 0, 1 above it, values at it (torch.heaviside)."""
     if out is not None:
         return write_out(out, heaviside, input, values)
+    _core.check_tensors("heaviside", input=input, values=values)
     x, y = _core.array_of(input), _core.array_of(values)
+    _shapes.broadcast_shapes(x.shape, y.shape)
     return _core.wrap(np.heaviside(x, y).astype(y.dtype))

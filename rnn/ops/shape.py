@@ -2,9 +2,8 @@
 must copy.
 
 Float tensors: one call into C, which works out shape and strides (csrc/views.c). Integer and
-boolean tensors: NumPy's
-views of the same array. Both share memory with their source, so a write through a view is seen
-there, in the graph too.
+boolean tensors: NumPy's views of the same array. Both share memory with their source, so a write
+through a view is seen there, in the graph too.
 
 What it is not: parts of tensors (parts.py, index.py), and everything that moves elements (join.py).
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -451,7 +450,7 @@ def expand(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
         h = lib.rnn_expand(E, input._h, len(sizes), sizes)
         return adopt(h) if h > 0 else fail(h)
     shape, strides = input._shape, strides_of(input)
-    target = expand_sizes(sizes, shape)
+    target = expand_sizes(sizes, shape, _dtypes.prefix + _core.dtype_of(input).tensor_type)
     lead = len(target) - len(shape)
     steps = [0 if shape[d] != target[lead + d] else strides[d] for d in range(len(shape))]
     return wrap(strided_array(input._array, 0, target, (0,) * lead + tuple(steps)))
@@ -522,6 +521,23 @@ def _become(input: Tensor, view: Tensor) -> Tensor:
     return input
 
 
+def _turn(input: Tensor, view: Callable[..., Tensor], *args: Any) -> Tensor:
+    """`input` looks at itself through view(input, *args). Under no_grad it goes on requiring
+    gradients, and a leaf stays one.
+    """
+    if not input._h:
+        return _become(input, view(input, *args))
+    leaf = input.is_leaf
+    was = lib.rnn_set_grad_mode(1)  # a view that is made under no_grad is a constant
+    try:
+        made = view(input, *args)
+    finally:
+        lib.rnn_set_grad_mode(was)
+    if leaf:
+        lib.rnn_set_view_op(made._h, 0)
+    return _become(input, made)
+
+
 def own(input: Tensor, *values: Any) -> None:
     """A detached tensor that is to be written in the graph stops sharing its nodes with what it was
     detached from.
@@ -534,22 +550,22 @@ def own(input: Tensor, *values: Any) -> None:
 
 def unsqueeze_(input: Tensor, dim: int) -> Tensor:
     """unsqueeze, in place (torch.Tensor.unsqueeze_)."""
-    return _become(input, unsqueeze(input, dim))
+    return _turn(input, unsqueeze, dim)
 
 
 def squeeze_(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """squeeze, in place (torch.Tensor.squeeze_)."""
-    return _become(input, squeeze(input, dim))
+    return _turn(input, squeeze, dim)
 
 
 def t_(input: Tensor) -> Tensor:
     """t, in place (torch.Tensor.t_)."""
-    return _become(input, t(input))
+    return _turn(input, t)
 
 
 def transpose_(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """transpose, in place (torch.Tensor.transpose_)."""
-    return _become(input, transpose(input, dim0, dim1))
+    return _turn(input, transpose, dim0, dim1)
 
 
 def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:

@@ -170,6 +170,8 @@ def topk(
     k = int(k)
     dim, array = _at(input, dim if axis is None else axis)
     n = array.shape[dim]
+    if not input._shape and k == 0:
+        k = 1  # PyTorch gives the scalar itself
     if array.dtype == np.bool_:
         raise RuntimeError("topk does not support bool dtypes on CPU")
     if not 0 <= k <= n:
