@@ -6,19 +6,25 @@ What needs `tokenizers`, `tqdm` or `transformers` is skipped where they are not 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
+import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from gpt2 import evaluate, files, sample, tokenizer, train
+from gpt2 import cli, evaluate, files, sample, tokenizer, train
 from gpt2.model import GPT2, Cache, Config
 from torch.nn import functional as TF
 
@@ -367,6 +373,7 @@ def test_a_config_that_does_not_fit_the_tensors(tmp_path: Path) -> None:
             r"wte.weight: has shape \[300, 24\], but config.json asks for \[299, 24\]",
         ),
         ({"vocab_size": 2**31 - 1}, "wte.weight: has shape"),
+        ({"n_layer": 2**31 - 1}, "h.2.attn.c_attn.weight: is missing"),
         ({"tie_word_embeddings": False}, "lm_head.weight: is missing"),
     ):
         with pytest.raises(files.InputError, match=words):
@@ -385,6 +392,7 @@ def damaged(folder: Path, change: Any) -> Path:
     return folder
 
 
+EMPTY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 HEADERS = {
     "not JSON": (lambda h: b"{...", "header: is not JSON"),
     "a list": (lambda h: b"[]", "header: is not a JSON object"),
@@ -405,8 +413,13 @@ HEADERS = {
     "dtype list": (lambda h: h["wpe.weight"].update(dtype=[1]), "wpe.weight: has dtype"),
     "no shape": (lambda h: h["wpe.weight"].pop("shape") and None, "wpe.weight: has no"),
     "shape": (lambda h: h["wpe.weight"].update(shape=[12, 48]), "wpe.weight: has shape"),
-    "missing": (lambda h: h.pop("ln_f.bias") and None, "ln_f.bias: is missing"),
-    "strange": (lambda h: h.update(extra=h["ln_f.bias"]), "extra: is not a tensor of GPT-2"),
+    "missing": (lambda h: h.update(other=h.pop("ln_f.bias")), "ln_f.bias: is missing"),
+    "strange": (lambda h: h.update(other=EMPTY), "other: is not a tensor of GPT-2"),
+    "overlap": (lambda h: h.update(other=h["ln_f.bias"]), "other: overlaps the tensor before it"),
+    "hole": (lambda h: h.pop("ln_f.weight") and None, "ln_f.bias: follows a hole"),
+    "rest": (lambda h: h.pop("ln_f.bias") and None, "file: has 9.* but its tensors end at 9"),
+    "layer": (lambda h: h.update({f"h.{'9' * 5000}.x": EMPTY}), "h.9*.x: is not a tensor of GPT-2"),
+    "line ends": (lambda h: h.update({"a\r\u2028b\x1b": EMPTY}), "a  b : is not a tensor of GPT-2"),
 }
 
 
@@ -415,7 +428,7 @@ def test_a_corrupted_header_is_named(tmp_path: Path, case: str) -> None:
     change, words = HEADERS[case]
     with pytest.raises(files.InputError, match=f"model.safetensors: {words}") as caught:
         files.load(damaged(write_model(tmp_path / "m"), change))
-    assert "\n" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_truncated_file_is_named(tmp_path: Path) -> None:
@@ -427,9 +440,43 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "m" / "model.safetensors").write_bytes(b"\xff" * 64)  # a length that overflows
     with pytest.raises(files.InputError, match="header: says 18446744073709551615 bytes"):
         files.load(tmp_path / "m")
+    with (tmp_path / "m" / "model.safetensors").open("wb") as file:  # sparse: nothing is written
+        file.write((1 << 40).to_bytes(8, "little"))
+        file.truncate(1 << 41)
+    with pytest.raises(files.InputError, match="header: says 1099511627776 bytes: more than"):
+        files.load(tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").unlink()
     with pytest.raises(files.InputError, match=r"model.safetensors: file: No such file"):
         files.load(tmp_path / "m")
+    (tmp_path / "m" / "model.safetensors").mkdir()
+    with pytest.raises(files.InputError, match=r"model.safetensors: file: Is a directory"):
+        files.load(tmp_path / "m")
+
+
+def test_random_damage_is_an_error_of_one_line(tmp_path: Path) -> None:
+    """Bytes of the header and of config.json changed, cut out and put in at random."""
+    random = np.random.default_rng(0)
+    folder = write_model(tmp_path / "m")
+    paths = (folder / "config.json", folder / "model.safetensors")
+    config, raw = (path.read_bytes() for path in paths)
+    length = int.from_bytes(raw[:8], "little")
+    inserts = (b"9" * 30, b"-", b"NaN", b"1e999", b"null", b"[]", b"{}", b'"', b"\\ud800", b"\xff")
+    loaded = 0
+    for turn in range(400):
+        parts = [config, raw[8 : 8 + length]]
+        part = bytearray(parts[turn % 2])
+        for _ in range(random.integers(1, 4)):
+            at = int(random.integers(len(part)))
+            part[at : at + int(random.integers(3))] = inserts[random.integers(len(inserts))]
+        parts[turn % 2] = bytes(part)
+        paths[0].write_bytes(parts[0])
+        paths[1].write_bytes(len(parts[1]).to_bytes(8, "little") + parts[1] + raw[8 + length :])
+        try:
+            files.load(folder)
+            loaded += 1
+        except files.InputError as problem:
+            assert len(str(problem).splitlines()) == 1
+    assert loaded < 100
 
 
 # ---- the tokenizer ------------------------------------------------------------
@@ -557,8 +604,100 @@ def test_the_command_line(with_tokenizer: Path, tmp_path: Path) -> None:
     stop = greedy[12:15]
     stopped = command("The cat", *model, "--greedy", "--stop", stop, "--json").stdout
     assert "The cat" + json.loads(stopped)["text"] == greedy[: greedy.index(stop, 7)]
-    talk = command("--interactive", *model, stdin="The cat\n owl\n\nThe cat\n").stdout.splitlines()
-    assert ("The cat" + talk[0]).startswith(plain.stdout.splitlines()[0]) and len(talk) >= 3
+
+
+@needs_tokenizers
+def test_interactive_goes_on_from_the_text_that_is_shown(
+    with_tokenizer: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = files.load(with_tokenizer)
+    ours, how = tokenizer.Tokenizer(with_tokenizer, CONFIG), sample.Sampling(greedy=True)
+
+    def answer(text: str, line: str) -> str:
+        """What greedy decoding writes behind text + line, read anew; cut before "stop"."""
+        known = ours.encode(text + line)
+        known = known[-max(len(ours.encode(line)), 12) :] if len(known) > 24 else known
+        made = sample.generate(sample.Session(model), known, how, 7)
+        return ours.decode([choice.token for choice in made]).split(stop)[0]
+
+    stop = "\0"  # not yet
+    stop = answer("", "The cat")[3:5]
+    lines, text, expected = ["The cat", " owl", "\udcff", "The sea sees the fox", "", "The"], "", []
+    for line in lines:
+        if line == "\udcff":  # not UTF-8: refused, the text stays
+            continue
+        if line:
+            expected.append(answer(text, line))
+            text += line + expected[-1]
+        else:
+            text = ""
+    raw = "\n".join(lines).encode("utf-8", "surrogateescape")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), "utf-8"))
+    options = ["--interactive", "--greedy", "--max-new-tokens", "7", "--stop", stop]
+    assert cli.main([*options, "--model", str(with_tokenizer)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "".join(f"{piece}\n" for piece in expected)
+    assert "prompt: text: is not UTF-8\n" in err and "generated" in err.splitlines()[-1]
+
+
+@needs_tokenizers
+@needs_tqdm
+def test_a_terminal_gets_a_progress_bar_and_a_prompt_sign(with_tokenizer: Path) -> None:
+    import pty
+    import termios
+
+    main, side = pty.openpty()
+    termios.tcsetwinsize(main, (24, 80))
+    program = [sys.executable, str(ROOT / "examples" / "gpt2"), "--model", str(with_tokenizer)]
+    program += ["--interactive", "--max-new-tokens", "3"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    with subprocess.Popen(program, stdin=side, stdout=side, stderr=side, env=environment) as child:
+        os.close(side)
+        seen, lines, until = b"", [b"The cat\n", b"\x04"], time.monotonic() + 60
+        with contextlib.suppress(OSError):  # Linux: the other end is closed
+            while time.monotonic() < until and select.select([main], [], [], 30)[0]:
+                seen += os.read(main, 1000)
+                if lines and seen.endswith(b"> "):
+                    os.write(main, lines.pop(0))
+                    seen += b"|"
+        os.close(main)
+        child.kill()
+    assert b"loading" in seen and seen.count(b"> |") == 2 and b"tokens/s; peak memory" in seen
+
+
+@needs_tokenizers
+@pytest.mark.parametrize(
+    ("redirection", "code", "words"),
+    [
+        ("<&-", 2, "standard input: text: is empty"),
+        ("The >&-", 0, "peak memory"),
+        ("The > /dev/full", 2, "output: file: No space left on device"),
+        ("--json The > /dev/full", 2, "output: file: No space left on device"),
+        ("The | head -c 1", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    with_tokenizer: Path, redirection: str, code: int, words: str
+) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    program = f"{sys.executable} {ROOT}/examples/gpt2 --model {with_tokenizer} {redirection}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        ["sh", "-c", program], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr and len(done.stderr.splitlines()) == (1 if words else 0)
+
+
+@needs_tokenizers
+def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(
+    with_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    assert cli.main(["Été", "--model", str(with_tokenizer), "--max-new-tokens", "1"]) == 0
+    assert written.getvalue().startswith(b"?t?")
 
 
 @needs_tokenizers
@@ -574,19 +713,36 @@ def test_the_command_line(with_tokenizer: Path, tmp_path: Path) -> None:
         (["x", "--model", "M", "--top-p", "0"], "--top-p"),
         (["x", "--model", "M", "--temperature", "nan"], "--temperature"),
         (["x", "--model", "BAD"], "model.safetensors: ln_f.bias: is missing"),
+        (["x", "--model", "x" * 5000], "x{80}: --model: cannot be looked up: File name too long"),
+        (["x", "--model", "~no-such-user/x"], "user/x: --model: cannot be looked up"),
+        (["\udcff", "--model", "M"], "prompt: text: is not UTF-8"),
+        (["--file", "/", "--model", "M"], "/: file: Is a directory"),
+        (["x", "--file", "y"], "a prompt and --file exclude each other"),
+        (["x", "--interactive", "--json"], "--interactive and --json exclude each other"),
+        (["x", "--stop", ""], "--stop needs a text"),
+        (["x", "--seed", "-1"], "--seed"),
+        (["x", "--max-new-tokens", "0"], "--max-new-tokens"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    with_tokenizer: Path, tmp_path: Path, arguments: list[str], words: str
+    with_tokenizer: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import re
-
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True, raising=False)
     bad = damaged(write_model(tmp_path / "m"), HEADERS["missing"][0])
     places = {"M": str(with_tokenizer), "BAD": str(bad)}
-    done = command(*[places.get(a, a) for a in arguments], code=2)
-    last = done.stderr.strip().splitlines()[-1]
-    assert re.search(words, last) and done.stdout == ""
-    assert "usage:" in done.stderr or len(done.stderr.strip().splitlines()) == 1
+    try:
+        code = cli.main([places.get(a, a) for a in arguments])
+    except SystemExit as leaving:  # argparse
+        code = leaving.code
+    out, err = capsys.readouterr()
+    assert code == 2 and out == ""
+    assert re.search(words, err.splitlines()[-1])
+    assert "usage:" in err or len(err.splitlines()) == 1
 
 
 @needs_tokenizers
@@ -613,75 +769,137 @@ def test_an_offline_cache_of_the_hub(with_tokenizer: Path, tmp_path: Path) -> No
 # ---- training ------------------------------------------------------------
 
 
-@needs_tokenizers
-@needs_tqdm
-def test_training_learns_and_resumes_exactly(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
-    arguments = [
-        tmp_path / "text.txt",
-        "--vocab-size",
-        280,
-        "--layers",
-        1,
-        "--heads",
-        2,
-        "--width",
-        16,
-        "--context",
-        16,
-        "--batch",
-        4,
-        "--steps",
-        12,
-        "--warmup",
-        2,
-        "--lr",
-        0.02,
-        "--dropout",
-        0.1,
-        "--eval-every",
-        4,
-        "--eval-batches",
-        1,
-        "--sample-every",
-        6,
-        "--accumulate",
-        2,
-        "--checkpoint-every",
-        5,
-    ]
+OPTIONS = (
+    "--vocab-size 280 --layers 1 --heads 2 --width 16 --context 16 --batch 4 --steps 12 --warmup 2 "
+    "--lr 0.02 --dropout 0.1 --eval-every 4 --eval-batches 1 --sample-every 6 --accumulate 2 "
+    "--checkpoint-every 5"
+).split()
 
-    def run(out: str, *more: object) -> dict[str, Any]:
-        assert train.main([str(a) for a in (*arguments, "--out", tmp_path / out, *more)]) == 0
-        about: dict[str, Any] = json.loads((tmp_path / out / "training.json").read_text())
-        return about
 
-    whole = run("whole")
-    run("parts", "--steps-now", 7)
-    parts = run("parts")
-    for key in ("training_loss", "validation_loss", "validations", "steps"):
-        assert whole[key] == parts[key], key
-    assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (
-        tmp_path / "parts" / "model.safetensors"
-    ).read_bytes()
-    assert whole["validations"][-1][1] < whole["validations"][0][1] < np.log(280)
-    assert (
-        command(
-            "--out", tmp_path / "parts", *arguments, "--lr", 0.5, script="train.py", code=2
-        ).stderr.count("\n")
-        == 1
-    )
-    done = command(
-        "--model",
-        tmp_path / "whole",
-        "--json",
-        tmp_path / "whole" / "validation.txt",
-        script="evaluate.py",
-    )
-    assert abs(json.loads(done.stdout)["loss"] - whole["validation_loss"]) < 1e-4
-    assert command("The", "--model", tmp_path / "whole", "--max-new-tokens", 5).stdout.startswith(
-        "The"
-    )
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a text and, in `whole`, a model of it, trained without a break."""
+    pytest.importorskip("tqdm")
+    pytest.importorskip("tokenizers")
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    assert training(folder, "whole") == 0
+    return folder
+
+
+def training(folder: Path, out: str, *more: object) -> int:
+    arguments = [folder / "text.txt", "--out", folder / out, *OPTIONS, *more]
+    return train.main([str(argument) for argument in arguments])
+
+
+def same_models(folder: Path, one: str, two: str) -> None:
+    about = [json.loads((folder / name / "training.json").read_text()) for name in (one, two)]
+    for key in ("training_loss", "validation_loss", "validations", "steps", "settings"):
+        assert about[0][key] == about[1][key], key
+    raw = [(folder / name / "model.safetensors").read_bytes() for name in (one, two)]
+    assert raw[0] == raw[1]
+
+
+def test_training_learns_and_what_it_writes_is_used(trained: Path) -> None:
+    out = trained / "whole"
+    about = json.loads((out / "training.json").read_text())
+    assert about["validations"][-1][1] < about["validations"][0][1] < np.log(280)
+    validation = out / "validation.txt"
+    done = command("--model", out, "--json", validation, script="evaluate.py")
+    assert abs(json.loads(done.stdout)["loss"] - about["validation_loss"]) < 1e-4
+    assert command("The", "--model", out, "--max-new-tokens", 5).stdout.startswith("The")
+
+
+@needs_transformers
+def test_transformers_reads_model_and_tokenizer(trained: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    out = trained / "whole"
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(out).eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(out)("The cat sees the sea.")["input_ids"]
+    model = files.load(out)
+    assert tokens == tokenizer.Tokenizer(out, model.config).encode("The cat sees the sea.")
+    expected = theirs(torch.tensor([tokens])).logits.detach().numpy()
+    np.testing.assert_allclose(logits_of(model, [tokens]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_training_resumes_exactly(trained: Path) -> None:
+    assert training(trained, "parts", "--steps-now", 7) == 0
+    assert training(trained, "parts") == 0
+    same_models(trained, "whole", "parts")
+
+
+def test_training_that_is_killed_resumes_exactly(trained: Path) -> None:
+    """Killed twice, wherever it is then, with a checkpoint after every step."""
+    program = [sys.executable, ROOT / "examples" / "gpt2" / "train.py", trained / "text.txt"]
+    program += ["--out", trained / "killed", *OPTIONS, "--checkpoint-every", "1"]
+    checkpoint = trained / "killed" / "checkpoint.npz"
+    for _ in range(2):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        with subprocess.Popen(
+            [str(word) for word in program],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+        ) as child:
+            while child.poll() is None and (
+                not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before
+            ):
+                time.sleep(0.001)
+            child.send_signal(signal.SIGKILL)
+    assert training(trained, "killed", "--checkpoint-every", 1) == 0
+    same_models(trained, "whole", "killed")
+
+
+def test_an_epoch_takes_each_stretch_once(trained: Path) -> None:
+    arguments = [trained / "text.txt", "--out", trained / "epochs", *OPTIONS, "--fresh"]
+    run, _ = train.prepare(train.parse([str(argument) for argument in arguments]))
+    run.training = np.arange(16 * 17 + 5, dtype=np.int32)  # 16 stretches: 4 micro-batches, 2 steps
+    for run.step in (0, 2):
+        rows = [next(iter(batch[0].numpy().reshape(-1, 16))) for batch in run.batches()]
+        seen = [batch[0].numpy().reshape(-1) for batch in run.batches()]
+        run.step += 1
+        seen += [batch[0].numpy().reshape(-1) for batch in run.batches()]
+        tokens = np.concatenate(seen)
+        assert len(np.unique(tokens)) == len(tokens) == 16 * 16 and len(rows) == 2
+    inputs, targets = next(run.batches())
+    np.testing.assert_array_equal(inputs.numpy() + 1, targets.numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--lr nan", "argument --lr"),
+        ("--lr 1e-5 --min-lr 1e-4", "--min-lr must not be above --lr"),
+        ("--width 15", "--heads must divide --width"),
+        ("--vocab-size 256", "argument --vocab-size"),
+        ("--seed -1", "argument --seed"),
+        ("--steps-now 0", "argument --steps-now"),
+        ("--dropout 1", "argument --dropout"),
+        ("--context 5000", "training text: has"),
+        ("--validation 1e-8", "validation text: has 0 tokens"),
+        ("--lr 1e-1 --out OUT/whole", "checkpoint.npz: lr: was 0.02, is 0.1 now; --fresh starts"),
+        ("--out OUT/text.txt", "text.txt: file: File exists"),
+        ("--out OUT/text.txt/x", "text.txt/x: file: Not a directory"),
+    ],
+)
+def test_bad_options_of_training_are_one_line(
+    trained: Path, options: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = options.replace("OUT", str(trained)).split()
+    try:
+        code: Any = training(trained, "bad", *more)
+    except SystemExit as leaving:  # argparse
+        code = leaving.code
+    err = capsys.readouterr().err
+    assert code == 2 and words in err.splitlines()[-1]
+    assert "usage:" in err or len(err.splitlines()) == 1
+
+
+def test_another_text_is_not_resumed_with(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "whole", tmp_path / "whole")
+    (tmp_path / "text.txt").write_text(TEXT + "A cow.\n", encoding="utf-8")
+    assert training(tmp_path, "whole") == 2
+    (tmp_path / "whole" / "checkpoint.npz").write_bytes(b"PK junk")
+    assert training(tmp_path, "whole") == 2
 
 
 @needs_tokenizers

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
+import io
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,23 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from .evaluate import SHIPPED, read_text
-from .files import InputError, find, load
+from .files import find, load
 from .model import GPT2
+from .program import InputError, at_least, exit_code
 from .sample import Choice, Sampling, Session, proceed
 from .tokenizer import Tokenizer
-
-
-def at_least(least: float, most: float = float("inf"), kind: type = float) -> Callable[[str], Any]:
-    """A number of an option within bounds."""
-
-    def number(text: str) -> Any:
-        value = kind(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not between {least} and {most}")
-        return value
-
-    number.__name__ = kind.__name__
-    return number
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -124,11 +113,13 @@ def read_prompt(args: argparse.Namespace) -> tuple[str, str]:
         InputError: it is empty or not UTF-8.
     """
     if args.file:
-        return read_text(args.file), str(args.file)
+        return read_text(args.file).removesuffix("\n"), str(args.file)
     if args.prompt not in (None, "-"):
         text, source = args.prompt, "prompt"
     else:
         source = "standard input"
+        if sys.stdin.isatty():
+            print("Type the beginning of the text, then Ctrl-D.", file=sys.stderr)
         try:
             text = sys.stdin.buffer.read().decode("utf-8")
         except UnicodeDecodeError as problem:
@@ -154,9 +145,12 @@ def peak_bytes() -> int:
 
 def load_shown(folder: Path) -> GPT2:
     """The model, with a progress bar on a terminal."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return load(folder)
     if not sys.stderr.isatty():
         return load(folder)
-    from tqdm import tqdm
 
     with tqdm(unit="B", unit_scale=True, desc=f"loading {folder.name}", leave=False) as bar:
 
@@ -201,11 +195,12 @@ class Program:
         return ids
 
     def read(self, ids: list[int]) -> Any:
-        """Reads the prompt; the logits behind it."""
+        """Reads the tokens so far, those that are new; the logits behind them."""
         start = time.perf_counter()
-        logits = self.session.feed(ids)
+        known = self.session.keep(ids)
+        logits = self.session.feed(ids[known:])
         self.prompt_seconds += time.perf_counter() - start
-        self.prompt_tokens += len(ids)
+        self.prompt_tokens += len(ids) - known
         if not logits.max() < float("inf"):
             raise InputError(self.args.model, "weights", "give logits that are not numbers")
         return logits
@@ -278,10 +273,12 @@ class Program:
         )
 
 
-def show(text: str) -> None:
-    """Prints at once, without a line break."""
+def show(text: str, kept: list[str] | None = None) -> None:
+    """Prints at once, without a line break; adds to what is kept of it."""
     sys.stdout.write(text)
     sys.stdout.flush()
+    if kept is not None:
+        kept.append(text)
 
 
 def once(program: Program, text: str, source: str) -> None:
@@ -350,55 +347,60 @@ def as_json(
 
 
 def interact(program: Program) -> None:
-    """Line by line; each goes on from the text before it. An empty line starts anew; the end of
-    input ends.
+    """Line by line; each goes on from the text shown before it. An empty line starts anew; the end
+    of input ends.
     """
     print(
         "A line is a prompt; the text goes on. An empty line starts anew, Ctrl-D ends.",
         file=sys.stderr,
     )
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - lines can be edited
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # encode() refuses them
+    limit = program.model.config.n_positions
+    sign = "> " if sys.stdin.isatty() and sys.stdout.isatty() else ""
+    text = ""
     while True:
         try:
-            line = input("> " if sys.stdin.isatty() else "")
+            line = input(sign)
         except (EOFError, KeyboardInterrupt):
             return
         if not line:
-            program.session = Session(program.model)
+            text = ""
             continue
         try:
-            logits = program.read(program.encode(line, "prompt"))
+            new = len(program.encode(line, "prompt"))
+            ids = program.tokenizer.encode(text + line)
+            if len(ids) > limit:  # slides, but keeps the line
+                ids = ids[-max(new, limit // 2) :]
+            logits = program.read(ids)
         except InputError as problem:
             print(problem, file=sys.stderr)
             continue
+        text += line
+        shown: list[str] = []
+        keep = functools.partial(show, kept=shown)
         with contextlib.suppress(KeyboardInterrupt):
-            _, made = program.write(logits, 0, show)
-            show("\n")
+            _, made = program.write(logits, 0, keep)
             for choice in made if program.args.explain else []:
-                print(program.explanation(choice))
+                print("\n" + program.explanation(choice), end="")
+        show("\n")
+        text += "".join(shown)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parse(arguments)
-    try:
+
+    def program() -> None:
         text, source = ("", "") if args.interactive else read_prompt(args)
-        program = Program(args)
+        loaded = Program(args)
         if args.interactive:
-            interact(program)
+            interact(loaded)
         else:
-            once(program, text, source)
-    except InputError as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    except MemoryError as problem:
-        print(f"{args.model}: memory: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    if not args.json:
-        print(program.closing(), file=sys.stderr)
-    return 0
+            once(loaded, text, source)
+        if not args.json:
+            print(loaded.closing(), file=sys.stderr)
+
+    return exit_code(program)

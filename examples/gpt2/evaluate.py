@@ -21,8 +21,9 @@ if not __package__:  # run as a script
 
 import rnn
 
-from .files import InputError, find, load, tensor_of
+from .files import find, load, tensor_of
 from .model import GPT2
+from .program import InputError, at_least, exit_code
 from .tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).resolve().parent / "shakespeare"
@@ -82,36 +83,45 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--model", default=str(SHIPPED), help="folder or owner/name (default: the shipped model)"
     )
-    parser.add_argument("--batch", type=int, default=8, help="stretches at a time (default: 8)")
+    count = at_least(1, 1 << 31, int)
+    parser.add_argument("--batch", type=count, default=8, help="stretches at a time (default: 8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(arguments)
-    if args.batch < 1:
-        parser.error("--batch must be at least 1")
-    try:
-        folder = find(args.model)
-        model = load(folder)
-        tokenizer = Tokenizer(folder, model.config)
-        texts = [read_text(path) for path in args.files]
-        ids = [
-            token
-            for path, text in zip(args.files, texts)
-            for token in tokenizer.encode(text, str(path))
-        ]
-        if len(ids) < 2:
-            raise InputError(args.files[0], "text", "has fewer than two tokens")
-        from tqdm import tqdm
+    return exit_code(lambda: evaluate(args))
 
-        with tqdm(unit="batch", disable=not sys.stderr.isatty(), leave=False) as bar:
-            loss, count = loss_of(
-                model, np.array(ids), args.batch, None, lambda done, of: _show(bar, done, of)
-            )
-    except InputError as problem:
-        print(problem, file=sys.stderr)
-        return 2
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Prints the loss of the model on the files.
+
+    Raises:
+        InputError: the model or a file cannot be used.
+    """
+    from tqdm import tqdm
+
+    texts = [read_text(path) for path in args.files]
+    folder = find(args.model)
+    model = load(folder)
+    tokenizer = Tokenizer(folder, model.config)
+    ids = [
+        token
+        for path, text in zip(args.files, texts)
+        for token in tokenizer.encode(text, str(path))
+    ]
+    if len(ids) < 2:
+        raise InputError(args.files[0], "text", "has fewer than two tokens")
+    with tqdm(unit="batch", disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        loss, count = loss_of(model, np.array(ids), args.batch, None, progress)
+    if not math.isfinite(loss):
+        raise InputError(args.model, "weights", f"give a loss of {loss}")
     size = sum(len(text.encode()) for text in texts)
     result = {
         "loss": loss,
-        "perplexity": math.exp(loss),
+        "perplexity": math.exp(min(loss, 700)),  # what a float holds
         "bits_per_byte": loss * count / size / math.log(2),
         "tokens": count,
     }
@@ -122,12 +132,6 @@ def main(arguments: list[str] | None = None) -> int:
             f"loss {loss:.4f} nats a token, perplexity {result['perplexity']:.2f}, "
             f"{result['bits_per_byte']:.3f} bits a byte; {count:,} tokens"
         )
-    return 0
-
-
-def _show(bar: object, done: int, of: int) -> None:
-    bar.total = of  # type: ignore[attr-defined]
-    bar.update(1)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

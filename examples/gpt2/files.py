@@ -1,17 +1,16 @@
 """A model's folder: config.json and *.safetensors, read with every value checked, and written.
 
 What it is: the Hugging Face layout. What it is not: the network (model.py). What is wrong with a
-file is an InputError of
-one line: the file, the field, what was found.
+file is an InputError of one line: the file, the field, what was found.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,10 @@ import rnn
 from rnn import Tensor
 
 from .model import GPT2, Config
+from .program import InputError
 
 CHUNK = 1 << 22  # elements converted at a time
+LONGEST_HEADER = 100_000_000  # bytes: the format's own limit
 PATTERNS = [
     "config.json",
     "model*.safetensors",
@@ -39,13 +40,6 @@ WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # causal masks, which old checkpoints carry
 
 
-class InputError(ValueError):
-    """What the user gave cannot be used: "file: field: what is wrong"."""
-
-    def __init__(self, file: object, field: str, problem: str) -> None:
-        super().__init__(f"{file}: {field}: {problem}".replace("\n", " "))
-
-
 def find(model: str) -> Path:
     """The folder of a model: a folder as it is, "owner/name" through the Hugging Face Hub (or its
     offline cache).
@@ -53,14 +47,15 @@ def find(model: str) -> Path:
     Raises:
         InputError: there is no such folder or repository.
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if (
-        folder.exists()
-        or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model)
-        or model.startswith((".", "/"))
-    ):
+    try:
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            return folder
+        known = folder.exists()
+    except (OSError, RuntimeError) as problem:  # no permission, too long a name, no such user
+        words = getattr(problem, "strerror", None) or str(problem)
+        raise InputError(model[:80], "--model", f"cannot be looked up: {words}") from None
+    if known or not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", model):
         raise InputError(model, "--model", "is neither a folder nor a repository's owner/name")
     try:
         from huggingface_hub import snapshot_download
@@ -155,7 +150,7 @@ def read_config(path: Path) -> Config:
 # ---- *.safetensors -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Entry:
     """Where a tensor's numbers lie."""
 
@@ -163,6 +158,7 @@ class Entry:
     dtype: str
     shape: tuple[int, ...]
     offset: int  # in the file
+    end: int
 
 
 def read_header(path: Path) -> dict[str, Entry]:
@@ -177,6 +173,8 @@ def read_header(path: Path) -> dict[str, Entry]:
             length = int.from_bytes(file.read(8), "little")
             if total < 8 or length > total - 8:
                 raise InputError(path, "header", f"says {length} bytes, but the file has {total}")
+            if length > LONGEST_HEADER:
+                raise InputError(path, "header", f"says {length} bytes: more than {LONGEST_HEADER}")
             raw = file.read(length)
     except OSError as problem:
         raise InputError(path, "file", problem.strerror or "cannot be read") from None
@@ -187,7 +185,16 @@ def read_header(path: Path) -> dict[str, Entry]:
     if not isinstance(header, dict):
         raise InputError(path, "header", "is not a JSON object")
     header.pop("__metadata__", None)
-    return {name: _entry(path, name, about, 8 + length, total) for name, about in header.items()}
+    start = 8 + length
+    entries = {name: _entry(path, name, about, start, total) for name, about in header.items()}
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].offset, item[1].end)):
+        if entry.offset != start:  # the format knows neither overlaps nor holes
+            words = "overlaps the tensor before it" if entry.offset < start else "follows a hole"
+            raise InputError(path, name, f"{words}: it begins at byte {entry.offset}, not {start}")
+        start = entry.end
+    if start != total:
+        raise InputError(path, "file", f"has {total} bytes, but its tensors end at {start}")
+    return entries
 
 
 def _entry(path: Path, name: str, about: Any, start: int, total: int) -> Entry:
@@ -216,7 +223,7 @@ def _entry(path: Path, name: str, about: Any, start: int, total: int) -> Entry:
             name,
             f"{dtype} {list(shape)} needs {size * width} bytes, but data_offsets give {have}",
         )
-    return Entry(path, str(dtype), shape, start + offsets[0])
+    return Entry(path, str(dtype), shape, start + offsets[0], start + offsets[1])
 
 
 def read_index(folder: Path) -> dict[str, Entry]:
@@ -278,14 +285,16 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
 
 def _check(folder: Path, config: Config, found: dict[str, Entry]) -> None:
     """Whether the tensors are the config's, before any memory is taken for them."""
-    layers = {int(name.split(".")[1]) for name in found if re.match(r"h\.\d+\.", name)}
-    if layers and max(layers) >= config.n_layer:
+    numbers = (re.match(r"h\.([0-9]{1,9})\.", name) for name in found)
+    last = max((int(number[1]) for number in numbers if number), default=-1)
+    if last >= config.n_layer:
         raise InputError(
             folder / "config.json",
             "n_layer",
-            f"is {config.n_layer}, but there is a tensor h.{max(layers)}",
+            f"is {config.n_layer}, but there is a tensor h.{last}",
         )
-    expected = shapes(config)
+    layers = min(config.n_layer, last + 2)  # one too many is enough to miss a tensor
+    expected = shapes(dataclasses.replace(config, n_layer=layers))
     for name, shape in expected.items():
         entry = found.get(name)
         if entry is None:

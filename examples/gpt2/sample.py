@@ -49,18 +49,28 @@ class Session:
     def feed(self, tokens: Sequence[int]) -> np.ndarray:
         """Reads tokens behind those before them; the logits (V,) of the next."""
         limit = self.model.config.n_positions
-        self.window += tokens
-        if len(self.window) > limit:
-            self.window = self.window[-max(1, limit // 2) :]
-            self.cache.length, tokens = 0, self.window
+        window = [*self.window, *tokens]
+        if len(window) > limit:
+            window = tokens = window[-max(1, limit // 2) :]
+            self.rewind(0)
         with rnn.no_grad():
             logits = self.model(rnn.tensor([list(tokens)]), self.cache, last_only=True)
+        self.window = window  # at last: Ctrl-C leaves what has been read
         return np.array(logits.numpy()[0, -1])
 
     def rewind(self, count: int) -> None:
         """Forgets all but the first `count` tokens; they must still be in the window."""
         self.window = self.window[:count]
         self.cache.length = count
+
+    def keep(self, tokens: Sequence[int]) -> int:
+        """Forgets what is not the beginning of these tokens; how many of them need not be fed, at
+        most all but the last.
+        """
+        pairs = list(zip(self.window, tokens[:-1]))
+        count = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+        self.rewind(count)
+        return count
 
 
 def probabilities(logits: np.ndarray, how: Sampling) -> np.ndarray:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from .files import InputError
 from .model import Config
+from .program import InputError
 
 END_OF_TEXT = "<|endoftext|>"
 

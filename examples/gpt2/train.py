@@ -9,6 +9,7 @@ depends on the seed and n only, and dropout's random state is kept.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import sys
@@ -27,8 +28,9 @@ import rnn
 from rnn import nn, optim
 
 from .evaluate import loss_of, read_text
-from .files import InputError, load, read_json, save, tensor_of
+from .files import load, read_json, save, tensor_of
 from .model import GPT2, Config
+from .program import InputError, at_least, exit_code
 from .sample import Sampling, Session, generate
 from .tokenizer import END_OF_TEXT, Tokenizer
 
@@ -53,111 +55,47 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="train.py", description="Trains a GPT-2-format model from text files."
     )
     add = parser.add_argument
+
+    def number(name: str, default: float | None, kind: Any, text: str) -> None:
+        shown = "" if default is None else " (default: %(default)s)"
+        add(name, type=kind, default=default, help=text + shown)
+
+    count, share = at_least(1, 1 << 31, int), at_least(0, 1 - 1e-9)
     add("files", nargs="+", type=Path, metavar="FILE", help="text files, UTF-8; each is a document")
-    add(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder of the model; a killed run in it goes on",
-    )
+    help_out = "folder of the model; a killed run in it goes on"
+    add("--out", type=Path, required=True, metavar="DIR", help=help_out)
     add("--fresh", action="store_true", help="start anew, whatever is in the folder")
-    add("--vocab-size", type=int, default=2048, help="tokens of the BPE (default: %(default)s)")
-    add("--layers", type=int, default=4, help="blocks (default: %(default)s)")
-    add("--heads", type=int, default=4, help="attention heads (default: %(default)s)")
-    add("--width", type=int, default=128, help="numbers a token (default: %(default)s)")
-    add("--context", type=int, default=128, help="tokens seen at once (default: %(default)s)")
-    add(
-        "--batch",
-        type=int,
-        default=16,
-        help="stretches a step and micro-batch (default: %(default)s)",
-    )
-    add("--accumulate", type=int, default=1, help="micro-batches a step (default: %(default)s)")
-    add(
-        "--steps",
-        type=int,
-        default=2000,
-        help="optimiser steps; may change when a run goes on (default: %(default)s)",
-    )
-    add(
-        "--steps-now",
-        type=int,
-        help="stop after so many steps of this run; the same command goes on",
-    )
-    add("--lr", type=float, default=1e-3, help="highest learning rate (default: %(default)s)")
-    add(
-        "--min-lr", type=float, default=1e-4, help="learning rate at the end (default: %(default)s)"
-    )
-    add("--warmup", type=int, default=100, help="steps of warm-up (default: %(default)s)")
-    add("--weight-decay", type=float, default=0.1, help="of matrices (default: %(default)s)")
-    add("--beta2", type=float, default=0.99, help="AdamW's second average (default: %(default)s)")
-    add(
-        "--clip",
-        type=float,
-        default=1.0,
-        help="largest norm of the gradient (default: %(default)s)",
-    )
-    add(
-        "--dropout",
-        type=float,
-        default=0.0,
-        help="after embedding and blocks (default: %(default)s)",
-    )
-    add(
-        "--validation",
-        type=float,
-        default=0.05,
-        help="share of each file, its end (default: %(default)s)",
-    )
-    add(
-        "--eval-every",
-        type=int,
-        default=200,
-        help="steps between evaluations (default: %(default)s)",
-    )
-    add(
-        "--eval-batches",
-        type=int,
-        default=20,
-        help="batches of an evaluation; the last takes all (default: %(default)s)",
-    )
-    add(
-        "--sample-every", type=int, default=500, help="steps between samples (default: %(default)s)"
-    )
-    add(
-        "--checkpoint-every",
-        type=int,
-        default=200,
-        help="steps between checkpoints (default: %(default)s)",
-    )
+    number("--vocab-size", 2048, at_least(257, 1 << 31, int), "tokens of the BPE, bytes and end")
+    number("--layers", 4, count, "blocks")
+    number("--heads", 4, count, "attention heads")
+    number("--width", 128, count, "numbers a token")
+    number("--context", 128, count, "tokens seen at once")
+    number("--batch", 16, count, "stretches a step and micro-batch")
+    number("--accumulate", 1, count, "micro-batches a step")
+    number("--steps", 2000, count, "optimiser steps; may change when a run goes on")
+    number("--steps-now", None, count, "stop after so many steps; the same command goes on")
+    number("--lr", 1e-3, at_least(0, 100), "highest learning rate")
+    number("--min-lr", None, at_least(0, 100), "learning rate at the end (default: lr / 10)")
+    number("--warmup", 100, at_least(0, 1 << 31, int), "steps of warm-up")
+    number("--weight-decay", 0.1, at_least(0, 100), "of matrices")
+    number("--beta2", 0.99, share, "AdamW's second average")
+    number("--clip", 1.0, at_least(1e-9), "largest norm of the gradient")
+    number("--dropout", 0.0, share, "after embedding and blocks")
+    number("--validation", 0.05, at_least(1e-9, 1 - 1e-9), "share of each file, its end")
+    number("--eval-every", 200, count, "steps between evaluations")
+    number("--eval-batches", 20, count, "batches of an evaluation; the last takes all")
+    number("--sample-every", 500, count, "steps between samples")
+    number("--checkpoint-every", 200, count, "steps between checkpoints")
     add("--prompt", default="\n", help="of the samples (default: a line break)")
     add("--dtype", choices=["float32", "float16"], default="float32", help="of model.safetensors")
-    add("--seed", type=int, default=1337, help="of weights and batches (default: %(default)s)")
+    number("--seed", 1337, at_least(0, 1 << 63, int), "of weights and batches")
     args = parser.parse_args(arguments)
-    counts = (
-        "vocab_size",
-        "layers",
-        "heads",
-        "width",
-        "context",
-        "batch",
-        "accumulate",
-        "steps",
-        "eval_every",
-        "eval_batches",
-        "sample_every",
-        "checkpoint_every",
-    )
-    for name in counts:
-        if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1")
-    if args.vocab_size < 257:
-        parser.error("--vocab-size must be at least 257: the bytes and the end of text")
     if args.width % args.heads:
         parser.error("--heads must divide --width")
-    if not 0 < args.validation < 1 or not 0 <= args.dropout < 1:
-        parser.error("--validation and --dropout must lie between 0 and 1")
+    if args.min_lr is None:
+        args.min_lr = args.lr / 10
+    if args.min_lr > args.lr:
+        parser.error("--min-lr must not be above --lr")
     return args
 
 
@@ -213,7 +151,8 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
-        return {name: value for name, value in vars(self.args).items() if name not in FREE}
+        text = hashlib.sha256(self.training).hexdigest()
+        return {"text": text} | {k: v for k, v in vars(self.args).items() if k not in FREE}
 
     def rate(self) -> float:
         """The learning rate of this step: up in a line, down along a cosine."""
@@ -224,11 +163,14 @@ class Run:
         return float(a.min_lr + (a.lr - a.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
     def batches(self) -> Iterator[tuple[rnn.Tensor, rnn.Tensor]]:
-        """The micro-batches of this step: stretches from random places."""
+        """The micro-batches of this step. An epoch cuts the text anew, takes each stretch once."""
         a = self.args
-        random = np.random.default_rng((a.seed, self.step))
-        for _ in range(a.accumulate):
-            starts = random.integers(0, len(self.training) - a.context, a.batch)
+        for micro in range(self.step * a.accumulate, (self.step + 1) * a.accumulate):
+            epoch, place = divmod(micro, (len(self.training) // a.context - 1) // a.batch)
+            random = np.random.default_rng((a.seed, epoch))
+            first = random.integers(0, a.context)
+            order = random.permutation((len(self.training) - 1 - first) // a.context)
+            starts = first + a.context * order[place * a.batch : (place + 1) * a.batch]
             rows = self.training[starts[:, None] + np.arange(a.context + 1)]
             yield tensor_of(rows[:, :-1]), tensor_of(rows[:, 1:])
 
@@ -244,6 +186,8 @@ class Run:
             loss = self.model.loss(tokens, targets) / self.args.accumulate
             loss.backward()
             total += loss.item()
+        if not math.isfinite(total):
+            raise InputError("--lr", f"step {self.step + 1}", f"the loss is {total}: lower it")
         nn.utils.clip_grad_norm_(self.parameters, self.args.clip)
         self.optimizer.step()
         self.step += 1
@@ -287,10 +231,11 @@ class Run:
             with np.load(path) as file:
                 arrays = dict(file)
             about = json.loads(arrays["about"].tobytes())
+            settings = about["settings"]
         except Exception as problem:  # NumPy's readers raise many kinds
             raise InputError(path, "file", f"is not a checkpoint: {problem}") from None
         for name, value in self.settings().items():
-            had = about["settings"].get(name)
+            had = settings.get(name)
             if had != value:
                 raise InputError(path, name, f"was {had}, is {value} now; --fresh starts anew")
         states = {}
@@ -376,13 +321,11 @@ def prepare(args: argparse.Namespace) -> tuple[Run, Tokenizer]:
         np.array(tokenizer.encode(END_OF_TEXT.join(part)), np.int32)
         for part in (training, validation)
     ]
-    for name, part in zip(("training", "validation"), ids):
-        if len(part) < args.context + 2:
-            raise InputError(
-                args.files[0],
-                f"{name} text",
-                f"has {len(part)} tokens, fewer than --context asks for",
-            )
+    least = (args.context * (args.batch + 1) + 1, 2)
+    for name, part, need in zip(("training text", "validation text"), ids, least):
+        if len(part) < need:
+            words = f"has {len(part)} tokens; --context, --batch and --validation ask for {need}"
+            raise InputError(args.files[0], name, words)
     run = Run(args, config, *ids)
     if checkpoint.exists():
         run.restore(checkpoint)
@@ -412,20 +355,14 @@ def finish(run: Run) -> None:
     plot(run, args.out / "loss.png")
     print(
         f"{run.step} steps, {run.seconds:.0f} s: training loss {about['training_loss']:.4f}, "
-        f"validation loss {final:.4f}, perplexity {math.exp(final):.2f}; {args.out}"
+        f"validation loss {final:.4f}, perplexity {math.exp(min(final, 700)):.2f}; {args.out}"
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     args = parse(arguments)
-    try:
-        run, tokenizer = prepare(args)
-        train(run, tokenizer)
-    except InputError as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: train(*prepare(args)))
 
 
 def train(run: Run, tokenizer: Tokenizer) -> None:
