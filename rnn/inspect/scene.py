@@ -28,7 +28,7 @@ EDGES = 100_000
 #: spans that have a row each; more are drawn in runs
 ROWS = 4_000
 #: boxes that one group holds before it is cut into runs
-CROWD = 120
+CROWD = 400
 #: boxes that a drawing shows at first, about
 VISIBLE = 28
 #: buckets of the small pictures of a tensor's values and gradients

@@ -1452,7 +1452,6 @@ class Drawing {
     this.redraw();
     this.writePanel();
     if (this.fitted) this.fit();
-    this.stage.focus({preventScroll: true});
   }
 
   /** Opens all that hides a row, a group or a scalar; then selects it and brings it into sight. */
@@ -1525,7 +1524,11 @@ class Drawing {
   }
 
   action(label, act) {
-    return make("button", {type: "button", class: "act", onclick: act}, label);
+    const acted = () => {
+      act();
+      this.stage.focus({preventScroll: true}); // the button is gone with its panel
+    };
+    return make("button", {type: "button", class: "act", onclick: acted}, label);
   }
 
   link(id) {
@@ -1888,7 +1891,7 @@ class Drawing {
     this.x = (room - wide * this.k) / 2;
     this.y = (h - 20 - high * this.k) / 2;
     this.fitted = true;
-    if (first && this.k < 0.42) { // too small to read: the end of the tape, at a size that can be
+    if (first && this.k < 0.08) { // too small to read: the end of the tape, at a size that can be
       this.k = 0.7;
       this.fitted = false;
       const root = this.view.visible.get(this.data.roots[0]) || this.view.top;
