@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 
 import rnn
 from rnn import Value
+from rnn.inspect import rows, scalars
 from rnn.inspect import scene as scenes
 from rnn.inspect.layout import Link, layered
 from rnn.inspect.page import scene_data
-from rnn.inspect.scene import Group, Row, make_scene
+from rnn.inspect.rows import Row
+from rnn.inspect.scene import Group, make_scene
 from rnn.inspect.view import make_view
 
 
@@ -119,19 +121,19 @@ def test_a_small_graph_is_held_whole_and_its_edges_explain_every_gradient() -> N
     np.testing.assert_allclose(sums[has], scene.grads[has], rtol=1e-5, atol=1e-7)
 
 
-def test_a_graph_of_many_nodes_is_a_small_page() -> None:
+def test_a_graph_of_sixteen_million_nodes_is_a_small_page() -> None:
     rnn.manual_seed(0)
-    a, b = rnn.randn(60, 60, requires_grad=True), rnn.randn(60, 60, requires_grad=True)
+    a, b = rnn.randn(200, 200, requires_grad=True), rnn.randn(200, 200, requires_grad=True)
     with rnn.resolution("scalar"):
         loss = (a @ b).sum()
     loss.backward(retain_graph=True)
     drawing = rnn.show(loss, focus=[(a, 3, 5)])
-    assert drawing._scene.nodes > 432_000
+    assert drawing._scene.nodes > 16_000_000
     assert drawing._scene.edges is None
     assert len(drawing.to_html()) < 1_200_000
     focus = drawing._scene.chosen[rnn.inspect.node(a, 3, 5).id]
-    assert focus.use_count == 60  # row 3 of a meets every column of b
-    assert len(focus.uses) == scenes.CHOSEN_EDGES
+    assert focus.use_count == 200  # row 3 of a meets every column of b
+    assert len(focus.uses) == scalars.CHOSEN_EDGES
 
 
 def test_very_many_values_share_rows_in_stretches_of_the_tape() -> None:
@@ -141,7 +143,7 @@ def test_very_many_values_share_rows_in_stretches_of_the_tape() -> None:
     v.backward()
     drawing = rnn.show(v, focus=[x])
     scene = drawing._scene
-    assert scene.spans == 12_001 and len(scene.rows) <= scenes.ROWS
+    assert scene.spans == 12_001 and len(scene.rows) <= rows.ROWS
     assert sum(row.count for row in scene.rows) == 12_001
     assert all(a < b for a, b in scene.links)
     assert any(row.spans > 1 for row in scene.rows)

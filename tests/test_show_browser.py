@@ -19,7 +19,7 @@ import pytest
 import rnn
 from rnn import Value
 from rnn.inspect.scene import make_scene
-from rnn.inspect.view import Item, View, make_view
+from rnn.inspect.view import Item, make_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -314,30 +314,77 @@ def test_without_scripts_the_picture_is_shown(opened: Any) -> None:
     assert image.is_visible() and image.bounding_box()["width"] > 500
 
 
-@pytest.mark.parametrize("down", [False, True])
-def test_python_and_the_page_agree_on_every_place(opened: Any, down: bool) -> None:
-    rnn.manual_seed(1)
+def values_graph() -> Any:
     values = [Value(float(i)) for i in range(4)]
     for i in range(40):
         values.append((values[i % len(values)] * values[-1] + values[(7 * i) % len(values)]).tanh())
     values[-1].backward()
-    graph = rnn.inspect.graph(values[-1])
-    view = make_view(make_scene(graph), down)
-    page = opened(rnn.show(values[-1]))
-    page.evaluate(f"{DRAWING}.state.down = {str(down).lower()}; {DRAWING}.layOut()")
-    places = page.evaluate(f"{DRAWING}.view.items.map(i => [i.x, i.y, i.w, i.h])")
-    assert len(places) == len(view.items) > 20
-    by_place = {tuple(round(x, 6) for x in place) for place in places}
-    assert {tuple(round(x, 6) for x in place(i, view)) for i in view.items} == by_place
+    return values[-1]
 
 
-def place(item: Item, view: View) -> tuple[float, float, float, float]:
+class Block(rnn.nn.Module):
+    """Modules within modules, with a residual stream around them and a weight used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = rnn.nn.LayerNorm(6)
+        self.mlp = rnn.nn.Sequential(rnn.nn.Linear(6, 8), rnn.nn.ReLU(), rnn.nn.Linear(8, 6))
+
+    def forward(self, x: Any) -> Any:
+        return (
+            x + self.mlp(self.norm(x)) + rnn.nn.functional.linear(x, self.mlp[2].weight.T[:6, :6])
+        )
+
+
+class Net(rnn.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = rnn.nn.ModuleList([Block(), Block()])
+
+    def forward(self, x: Any) -> Any:
+        for block in self.blocks:
+            x = block(x)
+        return x.square().mean()
+
+
+def modules_graph() -> Any:
+    rnn.manual_seed(0)
+    loss = Net()(rnn.randn(5, 6, requires_grad=True))
+    loss.backward(retain_graph=True)
+    return loss
+
+
+@pytest.mark.parametrize("make", [values_graph, modules_graph])
+def test_python_and_the_page_agree_on_every_place(opened: Any, make: Any) -> None:
+    root = make()
+    page = opened(rnn.show(root, names={}))
+    groups = f"{DRAWING}.data.tree.members.filter(m => m.id)"
+    page.evaluate(f"{groups}.forEach(m => {DRAWING}.state.open.add(m.id))")
+    for down in (False, True):
+        scene = make_scene(rnn.inspect.graph(root, names={}))
+        scene.open |= {id(m) for m in scene.top.members if not isinstance(m, int)}
+        view = make_view(scene, down)
+        page.evaluate(f"{DRAWING}.state.down = {str(down).lower()}; {DRAWING}.layOut()")
+        places = page.evaluate(f"{DRAWING}.view.items.map(i => [i.x, i.y, i.w, i.h])")
+        assert len(places) == len(view.items) > 14
+        assert rounded(places) == rounded([place(item) for item in view.items])
+        wires = page.evaluate(f"{DRAWING}.view.wires.map(w => w.points)")
+        assert rounded(p for w in wires for p in w) == rounded(
+            p for w in view.wires for p in w.points
+        )
+
+
+def rounded(places: Any) -> list[tuple[float, ...]]:
+    return sorted(tuple(round(x, 4) for x in place) for place in places)
+
+
+def place(item: Item) -> tuple[float, float, float, float]:
     return item.x, item.y, item.w, item.h
 
 
-def test_many_nodes_open_folded_and_in_focus(opened: Any) -> None:
+def test_sixteen_million_nodes_open_folded_and_in_focus(opened: Any) -> None:
     rnn.manual_seed(0)
-    a, b = rnn.randn(60, 60, requires_grad=True), rnn.randn(60, 60, requires_grad=True)
+    a, b = rnn.randn(200, 200, requires_grad=True), rnn.randn(200, 200, requires_grad=True)
     with rnn.resolution("scalar"):
         loss = (a @ b).tanh().mean()
     loss.backward(retain_graph=True)
@@ -347,7 +394,7 @@ def test_many_nodes_open_folded_and_in_focus(opened: Any) -> None:
     search.fill("a[3, 5]")
     search.press("Enter")
     ledger = page.locator(".ledger tbody tr")
-    assert "36 more" in ledger.nth(ledger.count() - 2).inner_text()
+    assert "176 more" in ledger.nth(ledger.count() - 2).inner_text()
     total = numbers(ledger.nth(ledger.count() - 1).inner_text())
     assert total == [pytest.approx(float(a.grad[3, 5]), rel=1e-3)]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rnn.inspect import words
-from rnn.inspect.scene import Group, Row, Scene
+from rnn.inspect.rows import Row
+from rnn.inspect.scene import Group, Scene
 
 
 def to_dot(scene: Scene) -> str:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 ORDERING, SWEEPS = 4, 10
 #: an edge over more ranks than this is drawn without bends of its own: the time stays linear
 LONGEST_ROUTE = 24
+#: between a rank of nothing but entries or exits and the next
+BORDER = 18.0
 #: the breadth that a bend of an edge takes in a rank
 BEND = 10.0
 
@@ -45,10 +47,17 @@ class Placed:
     breadth: float
     rank: list[int]
     bends: list[list[tuple[float, float, float]]]
+    first: float  # where the first rank ends
+    last: float  # where the last one begins
 
 
 def layered(
-    sizes: Sequence[tuple[float, float]], links: Sequence[Link], gap: float, space: float
+    sizes: Sequence[tuple[float, float]],
+    links: Sequence[Link],
+    gap: float,
+    space: float,
+    entries: int = 0,
+    exits: int = 0,
 ) -> Placed:
     """Places boxes whose order is topological: each link goes from an earlier box to a later one.
 
@@ -57,19 +66,21 @@ def layered(
         links: the edges.
         gap: between two ranks.
         space: between two boxes of one rank.
+        entries: the first so many boxes are where edges come in: they stay in the first rank.
+        exits: the last so many are where edges go out: they stand in the last rank.
 
     Example:
         >>> layered([(10, 10), (10, 10)], [Link(0, 1)], 20, 5).along
         [5.0, 35.0]
     """
     n = len(sizes)
-    rank = _ranks(n, links)
+    rank = _ranks(n, links, entries, exits)
     breadths = [size[1] for size in sizes]
-    joints, chains = _joints(n, links, rank, breadths)
+    joints, chains = _joints(n, links, rank, breadths, entries)
     layers: list[list[int]] = [[] for _ in range(max(rank, default=-1) + 1)]
     for box in _first_order(n, links, chains):
         layers[rank[box]].append(box)
-    across = _across(n, layers, joints, breadths, space)
+    across = _across(n, layers, joints, breadths, space, entries)
     start, end, length = _along(sizes, layers, n, gap)
     low = min((across[i] - breadths[i] / 2 for i in range(n)), default=0.0)
     high = max((across[i] + breadths[i] / 2 for i in range(n)), default=0.0)
@@ -86,10 +97,12 @@ def layered(
             [(start[rank[bend]], end[rank[bend]], across[bend] - low) for bend in chain]
             for chain in chains
         ],
+        end[0] if end else 0.0,
+        start[-1] if start else 0.0,
     )
 
 
-def _ranks(n: int, links: Sequence[Link]) -> list[int]:
+def _ranks(n: int, links: Sequence[Link], entries: int, exits: int) -> list[int]:
     """The longest path to each box; a box without operands stands next to its first user."""
     rank, has_operands, nearest = [0] * n, [False] * n, [-1] * n
     into: list[list[int]] = [[] for _ in range(n)]
@@ -99,20 +112,23 @@ def _ranks(n: int, links: Sequence[Link]) -> list[int]:
     for b in range(n):
         for a in into[b]:
             rank[b] = max(rank[b], rank[a] + 1)
+    last = max(rank, default=0)
+    for b in range(n - exits, n):
+        rank[b] = last
     for link in links:
-        if not has_operands[link.a]:
+        if not has_operands[link.a] and link.a >= entries:
             near = nearest[link.a]
             nearest[link.a] = rank[link.b] - 1 if near < 0 else min(near, rank[link.b] - 1)
     return [near if near >= 0 else rank[i] for i, near in enumerate(nearest)]
 
 
 def _joints(
-    n: int, links: Sequence[Link], rank: list[int], breadths: list[float]
+    n: int, links: Sequence[Link], rank: list[int], breadths: list[float], entries: int
 ) -> tuple[list[Link], list[list[int]]]:
     """The links cut at every rank that they pass: the pieces, and the bends of each link."""
     joints: list[Link] = []
     chains: list[list[int]] = []
-    source, flowing = [True] * n, [False] * n
+    source, flowing = [i >= entries for i in range(n)], [False] * n
     for link in links:
         source[link.b] = False
     for link in links:
@@ -163,7 +179,12 @@ def _first_order(n: int, links: Sequence[Link], chains: list[list[int]]) -> list
 
 
 def _across(
-    n: int, layers: list[list[int]], joints: Sequence[Link], breadths: list[float], space: float
+    n: int,
+    layers: list[list[int]],
+    joints: Sequence[Link],
+    breadths: list[float],
+    space: float,
+    entries: int,
 ) -> list[float]:
     """Centres across the ranks, by sweeps up and down. What flows through a box pulls it straight;
     a source beside it does not, and makes room."""
@@ -172,7 +193,7 @@ def _across(
     for k, joint in enumerate(joints):
         back[joint.b].append(k)
         ahead[joint.a].append(k)
-    source = [not found for found in back]
+    source = [i >= entries and not found for i, found in enumerate(back)]
     back = [[k for k in found if not joints[k].weak] for found in back]
     across = [0.0] * len(breadths)
     for layer in layers:
@@ -242,12 +263,14 @@ def _along(
     sizes: Sequence[tuple[float, float]], layers: list[list[int]], n: int, gap: float
 ) -> tuple[list[float], list[float], float]:
     """Where each rank begins and ends, and the whole length."""
+    lengths = [max((sizes[box][0] for box in layer if box < n), default=0.0) for layer in layers]
     start: list[float] = []
     end: list[float] = []
     at = 0.0
-    for layer in layers:
+    for k, length in enumerate(lengths):
         start.append(at)
-        at += max((sizes[box][0] for box in layer if box < n), default=0.0)
+        at += length
         end.append(at)
-        at += gap
-    return start, end, max(at - gap, 0.0)
+        if k + 1 < len(lengths):
+            at += gap if length and lengths[k + 1] else min(gap, BORDER)
+    return start, end, at

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from rnn.inspect.scene import Group, Row, Scene
+from rnn.inspect.rows import Row
+from rnn.inspect.scene import Group, Scene
 from rnn.inspect.svg import summary, to_svg
 from rnn.inspect.view import View
 
@@ -110,12 +111,12 @@ def scene_data(scene: Scene) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    strip = row.grad_strip
+    strip = None if row.grad_strip is None else [_number(g) for g in row.grad_strip]
     given = {
         "id": row.id, "n": row.count, "op": row.op, "shape": list(row.shape), "title": row.title,
-        "note": row.note, "pill": row.glyph, "leaf": row.leaf, "dense": row.dense,
-        "spans": row.spans, "value": _number(row.largest_value), "grad": _number(row.largest_grad),
-        "bins": row.value_strip, "strip": None if strip is None else [_number(g) for g in strip],
+        "short": row.short, "note": row.note, "pill": row.glyph, "leaf": row.leaf,
+        "dense": row.dense, "spans": row.spans, "value": _number(row.largest_value),
+        "grad": _number(row.largest_grad), "bins": row.value_strip, "strip": strip,
         "module": row.module, "line": row.line, "torch": row.torch, "dtype": row.dtype,
     }  # fmt: skip
     return {k: x for k, x in given.items() if x is not None and x != "" and x is not False}

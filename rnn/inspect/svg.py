@@ -11,7 +11,8 @@ from html import escape
 from importlib import resources
 
 from rnn.inspect import words
-from rnn.inspect.scene import Row, Scene
+from rnn.inspect.rows import Row
+from rnn.inspect.scene import Scene
 from rnn.inspect.view import (
     CELL_H,
     HEAD,
@@ -149,7 +150,7 @@ def _bubble(item: Item, down: bool) -> str:
 
 def _title(title: str, x: float, y: float, room: float) -> str:
     """A short name as mathematics writes it, a longer one as a program does."""
-    if len(title) <= 3 and title[:1].isalpha():
+    if len(title) <= 3 and title[:1].isalpha() and "." not in title:
         return _text(x, y + 1, title, "math")
     return _text(x, y, words.shorten(title, room, 13), "title")
 

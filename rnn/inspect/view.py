@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from rnn.inspect import words
-from rnn.inspect.layout import Link, layered
-from rnn.inspect.scene import Group, Row, Scene
+from rnn.inspect.layout import BEND, Link, layered
+from rnn.inspect.rows import Row
+from rnn.inspect.scene import Group, Scene
 
 #: sizes of the parts of a box
 SCALAR_W, SCALAR_H = 124.0, 54.0
@@ -42,10 +43,23 @@ class Item:
     note: str = ""
     x: float = 0.0
     y: float = 0.0
-    at: float = 0.0  # its middle across the ranks, from its parent's middle
     parent: Item | None = None
     children: list[Item] = field(default_factory=list)
-    links: list[tuple[Item, Item, Wire]] = field(default_factory=list)
+    hops: dict[tuple[int, int, int, int], Hop] = field(default_factory=dict)
+    # where edges come in and go out, from its middle, by id() of the box in which they begin
+    entries: dict[int, float] = field(default_factory=dict)
+    exits: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class Hop:
+    """A stretch of an edge within one open group: from a child (or from outside: None) to a child
+    (or to the outside). Edges from the same box share it. source: where the edge begins."""
+
+    a: Item | None
+    b: Item | None
+    source: Item
+    points: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -56,6 +70,7 @@ class Wire:
     b: Item
     links: list[int]
     twin: int = 0  # 0, 1, ... among the edges of the same two boxes
+    hops: list[Hop] = field(default_factory=list)
     points: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -107,7 +122,7 @@ def _grow(scene: Scene, item: Item, visible: dict[int, Item]) -> None:
         assert parent.group is not None
         for member in parent.group.members:
             if isinstance(member, int):
-                child = _row_item(scene, member)
+                child = _row_item(scene, member, parent.parent is not None)
                 visible[member] = child
             else:
                 child = Item(group=member, open=id(member) in scene.open, title=member.name)
@@ -120,9 +135,9 @@ def _grow(scene: Scene, item: Item, visible: dict[int, Item]) -> None:
             parent.children.append(child)
 
 
-def _row_item(scene: Scene, i: int) -> Item:
+def _row_item(scene: Scene, i: int, within: bool) -> Item:
     row = scene.rows[i]
-    item = Item(row=i, title=row.title, note=row.note, pill=row.glyph)
+    item = Item(row=i, title=row.short if within else row.title, note=row.note, pill=row.glyph)
     if item.pill:
         item.pill_w = max(PILL_H, words.width(item.pill, 13) + 14)
     if row.scalar:
@@ -152,15 +167,15 @@ def _size_group(item: Item, scene: Scene) -> None:
     item.w, item.h = GROUP_W, GROUP_H
     operations = sum(row.spans for row in rows if not row.leaf)
     nodes = sum(row.count for row in rows)
-    item.note = f"{words.count(operations)} ops \u00b7 {words.count(nodes)} nodes"
+    ops = "op" if operations == 1 else "ops"
+    item.note = f"{words.count(operations)} {ops} \u00b7 {words.count(nodes)} nodes"
 
 
 # ---- edges --------------------------------------------------------------------------------------
 
 
 def _wires(scene: Scene, visible: dict[int, Item]) -> list[Wire]:
-    """One wire for each pair of boxes (two where a scalar uses another twice), given to the
-    innermost open group that holds both ends."""
+    """One wire for each pair of boxes (two where a scalar uses another twice)."""
     found: dict[tuple[int, int, int], Wire] = {}
     for k, (operand, user) in enumerate(scene.links):
         a, b = visible[operand], visible[user]
@@ -175,25 +190,39 @@ def _wires(scene: Scene, visible: dict[int, Item]) -> list[Wire]:
             wire.links.append(k)
             continue
         wire = found[(id(a), id(b), twice)] = Wire(a, b, [k], twice)
-        start, end = a, b
-        depth_a, depth_b = _depth(a), _depth(b)
-        while depth_a > depth_b and start.parent is not None:
-            start, depth_a = start.parent, depth_a - 1
-        while depth_b > depth_a and end.parent is not None:
-            end, depth_b = end.parent, depth_b - 1
-        while start.parent is not end.parent:
-            assert start.parent is not None and end.parent is not None
-            start, end = start.parent, end.parent
-        assert start.parent is not None
-        start.parent.links.append((start, end, wire))
+        _route(wire)
     return list(found.values())
 
 
-def _depth(item: Item) -> int:
-    depth = 0
-    while item.parent is not None:
-        item, depth = item.parent, depth + 1
-    return depth
+def _route(wire: Wire) -> None:
+    """The way of a wire: out of the groups around its first box, and into those around its last."""
+    above = set()
+    box = wire.b.parent
+    while box is not None:
+        above.add(id(box))
+        box = box.parent
+    child, box = wire.a, wire.a.parent
+    while box is not None and id(box) not in above:
+        _hop(wire, box, child, None)
+        child, box = box, box.parent
+    inwards = [wire.b]
+    while inwards[-1].parent is not box:
+        parent = inwards[-1].parent
+        assert parent is not None
+        inwards.append(parent)
+    assert box is not None
+    _hop(wire, box, child, inwards[-1])
+    while len(inwards) > 1:
+        group = inwards.pop()
+        _hop(wire, group, None, inwards[-1])
+
+
+def _hop(wire: Wire, group: Item, a: Item | None, b: Item | None) -> None:
+    twin = wire.twin if a is wire.a and b is wire.b else 0
+    key = id(a), id(b), id(wire.a), twin
+    if key not in group.hops:
+        group.hops[key] = Hop(a, b, wire.a)
+    wire.hops.append(group.hops[key])
 
 
 # ---- places -------------------------------------------------------------------------------------
@@ -212,40 +241,59 @@ def _arrange(item: Item, down: bool) -> None:
     for child in item.children:
         if child.children:
             _arrange(child, down)
-    number = {id(child): i for i, child in enumerate(item.children)}
-    links = [
-        Link(number[id(a)], number[id(b)], _within(wire.a, a), _within(wire.b, b))
-        for a, b, wire in item.links
-    ]
+    hops = list(item.hops.values())
+    entries = {id(hop.source): k for k, hop in _first(hops, "a")}
+    exits = {id(hop.source): k for k, hop in _first(hops, "b")}
+    number = {id(child): len(entries) + i for i, child in enumerate(item.children)}
+    total = len(entries) + len(item.children)
+    links = []
+    for hop in hops:
+        source = id(hop.source)
+        a = entries[source] if hop.a is None else number[id(hop.a)]
+        b = total + exits[source] if hop.b is None else number[id(hop.b)]
+        at_a = 0.0 if hop.a is None else hop.a.exits.get(source, 0.0)
+        at_b = 0.0 if hop.b is None else hop.b.entries.get(source, 0.0)
+        links.append(Link(a, b, at_a, at_b))
     gap, space = (46.0, 22.0) if down else (58.0, 18.0)
-    placed = layered([outer(child, down) for child in item.children], links, gap, space)
+    sizes = [(0.0, BEND)] * len(entries)
+    sizes += [outer(child, down) for child in item.children]
+    sizes += [(0.0, BEND)] * len(exits)
+    placed = layered(sizes, links, gap, space, len(entries), len(exits))
     top = item.parent is None
     head, pad = (0.0, 0.0) if top else (HEAD + 8, 16.0)
     wide, high = (placed.breadth, placed.length) if down else (placed.length, placed.breadth)
     item.w, item.h = wide + 2 * pad, high + head + pad
     if not top:
         item.w = max(item.w, words.width(item.title, 14) + 60)
-    middle = (head - pad) / 2 if not down else 0.0
+    before, aside = (head, pad) if down else (pad, head)
+    middle = (item.w if down else item.h) / 2
     for i, child in enumerate(item.children):
-        length, breadth = outer(child, down)
-        along, across = placed.along[i] - length / 2, placed.across[i] - breadth / 2
-        child.x, child.y = (across + pad, along + head) if down else (along + pad, across + head)
-        child.at = placed.across[i] - placed.breadth / 2 + middle
-    for (_, _, wire), bends in zip(item.links, placed.bends):
-        for start, end, across in bends:
-            for along in (start, end):
-                point = (across + pad, along + head) if down else (along + pad, across + head)
-                wire.points.append(point)
+        k = len(entries) + i
+        length, breadth = sizes[k]
+        along = placed.along[k] - length / 2 + before
+        across = placed.across[k] - breadth / 2 + aside
+        child.x, child.y = (across, along) if down else (along, across)
+    item.entries = {s: placed.across[k] + aside - middle for s, k in entries.items()}
+    item.exits = {s: placed.across[total + k] + aside - middle for s, k in exits.items()}
+    far = item.h if down else item.w
+    for hop, link, bends in zip(hops, links, placed.bends):
+        way = [(along + before, at) for start, stop, at in bends for along in (start, stop)]
+        if hop.a is None:
+            at = placed.across[link.a]
+            way = [(0.0, at), (placed.first + before, at), *way]
+        if hop.b is None:
+            at = placed.across[link.b]
+            way += [(placed.last + before, at), (far, at)]
+        hop.points = [(at + aside, along) if down else (along, at + aside) for along, at in way]
 
 
-def _within(item: Item, ancestor: Item) -> float:
-    """How far a box's middle lies from an ancestor's, across the ranks."""
-    at = 0.0
-    while item is not ancestor:
-        at += item.at
-        assert item.parent is not None
-        item = item.parent
-    return at
+def _first(hops: list[Hop], end: str) -> list[tuple[int, Hop]]:
+    """The hops that come from outside (end "a") or go there ("b"), one for each source."""
+    found: dict[int, Hop] = {}
+    for hop in hops:
+        if getattr(hop, end) is None:
+            found.setdefault(id(hop.source), hop)
+    return list(enumerate(found.values()))
 
 
 def _settle(item: Item, x: float, y: float, items: list[Item]) -> None:
@@ -253,8 +301,8 @@ def _settle(item: Item, x: float, y: float, items: list[Item]) -> None:
     item.x += x
     item.y += y
     items.append(item)
-    for _, _, wire in item.links:
-        wire.points = [(px + item.x, py + item.y) for px, py in wire.points]
+    for hop in item.hops.values():
+        hop.points = [(px + item.x, py + item.y) for px, py in hop.points]
     for child in item.children:
         _settle(child, item.x, item.y, items)
 
@@ -277,35 +325,11 @@ def bubble(item: Item, down: bool) -> tuple[float, float]:
 
 
 def _ends(wire: Wire, down: bool) -> None:
-    """Adds where a wire leaves its first box and its groups, and where it enters its last."""
+    """The whole way of a wire, from where it leaves its first box to where it enters its last."""
     x, y = card(wire.a, down)
     start = (x + wire.a.w / 2, y + wire.a.h) if down else (x + wire.a.w, y + wire.a.h / 2)
-    first = [start]
-    common = _common(wire.a, wire.b)
-    box = wire.a.parent
-    while box is not None and box is not common:
-        first.append((start[0], box.y + box.h) if down else (box.x + box.w, start[1]))
-        box = box.parent
-    wire.points = first + wire.points
-    end = _entry(wire, down)
-    last = [end]
-    box = wire.b.parent
-    while box is not None and box is not common:
-        last.append((end[0], box.y) if down else (box.x, end[1]))
-        box = box.parent
-    wire.points += last[::-1]
-
-
-def _common(a: Item, b: Item) -> Item | None:
-    above = set()
-    box = a.parent
-    while box is not None:
-        above.add(id(box))
-        box = box.parent
-    box = b.parent
-    while box is not None and id(box) not in above:
-        box = box.parent
-    return box
+    wire.points = [start, *(point for hop in wire.hops for point in hop.points)]
+    wire.points.append(_entry(wire, down))
 
 
 def _entry(wire: Wire, down: bool) -> tuple[float, float]:

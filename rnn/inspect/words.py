@@ -72,8 +72,8 @@ def count(n: int) -> str:
 
 
 def shape(sizes: tuple[int, ...]) -> str:
-    """'3 x 4', with the sign of multiplication."""
-    return " \u00d7 ".join(map(str, sizes)) if sizes else "scalar"
+    """'3x4', with the sign of multiplication."""
+    return "\u00d7".join(map(str, sizes)) if sizes else "scalar"
 
 
 def glyph(op: str, parameters: tuple[float, ...]) -> str:

@@ -107,15 +107,15 @@ function shorten(text, room, size) {
 
 /* ---- layout (rnn/inspect/layout.py, line for line) ------------------------------------------- */
 
-const ORDERING = 4, SWEEPS = 10, LONGEST_ROUTE = 24, BEND = 10;
+const ORDERING = 4, SWEEPS = 10, LONGEST_ROUTE = 24, BEND = 10, BORDER = 18;
 
-function layered(sizes, links, gap, space) {
-  const n = sizes.length, rank = ranks(n, links), breadths = sizes.map((s) => s[1]);
-  const [joints, chains] = cutLinks(n, links, rank, breadths);
+function layered(sizes, links, gap, space, entries, exits) {
+  const n = sizes.length, rank = ranks(n, links, entries, exits), breadths = sizes.map((s) => s[1]);
+  const [joints, chains] = cutLinks(n, links, rank, breadths, entries);
   const layers = [];
   for (const r of rank) while (layers.length <= r) layers.push([]);
   for (const box of firstOrder(n, links, chains)) layers[rank[box]].push(box);
-  const across = placeAcross(n, layers, joints, breadths, space);
+  const across = placeAcross(n, layers, joints, breadths, space, entries);
   const [start, end, length] = placeAlong(sizes, layers, n, gap);
   let low = Infinity, high = -Infinity;
   for (let i = 0; i < n; i++) {
@@ -130,13 +130,13 @@ function layered(sizes, links, gap, space) {
   return {
     along: sizes.map((s, i) => end[rank[i]] - s[0] / 2),
     across: sizes.map((s, i) => across[i] - low),
-    length, breadth: high - low,
+    length, breadth: high - low, first: end[0] || 0, last: start[start.length - 1] || 0,
     bends: chains.map((chain) =>
       chain.map((bend) => [start[rank[bend]], end[rank[bend]], across[bend] - low])),
   };
 }
 
-function ranks(n, links) {
+function ranks(n, links, entries, exits) {
   const rank = Array(n).fill(0), hasOperands = Array(n).fill(false), nearest = Array(n).fill(-1);
   const into = Array.from({length: n}, () => []);
   for (const link of links) {
@@ -144,15 +144,17 @@ function ranks(n, links) {
     hasOperands[link.b] = true;
   }
   for (let b = 0; b < n; b++) for (const a of into[b]) rank[b] = Math.max(rank[b], rank[a] + 1);
-  for (const link of links) if (!hasOperands[link.a]) {
+  const last = Math.max(0, ...rank);
+  for (let b = n - exits; b < n; b++) rank[b] = last;
+  for (const link of links) if (!hasOperands[link.a] && link.a >= entries) {
     const near = nearest[link.a], here = rank[link.b] - 1;
     nearest[link.a] = near < 0 ? here : Math.min(near, here);
   }
   return nearest.map((near, i) => (near >= 0 ? near : rank[i]));
 }
 
-function cutLinks(n, links, rank, breadths) {
-  const joints = [], chains = [], source = Array(n).fill(true), flowing = Array(n).fill(false);
+function cutLinks(n, links, rank, breadths, entries) {
+  const joints = [], chains = [], source = rank.map((_, i) => i >= entries), flowing = Array(n).fill(false);
   for (const link of links) source[link.b] = false;
   for (const link of links) flowing[link.b] = flowing[link.b] || !source[link.a];
   for (const link of links) {
@@ -201,14 +203,14 @@ function firstOrder(n, links, chains) {
   return order;
 }
 
-function placeAcross(n, layers, joints, breadths, space) {
+function placeAcross(n, layers, joints, breadths, space, entries) {
   let back = breadths.map(() => []);
   const ahead = breadths.map(() => []);
   joints.forEach((joint, k) => {
     back[joint.b].push(k);
     ahead[joint.a].push(k);
   });
-  const source = back.map((found) => !found.length);
+  const source = back.map((found, i) => i >= entries && !found.length);
   back = back.map((found) => found.filter((k) => !joints[k].weak));
   const across = Array(breadths.length).fill(0);
   for (const layer of layers)
@@ -268,17 +270,17 @@ function place(layer, wanted, weights, across, breadths, n, space) {
 }
 
 function placeAlong(sizes, layers, n, gap) {
+  const lengths = layers.map((layer) =>
+    layer.reduce((most, box) => (box < n ? Math.max(most, sizes[box][0]) : most), 0));
   const start = [], end = [];
   let at = 0;
-  for (const layer of layers) {
+  lengths.forEach((length, k) => {
     start.push(at);
-    let length = 0;
-    for (const box of layer) if (box < n) length = Math.max(length, sizes[box][0]);
     at += length;
     end.push(at);
-    at += gap;
-  }
-  return [start, end, Math.max(at - gap, 0)];
+    if (k + 1 < lengths.length) at += length && lengths[k + 1] ? gap : Math.min(gap, BORDER);
+  });
+  return [start, end, at];
 }
 
 /* ---- the graph ------------------------------------------------------------------------------- */
@@ -474,8 +476,8 @@ class View {
     this.down = state.down;
     this.visible = new Map(); // row -> item
     this.nodes = new Map(); // node id -> item of its own
-    this.top = {key: "top", group: graph.data.tree, open: true, children: [], links: [], pill: "",
-      x: 0, y: 0, at: 0, parent: null, title: ""};
+    this.top = {key: "top", group: graph.data.tree, open: true, children: [], hops: new Map(),
+      entries: new Map(), exits: new Map(), pill: "", x: 0, y: 0, parent: null, title: ""};
     this.grow();
     this.wires = this.makeWires();
     this.arrange(this.top);
@@ -491,7 +493,7 @@ class View {
       for (const member of parent.group.members) {
         let child;
         if (typeof member === "number") {
-          child = this.rowItem(this.graph.rows[member]);
+          child = this.rowItem(this.graph.rows[member], parent !== this.top);
           this.visible.set(member, child);
         } else {
           child = this.item("g" + member.id, {group: member, title: member.name,
@@ -502,7 +504,7 @@ class View {
             const ops = rows.reduce((sum, row) => sum + (row.leaf ? 0 : row.spans), 0);
             child.w = GROUP_W;
             child.h = GROUP_H;
-            child.note = count(ops) + " ops \u00b7 " +
+            child.note = count(ops) + (ops === 1 ? " op" : " ops") + " \u00b7 " +
               count(rows.reduce((sum, row) => sum + row.n, 0)) + " nodes";
             for (const row of rows) this.visible.set(row.index, child);
           }
@@ -514,13 +516,15 @@ class View {
   }
 
   item(key, given) {
-    return {key, w: 0, h: 0, x: 0, y: 0, at: 0, pill: "", pillW: 0, title: "", note: "",
-      open: false, parent: null, children: [], links: [], row: null, node: null, group: null,
+    return {key, w: 0, h: 0, x: 0, y: 0, pill: "", pillW: 0, title: "", note: "",
+      open: false, parent: null, children: [], hops: new Map(), entries: new Map(),
+      exits: new Map(), row: null, node: null, group: null,
       ...given};
   }
 
-  rowItem(row) {
-    const item = this.item("r" + row.index, {row, title: row.title, note: row.note});
+  rowItem(row, within) {
+    const title = within ? row.short : row.title;
+    const item = this.item("r" + row.index, {row, title, note: row.note});
     const mode = this.state.rows.get(row.index) || FOLDED;
     if (mode === SCALARS) {
       item.open = item.scalars = true;
@@ -575,16 +579,9 @@ class View {
         found.get(key + twin).links.push(link);
         return;
       }
-      const wire = {a, b, links: [link], twin, points: [], edge};
+      const wire = {a, b, links: [link], twin, hops: [], points: [], edge};
       found.set(key + twin, wire);
-      let start = a, end = b, depthA = depth(a), depthB = depth(b);
-      for (; depthA > depthB; depthA--) start = start.parent;
-      for (; depthB > depthA; depthB--) end = end.parent;
-      while (start.parent !== end.parent) {
-        start = start.parent;
-        end = end.parent;
-      }
-      start.parent.links.push([start, end, wire]);
+      this.route(wire);
     };
     const twins = new Map();
     for (const [k, [operand, user]] of this.graph.links.entries()) {
@@ -625,6 +622,21 @@ class View {
     }
   }
 
+  /** The way of a wire: out of the groups around its first box, and into those around its last. */
+  route(wire) {
+    const above = new Set();
+    for (let box = wire.b.parent; box; box = box.parent) above.add(box);
+    let child = wire.a, box = wire.a.parent;
+    for (; !above.has(box); child = box, box = box.parent) hop(wire, box, child, null);
+    const inwards = [wire.b];
+    while (inwards[inwards.length - 1].parent !== box) inwards.push(inwards[inwards.length - 1].parent);
+    hop(wire, box, child, inwards[inwards.length - 1]);
+    while (inwards.length > 1) {
+      const group = inwards.pop();
+      hop(wire, group, null, inwards[inwards.length - 1]);
+    }
+  }
+
   outer(item) {
     if (this.down) {
       return [item.h + (item.pill ? PILL_H + STEM : 0), Math.max(item.w, item.pillW)];
@@ -634,27 +646,49 @@ class View {
 
   arrange(item) {
     for (const child of item.children) if (child.children.length) this.arrange(child);
-    const index = new Map(item.children.map((child, i) => [child, i]));
-    const links = item.links.map(([a, b, wire]) => ({a: index.get(a), b: index.get(b),
-      atA: within(wire.a, a), atB: within(wire.b, b)}));
+    const hops = [...item.hops.values()], entries = new Map(), exits = new Map();
+    for (const h of hops) {
+      if (!h.a && !entries.has(h.source)) entries.set(h.source, entries.size);
+      if (!h.b && !exits.has(h.source)) exits.set(h.source, exits.size);
+    }
+    const index = new Map(item.children.map((child, i) => [child, entries.size + i]));
+    const total = entries.size + item.children.length;
+    const links = hops.map((h) => ({
+      a: h.a ? index.get(h.a) : entries.get(h.source),
+      b: h.b ? index.get(h.b) : total + exits.get(h.source),
+      atA: (h.a && h.a.exits.get(h.source)) || 0,
+      atB: (h.b && h.b.entries.get(h.source)) || 0,
+    }));
     const [gap, space] = this.down ? [46, 22] : [58, 18];
-    const placed = layered(item.children.map((child) => this.outer(child)), links, gap, space);
+    const sizes = [...[...entries].map(() => [0, BEND]), ...item.children.map((c) => this.outer(c)),
+      ...[...exits].map(() => [0, BEND])];
+    const placed = layered(sizes, links, gap, space, entries.size, exits.size);
     const top = item.parent === null, head = top ? 0 : HEAD + 8, pad = top ? 0 : 16;
     const [wide, high] = this.down ? [placed.breadth, placed.length] : [placed.length, placed.breadth];
     item.w = wide + 2 * pad;
     item.h = high + head + pad;
     if (!top) item.w = Math.max(item.w, width(item.title, 14) + 60);
-    const middle = this.down ? 0 : (head - pad) / 2;
-    const onPage = (along, across) =>
-      this.down ? [across + pad, along + head] : [along + pad, across + head];
+    const [before, aside] = this.down ? [head, pad] : [pad, head];
+    const middle = (this.down ? item.w : item.h) / 2, far = this.down ? item.h : item.w;
     item.children.forEach((child, i) => {
-      const [length, breadth] = this.outer(child);
-      [child.x, child.y] = onPage(placed.along[i] - length / 2, placed.across[i] - breadth / 2);
-      child.at = placed.across[i] - placed.breadth / 2 + middle;
+      const k = entries.size + i, [length, breadth] = sizes[k];
+      const along = placed.along[k] - length / 2 + before, across = placed.across[k] - breadth / 2 + aside;
+      [child.x, child.y] = this.down ? [across, along] : [along, across];
     });
-    item.links.forEach(([, , wire], k) => {
-      for (const [start, end, across] of placed.bends[k])
-        wire.points.push(onPage(start, across), onPage(end, across));
+    for (const [source, k] of entries) item.entries.set(source, placed.across[k] + aside - middle);
+    for (const [source, k] of exits) item.exits.set(source, placed.across[total + k] + aside - middle);
+    hops.forEach((h, k) => {
+      let way = [];
+      for (const [start, stop, at] of placed.bends[k]) way.push([start + before, at], [stop + before, at]);
+      if (!h.a) {
+        const at = placed.across[links[k].a];
+        way = [[0, at], [placed.first + before, at], ...way];
+      }
+      if (!h.b) {
+        const at = placed.across[links[k].b];
+        way.push([placed.last + before, at], [far, at]);
+      }
+      h.points = way.map(([along, at]) => (this.down ? [at + aside, along] : [along, at + aside]));
     });
   }
 
@@ -662,8 +696,8 @@ class View {
     item.x += x;
     item.y += y;
     this.items.push(item);
-    for (const [, , wire] of item.links)
-      wire.points = wire.points.map(([px, py]) => [px + item.x, py + item.y]);
+    for (const h of item.hops.values())
+      h.points = h.points.map(([px, py]) => [px + item.x, py + item.y]);
     for (const child of item.children) this.settle(child, item.x, item.y);
   }
 
@@ -683,17 +717,9 @@ class View {
   ends(wire) {
     const [x, y] = this.card(wire.a), {w, h} = wire.a;
     const start = this.down ? [x + w / 2, y + h] : [x + w, y + h / 2];
-    const first = [start], above = new Set();
-    for (let box = wire.b.parent; box; box = box.parent) above.add(box);
-    let box = wire.a.parent;
-    for (; box && !above.has(box); box = box.parent)
-      first.push(this.down ? [start[0], box.y + box.h] : [box.x + box.w, start[1]]);
-    const common = box;
-    wire.points = first.concat(wire.points);
-    const end = this.entry(wire), last = [end];
-    for (box = wire.b.parent; box && box !== common; box = box.parent)
-      last.push(this.down ? [end[0], box.y] : [box.x, end[1]]);
-    wire.points = wire.points.concat(last.reverse());
+    wire.points = [start];
+    for (const h of wire.hops) wire.points.push(...h.points);
+    wire.points.push(this.entry(wire));
   }
 
   entry(wire) {
@@ -742,16 +768,12 @@ class View {
   }
 }
 
-function depth(item) {
-  let d = 0;
-  for (; item.parent; item = item.parent) d++;
-  return d;
-}
-
-function within(item, ancestor) {
-  let at = 0;
-  for (; item !== ancestor; item = item.parent) at += item.at;
-  return at;
+/** A stretch of a wire within one group: from a child, or from outside (null), to another. */
+function hop(wire, group, a, b) {
+  const twin = a === wire.a && b === wire.b ? wire.twin : 0;
+  const key = [a ? a.key : "", b ? b.key : "", wire.a.key, twin].join(" ");
+  if (!group.hops.has(key)) group.hops.set(key, {a, b, source: wire.a, points: []});
+  wire.hops.push(group.hops.get(key));
 }
 
 function rowsOf(group) {
@@ -1161,7 +1183,7 @@ class Drawing {
 
   title(item, x, y, room) {
     const name = item.title;
-    if (name.length <= 3 && /^\p{L}/u.test(name)) return text(x, y + 1, name, "math");
+    if (name.length <= 3 && /^\p{L}[^.]*$/u.test(name)) return text(x, y + 1, name, "math");
     return text(x, y, shorten(name, room, 13), "title");
   }
 
@@ -1555,7 +1577,7 @@ class Drawing {
     const mode = this.state.rows.get(row.index) || FOLDED, g = this.graph;
     this.panel.append(make("h2", {}, row.title));
     this.facts(["operation", row.op + (row.torch ? "  (" + row.torch + ")" : "")],
-      ["shape", row.shape.join(" \u00d7 ") || "scalar"], ["dtype", row.dtype],
+      ["shape", row.shape.join("\u00d7") || "scalar"], ["dtype", row.dtype],
       ["nodes", row.n === 1 ? "#" + row.id : "#" + row.id + " \u2026 #" + (row.id + row.n - 1)],
       ["module", row.module], ["line", row.line], ["largest |value|", number(row.value)],
       ["largest |gradient|", number(row.grad)]);
@@ -1585,7 +1607,7 @@ class Drawing {
     this.panel.append(make("h2", {}, g.label(id)));
     this.facts(["value", exact(g.value(id))], ["gradient", exact(g.grad(id))],
       ["operation", row.op + (row.torch ? "  (" + row.torch + ")" : "")], ["node", "#" + id],
-      ["index", row.shape.length ? "[" + g.index(id).join(", ") + "] of " + row.shape.join(" \u00d7 ") : ""],
+      ["index", row.shape.length ? "[" + g.index(id).join(", ") + "] of " + row.shape.join("\u00d7") : ""],
       ["module", row.module], ["line", row.line]);
     if (!g.has(id)) {
       this.note("This page does not hold this scalar: rnn.show(loss, focus=[(tensor, i, j)]) does.");
@@ -1741,7 +1763,7 @@ class Drawing {
       const row = target.id ? this.graph.rowOf(target.id) : target.row;
       const name = target.group ? target.group.name : target.id ? this.graph.label(target.id) : row.title;
       const about = target.group ? target.group.kind : row.op + (target.id ? "  " + number(this.graph.value(target.id))
-        : "  " + row.shape.join(" \u00d7 "));
+        : "  " + row.shape.join("\u00d7"));
       this.found.append(make("button", {type: "button", role: "option", "aria-selected": i === 0 ? "true" : "false",
         onclick: () => this.choose(i)}, make("b", {}, name), " ", make("span", {class: "muted"}, about)));
     }
