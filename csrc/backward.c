@@ -66,6 +66,7 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
     if (p) {
         memset(p, 0, sizeof *p);
         p->flags = flags;
+        p->check = rnn_checking();
         p->roots = rnn_malloc(e, (size_t)count * sizeof *p->roots);
         p->inputs = rnn_malloc(e, (size_t)input_count * sizeof *p->inputs);
     }
@@ -221,7 +222,8 @@ static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
     }
     if (!failed && p->stage == COMPUTED && !private) {
         p->stage = ADDED;
-        failed = rnn_stash_add(e, p, id);
+        if (p->check && !leaf) failed = rnn_check_gradients(e, id);
+        if (!failed) failed = rnn_stash_add(e, p, id);
         if (!failed && leaf && hooks && !(p->flags & RNN_KEEP)) {
             p->key = s->ext->hooks;
             return ASK_POST_ACCUMULATE;

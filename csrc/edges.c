@@ -143,7 +143,7 @@ int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
 }
 
 /* A handle for a view of a live span. */
-static rnn_ref look(rnn_engine *e, const rnn_view *v, int flags) {
+rnn_ref rnn_look_at(rnn_engine *e, const rnn_view *v, int flags) {
     rnn_lock(e);
     rnn_span_ref(e, v->span);
     rnn_unlock(e);
@@ -169,7 +169,7 @@ rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k) {
     } else {
         rnn_operand_view(e, span, k, &v);
     }
-    return look(e, &v, v.needs_grad ? 0 : RNN_T_DETACHED);
+    return rnn_look_at(e, &v, v.needs_grad ? 0 : RNN_T_DETACHED);
 }
 
 rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span, int grad) {
@@ -177,7 +177,7 @@ rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span, int grad) {
     const rnn_span *s = rnn_at(e, span);
     rnn_view v = {
         .span = span, .ndim = 1, .dtype = s->dtype, .shape = {rnn_span_size(s)}, .stride = {1}};
-    rnn_ref whole = look(e, &v, 0);
+    rnn_ref whole = rnn_look_at(e, &v, 0);
     if (whole < 0 || !grad) return whole;
     rnn_ref out = rnn_grad(e, whole);
     rnn_release(e, whole);

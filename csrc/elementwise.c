@@ -402,6 +402,16 @@ static bool must_record(rnn_engine *e, rnn_ref out, rnn_ref a, rnn_ref b) {
     return rnn_requires_grad(e, out) || rnn_requires_grad(e, a) || (b && rnn_requires_grad(e, b));
 }
 
+static int check_into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b) {
+    const rnn_view in[2] = {*a, b ? *b : *a};
+    const rnn_ref made = rnn_alias(e, out);
+    if (made < 0) return (int)made;
+    const rnn_ref checked = rnn_check_result(e, op, made, b ? 2 : 1, in);
+    if (checked < 0) return (int)checked;
+    rnn_release(e, checked);
+    return 0;
+}
+
 /* Results go straight into `out`: nothing is recorded, its memory is stamped. */
 static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b,
                 const double *p) {
@@ -427,7 +437,8 @@ static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn
             "unsupported operation: more than one element of the written-to tensor refers to a single "
             "memory location. Please clone() the tensor before performing the operation.");
     forward(e, op, &z, rnn_view_data(e, &z), a, b, p);
-    return rnn_touch(e, out);
+    failed = rnn_touch(e, out);
+    return rnn_checking() && !failed ? check_into(e, op, out, a, b) : failed;
 }
 
 /* Reading and writing one memory in two orders gives nonsense: such an operand is copied first. */

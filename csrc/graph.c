@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct rnn_graph {
-    int64_t count;
-    uint32_t *spans; /* held */
-};
-
 static rnn_graph *graph_of(rnn_engine *e, const rnn_pass *p) {
     int64_t count = 0;
     for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) count++;

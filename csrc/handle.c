@@ -13,7 +13,17 @@
 
 rnn_python rnn_py;
 
+/* rnn/inspect/anomaly.py finds the words for a NaN. */
+static PyObject *raise_anomaly(void) {
+    PyObject *module = PyImport_ImportModule("rnn.inspect.anomaly");
+    PyObject *out = module ? PyObject_CallMethod(module, "raise_forward", NULL) : NULL;
+    Py_XDECREF(module);
+    Py_XDECREF(out);
+    return NULL;
+}
+
 PyObject *rnn_py_raise(int64_t code) {
+    if (code == RNN_EANOMALY) return raise_anomaly();
     PyObject *type = code == RNN_EMEMORY  ? PyExc_MemoryError
                      : code == RNN_EVALUE ? PyExc_ValueError
                      : code == RNN_EINDEX ? PyExc_IndexError

@@ -240,6 +240,12 @@ typedef struct {
 
 extern const rnn_op rnn_ops[RNN_OP_COUNT];
 
+/* One node, as Python's Value holds it. */
+typedef struct {
+    uint32_t span;
+    int64_t node;
+} rnn_node;
+
 /* ---- the engine
  * ------------------------------------------------------------------------------------------------ */
 
@@ -280,9 +286,10 @@ struct rnn_engine {
 /* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not
  * mix. */
 typedef struct {
-    bool no_grad, inference, scalar, trace;
+    bool no_grad, inference, scalar, trace, check;
     uint32_t scope; /* the innermost call of a module */
     int code;
+    rnn_anomaly anomaly; /* what stopped a checked operation, until Python takes it */
     char message[1024];
 } rnn_thread;
 
@@ -356,6 +363,7 @@ typedef struct {
     int64_t n;
     bool record; /* some operand needs gradients and gradients are recorded */
     rnn_origin origin;
+    bool check;
     rnn_ext *ext;
     rnn_store *store;
     rnn_tensor *tensor;
@@ -377,6 +385,11 @@ void rnn_own_cut(rnn_engine *e, const rnn_tensor *t, rnn_ext *x);      /* under 
 void rnn_scalar_cut(rnn_engine *e, uint32_t id, int op, uint32_t site, int count,
                     const uint32_t *operands); /* under the lock */
 const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size);
+
+/* check.c */
+rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in);
+uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rnn_node *in);
+int rnn_check_gradients(rnn_engine *e, uint32_t id);
 
 /* views.c */
 rnn_tensor *rnn_tensor_of(rnn_ref t);
@@ -427,11 +440,7 @@ int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gra
 int rnn_span_grad_own(rnn_engine *e,
                       uint32_t id); /* a copy of its own where somebody else holds the memory too */
 
-/* values.c: one node, as Python's Value holds it */
-typedef struct {
-    uint32_t span;
-    int64_t node;
-} rnn_node;
+/* values.c */
 /* Each returns a span, held once, or 0 with a message. */
 uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad);
 uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double p, bool has_param);
@@ -470,7 +479,8 @@ double rnn_edge_local(rnn_engine *e, uint32_t id, int64_t node, int64_t place);
 void rnn_operand_expanded(rnn_engine *e, uint32_t id, int k, rnn_view *v);
 
 /* edges.c */
-int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node); /* 0, or RNN_EINDEX */
+rnn_ref rnn_look_at(rnn_engine *e, const rnn_view *v, int flags); /* a handle for it */
+int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node);   /* 0, or RNN_EINDEX */
 int rnn_check_graph(rnn_engine *e, uint32_t span); /* RNN_ERUNTIME: backward has freed it */
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
                    double local);

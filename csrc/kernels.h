@@ -21,6 +21,7 @@ typedef struct {
     void (*copy_scaled[2])(int64_t n, void *y, const void *x, double scale); /* y = scale x */
     void (*gain[2])(int64_t n, double *y, const void *x);                    /* y += x */
     double (*sum[2])(int64_t n, const void *x);
+    int64_t (*first_nan[2])(int64_t n, const void *x); /* n: there is none */
     double (*dot[2])(int64_t n, const void *x, const void *y);
     /* one row of n: z = softmax(x); log: z = log_softmax(x) */
     void (*softmax[2])(int64_t n, const void *x, void *z);

@@ -22,13 +22,18 @@ typedef struct {
     rnn_block *grad; /* a root's: contiguous, of the view's shape; NULL: ones */
 } rnn_root;
 
+struct rnn_graph {
+    int64_t count;
+    uint32_t *spans; /* held */
+};
+
 /* The order is a list through the spans' own `after`, from the roots to the leaves: a pass over ten
  * million spans needs no memory of its own. When another pass comes between (nested in a hook), the
  * rest is copied to `array`. */
 struct rnn_pass {
     rnn_pass *outer;
     int flags, phase, stage;
-    bool entered, suspended;
+    bool entered, suspended, check;
     uint32_t top;      /* the search's innermost span */
     uint32_t head;     /* the next span to run, in the list */
     uint64_t *array;   /* spans, held; bit 32: RNN_G_SKIP */

@@ -76,6 +76,7 @@ enum {
         -100, /* not an error: scalar resolution, the caller records the composition instead */
     RNN_EDTYPE =
         -101, /* not an error: the operands' dtypes differ, the caller promotes and calls again */
+    RNN_EANOMALY = -103, /* a checked operation made a NaN: rnn_take_anomaly says which */
     RNN_ERECORD =
         -102 /* not an error: must be recorded: the caller computes out of place, then rebinds or assigns */
 };
@@ -441,6 +442,8 @@ int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
  * NULL: no memory. */
 rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots);
 void rnn_graph_free(rnn_engine *e, rnn_graph *g);
+/* What backward does behind itself, to all of them: they keep their values and gradients alone. */
+void rnn_graph_pass(rnn_engine *e, const rnn_graph *g);
 int64_t rnn_graph_count(const rnn_graph *g);
 enum {
     RNN_C_LEAF = 1,
@@ -457,6 +460,21 @@ int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uin
                         int32_t *place, uint32_t *operand);
 /* The living spans that were made from a span; returns how many, fills at most `capacity`. */
 int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users);
+
+/* Checked, in this thread: operations, and backward passes that begin, stop with RNN_EANOMALY at the
+ * first NaN that they make. */
+int rnn_checking(void);
+int rnn_set_checking(int on);
+enum { RNN_SHOWN = 4 };
+typedef struct {
+    rnn_ref
+        made; /* of an operation: its result, and below its first operands; owned by the taker */
+    int64_t node; /* where in the result's span, or in the gradient of `span`, the NaN is */
+    int32_t op, operands;
+    rnn_ref in[4];
+    uint32_t user, span; /* of a backward pass: whose backward made it, and whose gradient has it */
+} rnn_anomaly;
+void rnn_take_anomaly(rnn_anomaly *out);
 
 /* ---- the Python objects that own handles (handle.c)
  * --------------------------------------------------------------- */

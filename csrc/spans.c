@@ -192,6 +192,7 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b) {
     }
     b->record = wants_record(b);
     b->origin = rnn_here(e);
+    b->check = rnn_thread_state()->check;
     if (!b->block) b->block = rnn_block_new(e, name, b->n, b->dtype);
     if (!b->block) {
         rnn_build_abort(e, b);
@@ -273,5 +274,6 @@ rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b) {
         return rnn_fail(e, RNN_EMEMORY, "%s: no memory for the record of a span",
                         rnn_ops[b->op].name);
     *store = (rnn_store){1, id};
-    return (rnn_ref)(intptr_t)t;
+    const rnn_ref made = (rnn_ref)(intptr_t)t;
+    return b->check ? rnn_check_result(e, b->op, made, b->count, b->in) : made;
 }

@@ -84,7 +84,7 @@ static void drop_span(uint32_t span) {
 
 /* Wraps a span reference, which it takes over; 0 means that the engine failed. */
 static PyObject *wrap(uint32_t span, int64_t node) {
-    if (!span) return rnn_py_raise(RNN_EMEMORY);
+    if (!span) return rnn_py_raise(rnn_failure());
     PyObject *self = allocate();
     if (!self) {
         drop_span(span);

@@ -125,7 +125,7 @@ uint32_t rnn_value_unary(rnn_engine *e, int op, rnn_node a, double param, bool h
     if (!id) return no_memory(e, rnn_ops[op].name);
     rnn_node_set(e, id, 0,
                  compute(dtype, op, rnn_node_value(e, a.span, a.node), 0, has_param ? param : 1));
-    return id;
+    return rnn_check_value(e, op, id, 1, &a);
 }
 
 uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
@@ -149,7 +149,7 @@ uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
     rnn_node_set(e, id, 0,
                  compute(dtype, op, rnn_node_value(e, a.span, a.node),
                          rnn_node_value(e, b.span, b.node), 1));
-    return id;
+    return rnn_check_value(e, op, id, 2, (const rnn_node[]){a, b});
 }
 
 /* ---- backward
