@@ -22,3 +22,5 @@ from rnn.inspect.node import Node as Node
 from rnn.inspect.span import Operand as Operand
 from rnn.inspect.span import Span as Span
 from rnn.inspect.trace import is_tracing as is_tracing
+from rnn.inspect.why import Reason as Reason
+from rnn.inspect.why import why as why

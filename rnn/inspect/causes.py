@@ -1,0 +1,214 @@
+"""Why a number passes no gradient on: the words for derivatives that are zero, and the walk from a
+node with a zero gradient towards the loss, to where the zero begins.
+
+It reads gradients as they are in the spans now: within a backward pass, or a private one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnn.inspect.node import Node, uses
+from rnn.inspect.span import Span
+from rnn.inspect.trace import describe
+from rnn.nn import scopes
+
+SATURATED = frozenset({
+    "tanh", "sigmoid", "logsigmoid", "gelu", "gelu_tanh", "silu", "mish", "softplus", "elu", "exp",
+    "exp2", "expm1", "erf", "erfc", "softmax", "log_softmax", "logsumexp", "lstm", "gru",
+    "rnn_tanh", "binary_cross_entropy_with_logits", "atan", "pow_scalar", "rpow_scalar",
+})  # fmt: skip
+PRODUCTS = frozenset({
+    "mul", "mul_scalar", "matmul", "linear", "conv2d", "div", "prod", "prod_dim", "cumprod",
+})  # fmt: skip
+PIECES = frozenset({
+    "clamp", "hardtanh", "hardsigmoid", "hardswish", "smooth_l1_loss", "huber_loss",
+})  # fmt: skip
+CHOICES = frozenset({
+    "maximum", "minimum", "fmax", "fmin", "amax", "amin", "max", "min", "max_dim", "min_dim",
+    "max_pool2d", "median", "median_dim", "nanmedian", "nanmedian_dim", "mode", "kthvalue", "topk",
+    "cummax", "cummin",
+})  # fmt: skip
+STEPS = frozenset({"sign", "floor", "ceil", "round", "trunc", "div_trunc", "div_floor"})
+MASKS = frozenset({"where", "masked_fill"})
+
+
+class Cause(NamedTuple):
+    """Why a derivative is zero: a kind, the words, and the node where it is so."""
+
+    kind: str
+    text: str
+    node: Node
+
+
+def name(n: Node) -> str:
+    """'w[0, 1]', or the operation that made it: 'relu[0, 1]', or 'a constant'."""
+    constant = n.is_leaf and not n.requires_grad and not n.name
+    return "a constant" if constant else n.label
+
+
+def _factor(user: Node, n: Node) -> str:
+    """The other factor of a product, which is 0."""
+    if user.op == "mul_scalar":
+        return "the number 0"
+    for edge in user.operands:
+        if edge.node != n and edge.node.value == 0 and edge.local == n.value:
+            return f"{name(edge.node)}, which is 0"
+    return "a factor that is 0"
+
+
+def _is_dropout(user: Node) -> bool:
+    scope = scopes.scope(describe(user.span._number).scope)
+    constant = any(e.node.is_leaf and not e.node.requires_grad for e in user.operands)
+    return constant and scope is not None and "Dropout" in scope.kind
+
+
+def flat(n: Node, user: Node) -> Cause:
+    """d user / d n is 0: why."""
+    op, value = user.op, f"{n.value:.6g}"
+    if op in ("relu", "rnn_relu", "leaky_relu"):
+        return Cause(
+            "dead_relu",
+            f"a dead ReLU: {name(n)} is {value}, and relu passes no "
+            "gradient to what is not above 0",
+            user,
+        )
+    if op == "mul" and _is_dropout(user):
+        return Cause("dropout", f"dropout zeroed {name(n)} in this pass", user)
+    if op == "mul" and n.value == 0 and any(e.node == n for e in user.operands[1:]):
+        both = all(e.node == n for e in user.operands)
+        if both:
+            return Cause("flat", f"{name(n)} is 0, where the derivative of its square is 0", user)
+    if op in PRODUCTS:
+        return Cause("multiplied_by_zero", f"{op} multiplies {name(n)} by {_factor(user, n)}", user)
+    if op in PIECES:
+        return Cause(
+            "out_of_range",
+            f"{op} cut {name(n)} off: {value} is outside of its range, where it is constant",
+            user,
+        )
+    if op in STEPS:
+        return Cause(
+            "flat", f"{op} is constant around every point: it never passes a gradient", user
+        )
+    if op in CHOICES:
+        return Cause("not_chosen", f"{op} chose another element than {name(n)} ({value})", user)
+    if op == "cross_entropy":
+        return _cross_entropy(n, user)
+    if op in SATURATED and not (op == "pow_scalar" and n.value == 0):
+        return Cause(
+            "saturated",
+            f"{op} is saturated: at {value} its derivative is 0 in "
+            f"{str(n.dtype).removeprefix('rnn.')}",
+            user,
+        )
+    return Cause("flat", f"at {value} the derivative of {op} is 0", user)
+
+
+def _cross_entropy(n: Node, user: Node) -> Cause:
+    if all(edge.local == 0 for edge in user.operands if edge.node.index[:-1] == n.index[:-1]):
+        return _ignored(n, user)
+    return Cause(
+        "saturated",
+        f"the softmax within cross_entropy gives {name(n)} ({n.value:.6g}) a probability of 0",
+        user,
+    )
+
+
+def _ignored(n: Node, user: Node) -> Cause:
+    row = n.index[0] if n.index else 0
+    return Cause(
+        "ignored",
+        f"the target of row {row} is ignore_index: cross_entropy takes nothing from that row",
+        user,
+    )
+
+
+def unused(n: Node, user: Span) -> Cause:
+    """The operation read n's tensor, but none of its results was made from n."""
+    at, op = user.node(0) if user.count else n, user.op
+    if op in MASKS:
+        other = "the other branch" if op == "where" else "the fill value"
+        return Cause("masked", f"{op} does not choose {name(n)}: its mask takes {other} there", at)
+    if op in CHOICES:
+        return Cause("not_chosen", f"{op} chose other elements than {name(n)}", at)
+    if op in ("gather", "sort", "stable_sort"):
+        what = n.span.name or f"the result of {n.op}"
+        place = f"row {n.index[0]}" if len(n.shape) > 1 else f"element {n.index[0]}"
+        return Cause(
+            "not_gathered", f"{place} of {what} is not among the indices that were looked up", at
+        )
+    if op == "cross_entropy":
+        return _ignored(n, at)
+    if op in ("assign", "scatter"):
+        return Cause("overwritten", f"{name(n)} was overwritten in place before it was used", at)
+    if op == "attention":
+        return Cause("masked", f"no query attends to {name(n)}", at)
+    return Cause(
+        "not_used", f"{op} read its tensor, but not {name(n)} (a slice or a view leaves it out)", at
+    )
+
+
+class _Use(NamedTuple):
+    cause: Cause | None  # None: the zero comes from above
+    user: Node
+
+
+def _uses_of(n: Node, user: Span) -> tuple[list[_Use], list[float]]:
+    """Why each use in a span passes nothing, and what the others contribute."""
+    nodes, locals_, flows = uses(user, n)
+    if not len(nodes):
+        return [_Use(unused(n, user), n)], []
+    grads = user.grads()
+    if grads is None:
+        at = user.node(int(nodes[0]))
+        text = f"{name(n)} was used by {user.op}, but that does not lead to the loss"
+        return [_Use(Cause("not_connected", text, at), at)], []
+    flat_grads = grads.reshape(-1)[nodes].astype(np.float64)
+    with np.errstate(all="ignore"):
+        products = flat_grads * locals_
+    found: list[_Use] = []
+    detached, is_flat = ~flows, flows & (locals_ == 0)
+    above = flows & (flat_grads == 0) & ~is_flat
+    # of thousands of uses in one span, one of each sort speaks for all
+    for sort in (detached, is_flat, above):
+        if not sort.any():
+            continue
+        at = user.node(int(nodes[int(np.argmax(sort))]))
+        if sort is detached:
+            text = f"{user.op} used {name(n)} detached"
+            found.append(_Use(Cause("detached", text, at), at))
+        else:
+            found.append(_Use(flat(n, at) if sort is is_flat else None, at))
+    return found, [float(p) for p, f in zip(products, flows) if f and p != 0]
+
+
+def zero(n: Node, limit: int = 1000) -> Cause:
+    """Why the gradient of n is 0, where n leads to the loss: the first cause on the way there."""
+    for _ in range(limit):
+        found: list[_Use] = []
+        parts: list[float] = []
+        for user in n.span.users:
+            if user.requires_grad:
+                causes, products = _uses_of(n, user)
+                found += causes
+                parts += products
+        if len(parts) > 1:
+            listed = ", ".join(f"{p:.6g}" for p in parts[:6]) + (", ..." if len(parts) > 6 else "")
+            return Cause(
+                "cancelled",
+                f"the contributions of the uses of {name(n)} cancel: "
+                f"{listed} sum to {sum(parts):.6g}",
+                n,
+            )
+        here = [use.cause for use in found if use.cause is not None]
+        real = [cause for cause in here if cause.kind != "not_connected"]
+        if real or (here and len(here) == len(found)):
+            return (real or here)[0]
+        if not found:
+            text = f"the product of derivatives behind {name(n)} is too small for its dtype"
+            return Cause("underflow", text, n)
+        n = found[0].user
+    return Cause("flat", "the zero comes from far above", n)

@@ -1,0 +1,271 @@
+"""rnn.inspect.why: the words for a gradient that is None or zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnn
+from rnn import nn
+
+F = nn.functional
+why = rnn.inspect.why
+
+
+def _x(*values: float) -> Any:
+    return rnn.tensor(list(values or (-1.0, 2.0, 0.5)), requires_grad=True)
+
+
+W = _x(1.0, 2.0, 3.0)
+
+#: kind, words, and what makes (x, loss)
+ZEROS: list[tuple[str, str, Callable[[], tuple[Any, Any]]]] = []
+
+
+def _zero(kind: str, words: str) -> Callable[[Any], Any]:
+    def add(make: Any) -> Any:
+        ZEROS.append((kind, words, make))
+        return make
+
+    return add
+
+
+def _of(make: Callable[[Any], Any], i: int = 0, x: Any = None) -> tuple[Any, Any]:
+    x = _x() if x is None else x
+    return x[i], make(x)
+
+
+_zero("dead_relu", "a dead ReLU: x[0] is -1")(lambda: _of(lambda x: x.relu().sum()))
+_zero("dead_relu", "a dead ReLU")(lambda: _of(lambda x: (x.relu() * W).exp().sum()))
+_zero("masked", "where does not choose mul_scalar[0]: its mask takes the other branch")(
+    lambda: _of(lambda x: rnn.where(x > 0, x * 2, rnn.zeros(3)).sum())
+)
+_zero("masked", "masked_fill does not choose")(
+    lambda: _of(lambda x: x.masked_fill(x < 0, 0.0).sum())
+)
+_zero("masked", "where does not choose")(
+    lambda: _of(lambda x: rnn.where(x > 0, x.exp() * 3, rnn.zeros(3)).sum())
+)
+_zero("saturated", "tanh is saturated: at 20000 its derivative is 0 in float32")(
+    lambda: _of(lambda x: (x * 1e4).tanh().sum(), 1)
+)
+_zero("saturated", "sigmoid is saturated")(lambda: _of(lambda x: (x * 1e4).sigmoid().sum(), 1))
+_zero("multiplied_by_zero", "mul_scalar multiplies x[0] by the number 0")(
+    lambda: _of(lambda x: (x * 0).sum())
+)
+_zero("multiplied_by_zero", "mul multiplies x[0] by a constant, which is 0")(
+    lambda: _of(lambda x: (x * rnn.tensor([0.0, 1.0, 1.0])).sum())
+)
+_zero("multiplied_by_zero", "by a constant, which is 0")(
+    lambda: _of(lambda x: (rnn.tensor([[0.0, 1.0, 2.0]]) @ x).sum())
+)
+_zero("flat", "0, where the derivative of its square is 0")(
+    lambda: _of(lambda x: (x * x).sum(), x=_x(0.0, 1.0))
+)
+_zero("flat", "floor is constant around every point")(lambda: _of(lambda x: x.floor().sum()))
+_zero("flat", "the derivative of abs is 0")(lambda: _of(lambda x: x.abs().sum(), x=_x(0.0)))
+_zero("out_of_range", "clamp cut x[1] off: 2 is outside of its range")(
+    lambda: _of(lambda x: x.clamp(-1, 1).sum(), 1)
+)
+_zero("not_chosen", "max chose another element than x[0] (-1)")(lambda: _of(lambda x: x.max()))
+_zero("not_chosen", "max_dim chose other elements")(lambda: _of(lambda x: x.max(0)[0]))
+_zero("not_gathered", "element 0 of x is not among the indices")(
+    lambda: _of(lambda x: x[rnn.tensor([1, 2])].sum())
+)
+_zero("cancelled", "cancel: 1, -1 sum to 0")(lambda: _of(lambda x: (x - x).sum()))
+_zero("not_used", "sum read its tensor, but not x[0]")(lambda: _of(lambda x: x[1:].sum()))
+
+
+@pytest.mark.parametrize(("kind", "words", "make"), ZEROS)
+def test_zero_gradients(kind: str, words: str, make: Callable[[], tuple[Any, Any]]) -> None:
+    with rnn.trace():
+        element, loss = make()
+    x = element
+    before = rnn.autograd.grad(loss, x, retain_graph=True, allow_unused=True)[0]
+    assert before is None or not before.any()
+    reason = why(x, loss, names={"x": _base(element)})
+    assert reason.kind == kind, reason
+    assert words in str(reason)
+    assert reason.node is not None
+    assert reason.line is not None and reason.line.startswith("test_why.py:")
+    loss.backward()  # why() has left the graph as it was
+
+
+def _base(element: Any) -> Any:
+    """The leaf that an element was taken from: its whole span."""
+    number = rnn._c.lib.rnn_span_of(element._h)
+    return rnn._c.adopt(rnn._c.lib.rnn_span_tensor(rnn._c.E, number, 0))
+
+
+def test_embedding_rows() -> None:
+    embedding = nn.Embedding(5, 3)
+    loss = embedding(rnn.tensor([1, 2])).sum()
+    reason = why(embedding.weight[4, 0], loss)
+    assert reason.kind == "not_gathered" and reason.module == "Embedding"
+    assert "row 4 of embedding.weight is not among" in reason.text or "row 4 of weight" in str(
+        reason
+    )
+    assert "9 of 15 gradients are 0; the first, at [0, 0]" in str(why(embedding.weight, loss))
+
+
+def test_ignored_targets() -> None:
+    logits = rnn.randn(3, 4, requires_grad=True)
+    loss = F.cross_entropy(logits, rnn.tensor([1, -100, 2]))
+    reason = why(logits[1, 0], loss)
+    assert reason.kind == "ignored" and "row 1 is ignore_index" in reason.text
+
+
+def test_dropout() -> None:
+    rnn.manual_seed(0)
+    x = rnn.ones(64, requires_grad=True)
+    y = nn.Dropout(0.5)(x)
+    dropped = int((y == 0).nonzero()[0])
+    assert why(x[dropped], y.sum()).kind == "dropout"
+
+
+def test_a_layer_behind_a_dead_unit() -> None:
+    hidden, out = nn.Linear(2, 1), nn.Linear(1, 1)
+    with rnn.no_grad():
+        hidden.weight.fill_(-1.0)
+        hidden.bias.fill_(0.0)
+    loss = out(hidden(rnn.ones(1, 2)).relu()).sum()
+    reason = why(hidden.weight[0, 1], loss)
+    assert reason.kind == "dead_relu" and reason.node is not None and reason.node.op == "relu"
+    assert why(out.weight, loss).kind == "multiplied_by_zero"
+
+
+def test_values() -> None:
+    v = rnn.Value(-2.0)
+    assert why(v, v.relu() * 3).kind == "dead_relu"
+    assert why(v, rnn.Value(1.0) * 2).kind == "unused"
+    with rnn.no_grad():
+        u = v * 2
+    reason = why(v, u * rnn.Value(1.0))
+    assert reason.kind == "no_grad" and "mul_scalar, which was computed under no_grad" in str(
+        reason
+    )
+
+
+# ---- no gradient at all -------------------------------------------------------------------------
+
+
+def test_integers_and_constants() -> None:
+    loss = W.sum()
+    assert why(rnn.tensor([1, 2]), loss).kind == "integer"
+    assert why(rnn.ones(2), loss).kind == "no_requires_grad"
+    assert why(W, rnn.ones(2).sum()).kind == "loss_has_no_graph"
+    assert why(W.detach(), loss).kind == "detached"
+
+
+def test_not_connected() -> None:
+    x = _x()
+    assert why(x, W.sum()).kind == "unused"
+    y = x * 2
+    reason = why(x, W.sum())
+    assert reason.kind == "not_connected" and "x was used by mul_scalar" in str(reason)
+    del y
+
+
+def test_detached_where() -> None:
+    x = _x()
+    with rnn.trace():
+        d = x.detach()
+        loss = (d * W).sum()
+    reason = why(x, loss)
+    assert reason.kind == "detached" and "x was detached with detach() before mul used it" in str(
+        reason
+    )
+    assert "d = x.detach()" in str(reason.line)
+    assert why(x, (x.data * W).sum()).kind == "data"
+
+
+def test_detached_earlier() -> None:
+    """Nothing behind the loss is a view of x: the spans in between were never recorded."""
+    x = _x()
+    with rnn.trace():
+        d = x.detach()
+        y = (d * 2).exp() + 1
+    reason = why(x, (y * W).sum())
+    assert reason.kind == "detached" and "d = x.detach()" in str(reason.line)
+    h = x * 2
+    with rnn.trace():
+        late = h.detach() * 3
+    reason = why(x, (late * W).sum())
+    assert reason.kind == "detached" and "late = h.detach() * 3" in str(reason.line)
+
+
+def test_under_no_grad() -> None:
+    x = _x()
+    with rnn.trace(), rnn.no_grad():
+        q = x * 3
+        r = q + 1
+    reason = why(x, (r * W).sum())
+    assert reason.kind == "no_grad" and "mul_scalar, which was computed under no_grad" in str(
+        reason
+    )
+    assert "q = x * 3" in str(reason.line)
+    assert why(x, r.sum()).text.startswith("the loss has no graph: it comes from mul_scalar")
+    assert why(r, W.sum()).kind == "no_grad"
+    with rnn.no_grad():
+        view = x[1:]
+    assert why(x, (view * 2 + W[1:]).sum()).kind == "no_grad"
+
+
+def test_without_lines_the_words_are_the_same() -> None:
+    x = _x()
+    with rnn.no_grad():
+        q = x * 3
+    reason = why(x, (q * W).sum())
+    assert reason.kind == "no_grad" and reason.line is None
+    assert str(reason) == reason.text
+
+
+def test_memory_that_went_through_numpy() -> None:
+    x = _x()
+    loss = (rnn.from_numpy(x.detach().numpy()) * W).sum()
+    assert why(x, loss).kind == "shares_memory"
+    again = x.detach().requires_grad_()
+    assert why(x, (again * 2).sum()).kind == "detached"
+
+
+def test_replaced_in_place() -> None:
+    y = W * 2
+    loss = y.exp().sum()
+    y.add_(1)
+    reason = why(y, loss)
+    assert reason.kind == "unused" and "this x is a later node" in str(reason)
+
+
+def test_backward_is_missing_or_was() -> None:
+    x = _x()
+    loss = (x * W).sum()
+    assert why(x, loss).kind == "no_backward"
+    loss.backward()
+    assert why(x, loss).kind == "freed"
+    loss = (x * W).sum()
+    loss.backward(retain_graph=True)
+    assert why(x, loss).kind == "nonzero"
+    assert why(x, x.sqrt().sum()).kind == "nan"
+
+
+def test_nothing_changes() -> None:
+    x = _x()
+    y = x.relu()
+    loss = (y * W).sum()
+    loss.backward(retain_graph=True)
+    assert x.grad is not None and y.grad is not None
+    before = x.grad.tolist(), y.grad.tolist(), x.tolist()
+    why(x, loss)
+    assert (x.grad.tolist(), y.grad.tolist(), x.tolist()) == before
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match=r"loss must have one element, but its shape is \[3\]"):
+        why(W, W * 2)
+    with pytest.raises(TypeError, match="expected a Tensor, a Value or a Node, but got float"):
+        why(W, 1.0)
+    with pytest.raises(TypeError, match="got ndarray"):
+        why(np.ones(2), W.sum())
