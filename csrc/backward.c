@@ -66,7 +66,7 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
     if (p) {
         memset(p, 0, sizeof *p);
         p->flags = flags;
-        p->check = rnn_checking();
+        p->check = rnn_checking() && !(flags & RNN_PRIVATE);
         p->roots = rnn_malloc(e, (size_t)count * sizeof *p->roots);
         p->inputs = rnn_malloc(e, (size_t)input_count * sizeof *p->inputs);
     }

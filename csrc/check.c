@@ -28,7 +28,7 @@ static void forget(rnn_engine *e) {
     rnn_anomaly old;
     rnn_take_anomaly(&old);
     rnn_release(e, old.made);
-    for (int k = 0; k < RNN_SHOWN; k++) rnn_release(e, old.in[k]);
+    for (int k = 0; k < RNN_SHOWN; k++) rnn_release(e, old.read[k]);
 }
 
 static int stop(rnn_engine *e, const rnn_anomaly *found) {
@@ -78,10 +78,11 @@ rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const r
     if (only_moves(op) || rnn_view_of(e, made, &v)) return made;
     const int64_t at = first_nan(e, &v, rnn_span_data(e, v.span));
     if (at < 0) return made;
-    rnn_anomaly found = {.made = made, .node = at, .op = op, .operands = count};
+    rnn_anomaly found = {
+        .made = made, .node = at, .op = op, .operands = count, .site = rnn_site(e)};
     for (int k = 0; k < count && k < RNN_SHOWN; k++) {
         const rnn_ref operand = rnn_look_at(e, &in[k], 0);
-        found.in[k] = operand > 0 ? operand : 0;
+        found.read[k] = operand > 0 ? operand : 0;
     }
     return stop(e, &found);
 }
@@ -95,7 +96,7 @@ uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rn
         const rnn_view v = {
             .span = in[k].span, .dtype = rnn_at(e, in[k].span)->dtype, .offset = in[k].node};
         const rnn_ref operand = rnn_look_at(e, &v, 0);
-        found.in[k] = operand > 0 ? operand : 0;
+        found.read[k] = operand > 0 ? operand : 0;
     }
     stop(e, &found);
     return 0;

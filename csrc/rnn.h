@@ -471,7 +471,8 @@ typedef struct {
         made; /* of an operation: its result, and below its first operands; owned by the taker */
     int64_t node; /* where in the result's span, or in the gradient of `span`, the NaN is */
     int32_t op, operands;
-    rnn_ref in[4];
+    rnn_ref read[4];
+    uint32_t site;       /* of an operation */
     uint32_t user, span; /* of a backward pass: whose backward made it, and whose gradient has it */
 } rnn_anomaly;
 void rnn_take_anomaly(rnn_anomaly *out);

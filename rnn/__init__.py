@@ -78,12 +78,15 @@ from rnn._size import memory_format as memory_format
 from rnn._size import preserve_format as preserve_format
 from rnn._size import strided as strided
 from rnn.amp import autocast as autocast
+from rnn.autograd import detect_anomaly as detect_anomaly
 from rnn.autograd import enable_grad as enable_grad
 from rnn.autograd import inference_mode as inference_mode
 from rnn.autograd import is_grad_enabled as is_grad_enabled
 from rnn.autograd import is_inference_mode_enabled as is_inference_mode_enabled
 from rnn.autograd import no_grad as no_grad
 from rnn.autograd import set_grad_enabled as set_grad_enabled
+from rnn.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
+from rnn.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
 from rnn.inspect.drawing import show as show
 from rnn.inspect.trace import trace as trace
 from rnn.interop import from_torch as from_torch

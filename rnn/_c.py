@@ -52,6 +52,7 @@ register_sites: Any = _types["register_sites"]
 ETYPE = -5
 COMPOSE = -100  # scalar resolution: record the composition instead
 EDTYPE = -101  # the operands' dtypes differ: promote, then call again
+EANOMALY = -103  # a NaN, under detect_anomaly
 ERECORD = -102  # must be recorded: compute out of place, then rebind or assign
 
 _EXCEPTIONS = {
@@ -66,6 +67,10 @@ _EXCEPTIONS = {
 
 def fail(code: int) -> NoReturn:
     """Raises the exception that a negative code stands for, with the engine's message."""
+    if code == EANOMALY:
+        from rnn.inspect.anomaly import raise_forward
+
+        raise_forward()
     if code == EDTYPE:
         raise RuntimeError("the dtypes or shapes of the operands do not match")
     raise _EXCEPTIONS.get(code, RuntimeError)(ffi.string(lib.rnn_message(E)).decode())

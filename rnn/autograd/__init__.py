@@ -4,6 +4,8 @@
 from rnn.autograd import functional as functional
 from rnn.autograd import graph as graph
 from rnn.autograd import hooks as hooks
+from rnn.autograd.anomaly_mode import detect_anomaly as detect_anomaly
+from rnn.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from rnn.autograd.function import Function as Function
 from rnn.autograd.modes import enable_grad as enable_grad
 from rnn.autograd.modes import inference_mode as inference_mode

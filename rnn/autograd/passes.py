@@ -31,6 +31,8 @@ def run(
     collect: Callable[[], Any] | None = None,
 ) -> Any:
     """Runs a pass to its end, in slices; `collect` reads gradients before inputs' own come back."""
+    if lib.rnn_checking() and not flags & RETAIN_GRAPH:
+        return _run_checked(roots, seeds, inputs, flags, collect)
     begun = lib.rnn_backward_begin(
         E, len(roots), _handles(roots), _handles(seeds), len(inputs), _handles(inputs), flags
     )
@@ -42,6 +44,8 @@ def run(
             code = step(E, begun, SLICE)
             if code > 1:
                 _python_turn(begun, code)
+            elif code == _c.EANOMALY:
+                _explain_anomaly()
             elif code < 0:
                 fail(code)
         return collect() if collect else None
@@ -58,6 +62,37 @@ def _python_turn(begun: Any, code: int) -> None:
         turn(lib.rnn_pass_span(begun), code)
     finally:
         lib.rnn_set_grad_mode(was)
+
+
+def _explain_anomaly() -> None:
+    """A gradient has become NaN: says where it came from, while the pass stands there."""
+    from rnn.inspect.anomaly import backward_error
+
+    found = ffi.new("rnn_anomaly *")
+    lib.rnn_take_anomaly(found)
+    was = lib.rnn_set_checking(0)
+    try:
+        raise backward_error(found)
+    finally:
+        lib.rnn_set_checking(was)
+
+
+def _run_checked(
+    roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any], flags: int, collect: Any
+) -> Any:
+    """A pass under detect_anomaly keeps the graph, so that a NaN can be explained, and frees it
+    when it has ended well.
+    """
+    held = lib.rnn_graph_new(E, len(roots), _handles(roots))
+    if held == ffi.NULL:
+        fail(lib.rnn_failure())
+    try:
+        out = run(roots, seeds, inputs, flags | RETAIN_GRAPH, collect)
+        if not inputs:
+            lib.rnn_graph_pass(E, held)
+        return out
+    finally:
+        lib.rnn_graph_free(E, held)
 
 
 def _handles(tensors: Sequence[Any]) -> Any:

@@ -1,0 +1,396 @@
+"""AnomalyError: where a NaN came from, in words.
+
+The engine stops at it (csrc/check.c). Here its way is followed back, over the first operand that is
+not finite, to the operation that made that from finite ones.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from rnn._c import E, adopt, ffi, lib
+from rnn.inspect import causes
+from rnn.inspect.graph import Living, node_of
+from rnn.inspect.names import Names, _add_modules, find_names
+from rnn.inspect.node import Node, subscript, uses
+from rnn.inspect.trace import line
+from rnn.nn import scopes
+from rnn.ops._core import array_of
+
+_NAN = float("nan")
+MOST = 8  # operands that a message shows
+
+
+class Operand(NamedTuple):
+    """What an operation read: a name, as "x[1]" or "exp[0, 1]", and its value."""
+
+    name: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.name} = {_number(self.value)}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation on the way of a NaN: forwards what it made, backwards what it passed on."""
+
+    op: str
+    index: tuple[int, ...]
+    value: float
+    operands: tuple[Operand, ...]
+    cause: str
+    line: str | None
+    module: str | None
+
+    def __str__(self) -> str:
+        read = ", ".join(map(str, self.operands[:MOST]))
+        more = ", ..." if len(self.operands) > MOST else ""
+        text = f"{subscript(self.op, self.index)} = {_number(self.value)}"
+        if read:
+            text += f" from {read}{more}"
+        if self.cause:
+            text += f": {self.cause}"
+        module = f"  [in {self.module}]" if self.module else ""
+        return text + module + (f"  ({self.line})" if self.line else "")
+
+
+class AnomalyError(RuntimeError):
+    """A NaN under rnn.detect_anomaly().
+
+    Attributes:
+        phase: "forward" or "backward".
+        op: the operation that made it; backwards, the one whose derivative did.
+        index: the place of the NaN: in the operation's result; backwards, in the tensor whose
+            gradient it is.
+        value: nan.
+        operands: (name, value) of what the operation read there; backwards also the gradient that
+            came in.
+        line, module: of the operation, where they are known.
+        path: the Steps on which it came, from its origin to the NaN.
+    """
+
+    def __init__(self, phase: str, message: str, path: Sequence[Step]) -> None:
+        self.path = list(path)
+        self.phase = phase
+        last = self.path[-1]
+        self.op, self.index, self.value = last.op, last.index, last.value
+        self.operands, self.line, self.module = last.operands, last.line, last.module
+        steps = "".join(f"\n  {i}. {step}" for i, step in enumerate(self.path, 1))
+        super().__init__(f"{message}\nThe path, from its origin:{steps}")
+
+
+def _number(x: float) -> str:
+    return f"{x:.6g}"
+
+
+# ---- names --------------------------------------------------------------------------------------
+
+
+def _caller() -> FrameType | None:
+    """The innermost frame outside the rnn package."""
+    ours = __file__[: -len("inspect/anomaly.py")]
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(ours):
+        frame = frame.f_back
+    return frame
+
+
+def _names() -> Names:
+    found: Names = {}
+    for root in scopes.roots():
+        _add_modules(found, {"": root})
+    return find_names(None, None, _caller()) | found
+
+
+# ---- why an operation makes a NaN ----------------------------------------------------------------
+
+_NEGATIVE = {
+    "log": "the logarithm", "log2": "the logarithm", "log10": "the logarithm",
+    "sqrt": "the square root", "rsqrt": "the square root",
+}  # fmt: skip
+_ROWS = frozenset({"softmax", "log_softmax", "attention", "logsumexp", "cross_entropy"})
+
+
+def _cause(op: str, operands: Sequence[float], count: int) -> str:
+    """Why the operation makes NaN of these values; "" where there is nothing to say."""
+    a = operands[0] if operands else _NAN
+    if op in ("mean", "mean_dim") and not count:
+        return "0 / 0: the mean of no element"
+    if any(math.isnan(x) for x in operands):
+        return "an operand is nan already"
+    if op in _NEGATIVE and a < 0:
+        return f"{_NEGATIVE[op]} of a negative number"
+    if op == "log1p" and a < -1:
+        return "the logarithm of a negative number"
+    if op in ("asin", "acos", "atanh") and abs(a) > 1:
+        return f"{op} is defined from -1 to 1"
+    if op == "acosh" and a < 1:
+        return "acosh is defined from 1 upwards"
+    if op in ("pow", "pow_scalar") and a < 0:
+        return "a power of a negative number whose exponent is no integer"
+    if op in _ROWS and operands and all(x == -math.inf for x in operands[:count]):
+        return "every element of the row is -inf (all of it is masked): 0 / 0"
+    if op in ("div", "div_scalar", "rdiv_scalar"):
+        return "0 / 0" if not any(map(math.isinf, operands)) else "inf / inf"
+    if op in ("mul", "mul_scalar"):
+        return "0 * inf"
+    if op in ("std", "var") and all(map(math.isfinite, operands)):
+        return f"0 / 0: the {op} of no more elements than its correction"
+    if any(math.isinf(x) for x in operands):
+        if op in ("sin", "cos", "tan"):
+            return f"the {op} of an infinity"
+        return "inf - inf, or 0 * inf" if op in causes.PRODUCTS else "inf - inf"
+    return ""
+
+
+def _step(n: Node, names: Names) -> tuple[Step, Node | None]:
+    """One node on a forward path, and the operand from which the path comes."""
+    try:
+        edges = n.operands if not n.is_leaf else ()
+    except RuntimeError:
+        edges = ()
+    nodes = [edge.node for edge in edges]
+    values = [node.value for node in nodes]
+    bad = [i for i, x in enumerate(values) if not math.isfinite(x)]
+    worst = next((i for i in bad if math.isnan(values[i])), bad[0] if bad else None)
+    cause = ""
+    if math.isnan(n.value) and not n.is_leaf:
+        number = n.span.parameters[:1] if n.op.endswith("_scalar") else ()
+        cause = _cause(n.op, [*values, *number], len(values))
+    elif n.is_leaf and not math.isfinite(n.value):
+        cause = "it was there from the start"
+    elif n.op == "log" and values == [0.0]:
+        cause = "the logarithm of 0"
+    # of a long row, what is not finite is shown first
+    order = sorted(range(len(nodes)), key=lambda i: math.isfinite(values[i]))
+    shown = tuple(Operand(causes.name(nodes[i]), values[i]) for i in order)
+    op = n.span.name or n.op if n.is_leaf else n.op
+    step = Step(op, n.index, n.value, shown, cause, n.line, n.module)
+    return step, None if worst is None else nodes[worst]
+
+
+def _forward_path(n: Node, names: Names, most: int = 100) -> list[Step]:
+    """From the origin of what is not finite in n to n."""
+    path: list[Step] = []
+    at: Node | None = n
+    while at is not None and len(path) < most:
+        step, at = _step(at, names)
+        path.append(step)
+    return path[::-1]
+
+
+# ---- forward -------------------------------------------------------------------------------------
+
+
+def _take() -> tuple[Any, Any, list[Any]]:
+    """What the engine stopped at: the record, its result, the operands."""
+    found = ffi.new("rnn_anomaly *")
+    lib.rnn_take_anomaly(found)
+    made = adopt(found.made) if found.made else None
+    return found, made, [adopt(h) for h in found.read[0 : min(found.operands, 4)] if h]
+
+
+def _op_name(op: int) -> str:
+    name: bytes = ffi.string(lib.rnn_op_name(op))
+    return name.decode()
+
+
+def _unrecorded(found: Any, n: Node, operands: list[Any], source: Living) -> list[Step]:
+    """The path of a result that was not recorded: its operands are known, and what they come from
+    where they were recorded.
+    """
+    op = found.op
+    kept = [t for t in operands if not lib.rnn_same_memory(E, t._h, n.span._hold._h)]
+    nodes = [_read(op, t, n, source) for t in kept]
+    name = _op_name(op)
+    shown = tuple(Operand(causes.name(node), node.value) for node in nodes)
+    if len(kept) == len(operands):
+        cause = _cause(name, [node.value for node in nodes], 1)
+    else:
+        cause = "in place: what it read is overwritten"
+    last = Step(name, n.index, n.value, shown, cause, _line(found), n.module)
+    bad = next((node for node in nodes if not math.isfinite(node.value)), None)
+    return [*([] if bad is None else _forward_path(bad, source.names)), last]
+
+
+def _line(found: Any) -> str | None:
+    traced = line(found.site)
+    return None if traced is None else str(traced)
+
+
+def _read(op: int, t: Any, n: Node, source: Living) -> Node:
+    """The element of an operand that the result's element was made from; of operations that read
+    many, the first that is not finite.
+    """
+    shape = t._shape
+    if lib.rnn_op_elementwise(op):
+        index = n.index[len(n.index) - len(shape) :] if shape else ()
+        return node_of(t, tuple(i if s > 1 else 0 for i, s in zip(index, shape)), source)
+    bad = np.argwhere(~np.isfinite(array_of(t)))
+    return node_of(t, tuple(int(i) for i in bad[0]) if len(bad) else (0,) * len(shape), source)
+
+
+_HINT = (
+    "\nWhere a later where() discards this element, its value does no harm, but its gradient is "
+    "killed: 0 * nan is nan. Mask the operand before the operation, not its result after it."
+)
+
+
+def forward_error() -> AnomalyError:
+    """The error of an operation whose result has a NaN, from what the engine kept of it."""
+    found, made, operands = _take()
+    source = Living(_names())
+    n = Node(source._span(lib.rnn_span_of(made._h)), int(found.node))
+    recorded = n.span._info.op == found.op and not n.is_leaf
+    path = _forward_path(n, source.names) if recorded else _unrecorded(found, n, operands, source)
+    last = path[-1]
+    op = last.op
+    where = f" at index {list(last.index)} of its result of shape {list(n.shape)}"
+    message = f"{op} made nan{where if n.shape else ''}"
+    if last.cause:
+        message += f": {last.cause}"
+    if last.line:
+        message += f"\n  line: {last.line}"
+    if last.module:
+        message += f"\n  module: {last.module}"
+    hint = _HINT if len(path) == 1 and op in _NEGATIVE else ""
+    return AnomalyError("forward", message + hint, path)
+
+
+def raise_forward() -> NoReturn:
+    """Raises it; what is done to find the words is not checked."""
+    was = lib.rnn_set_checking(0)
+    try:
+        raise forward_error() from None
+    finally:
+        lib.rnn_set_checking(was)
+
+
+# ---- backward ------------------------------------------------------------------------------------
+
+
+def _gradient(n: Node) -> float:
+    grad = n.grad
+    return 0.0 if grad is None else grad
+
+
+def _dead_branch(n: Node, user: Node, local: float) -> str:
+    """Why the gradient 0 that meets an infinite derivative is 0."""
+    cause = causes.zero(user)
+    if cause.kind == "masked":
+        at = f" ({cause.node.line})" if cause.node.line else ""
+        return (
+            f"The {cause.text}{at}. That branch does no harm to the value, but it kills the "
+            f"gradient: its gradient is 0, and 0 * {_number(local)} is nan. Mask the operand of "
+            f"{user.op} before it, not its result after it"
+        )
+    return f"The gradient that came in is 0 because {cause.text}"
+
+
+def _inf_gradient(n: Node, most: int = 100) -> list[Step]:
+    """From where a gradient became infinite to where it is n's."""
+    path: list[Step] = []
+    for _ in range(most):
+        up = None
+        for user in n.span.users:
+            if not user.requires_grad or user.grads() is None:
+                continue
+            nodes, locals_, _flows = uses(user, n)
+            for at, local in zip(nodes, locals_):
+                above = Node(user, int(at))
+                if math.isinf(_gradient(above)) or math.isinf(local):
+                    up = (above, float(local))
+        if up is None:
+            break
+        above, local = up
+        read = (Operand("its gradient", _gradient(above)), Operand("its derivative", local))
+        path.append(Step(f"the gradient of {causes.name(n)}", (), _gradient(n), read, "",
+                         above.line, above.module))  # fmt: skip
+        if math.isinf(local):
+            break
+        n = above
+    return path[::-1]
+
+
+def backward_error(found: Any) -> AnomalyError:
+    """The error of a gradient that has become NaN. Called while the pass still stands there."""
+    source = Living(_names())
+    n = Node(source._span(found.span), int(found.node))
+    user = source._span(found.user)
+    label = causes.name(n)
+    try:
+        nodes, locals_, _ = uses(user, n)
+    except RuntimeError:  # an autograd.Function of several outputs
+        nodes, locals_ = np.empty(0, np.int64), np.empty(0)
+    grads = user.grads()
+    flat = np.zeros(user.count) if grads is None else grads.reshape(-1).astype(np.float64)
+    with np.errstate(all="ignore"):
+        products = flat[nodes] * locals_
+    bad = np.flatnonzero(np.isnan(products))
+    if not len(bad):
+        bad = np.flatnonzero(~np.isfinite(products))
+    if not len(bad):
+        text = f"the gradient of {label} is nan after the backward of {user.op}"
+        if n.is_leaf and len(products):
+            text += ", which added nothing that is not finite: it was nan before (an earlier pass, "
+            text += "or .grad was set); clear it first, as zero_grad() does"
+        step = Step(user.op, n.index, _NAN, (Operand(label, n.value),), "", user.line, user.module)
+        return AnomalyError("backward", text, [step])
+    at = user.node(int(nodes[bad[0]]))
+    grad, local = float(flat[at.offset]), float(locals_[bad[0]])
+    read = (
+        *(Operand(causes.name(e.node), e.node.value) for e in _edges(at)),
+        Operand("the gradient that came in", grad),
+        Operand("the derivative", local),
+    )
+    path, why = _explained(n, at, grad, local, source.names)
+    product = f"{_number(grad)} * {_number(local)}"
+    if math.isnan(products[bad[0]]):
+        sums = f"{product} = nan"
+        text = f"the gradient {_number(grad)} that came in times the derivative {_number(local)}"
+    else:  # the other infinity was there from another use
+        sums = f"{product} was added to {_number(-products[bad[0]])}: inf - inf"
+        text = f"its uses contribute inf and -inf ({sums})"
+    step = Step(user.op, n.index, _NAN, read, sums, user.line, user.module)
+    message = f"the backward of {user.op} made the gradient of {label} nan: {text}"
+    if user.line:
+        message += f"\n  line: {user.line}"
+    if user.module:
+        message += f"\n  module: {user.module}"
+    if why:
+        message += f"\n{why}."
+    return AnomalyError("backward", message, [*path, step])
+
+
+def _edges(n: Node) -> Sequence[Any]:
+    try:
+        return n.operands[:MOST]
+    except RuntimeError:
+        return ()
+
+
+def _explained(
+    n: Node, at: Node, grad: float, local: float, names: Names
+) -> tuple[list[Step], str]:
+    """What comes before: how an operand or a gradient became what it is."""
+    if math.isnan(grad):
+        return [], "The gradient was nan as it came: it was given to backward() so, or by a hook"
+    if math.isnan(local) or any(not math.isfinite(e.node.value) for e in _edges(at)):
+        path = _forward_path(at if not math.isfinite(at.value) else n, names)
+        if grad == 0:
+            return path, _dead_branch(n, at, local)
+        return path, "The value was not finite in the forward pass already"
+    if grad == 0:
+        path = _forward_path(at, names) if not math.isfinite(at.value) else []
+        return path, _dead_branch(n, at, local)
+    if math.isinf(grad):
+        return _inf_gradient(at), "The gradient had become infinite before"
+    return [], ""
