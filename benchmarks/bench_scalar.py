@@ -2,8 +2,9 @@
 
 - chain: `x = x*a + b`, 10^6 operations (5 * 10^5 products, as many sums) in one graph, forward and
   backward. micrograd runs a shorter chain, for it recurses once an operation, on a deepened stack.
-- GPT: one training step of `scalar_gpt.py` (16 wide, 1 layer, 4 heads) on `rnn.Value` and on its
-  own plain Python Value, name by name in turns; the losses must be the same to 10 digits.
+- GPT: one training step of `examples/microgpt.py` (16 wide, 1 layer, 4 heads) on `rnn.Value` and on
+  plain Python's (`examples/plain.py`), name by name in turns; the losses must be the same to 10
+  digits.
 
     python benchmarks/bench_scalar.py
     python benchmarks/bench_scalar.py --steps 50 --json scalar.json --plot scalar.png
@@ -13,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import common
-import scalar_gpt
 from common import Contender, Job, Target, Timing
 
 START, FACTOR, TERM = 1.0, 0.999999, 0.000001  # x stays 1, and no gradient vanishes
@@ -46,8 +47,8 @@ def make_rnn(rnn: ModuleType, operations: int) -> Job:
     return value_job(rnn.Value, operations)
 
 
-def make_plain(_module: ModuleType, operations: int) -> Job:
-    return value_job(scalar_gpt.Value, operations)
+def make_plain(plain: ModuleType, operations: int) -> Job:
+    return value_job(plain.Value, operations)
 
 
 def make_micrograd(engine: ModuleType, operations: int) -> Job:
@@ -89,7 +90,7 @@ def contenders() -> dict[str, Contender]:
         Contender("rnn", "rnn", make_rnn),
         Contender("xad", "xad.adj_1st", make_xad),
         Contender("micrograd", "micrograd.engine", make_micrograd),
-        Contender("plain Python", "scalar_gpt", make_plain),
+        Contender("plain Python", "plain", make_plain),
     )
     return {contender.name: contender for contender in listed}
 
@@ -155,32 +156,33 @@ def print_chain(rows: list[dict[str, Any]]) -> None:
     print("\nns and bytes are those of one operation.\n")
 
 
-def measure_gpt(steps: int, values: dict[str, Callable[[float], Any]]) -> list[dict[str, Any]]:
+def measure_gpt(steps: int) -> list[dict[str, Any]]:
     """The same training on each class, step by step in turns: seconds and losses of every step.
 
     The first step is not timed. Python's garbage collector stays on, as in any program.
     """
-    trainers = {name: scalar_gpt.Trainer(value, steps + 1) for name, value in values.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in values}
-    losses: dict[str, list[float]] = {name: [] for name in values}
-    progress = common.Progress((steps + 1) * len(values))
+    microgpt = common.peer("microgpt", "the GPT is skipped")
+    if microgpt is None:
+        return []
+    forms = {"plain Python": microgpt.FORMS["plain Python"], "rnn": microgpt.FORMS["Values"]}
+    runs = {name: microgpt.Training(form, steps + 1) for name, form in forms.items()}
+    learned = microgpt.read_names()
+    progress = common.Progress((steps + 1) * len(runs))
     for step in range(steps + 1):
-        for name, trainer in trainers.items():
+        for name, run in runs.items():
             progress.step(f"GPT {name}")
-            start = time.perf_counter()
-            losses[name].append(trainer.step())
-            if step > 0:
-                seconds[name].append(time.perf_counter() - start)
+            run.step(learned[step % len(learned)])
     progress.close()
+    ours = sum(runs["rnn"].seconds[1:])
     return [
         {
             "contender": name,
-            "seconds": seconds[name],
-            "losses": losses[name],
-            "ratio": sum(seconds[name]) / sum(seconds["rnn"]) if "rnn" in values else None,
-            "digits": agreement(next(iter(losses.values())), losses[name]),
+            "seconds": run.seconds[1:],
+            "losses": run.losses,
+            "ratio": sum(run.seconds[1:]) / ours,
+            "digits": agreement(runs["plain Python"].losses, run.losses),
         }
-        for name in values
+        for name, run in runs.items()
     ]
 
 
@@ -246,6 +248,7 @@ def main() -> None:
     arguments = parser.parse_args()
     common.use_threads(arguments.threads)
     common.find_rnn()
+    sys.path.append(str(common.ROOT / "examples"))
     listed = contenders()
     if common.answer_memory_question(arguments, listed, warm_up_size=1_000):
         return
@@ -256,11 +259,9 @@ def main() -> None:
 
     chain = measure_chain(arguments, listed, modules)
     print_chain(chain)
-    values: dict[str, Callable[[float], Any]] = {"plain Python": scalar_gpt.Value}
-    if "rnn" in modules:
-        values["rnn"] = modules["rnn"].Value
-    gpt = measure_gpt(arguments.steps, values)
-    print_gpt(gpt)
+    gpt = measure_gpt(arguments.steps)
+    if gpt:
+        print_gpt(gpt)
 
     report.rows = [{"work": "chain", **row} for row in chain]
     report.rows += [{"work": "gpt", **row} for row in gpt]

@@ -471,7 +471,7 @@ def environment(modules: Mapping[str, ModuleType], threads: int) -> dict[str, An
     versions = {"numpy": _distribution_version("numpy")}
     for name, module in modules.items():
         top = name.partition(".")[0]
-        if top != "scalar_gpt":  # ours
+        if top != "plain":  # ours
             versions[top] = str(getattr(module, "__version__", None) or _distribution_version(top))
     facts: dict[str, Any] = {
         "cpu": _cpu_model(),

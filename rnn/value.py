@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnn import _dtypes
-from rnn._c import E, ValueBase, check, ffi, lib
+from rnn._c import E, ValueBase, adopt, check, ffi, lib, ref_of
 
 NULL = ffi.NULL
 _SIGNS = {
@@ -49,6 +49,25 @@ class Value(ValueBase):  # type: ignore[misc]
 
     #: a name for drawings
     label: str = ""
+
+    if TYPE_CHECKING:  # what csrc/value_object.c makes
+
+        @property
+        def data(self) -> float: ...
+        @data.setter
+        def data(self, value: float) -> None: ...
+        @property
+        def grad(self) -> float: ...
+        @grad.setter
+        def grad(self, value: float) -> None: ...
+        @property
+        def requires_grad(self) -> bool: ...
+        @requires_grad.setter
+        def requires_grad(self, value: bool) -> None: ...
+        @property
+        def op(self) -> str: ...
+        @property
+        def children(self) -> tuple[Value, ...]: ...
 
     @property
     def dtype(self) -> _dtypes.dtype:
@@ -94,9 +113,13 @@ class Value(ValueBase):  # type: ignore[misc]
         """A new leaf with this value that requires no gradient."""
         return Value(self.data, dtype=self.dtype, requires_grad=False)
 
+    def graph_size(self) -> int:
+        """How many scalar nodes are behind this Value, its own included."""
+        return adopt(ref_of(self)).graph_size()
+
     def zero_grad(self) -> None:
         """Sets the gradient to 0."""
-        self.grad = 0.0  # type: ignore[misc]
+        self.grad = 0.0
 
     def backward(self, gradient: float | None = None, retain_graph: bool = True) -> None:
         """Fills the gradient of every Value (and tensor) that this one was made from.
@@ -137,7 +160,7 @@ def _rebuild(
 ) -> Value:
     """Copies and pickles are leaves: the graph stays behind, as with PyTorch's tensors."""
     made = cls(data, dtype=getattr(_dtypes, dtype), requires_grad=requires_grad)
-    made.grad = grad  # type: ignore[misc]
+    made.grad = grad
     made.__dict__.update(attributes)
     return made
 

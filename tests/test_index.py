@@ -31,6 +31,10 @@ READS: list[Any] = [
     lambda m, x: x[::2],
     lambda m, x: x[:, 1],
     lambda m, x: x[:, 1:, ::2],
+    lambda m, x: x[:1, :, 1:3],
+    lambda m, x: x[:, -1, :-2],
+    lambda m, x: x[1, :, -9:9],
+    lambda m, x: x[-1:, 5:2, 0],
     lambda m, x: x[..., 0],
     lambda m, x: x[..., 1:2, :],
     lambda m, x: x[None],
@@ -103,6 +107,8 @@ def test_names_of_views() -> None:
         (slice(None), 1),
         None,
         (0, slice(1, 2)),
+        (slice(1, 2), 0),
+        (slice(None), slice(None)),
         ...,
         slice(None),
         (0, None),
@@ -119,6 +125,9 @@ READ_ERRORS: list[Any] = [
     lambda m, x: x[0, 5],
     lambda m, x: x[0, 0, 0],
     lambda m, x: x[:, :, 0],
+    lambda m, x: x[0:1, :, :],
+    lambda m, x: x[:, 1:, :2],
+    lambda m, x: x[:1, -4],
     lambda m, x: x[0, 0][0],
     lambda m, x: x[0, 0][0:1],
     lambda m, x: x[1.0],
@@ -140,7 +149,7 @@ READ_ERRORS: list[Any] = [
 @pytest.mark.parametrize("case", range(len(READ_ERRORS)))
 def test_reading_errors(case: int) -> None:
     compare_errors(READ_ERRORS[case], (2, 3))
-    if case != 16:
+    if case != 19:
         compare_errors(READ_ERRORS[case], np.arange(6).reshape(2, 3))
 
 

@@ -6,30 +6,26 @@ import copy
 import math
 import pickle
 import random
-import sys
 import threading
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plain
 import pytest
 
 import rnn
 from rnn import Value
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-import scalar_gpt
 
-
-class Plain(scalar_gpt.Value):
+class Plain(plain.Value):
     """The same in plain Python, with the rest of micrograd's interface."""
 
     __slots__ = ()
 
     def tanh(self) -> Plain:
         t = math.tanh(self.data)
-        return scalar_gpt.Value(t, (self,), (1 - t * t,))
+        return plain.Value(t, (self,), (1 - t * t,))
 
     def __radd__(self, other: Any) -> Any:
         return self + other
@@ -377,19 +373,6 @@ def test_an_mlp_prints_the_same_to_the_last_digit():
     both(neuron_program)
 
 
-def test_a_gpt_prints_the_same_to_the_last_digit():
-    """benchmarks/scalar_gpt.py: the shape of microgpt, on either class."""
-    losses = []
-    for value in (scalar_gpt.Value, Value):
-        losses.append(gpt_losses(value))
-    assert losses[0] == losses[1]
-
-
-def gpt_losses(value: Any, steps: int = 2) -> list[float]:
-    trainer = scalar_gpt.Trainer(value, steps)
-    return [trainer.step() for _ in range(steps)]
-
-
 def test_micrograds_own_network():
     nn = pytest.importorskip("micrograd.nn")
     engine = pytest.importorskip("micrograd.engine")
@@ -412,6 +395,15 @@ def test_micrograds_own_network():
 
 
 # ---- with tensors --------------------------------------------------------------------------------
+
+
+def test_graph_size_counts_each_node_once():
+    a, b = Value(2.0), Value(3.0)
+    c = a * b
+    assert a.graph_size() == 1
+    assert c.graph_size() == 3
+    assert (c + c).graph_size() == 4
+    assert (rnn.ones(4, requires_grad=True).value(1) * a).graph_size() == 6  # a tensor is one span
 
 
 def test_an_element_is_one_value():

@@ -43,26 +43,62 @@ NONE = np.zeros(0, np.int64)
 
 
 def _fast(h: int, index: Any) -> int:
-    """The handle of t[i], t[i, j] or t[a:b]; 0 or less for every other index, and out of range."""
+    """The handle of t[i], t[a:b], t[i, j] or t[:, a:b, -1]; 0 or less for every other index, and
+    out of range.
+    """
     kind = type(index)
     if kind is int:
         out: int = lib.rnn_select(E, h, 0, index)
         return out
     if kind is slice:
-        start, stop, step = index.start, index.stop, index.step
-        if (
-            step is None
-            and (start is None or type(start) is int)
-            and (stop is None or type(stop) is int)
-        ):
-            out = lib.rnn_slice(
-                E, h, 0, 0 if start is None else start, _END if stop is None else stop, 1
-            )
+        return _slice(h, 0, index)
+    if kind is tuple:
+        if len(index) == 2 and type(index[0]) is int and type(index[1]) is int:
+            out = lib.rnn_select_leading(E, h, 2, index)
             return out
-    elif kind is tuple and len(index) == 2 and type(index[0]) is int and type(index[1]) is int:
-        out = lib.rnn_select_leading(E, h, 2, index)
+        return _parts(h, index)
+    return 0
+
+
+def _slice(h: int, dim: int, part: slice) -> int:
+    """The handle of a slice of a dimension; 0 where its bounds are not plain, or it has a step."""
+    start, stop = part.start, part.stop
+    if (
+        part.step is None
+        and (start is None or type(start) is int)
+        and (stop is None or type(stop) is int)
+    ):
+        out: int = lib.rnn_slice(
+            E, h, dim, 0 if start is None else start, _END if stop is None else stop, 1
+        )
         return out
     return 0
+
+
+def _parts(h: int, index: tuple[Any, ...]) -> int:
+    """The handle of t[a:b, i, :, ...]: a call for each item that is not a whole slice."""
+    out, dim = 0, 0
+    for item in index:
+        kind = type(item)
+        if kind is slice:
+            if item.start is None and item.stop is None and item.step is None:
+                dim += 1
+                continue
+            part = _slice(out or h, dim, item)
+            dim += 1
+        elif kind is int:
+            part = lib.rnn_select(E, out or h, dim, item)
+        else:
+            part = 0
+        if out:
+            lib.rnn_release(E, out)
+        if part <= 0:
+            return 0
+        out = part
+    if out and dim > lib.rnn_ndim(out):  # whole slices of dimensions that are not there
+        lib.rnn_release(E, out)
+        return 0
+    return out
 
 
 def _view_name(index: Any) -> int:
