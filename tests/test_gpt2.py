@@ -162,6 +162,23 @@ def test_scalar_resolution_agrees() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.skipif(not (evaluate.SHIPPED / "config.json").exists(), reason="no model is shipped")
+def test_the_shipped_model_has_the_same_gradients_at_scalar_resolution() -> None:
+    model = files.load(evaluate.SHIPPED)
+    tokens, targets = rnn.tensor([[5, 77, 300]]), rnn.tensor([[77, 300, 12]])
+    found = []
+    for resolution in ("tensor", "scalar"):
+        model.zero_grad()
+        with rnn.resolution(resolution):
+            loss = model.loss(tokens, targets)
+            nodes = loss.graph_size()
+            loss.backward()
+        found.append([loss.item()] + [p.grad.numpy().copy() for p in model.parameters()])
+    assert nodes > 2 * 3 * sum(p.numel() for p in model.h.parameters() if p.ndim == 2)
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
 @needs_transformers
 @pytest.mark.parametrize("tied", [True, False])
 def test_transformers_agrees(tmp_path: Path, tied: bool) -> None:
