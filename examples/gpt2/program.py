@@ -46,6 +46,8 @@ def exit_code(program: Callable[[], None]) -> int:
         return 0
     except InputError as problem:
         print(problem, file=sys.stderr)
+    except ModuleNotFoundError as problem:
+        print(f"{problem.name}: module: is not installed: pip install '.[gpt2]'", file=sys.stderr)
     except MemoryError as problem:
         print(f"memory: {str(problem) or 'there is not enough'}", file=sys.stderr)
     except KeyboardInterrupt:
