@@ -13,6 +13,7 @@ from rnn import amp as amp
 from rnn import autograd as autograd
 from rnn import backends as backends
 from rnn import cuda as cuda
+from rnn import distributions as distributions
 from rnn import inspect as inspect
 from rnn import linalg as linalg
 from rnn import mps as mps

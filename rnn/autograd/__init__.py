@@ -1,6 +1,10 @@
 """Autograd: backward passes, gradients of chosen tensors, grad mode, hooks, custom functions
 (torch.autograd)."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.autograd import functional as functional
 from rnn.autograd import graph as graph
 from rnn.autograd import hooks as hooks
@@ -18,3 +22,9 @@ from rnn.autograd.modes import set_grad_enabled as set_grad_enabled
 from rnn.autograd.passes import backward as backward
 from rnn.autograd.passes import backward_value as backward_value
 from rnn.autograd.passes import grad as grad
+from rnn.autograd.variable import Variable as Variable
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)

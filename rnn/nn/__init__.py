@@ -7,6 +7,7 @@ from rnn import _config
 from rnn.nn import functional as functional
 from rnn.nn import init as init
 from rnn.nn import modules as modules
+from rnn.nn import parallel as parallel
 from rnn.nn import utils as utils
 from rnn.nn.container import ModuleDict as ModuleDict
 from rnn.nn.container import ModuleList as ModuleList
@@ -138,6 +139,7 @@ from rnn.nn.modules.transformer import TransformerDecoder as TransformerDecoder
 from rnn.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from rnn.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from rnn.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from rnn.nn.parallel import DataParallel as DataParallel
 from rnn.nn.parameter import Buffer as Buffer
 from rnn.nn.parameter import Parameter as Parameter
 

@@ -1,0 +1,102 @@
+"""Bernoulli: 1 or 0 (torch.distributions.Bernoulli)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import rnn
+from rnn._size import Size
+from rnn.autograd import no_grad
+from rnn.distributions import constraints
+from rnn.distributions.distribution import Distribution, broadcast_all, clamp_probs, one_of
+from rnn.nn import functional as F
+from rnn.tensor import Tensor
+
+
+class Bernoulli(Distribution):
+    """1 with probability probs, or with log-odds logits; else 0.
+
+    Args:
+        probs: a number or a tensor, in [0, 1].
+        logits: a number or a tensor; sigmoid(logits) is the probability.
+
+    Raises:
+        ValueError: both or neither are given, or they are not valid.
+
+    >>> rnn.distributions.Bernoulli(0.25).mean
+    tensor(0.2500)
+    """
+
+    support = constraints.boolean
+    has_enumerate_support = True
+
+    def __init__(
+        self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ) -> None:
+        one_of(probs, logits)
+        name, given = ("probs", probs) if probs is not None else ("logits", logits)
+        self.__dict__[name], = broadcast_all(given)
+        super().__init__(self.__dict__[name].size(), validate_args=validate_args)
+
+    def __getattr__(self, name: str) -> Any:
+        """probs of logits, logits of probs: worked out when first asked for."""
+        if name == "probs" and "logits" in self.__dict__:
+            found = self.logits.sigmoid()
+        elif name == "logits" and "probs" in self.__dict__:
+            odds = clamp_probs(self.probs)
+            found = odds.log() - (-odds).log1p()
+        else:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        self.__dict__[name] = found
+        return found
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        return {"probs": constraints.unit_interval, "logits": constraints.real}
+
+    @property
+    def _param(self) -> Tensor:
+        given: Tensor = self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
+        return given
+
+    @property
+    def param_shape(self) -> Size:
+        """The shape of probs and logits."""
+        return self._batch_shape
+
+    @property
+    def mean(self) -> Tensor:
+        return self.probs
+
+    @property
+    def mode(self) -> Tensor:
+        mode = (self.probs >= 0.5).to(self.probs.dtype)
+        return mode.masked_fill(self.probs == 0.5, float("nan"))
+
+    @property
+    def variance(self) -> Tensor:
+        return self.probs * (1 - self.probs)
+
+    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Bernoulli:
+        shape = Size(batch_shape)
+        if "probs" in self.__dict__:
+            return Bernoulli(self.probs.expand(shape), validate_args=False)
+        return Bernoulli(logits=self.logits.expand(shape), validate_args=False)
+
+    def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
+        with no_grad():
+            return rnn.bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        self._validate_sample(value)
+        logits, value = broadcast_all(self.logits, value)
+        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+
+    def entropy(self) -> Tensor:
+        return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        values = rnn.arange(2, dtype=self._param.dtype)
+        values = values.view((-1,) + (1,) * len(self._batch_shape))
+        return values.expand((-1,) + tuple(self._batch_shape)) if expand else values

@@ -1,0 +1,115 @@
+"""Categorical: one of n classes (torch.distributions.Categorical)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import rnn
+from rnn._size import Size
+from rnn.distributions import constraints
+from rnn.distributions.distribution import Distribution, clamp_probs, one_of
+from rnn.tensor import Tensor
+
+
+class Categorical(Distribution):
+    """0 to n - 1, by probabilities or by unnormalised log-probabilities, (..., n).
+
+    Args:
+        probs: not negative; normalised over the last dimension.
+        logits: any numbers; their log_softmax counts.
+
+    Raises:
+        ValueError: both or neither are given, they are 0-dimensional, or not valid.
+
+    >>> policy = rnn.distributions.Categorical(logits=rnn.zeros(2, 3))
+    >>> action = policy.sample()              # (2,)
+    >>> loss = -policy.log_prob(action).sum()
+    """
+
+    has_enumerate_support = True
+
+    def __init__(
+        self,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        one_of(probs, logits)
+        name, given = ("probs", probs) if probs is not None else ("logits", logits)
+        assert given is not None
+        if given.dim() < 1:
+            raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
+        if name == "probs":
+            self.__dict__["probs"] = given / given.sum(-1, keepdim=True)
+        else:
+            self.__dict__["logits"] = given - given.logsumexp(-1, keepdim=True)
+        self._num_events = given.shape[-1]
+        super().__init__(given.shape[:-1], validate_args=validate_args)
+
+    def __getattr__(self, name: str) -> Any:
+        """probs of logits, logits of probs: worked out when first asked for."""
+        if name == "probs" and "logits" in self.__dict__:
+            found = self.logits.softmax(-1)
+        elif name == "logits" and "probs" in self.__dict__:
+            found = clamp_probs(self.probs).log()
+        else:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        self.__dict__[name] = found
+        return found
+
+    @property
+    def arg_constraints(self) -> dict[str, constraints.Constraint]:
+        return {"probs": constraints.simplex, "logits": constraints.real_vector}
+
+    @property
+    def _param(self) -> Tensor:
+        given: Tensor = self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
+        return given
+
+    @property
+    def param_shape(self) -> Size:
+        """The shape of probs and logits."""
+        return self._param.size()
+
+    @property
+    def support(self) -> constraints.Constraint:
+        return constraints.IntegerInterval(0, self._num_events - 1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.probs.new_full(self._extended_shape(), float("nan"))
+
+    @property
+    def mode(self) -> Tensor:
+        return self.probs.argmax(-1)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.probs.new_full(self._extended_shape(), float("nan"))
+
+    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Categorical:
+        shape = Size(batch_shape) + (self._num_events,)
+        if "probs" in self.__dict__:
+            return Categorical(self.probs.expand(shape), validate_args=False)
+        return Categorical(logits=self.logits.expand(shape), validate_args=False)
+
+    def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
+        shape = Size(sample_shape)
+        rows = self.probs.detach().reshape(-1, self._num_events)
+        drawn = rnn.multinomial(rows, shape.numel(), True).T
+        return drawn.reshape(self._extended_shape(shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        self._validate_sample(value)
+        index = value.long().unsqueeze(-1)
+        index, log_pmf = rnn.broadcast_tensors(index, self.logits)
+        return log_pmf.gather(-1, index[..., :1]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        logits = self.logits.clamp(min=rnn.finfo(self.logits.dtype).min)  # 0 * -inf would be NaN
+        return -(logits * self.probs).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        values = rnn.arange(self._num_events).view((-1,) + (1,) * len(self._batch_shape))
+        return values.expand((-1,) + tuple(self._batch_shape)) if expand else values

@@ -1,0 +1,196 @@
+"""rnn.distributions against torch.distributions: values, gradients, samples of one seed, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import compare, compare_errors, to_numpy
+
+import rnn
+
+# name: a distribution of module m by two free tensors a, b of one shape, and a value in its support
+CASES: dict[str, Any] = {
+    "normal": (lambda m, a, b: m.distributions.Normal(a, b.exp()), [[0.3], [-1.2]]),
+    "normal, broadcast": (lambda m, a, b: m.distributions.Normal(a[0], b.exp()), [[2.0], [0.5]]),
+    "uniform": (lambda m, a, b: m.distributions.Uniform(a - 6, a + 3 + b.exp()), [[-2.5]]),
+    "bernoulli, probs": (lambda m, a, b: m.distributions.Bernoulli(a.sigmoid()), [[1.0], [0.0]]),
+    "bernoulli, logits": (lambda m, a, b: m.distributions.Bernoulli(logits=a - b), [[0.0], [1.0]]),
+    "categorical, probs": (lambda m, a, b: m.distributions.Categorical(a.exp()), [[2, 0], [1, 1]]),
+    "categorical, logits": (
+        lambda m, a, b: m.distributions.Categorical(logits=a * b),
+        [[[1, 0]], [[0, 2]]],
+    ),
+    "independent": (
+        lambda m, a, b: m.distributions.Independent(m.distributions.Normal(a, b.exp()), 1),
+        [[0.3], [-1.2]],
+    ),
+}
+KINDS = sorted(CASES)
+ONE = ("contiguous",)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_log_prob_entropy_and_moments(name: str) -> None:
+    make, given = CASES[name]
+    value = np.array(given, np.float32 if isinstance(given[0][0], float) else np.int64)
+
+    def log_prob(m: Any, a: Any, b: Any) -> Any:
+        return make(m, a, b).log_prob(m.from_numpy(value).to(a.dtype))
+
+    compare(log_prob, (2, 3), (2, 3), layouts=ONE, dtypes=("float64",))
+    one = {"layouts": ONE, "dtypes": ("float64",)}
+    compare(lambda m, a, b: make(m, a, b).entropy(), (2, 3), (2, 3), **one)
+    for moment in ("mean", "variance", "stddev"):
+        if not name.startswith("categorical"):
+            moments = [(2, 3), (2, 3)]
+            compare(lambda m, a, b: getattr(make(m, a, b), moment), *moments, layouts=ONE)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_samples_of_one_seed(name: str) -> None:
+    make, _ = CASES[name]
+    drawn = []
+    for m in (torch, rnn):
+        a = m.linspace(-1, 1, 6).view(2, 3).requires_grad_()
+        d = make(m, a, m.ones(2, 3) / 3)
+        m.manual_seed(3)
+        samples = [d.sample(), d.sample((4,)), d.sample((2, 3))]
+        samples.append(d.expand((5, *d.batch_shape)).sample())
+        if d.has_rsample:
+            samples.append(d.rsample((4,)))
+            samples[-1].sum().backward()
+            samples.append(a.grad)
+        assert not samples[0].requires_grad
+        drawn.append(samples)
+    for ours, theirs in zip(drawn[1], drawn[0]):
+        assert tuple(ours.shape) == tuple(theirs.shape)
+        assert str(ours.dtype).removeprefix("rnn.") == str(theirs.dtype).removeprefix("torch.")
+        np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_shapes_and_repr(name: str) -> None:
+    make, _ = CASES[name]
+    seen = []
+    for m in (torch, rnn):
+        d = make(m, m.zeros(2, 3), m.zeros(2, 3))
+        c = d.support
+        seen.append(
+            (tuple(d.batch_shape), tuple(d.event_shape), repr(d).replace("torch.", "rnn."),
+             d.has_rsample, d.has_enumerate_support, c.is_discrete, c.event_dim)
+        )
+        if d.has_enumerate_support:
+            seen[-1] += (d.enumerate_support().tolist(), d.enumerate_support(False).tolist())
+    assert seen[1] == seen[0]
+
+
+def test_cdf() -> None:
+    compare(lambda m, x: m.distributions.Normal(x, 2.0).cdf(x * x), (5,), edges=False)
+    compare(lambda m, x: m.distributions.Uniform(-1.0, x.exp() + 1).cdf(x * 0 + 0.25), (5,))
+    compare(lambda m, x: m.distributions.Uniform(-1.0, x.exp() + 1).icdf(x * 0 + 0.25), (5,))
+
+
+def test_modes() -> None:
+    compare(lambda m, x: m.distributions.Categorical(logits=x).mode, (2, 5))
+    compare(lambda m, x: m.distributions.Bernoulli(logits=x).mode, (2, 5))
+    compare(lambda m, x: m.distributions.Normal(x, 1.0).mode, (2, 5))
+
+
+PAIRS: dict[str, Any] = {
+    "normal": lambda d, a, b: (d.Normal(a, b.exp()), d.Normal(b, a.exp())),
+    "bernoulli": lambda d, a, b: (d.Bernoulli(logits=a), d.Bernoulli(b.sigmoid())),
+    "categorical": lambda d, a, b: (d.Categorical(logits=a), d.Categorical(b.exp())),
+    "uniform": lambda d, a, b: (d.Uniform(0.0, a.exp()), d.Uniform(-1.0, a.exp() + b.exp())),
+    "normal, uniform": lambda d, a, b: (d.Normal(a, 1.0), d.Uniform(b, b + 1)),
+    "independent": lambda d, a, b: (
+        d.Independent(d.Normal(a, 1.0), 1),
+        d.Independent(d.Normal(b, 2.0), 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+def test_kl_divergence(name: str) -> None:
+    def kl(m: Any, a: Any, b: Any) -> Any:
+        return m.distributions.kl_divergence(*PAIRS[name](m.distributions, a, b))
+
+    compare(kl, (2, 3), (2, 3), layouts=ONE, dtypes=("float64",), edges=False)
+
+
+def test_kl_divergence_where_a_probability_is_0() -> None:
+    p, q = np.array([[0.5, 0.5, 0], [0.5, 0, 0.5]]), np.array([[0.5, 0.25, 0.25], [0.5, 0.5, 0]])
+    for kind in ("Categorical", "Bernoulli"):
+        compare(
+            lambda m, p, q: m.distributions.kl_divergence(
+                getattr(m.distributions, kind)(p), getattr(m.distributions, kind)(q)
+            ),
+            p,
+            q,
+            grad=False,
+        )
+
+
+def test_a_rule_of_ones_own() -> None:
+    class Half(rnn.distributions.Normal):
+        pass
+
+    d = rnn.distributions
+
+    @d.register_kl(Half, d.Normal)
+    def rule(p: Half, q: Any) -> Any:
+        return p.loc * 0 + 7
+
+    assert d.kl_divergence(Half(0.0, 1.0), d.Normal(0.0, 1.0)).item() == 7
+    assert d.kl_divergence(d.Normal(0.0, 1.0), Half(0.0, 1.0)).item() == 0
+    with pytest.raises(NotImplementedError, match="p type Normal and q type Bernoulli"):
+        d.kl_divergence(d.Normal(0.0, 1.0), d.Bernoulli(0.5))
+    with pytest.raises(TypeError, match="Expected a Distribution subclass"):
+        d.register_kl(int, d.Normal)
+
+
+WRONG: dict[str, Any] = {
+    "negative probability": lambda m, d: d.Categorical(m.tensor([0.5, -0.5])),
+    "both": lambda m, d: d.Categorical(m.ones(2), m.ones(2)),
+    "neither": lambda m, d: d.Bernoulli(),
+    "0-d": lambda m, d: d.Categorical(m.tensor(1.0)),
+    "nan": lambda m, d: d.Categorical(logits=m.tensor([float("nan"), 1])),
+    "class out of range": lambda m, d: d.Categorical(m.ones(3)).log_prob(m.tensor(3)),
+    "class of fraction": lambda m, d: d.Categorical(m.ones(3)).log_prob(m.tensor(0.5)),
+    "no tensor": lambda m, d: d.Normal(0.0, 1.0).log_prob(0.3),
+    "not broadcastable": lambda m, d: d.Categorical(m.ones(2, 3)).log_prob(m.zeros(3)),
+    "scale": lambda m, d: d.Normal(m.zeros(2), m.zeros(2)),
+    "shapes": lambda m, d: d.Normal(m.zeros(2), m.ones(3)),
+    "probability": lambda m, d: d.Bernoulli(2.0),
+    "value": lambda m, d: d.Bernoulli(0.2).log_prob(m.tensor(0.5)),
+    "outside": lambda m, d: d.Uniform(0.0, 1.0).log_prob(m.tensor(2.0)),
+    "bounds": lambda m, d: d.Uniform(1.0, 0.0),
+    "too few dimensions": lambda m, d: d.Independent(d.Normal(m.zeros(2, 3), 1.0), 3),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WRONG))
+def test_errors(name: str) -> None:
+    compare_errors(lambda m: WRONG[name](m, m.distributions))
+
+
+def test_validation_can_be_switched_off() -> None:
+    d = rnn.distributions
+    d.Normal(0.0, -1.0, validate_args=False)
+    d.Distribution.set_default_validate_args(False)
+    try:
+        d.Bernoulli(2.0)
+    finally:
+        d.Distribution.set_default_validate_args(True)
+    with pytest.raises(ValueError, match="True or False"):
+        d.Distribution.set_default_validate_args(3)  # type: ignore[arg-type]
+
+
+def test_what_is_not_there_says_so() -> None:
+    d = rnn.distributions
+    with pytest.raises(AttributeError, match="README"):
+        d.MultivariateNormal  # noqa: B018
+    with pytest.raises(NotImplementedError, match="Categorical has no rsample"):
+        d.Categorical(rnn.ones(2)).rsample()
