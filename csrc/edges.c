@@ -94,12 +94,17 @@ int rnn_check_graph(rnn_engine *e, uint32_t span) {
 
 int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans,
                   int64_t *nodes, double *locals, uint8_t *flows) {
+    return rnn_edges_but(e, span, node, 0, capacity, spans, nodes, locals, flows);
+}
+
+int64_t rnn_edges_but(rnn_engine *e, uint32_t span, int64_t node, int unwanted, int64_t capacity,
+                      uint32_t *spans, int64_t *nodes, double *locals, uint8_t *flows) {
     int failed = rnn_check_node(e, span, node);
     if (failed) return failed;
     const rnn_span *s = rnn_at(e, span);
     if (s->flags & RNN_S_LEAF || !rnn_span_size(s)) return 0;
     if ((failed = rnn_check_graph(e, span))) return failed;
-    rnn_edge_list out = {capacity, 0, spans, nodes, locals, flows, 0};
+    rnn_edge_list out = {capacity, 0, spans, nodes, locals, flows, 0, unwanted};
     failed = s->flags & RNN_S_SCALAR ? scalar_edges(e, span, &out)
                                      : rnn_ops[s->op].edges(e, span, node, &out);
     return failed ? failed : out.count;

@@ -215,6 +215,7 @@ typedef struct {
     double *locals;
     uint8_t *flows; /* 0: a constant, or detached: no gradient goes there */
     int64_t skip;   /* so many edges are counted only, before those that are written */
+    int unwanted;   /* operands, a bit each, whose edges a rule with many may leave out */
 } rnn_edge_list;
 
 /* Where `uses` writes: the nodes that were made from one, and their local derivatives by it. */
@@ -480,7 +481,9 @@ void rnn_operand_expanded(rnn_engine *e, uint32_t id, int k, rnn_view *v);
 
 /* edges.c */
 rnn_ref rnn_look_at(rnn_engine *e, const rnn_view *v, int flags); /* a handle for it */
-int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node);   /* 0, or RNN_EINDEX */
+int64_t rnn_edges_but(rnn_engine *e, uint32_t span, int64_t node, int unwanted, int64_t capacity,
+                      uint32_t *spans, int64_t *nodes, double *locals, uint8_t *flows);
+int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node); /* 0, or RNN_EINDEX */
 int rnn_check_graph(rnn_engine *e, uint32_t span); /* RNN_ERUNTIME: backward has freed it */
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
                    double local);

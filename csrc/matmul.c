@@ -445,8 +445,8 @@ int rnn_matmul_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     }
     for (int64_t t = 0; t < p.k; t++) {
         const int64_t x = a_at + t * p.a_col, y = b_at + t * p.b_row;
-        rnn_push_edge(e, out, &a, x, rnn_node_value(e, b.span, y));
-        rnn_push_edge(e, out, &b, y, rnn_node_value(e, a.span, x));
+        if (!(out->unwanted & 1)) rnn_push_edge(e, out, &a, x, rnn_node_value(e, b.span, y));
+        if (!(out->unwanted & 2)) rnn_push_edge(e, out, &b, y, rnn_node_value(e, a.span, x));
     }
     return 0;
 }

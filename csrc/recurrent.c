@@ -764,7 +764,7 @@ int rnn_recurrent_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_
         double *locals = (double *)(void *)room, sum;
         int64_t *nodes = (int64_t *)(void *)(locals + most);
         uint32_t *spans = (uint32_t *)(void *)(nodes + most);
-        rnn_edge_list list = {most, 0, spans, nodes, locals, (uint8_t *)(spans + most), 0};
+        rnn_edge_list list = {most, 0, spans, nodes, locals, (uint8_t *)(spans + most), 0, 0};
         if (m.marks[at] && edges_by(e, id, at, span, node, &list, &sum)) rnn_push_use(out, at, sum);
     }
     free(m.marks);

@@ -41,6 +41,7 @@
 typedef struct rnn_engine rnn_engine;
 typedef struct rnn_pass rnn_pass;
 typedef struct rnn_rng rnn_rng;     /* a stream of random numbers: torch.Generator */
+typedef struct rnn_paths rnn_paths; /* the best paths between two nodes */
 typedef struct rnn_graph rnn_graph; /* a list of spans, to look at */
 typedef int64_t rnn_ref;            /* a tensor handle; 0 is none */
 
@@ -458,6 +459,24 @@ void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_
 /* Which span has which as its operand at which place; returns how many, fills at most `capacity`. */
 int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uint32_t *user,
                         int32_t *place, uint32_t *operand);
+/* The same with what the span hands on itself: of a running sum or of an RNN's states all that
+ * depend on the node, each by its whole derivative. A span's gradients are of this kind. */
+int64_t rnn_effects(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
+                    int64_t *nodes, double *locals, uint8_t *flows);
+/* The k (1 to 255) paths from source to target with the largest |product of local derivatives|.
+ * spans: all behind the target in tape order, which the caller holds until the end. NULL: failed. */
+rnn_paths *rnn_paths_begin(rnn_engine *e, int64_t count, const uint32_t *spans, uint32_t source,
+                           int64_t source_node, uint32_t target, int64_t target_node, int k);
+/* Works for about `nanoseconds`. 1: call again; 0: done; negative: failed. */
+int rnn_paths_step(rnn_engine *e, rnn_paths *p, int64_t nanoseconds);
+/* How many were found; the sum of the products of all paths, found or not, and how many there are. */
+int rnn_paths_found(rnn_paths *p, double *total, double *count);
+/* Path number `which`, from source to target; returns its nodes, fills at most `capacity`. */
+int64_t rnn_paths_get(rnn_paths *p, int which, double *product, int64_t capacity, uint32_t *spans,
+                      int64_t *nodes);
+void rnn_paths_end(rnn_engine *e, rnn_paths *p); /* always, also after a failure */
+/* 0, or RNN_ERUNTIME where a value that the span's derivatives need was overwritten. */
+int rnn_check_values(rnn_engine *e, uint32_t span);
 /* The living spans that were made from a span; returns how many, fills at most `capacity`. */
 int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users);
 

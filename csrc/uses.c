@@ -106,7 +106,7 @@ double rnn_edge_local(rnn_engine *e, uint32_t id, int64_t node, int64_t place) {
     int64_t at;
     double local = NAN;
     uint8_t flow;
-    rnn_edge_list one = {1, 0, &span, &at, &local, &flow, place};
+    rnn_edge_list one = {1, 0, &span, &at, &local, &flow, place, 0};
     rnn_ops[rnn_at(e, id)->op].edges(e, id, node, &one);
     return local;
 }
@@ -233,16 +233,93 @@ static int span_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, 
     return 0;
 }
 
-int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
-                 int64_t *nodes, double *locals, uint8_t *flows) {
+static int check(rnn_engine *e, uint32_t user, uint32_t span, int64_t node) {
     int failed = rnn_check_node(e, span, node);
     if (!failed) failed = rnn_check_node(e, user, 0);
-    if (failed) return failed;
+    return failed ? failed : rnn_check_graph(e, user);
+}
+
+int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
+                 int64_t *nodes, double *locals, uint8_t *flows) {
+    int failed = check(e, user, span, node);
     const rnn_span *s = rnn_at(e, user);
     rnn_use_list out = {capacity, 0, nodes, locals, flows, 1};
-    if (s->flags & RNN_S_LEAF) return 0;
-    if ((failed = rnn_check_graph(e, user))) return failed;
+    if (failed || s->flags & RNN_S_LEAF) return failed;
     if (s->flags & RNN_S_SCALAR) scalar_uses(e, user, span, node, &out);
     else failed = span_uses(e, user, span, node, &out);
+    return failed ? failed : out.count;
+}
+
+/* ---- through a span's own steps ---------------------------------------------------------------- */
+
+static bool is_running(int op) {
+    switch (op) {
+    case RNN_OP_CUMSUM:
+    case RNN_OP_CUMPROD:
+    case RNN_OP_LOGCUMSUMEXP:
+    case RNN_OP_RNN_TANH:
+    case RNN_OP_RNN_RELU:
+    case RNN_OP_LSTM:
+    case RNN_OP_GRU:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What the span's own edges hand on, from its first node to its last: a node is made from earlier
+ * ones. */
+static int hand_on(rnn_engine *e, uint32_t id, double *by) {
+    enum { ROOM = 1 << 12 };
+    const int64_t n = rnn_span_size(rnn_at(e, id));
+    uint32_t *spans = rnn_malloc(e, ROOM * sizeof *spans);
+    int64_t *nodes = rnn_malloc(e, ROOM * sizeof *nodes);
+    double *locals = rnn_malloc(e, ROOM * sizeof *locals);
+    uint8_t *flows = rnn_malloc(e, ROOM);
+    const bool ready = spans && nodes && locals && flows;
+    for (int64_t v = 0; v < n && ready; v++) {
+        int64_t count = ROOM;
+        for (int64_t from = 0; from < count; from += ROOM) {
+            rnn_edge_list list = {ROOM, 0, spans, nodes, locals, flows, from, 0};
+            rnn_ops[rnn_at(e, id)->op].edges(e, id, v, &list);
+            count = list.count;
+            for (int64_t i = 0; i < count - from && i < ROOM; i++)
+                if (spans[i] == id) by[v] += locals[i] * by[nodes[i]];
+        }
+    }
+    free(spans);
+    free(nodes);
+    free(locals);
+    free(flows);
+    return ready ? 0 : rnn_fail(e, RNN_EMEMORY, "no memory for the edges of a span");
+}
+
+int64_t rnn_effects(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
+                    int64_t *nodes, double *locals, uint8_t *flows) {
+    int failed = check(e, user, span, node);
+    if (failed) return failed;
+    if (!is_running(rnn_at(e, user)->op) || user == span)
+        return rnn_uses(e, user, span, node, capacity, nodes, locals, flows);
+    const int64_t n = rnn_span_size(rnn_at(e, user));
+    const int64_t direct = rnn_uses(e, user, span, node, 0, NULL, NULL, NULL);
+    if (direct <= 0) return direct;
+    int64_t *at = rnn_malloc(e, (size_t)direct * sizeof *at);
+    double *local = rnn_malloc(e, (size_t)direct * sizeof *local), *by = calloc((size_t)n, 8);
+    uint8_t *flow = rnn_malloc(e, (size_t)direct);
+    failed = at && local && by && flow
+                 ? 0
+                 : rnn_fail(e, RNN_EMEMORY, "no memory for the uses of a node");
+    if (!failed) rnn_uses(e, user, span, node, direct, at, local, flow);
+    rnn_use_list out = {capacity, 0, nodes, locals, flows, 0};
+    for (int64_t i = 0; i < direct && !failed; i++) out.flow |= flow[i];
+    for (int64_t i = 0; i < direct && !failed; i++)
+        if (flow[i] == out.flow) by[at[i]] += local[i];
+    if (!failed) failed = hand_on(e, user, by);
+    for (int64_t v = 0; v < n && !failed; v++)
+        if (by[v] != 0) rnn_push_use(&out, v, by[v]);
+    free(at);
+    free(local);
+    free(by);
+    free(flow);
     return failed ? failed : out.count;
 }

@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inspect_programs import gradients, programs, run
 
 import rnn
 from rnn.inspect import explain
@@ -138,3 +141,61 @@ def test_bad_arguments() -> None:
         explain(x, loss, index=(3,))
     with pytest.raises(TypeError, match="int64"):
         explain(rnn.arange(3)[0], loss)
+
+
+@settings(max_examples=30, deadline=None)
+@given(programs, st.integers(0, 9), st.integers(0, 5), st.integers(0, 8), st.booleans())
+def test_ledgers_add_up_to_torchs_gradient(
+    names: list[str], seed: int, i: int, j: int, scalar: bool
+) -> None:
+    with rnn.resolution("scalar" if scalar else "tensor"):
+        x, w, loss = run(rnn, names, seed)
+    for t, at, expected in zip((x, w), (i, j), gradients(names, seed)):
+        index = np.unravel_index(at, t._shape)
+        ledger = explain(t[index], loss)
+        if ledger.gradient is None:
+            assert expected[index] == 0 and ledger.total == 0
+            continue
+        assert_adds_up(ledger)
+        np.testing.assert_allclose(ledger.total, expected[index], 1e-9, 1e-12)
+        assert abs(ledger.rounding) <= 1e-12 * (1 + abs(ledger.total))
+
+
+@settings(max_examples=15, deadline=None)
+@given(programs, st.integers(0, 9))
+def test_ledgers_add_up_to_finite_differences(names: list[str], seed: int) -> None:
+    x, _, loss = run(rnn, names, seed)
+    step, at = 1e-6, (1, 1)
+    up, down = (float(run(rnn, names, seed, sign * step)[2]) for sign in (1, -1))
+    np.testing.assert_allclose(explain(x[at], loss).total, (up - down) / (2 * step), 1e-4, 1e-6)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_recurrent_layers_are_followed_through_their_steps(kind: str) -> None:
+    rnn.manual_seed(1)
+    layer = getattr(rnn.nn, kind)(2, 3, dtype=rnn.float64)
+    x = rnn.randn(4, 2, 2, dtype=rnn.float64, requires_grad=True)
+    loss = layer(x)[0].square().sum()
+    loss.backward(retain_graph=True)
+    for t, index in [(layer.weight_hh_l0, (1, 2)), (layer.bias_hh_l0, (0,)), (x, (1, 0, 1))]:
+        ledger = explain(t, loss, index=index)
+        assert_adds_up(ledger)
+        np.testing.assert_allclose(ledger.total, float(t.grad[index]), 1e-9)
+        np.testing.assert_allclose(rnn.inspect.paths(t[index], loss).total, ledger.total, 1e-9)
+
+
+def test_an_autograd_function_is_run_for_its_derivatives() -> None:
+    class Cube(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            return 3 * ctx.saved_tensors[0] ** 2 * g
+
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    loss = Cube.apply(x).sum()
+    [entry] = explain(x[1], loss)
+    assert (entry.user.op, entry.user.index, entry.local) == ("Cube", (1,), 12.0)

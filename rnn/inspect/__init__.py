@@ -2,6 +2,7 @@
 
     g = rnn.inspect.graph(loss)    # every span and every node behind it, as public data
     rnn.inspect.explain(w[0, 1], loss)   # why its gradient is what it is
+    rnn.inspect.paths(x, y, k=5)         # which ways from x to y carry most
     n = rnn.inspect.node(w, 0, 1)  # one number: its operands, derivatives, users
     rnn.show(loss)                 # a drawing of it, down to single scalars
 
@@ -19,6 +20,9 @@ from rnn.inspect.graph import graph as graph
 from rnn.inspect.graph import node as node
 from rnn.inspect.node import Edge as Edge
 from rnn.inspect.node import Node as Node
+from rnn.inspect.paths import Path as Path
+from rnn.inspect.paths import Paths as Paths
+from rnn.inspect.paths import paths as paths
 from rnn.inspect.span import Operand as Operand
 from rnn.inspect.span import Span as Span
 from rnn.inspect.trace import is_tracing as is_tracing

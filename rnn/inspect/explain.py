@@ -155,7 +155,7 @@ def _levels(span: Span, depth: int) -> list[list[Span]]:
     """The span, its users, their users, ... as far as the ledger goes."""
     levels = [[span]]
     for _ in range(depth):
-        after = {user._number: user for s in levels[-1] for user in s.users}
+        after = {user._number: user for s in levels[-1] for user in s.users if user != s}
         levels.append(list(after.values()))
     return levels
 
@@ -169,7 +169,7 @@ class Entry:
     Attributes:
         user: the node that was made from it.
         user_grad: d loss / d user.
-        local: d user / d x.
+        local: d user / d x, within the operation.
         flows: False where the user was made from x detached: then nothing is contributed.
         contribution: user_grad * local.
         share: of the gradient; None where that is 0.
@@ -209,7 +209,7 @@ class _Uses:
 
     def __init__(self, span: Span, n: Node, found: _Gradients) -> None:
         self.span = span
-        self.nodes, self.locals, self.flows = uses(span, n)
+        self.nodes, self.locals, self.flows = uses(span, n, through=True)
         self.grads = found.of(span, self.nodes)
 
     def contributions(self) -> Array:
@@ -236,7 +236,8 @@ class Ledger:
 
     def __init__(self, n: Node, loss: Node, found: _Gradients, depth: int) -> None:
         self.node, self.loss, self._depth, self._found = n, loss, depth, found
-        self._uses = [u for u in (_Uses(span, n, found) for span in n.span.users) if len(u.nodes)]
+        every = [_Uses(span, n, found) for span in n.span.users if span != n.span]
+        self._uses = [u for u in every if len(u.nodes)]
         whole = found.read(n.span)
         self.gradient = None if whole is None else float(whole[n.offset])
         self.seed = 1.0 if n == loss else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class Edge(NamedTuple):
 
     node: Node
     local: float
-    """d user / d operand, exact"""
+    """d user / d operand, exact; nan where a value that it needs was overwritten since"""
     flows: bool
     """whether a gradient goes along it: not to constants and detached tensors"""
 
@@ -122,9 +123,14 @@ class Node:
     def operands(self) -> tuple[Edge, ...]:
         """Its operands, each with the local derivative d self / d operand.
 
+        An arithmetic operation has an Edge for each operand (x * x has two to x); others have one
+        for each node that they read.
+
         Raises:
             RuntimeError: backward() has freed the graph behind it.
         """
+        if self.span._info.op == CUSTOM:
+            return self._custom_operands()
         count, room = -1, 4
         while count < 0:
             spans, nodes = ffi.new("uint32_t[]", room), ffi.new("int64_t[]", room)
@@ -133,9 +139,29 @@ class Node:
             count = check(lib.rnn_edges(E, *here, room, spans, nodes, locals_, flows))
             if count > room:
                 count, room = -1, count
-        of = self.span._source._span
+        overwritten = lib.rnn_check_values(E, self.span._number) < 0
+        found: list[Edge] = []
+        known: dict[tuple[int, int], int] = {}
+        apart = lib.rnn_op_elementwise(self.span._info.op)
+        for i in range(count):
+            at, local = (spans[i], nodes[i]), nan if overwritten else locals_[i]
+            if at in known and not apart:
+                old = found[known[at]]
+                found[known[at]] = old._replace(local=old.local + local)
+                continue
+            known[at] = len(found)
+            n = Node(self.span._source._span(at[0]), at[1])
+            found.append(Edge(n, local, bool(flows[i])))
+        return tuple(found)
+
+    def _custom_operands(self) -> tuple[Edge, ...]:
+        from rnn.inspect import custom
+
         return tuple(
-            Edge(Node(of(spans[i]), nodes[i]), locals_[i], bool(flows[i])) for i in range(count)
+            Edge(Node(self.span.operands[k].span, int(at)), float(local), True)
+            for k, places, locals_ in custom.row(self.span, self.offset)
+            for at, local in zip(places, locals_)
+            if local
         )
 
     @property
@@ -173,9 +199,13 @@ def custom_uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
     return custom.uses(user, n.span._number, n.offset)
 
 
-def uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
+def uses(user: Span, n: Node, through: bool = False) -> tuple[Array, Array, Array]:
     """Where a node is used in a span: the span's nodes, their local derivatives by it, and whether
     a gradient flows back.
+
+    Args:
+        through: with what the span hands on from node to node itself (a running sum), as the span's
+            gradients are meant.
 
     Raises:
         RuntimeError: backward() has freed the graph behind the span.
@@ -187,7 +217,7 @@ def uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
         nodes, locals_ = np.empty(room, np.int64), np.empty(room)
         flows = np.empty(room, np.uint8)
         count = check(
-            lib.rnn_uses(
+            (lib.rnn_effects if through else lib.rnn_uses)(
                 E,
                 user._number,
                 n.span._number,

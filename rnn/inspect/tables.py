@@ -16,7 +16,7 @@ def number(x: float | None) -> str:
 
 def percent(x: float | None) -> str:
     """A share: '25 %', '0.1 %', '' for None."""
-    return "" if x is None else f"{100 * x:.3g} %"
+    return "" if x is None else f"{100 * x + 0.0:.3g} %"
 
 
 class Table:
