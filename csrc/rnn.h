@@ -459,8 +459,11 @@ void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_
 /* Which span has which as its operand at which place; returns how many, fills at most `capacity`. */
 int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uint32_t *user,
                         int32_t *place, uint32_t *operand);
-/* The same with what the span hands on itself: of a running sum or of an RNN's states all that
- * depend on the node, each by its whole derivative. A span's gradients are of this kind. */
+/* Is a span made from itself, step by step (a running sum, an RNN's states), and its gradient that
+ * of the whole: what comes from outside, without what later nodes of it pass back? */
+int rnn_is_running(rnn_engine *e, uint32_t span);
+/* As rnn_uses, but of a running span all nodes that depend on the node, each by its whole
+ * derivative: what its gradients are to be multiplied with. */
 int64_t rnn_effects(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
                     int64_t *nodes, double *locals, uint8_t *flows);
 /* The k (1 to 255) paths from source to target with the largest |product of local derivatives|.

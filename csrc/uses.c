@@ -252,18 +252,20 @@ int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int6
 
 /* ---- through a span's own steps ---------------------------------------------------------------- */
 
-static bool is_running(int op) {
-    switch (op) {
+int rnn_is_running(rnn_engine *e, uint32_t span) {
+    const rnn_span *s = rnn_at(e, span);
+    switch (s->op) {
     case RNN_OP_CUMSUM:
     case RNN_OP_CUMPROD:
     case RNN_OP_LOGCUMSUMEXP:
+        return s->ext->ip[1] == 0; /* not so at scalar resolution: rnn_cumsum_backward */
     case RNN_OP_RNN_TANH:
     case RNN_OP_RNN_RELU:
     case RNN_OP_LSTM:
     case RNN_OP_GRU:
-        return true;
+        return 1;
     default:
-        return false;
+        return 0;
     }
 }
 
@@ -298,7 +300,7 @@ int64_t rnn_effects(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, i
                     int64_t *nodes, double *locals, uint8_t *flows) {
     int failed = check(e, user, span, node);
     if (failed) return failed;
-    if (!is_running(rnn_at(e, user)->op) || user == span)
+    if (!rnn_is_running(e, user) || user == span)
         return rnn_uses(e, user, span, node, capacity, nodes, locals, flows);
     const int64_t n = rnn_span_size(rnn_at(e, user));
     const int64_t direct = rnn_uses(e, user, span, node, 0, NULL, NULL, NULL);

@@ -199,3 +199,14 @@ def test_an_autograd_function_is_run_for_its_derivatives() -> None:
     loss = Cube.apply(x).sum()
     [entry] = explain(x[1], loss)
     assert (entry.user.op, entry.user.index, entry.local) == ("Cube", (1,), 12.0)
+
+
+def test_nothing_and_zero_have_a_reason() -> None:
+    x = rnn.tensor([-1.0, 2.0], requires_grad=True)
+    y = rnn.tensor(1.0, requires_grad=True)
+    loss = x.relu().sum()
+    dead, apart = explain(x[0], loss), explain(y, loss)
+    assert dead.gradient == 0.0 and "dead ReLU" in str(dead)
+    assert apart.gradient is None and apart.reason in str(apart)
+    assert explain(x[1], loss).reason is None
+    assert "dead ReLU" in str(rnn.inspect.paths(x[0], loss))

@@ -92,11 +92,9 @@ def _element(x: Any, index: Sequence[int] | None, g: Graph) -> Node:
     return node_of(x, tuple(index or ()), g)
 
 
-def _reason(x: Any, loss: Any) -> str | None:
-    try:
-        from rnn.inspect.why import why  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        return None
+def _reason(x: Any, loss: Any) -> str:
+    from rnn.inspect.why import why
+
     return str(why(x, loss))
 
 
@@ -236,7 +234,8 @@ class Ledger:
 
     def __init__(self, n: Node, loss: Node, found: _Gradients, depth: int) -> None:
         self.node, self.loss, self._depth, self._found = n, loss, depth, found
-        every = [_Uses(span, n, found) for span in n.span.users if span != n.span]
+        users = [s for s in n.span.users if s != n.span or not lib.rnn_is_running(E, s._number)]
+        every = [_Uses(span, n, found) for span in users]
         self._uses = [u for u in every if len(u.nodes)]
         whole = found.read(n.span)
         self.gradient = None if whole is None else float(whole[n.offset])
