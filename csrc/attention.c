@@ -95,8 +95,7 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     free(scores);
 }
 
-/* ---- backward, one head: p = exp(s - lse); ds = p (dz v^T - rowsum(dz z))
- * ------------------------------ */
+/* ---- backward, one head: p = exp(s - lse); ds = p (dz v^T - rowsum(dz z)) -------------------- */
 
 static void backward_block(attention *a, int64_t b, int64_t h, int64_t from, int64_t to, char *p,
                            char *ds) {
@@ -144,8 +143,7 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
     free(room);
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------------ */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static int no_memory(rnn_engine *e) {
     return rnn_fail(e, RNN_EMEMORY, "attention: no memory for a block of scores");
@@ -291,8 +289,7 @@ int rnn_attention_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* ---- edges: with p the row of probabilities, z_c = sum_s p_s v_sc
- * ------------------------------------------ */
+/* ---- edges: with p the row of probabilities, z_c = sum_s p_s v_sc ---------------------------- */
 
 static double value_at(rnn_engine *e, const rnn_view *v, int64_t b, int64_t h, int64_t row,
                        int64_t col, int64_t *node) {

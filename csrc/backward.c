@@ -26,8 +26,7 @@ static int no_memory(rnn_engine *e) {
     return rnn_fail(e, RNN_EMEMORY, "backward: no memory for the record of a pass");
 }
 
-/* ---- beginning
- * ------------------------------------------------------------------------------------ */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
 static int add_root(rnn_engine *e, rnn_pass *p, rnn_ref ref, rnn_ref grad_ref) {
     rnn_view view, grad;
@@ -96,8 +95,7 @@ static void end_inputs(rnn_engine *e, rnn_pass *p) {
         rnn_state_set(rnn_at(e, p->inputs[i]), ~RNN_G_TARGET, 0);
 }
 
-/* ---- seeding
- * --------------------------------------------------------------------------------------- */
+/* ---- seeding --------------------------------------------------------------------------------- */
 
 static int seed(rnn_engine *e, const rnn_root *r) {
     const rnn_view *v = &r->view;
@@ -127,8 +125,7 @@ static int seed_roots(rnn_engine *e, rnn_pass *p) {
     return failed;
 }
 
-/* ---- private passes
- * -------------------------------------------------------------------------------- */
+/* ---- private passes -------------------------------------------------------------------------- */
 
 static bool asked_for(const rnn_pass *p, uint32_t id) {
     for (int64_t i = 0; i < p->input_count; i++)
@@ -150,15 +147,14 @@ static void undo_rest(rnn_engine *e, rnn_pass *p) {
     for (uint32_t id = p->array ? 0 : p->head; id; id = rnn_at(e, id)->after) undo(e, p, id);
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static int overwritten(rnn_engine *e, uint32_t id, uint32_t what) {
     char text[256] = "", writer[256], user[256];
     const rnn_span *s = rnn_at(e, what);
     rnn_shape_text(s->ext->ndim, s->ext->shape, text, sizeof text);
     rnn_site_text(e, s->ext->data->writer, writer, sizeof writer);
-    rnn_site_text(e, rnn_at(e, id)->ext->origin.site, user, sizeof user);
+    rnn_site_text(e, rnn_origin_of(e, id).site, user, sizeof user);
     const bool traced = *writer && *user;
     return rnn_fail(
         e, RNN_ERUNTIME,
@@ -291,8 +287,7 @@ int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
 int64_t rnn_pass_key(rnn_pass *p) { return p->key ? (int64_t)(intptr_t)p->key->object : 0; }
 uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }
 
-/* ---- ending
- * ------------------------------------------------------------------------------------------ */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 static void release(rnn_engine *e, rnn_pass *p) {
     rnn_lock(e);

@@ -28,8 +28,7 @@ static int64_t at(const norm *j, int64_t channel, int64_t run) {
     return (channel * j->length + run * j->step) * (int64_t)rnn_itemsize(j->dtype);
 }
 
-/* ---- kernels over the runs of channels
- * ----------------------------------------------------------------------- */
+/* ---- kernels over the runs of channels ------------------------------------------------------- */
 
 static void take_statistics(const norm *j, int64_t c) {
     const rnn_kernels *k = j->e->k;
@@ -81,8 +80,7 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
 
 static int64_t grain(const norm *j) { return 8192 / (j->images * j->places + 1) + 1; }
 
-/* ---- memory
- * --------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 enum { SHORT = 16 }; /* runs of fewer elements are laid side by side first */
 
@@ -157,8 +155,7 @@ static int channel_room(rnn_engine *e, norm *j, const rnn_view *w, const rnn_vie
     return 0;
 }
 
-/* ---- forward
- * --------------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 enum { X, WEIGHT, BIAS, MEAN, VARIANCE, GIVEN };
 
@@ -266,8 +263,7 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
     return failed;
 }
 
-/* ---- backward
- * -------------------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* Adds sums[2 c + which] to the gradient of the weight or the bias. */
 static int end_channels(rnn_engine *e, uint32_t id, int k, const norm *j, int which) {

@@ -155,8 +155,7 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     free(cols);
 }
 
-/* ---- backward: dw += dz cols^T; dx += col2im(w^T dz)
- * ------------------------------------------------------- */
+/* ---- backward: dw += dz cols^T; dx += col2im(w^T dz) ----------------------------------------- */
 
 static void backward_image(const conv *c, int64_t n, char *cols, char *dw) {
     const geometry *g = c->g;
@@ -190,8 +189,7 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
     free(cols);
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------------------ */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static int contiguous(rnn_engine *e, const rnn_view *v, const char **data, rnn_block **temp) {
     *temp = NULL;

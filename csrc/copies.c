@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- making
- * ---------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static int begin_leaf(rnn_engine *e, rnn_build *b, int dtype, int ndim, const int64_t *shape) {
     *b = (rnn_build){.op = RNN_OP_LEAF, .dtype = dtype, .ndim = ndim};
@@ -62,8 +61,7 @@ rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, con
     return out;
 }
 
-/* ---- clone and cast
- * -------------------------------------------------------------------------------- */
+/* ---- clone and cast -------------------------------------------------------------------------- */
 
 static void convert(int64_t n, int from, const void *src, void *dst) {
     if (from == RNN_F64)
@@ -132,8 +130,7 @@ int rnn_copy_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out)
     return 0;
 }
 
-/* ---- writing
- * ----------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 int rnn_touch(rnn_engine *e, rnn_ref ref) {
     const rnn_tensor *t = rnn_tensor_of(ref);
@@ -484,8 +481,7 @@ int rnn_assign_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_lis
     return 0;
 }
 
-/* ---- cat
- * ------------------------------------------------------------------------------------------------ */
+/* ---- cat ------------------------------------------------------------------------------------- */
 
 /* A vector without elements joins anything, as in PyTorch. */
 static bool is_nothing(const rnn_view *v) { return v->ndim == 1 && v->shape[0] == 0; }

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- index lists
- * ------------------------------------------------------------------------------------ */
+/* ---- index lists ----------------------------------------------------------------------------- */
 
 /* The operand's elements in row-major order: where they lie if that is how they lie, else a packed
  * copy in *temp. */
@@ -85,8 +84,7 @@ static void add_rows(const rows_job *j, int64_t count) {
 
 static int64_t row_grain(int64_t inner) { return 16384 / (inner > 0 ? inner : 1) + 1; }
 
-/* ---- gather
- * -------------------------------------------------------------------------------------------- */
+/* ---- gather ---------------------------------------------------------------------------------- */
 
 rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref ref, const int64_t *index, int64_t count,
                       int64_t inner, int ndim, const int64_t *out_shape) {
@@ -150,8 +148,7 @@ int rnn_gather_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     return 0;
 }
 
-/* ---- scatter
- * ------------------------------------------------------------------------------------------- */
+/* ---- scatter --------------------------------------------------------------------------------- */
 
 static void put_rows(const rows_job *j, int64_t count) {
     const size_t row = (size_t)j->inner * rnn_itemsize(j->dtype);

@@ -50,8 +50,7 @@ int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value) 
     return 0;
 }
 
-/* ---- a span's
- * ------------------------------------------------------------------------------------ */
+/* ---- a span's -------------------------------------------------------------------------------- */
 
 /* Drops the gradient. Under the lock. */
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id) {
@@ -107,8 +106,7 @@ int rnn_span_grad_own(rnn_engine *e, uint32_t id) {
     return shared ? copy_grad(e, s) : 0;
 }
 
-/* ---- putting aside
- * -------------------------------------------------------------------------------- */
+/* ---- putting aside --------------------------------------------------------------------------- */
 
 int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds) {
     if (p->stash_count == p->stash_capacity) {
@@ -174,8 +172,7 @@ void rnn_stash_restore(rnn_engine *e, rnn_pass *p) {
     p->stash_at = 0;
 }
 
-/* ---- where a kernel adds
- * --------------------------------------------------------------------------- */
+/* ---- where a kernel adds --------------------------------------------------------------------- */
 
 void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     const rnn_operand *o = &rnn_at(e, id)->ext->in[k];
@@ -211,8 +208,7 @@ int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t) {
     return rnn_target_begin(e, id, k, -1, t);
 }
 
-/* ---- gradients as tensors
- * -------------------------------------------------------------------------- */
+/* ---- gradients as tensors -------------------------------------------------------------------- */
 
 /* A constant span over a block (whose reference it takes) seen through t's view. */
 static rnn_ref wrap_block(rnn_engine *e, rnn_block *block, rnn_tensor *t, int64_t n) {
@@ -327,8 +323,7 @@ int rnn_add_grad(rnn_engine *e, rnn_ref view, rnn_ref grad, int replace) {
     return code;
 }
 
-/* ---- leaves
- * ------------------------------------------------------------------------------------------ */
+/* ---- leaves ---------------------------------------------------------------------------------- */
 
 static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
     rnn_lock(e);

@@ -56,8 +56,7 @@ void rnn_py_free_instance(PyObject *self) {
     if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF(type);
 }
 
-/* ---- Handle
- * ------------------------------------------------------------------------------------------ */
+/* ---- Handle ---------------------------------------------------------------------------------- */
 
 typedef rnn_py_handle handle;
 
@@ -135,8 +134,7 @@ static PyObject *adopt(PyObject *module, PyObject *number) {
     return h == -1 && PyErr_Occurred() ? NULL : rnn_py_adopt(h);
 }
 
-/* ---- Memory
- * -------------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 typedef struct {
     PyObject_HEAD rnn_block *block;
@@ -205,8 +203,7 @@ static PyObject *array_parts(PyObject *module, PyObject *number) {
     return Py_BuildValue("NiNnN", shape, t->dtype, memory, (Py_ssize_t)t->offset * size, strides);
 }
 
-/* ---- functions
- * ------------------------------------------------------------------------------------------- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 /* value_at(h, position): the Value of the element at a row-major position. */
 static PyObject *value_at(PyObject *module, PyObject *args) {

@@ -3,26 +3,22 @@
  * The invariants of the whole engine are written here, once:
  *
  *   - A *span* is one application of one operation; its nodes are numbered from `first` upwards in
- *     the order in which
- *     they were made, so a node's id is unique for ever and an operand's id is always below its
- *     user's.
+ *     the order in which they were made, so a node's id is unique for ever and an operand's id is
+ *     always below its user's.
  *   - A scalar span (a Value) with number i keeps its value in data[i] and its gradient in grad[i]:
- *     48 + 8 + 8 bytes.
- *     Every other span has an `rnn_ext` with its shape, its operands and its two memory blocks.
+ *     48 + 8 + 8 bytes. Every other span has an `rnn_ext` with its shape, its operands and its two
+ *     memory blocks.
  *   - References: a handle (rnn_tensor through its rnn_store, or a Python Value) holds its span; a
- *     span that needs
- *     gradients holds its operands. Nothing else holds a span but a running backward pass.
+ *     span that needs gradients holds its operands. Nothing else holds a span but a running
+ *     backward pass.
  *   - A stamp is the value of the engine's node counter at some moment. A span made at `first` that
- *     needs a value whose
- *     block's `written` stamp is above `first` would read an overwritten value: backward refuses.
- *     Scalar spans have no
- *     stamp: writing a Value's data is like writing a tensor's .data.
+ *     needs a value whose block's `written` stamp is above `first` would read an overwritten value:
+ *     backward refuses. Scalar spans have no stamp: writing a Value's data is like writing a
+ *     tensor's .data.
  *   - Gradients, and what a running pass keeps in the spans (state, above, after), belong to the
- *     thread that has the turn
- *     (turns.c).
+ *     thread that has the turn (turns.c).
  *   - All bookkeeping happens under `engine->lock`; kernels run outside it. Nothing changes until
- *     every allocation of a
- *     call has succeeded. */
+ *     every allocation of a call has succeeded. */
 #ifndef RNN_INTERNAL_H
 #define RNN_INTERNAL_H
 
@@ -42,8 +38,7 @@
 enum { RNN_SCALAR_BYTES = 16 }; /* a scalar node's value and gradient */
 #define RNN_CLASSES 512         /* size classes of the block free lists */
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* A Python object that something here keeps alive. It can only be let go with the interpreter's
  * lock held, which must not be waited for under ours: so it goes to engine->orphans, and whoever
@@ -65,8 +60,7 @@ typedef struct rnn_block {
     struct rnn_block *next; /* in a free list */
 } rnn_block;
 
-/* ---- views
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 /* A view of a span's nodes, as passed around inside the engine. strides and offset count nodes. */
 typedef struct {
@@ -106,37 +100,36 @@ struct rnn_tensor {
 };
 typedef struct rnn_tensor rnn_tensor;
 
-/* ---- provenance
- * ---------------------------------------------------------------------------------------------- */
+/* ---- provenance ------------------------------------------------------------------------------ */
 
 /* Where a span was made (provenance.c): the call of a module, and a line of Python; 0: none known. */
 typedef struct {
     uint32_t scope, site;
 } rnn_origin;
 
-/* ---- spans
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- spans ----------------------------------------------------------------------------------- */
 
-enum {                       /* flags: change under the lock only */
-       RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
-       RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
-       RNN_S_NEEDED =
-           4, /* a recorded operation needs its values: written in place, it keeps them in memory of its own */
-       RNN_S_PASSED = 8,   /* backward has freed its operands */
-       RNN_S_LEAF = 16,    /* made by no operation: a parameter, an input, a constant */
-       RNN_S_PARAM = 32,   /* a scalar span whose second operand is the number `param` */
-       RNN_S_HOOK = 64,    /* backward stops here for Python */
-       RNN_S_RETAIN = 128, /* retain_grad(): the gradient adds up over backward passes */
+/* flags: change under the lock only */
+enum {
+    RNN_S_NEEDS_GRAD = 1, /* its gradient is wanted */
+    RNN_S_SCALAR = 2,     /* no rnn_ext: one node, in the arena's flat arrays */
+    /* a recorded operation needs its values: written in place, it keeps them, elsewhere */
+    RNN_S_NEEDED = 4,
+    RNN_S_PASSED = 8,   /* backward has freed its operands */
+    RNN_S_LEAF = 16,    /* made by no operation: a parameter, an input, a constant */
+    RNN_S_PARAM = 32,   /* a scalar span whose second operand is the number `param` */
+    RNN_S_HOOK = 64,    /* backward stops here for Python */
+    RNN_S_RETAIN = 128, /* retain_grad(): the gradient adds up over backward passes */
 };
 
-enum {                /* state: whoever has the turn changes it */
-       RNN_G_HAS = 1, /* there is a gradient */
-       RNN_G_SEEN =
-           2, /* in the order of the running pass, or being searched: not freed before the pass is done with it */
-       RNN_G_SKIP =
-           4, /* the running pass need not go there: it leads to none of the inputs that were asked for */
-       RNN_G_TARGET = 8, /* such an input */
-       RNN_G_OUTER = 16, /* a pass that this one interrupts has yet to come here */
+/* state: whoever has the turn changes it */
+enum {
+    RNN_G_HAS = 1, /* there is a gradient */
+    /* in the order of the running pass, or being searched: not freed before the pass has done */
+    RNN_G_SEEN = 2,
+    RNN_G_SKIP = 4,   /* leads to none of the inputs that were asked for: not gone to */
+    RNN_G_TARGET = 8, /* such an input */
+    RNN_G_OUTER = 16, /* a pass that this one interrupts has yet to come here */
 };
 
 typedef struct {
@@ -185,9 +178,9 @@ typedef struct {
         void *object; /* a scalar span's living Python Value, borrowed; NULL: none lives */
     };
     uint32_t above; /* in a pass: the span that the search came from */
-    uint32_t
-        after; /* in a pass: while searching the next operand, then the next span of the order; else the next that is
-                     * dead or free */
+    /* in a pass: while searching the next operand, then the next span of the order; else the next
+     * that is dead or free */
+    uint32_t after;
     union {
         rnn_arg in[2];
         struct {
@@ -204,8 +197,7 @@ typedef struct {
 
 _Static_assert(sizeof(rnn_span) == 48, "a span record is 48 bytes");
 
-/* ---- the table of operations
- * ----------------------------------------------------------------------------------- */
+/* ---- the table of operations ----------------------------------------------------------------- */
 
 /* Where `edges` writes: operand nodes and local derivatives. Counts on when full. */
 typedef struct {
@@ -247,8 +239,7 @@ typedef struct {
     int64_t node;
 } rnn_node;
 
-/* ---- the engine
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the engine ------------------------------------------------------------------------------ */
 
 struct rnn_engine {
     pthread_mutex_t lock; /* bookkeeping */
@@ -334,7 +325,7 @@ static inline uint32_t rnn_span_operand(const rnn_span *s, int k) {
     return s->flags & RNN_S_SCALAR ? s->in[k].span : s->ext->in[k].span;
 }
 static inline rnn_span *rnn_at(rnn_engine *e, uint32_t id) { return &e->spans[id]; }
-/* `state` is written by the pass whose turn it is alone, and read by anybody: relaxed, but atomic. */
+/* `state` is written by the pass whose turn it is alone, and read by all: relaxed, but atomic. */
 static inline uint8_t rnn_state(const rnn_span *s) {
     return __atomic_load_n(&s->state, __ATOMIC_RELAXED);
 }
@@ -379,6 +370,7 @@ static inline uint32_t rnn_site(rnn_engine *e) {
     return rnn_thread_state()->trace && e->site ? e->site() : 0;
 }
 rnn_origin rnn_here(rnn_engine *e);
+rnn_origin rnn_origin_of(rnn_engine *e, uint32_t id);
 void rnn_describe_origin(rnn_engine *e, uint32_t id, rnn_span_info *out);
 void rnn_scalar_origin(rnn_engine *e, uint32_t id, rnn_origin origin); /* under the lock */
 void rnn_remember_cut(rnn_engine *e, const rnn_build *b, rnn_ext *x);  /* under the lock */
@@ -414,9 +406,8 @@ void *rnn_view_data(rnn_engine *e, const rnn_view *v);
 
 /* turns.c: gradients belong to one thread at a time */
 int rnn_turn_init(rnn_engine *e);
-bool rnn_turn_take(
-    rnn_engine *e,
-    int64_t nanoseconds); /* false: not within that time; < 0: waits as long as it takes */
+/* false: not within that time; < 0: waits as long as it takes */
+bool rnn_turn_take(rnn_engine *e, int64_t nanoseconds);
 void rnn_turn_give(rnn_engine *e);
 void rnn_turn_after_fork(rnn_engine *e);
 

@@ -60,8 +60,7 @@ static int keep_mask(rnn_engine *e, rnn_build *b, const uint8_t *mask, int64_t b
     return 0;
 }
 
-/* ---- where
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- where ----------------------------------------------------------------------------------- */
 
 /* An operand seen as one value, as a run, or packed into *temp. */
 static int as_run(rnn_engine *e, const rnn_view *v, const rnn_build *b, const void **data,
@@ -153,8 +152,7 @@ int rnn_where_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out
     return 0;
 }
 
-/* ---- masked_fill: the mask repeats over the leading dimensions
- * --------------------------------------------------- */
+/* ---- masked_fill: the mask repeats over the leading dimensions ------------------------------- */
 
 rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref ref, const uint8_t *mask, int64_t period,
                         double value) {

@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-/* ---- attributes
- * -------------------------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 /* The registries of a Module hold what its __dict__ does not: parameters, buffers and modules.
  * Borrowed, or NULL. */
@@ -42,8 +41,7 @@ static PyObject *module_getattro(PyObject *self, PyObject *name) {
     return found || PyErr_Occurred() ? found : PyObject_GenericGetAttr(self, name);
 }
 
-/* ---- scopes
- * -------------------------------------------------------------------------------------------------- */
+/* ---- scopes ---------------------------------------------------------------------------------- */
 
 typedef struct {
     PyObject *module; /* borrowed: to compare with */
@@ -119,8 +117,7 @@ PyObject *rnn_py_register_scopes(PyObject *module, PyObject *function) {
     Py_RETURN_NONE;
 }
 
-/* ---- calls
- * ------------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static PyObject *hooked, *forward, *call_with_hooks; /* names of attributes */
 

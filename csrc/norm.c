@@ -129,8 +129,7 @@ rnn_ref rnn_rms_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, double 
     return forward(e, RNN_OP_RMS_NORM, x, dims, weight, 0, eps);
 }
 
-/* ---- backward
- * ---------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static void backward_x_task(void *ctx, int64_t begin, int64_t end) {
     const norm *j = ctx;

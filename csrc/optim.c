@@ -48,8 +48,7 @@ typedef struct {
     double *partial; /* a result of each block */
 } list;
 
-/* ---- lists of items
- * -------------------------------------------------------------------------------- */
+/* ---- lists of items -------------------------------------------------------------------------- */
 
 static void *at(const item *it, int run, int64_t i) {
     return it->run[run] ? (char *)it->run[run] + i * (int64_t)rnn_itemsize(it->dtype) : NULL;
@@ -137,8 +136,7 @@ static void write_back(list *l, bool grad) {
     }
 }
 
-/* ---- sharing the work
- * -------------------------------------------------------------------------------- */
+/* ---- sharing the work ------------------------------------------------------------------------ */
 
 static void run_block(void *ctx, int64_t begin, int64_t end) {
     list *l = ctx;
@@ -180,8 +178,7 @@ static void run_list(list *l) {
     else rnn_parallel_for(l->e->pool, l->blocks, 1, run_block, l);
 }
 
-/* ---- a step
- * ---------------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 static const int states_of[] = {
 #define RNN_RULE_(NAME, states) [RNN_RULE_##NAME] = states,
@@ -417,8 +414,7 @@ int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rn
     return failed ? failed : stepped;
 }
 
-/* ---- gradients
- * ------------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 
 int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none) {
     rnn_turn_take(e, -1);

@@ -10,8 +10,7 @@ enum { RNN_BEGINNING, RNN_SORTING, RNN_SEEDING, RNN_RUNNING, RNN_DONE };
 /* A gradient put aside while the pass makes a fresh one in its place. */
 typedef struct {
     uint32_t span;
-    bool
-        adds; /* they are added up when the pass has left the span; else the old one comes back at the end */
+    bool adds; /* they add up when the pass has left the span; else the old one comes back */
     bool had, scalar;
     rnn_block *block;
     double value;

@@ -26,8 +26,7 @@ const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size)
     return text;
 }
 
-/* ---- where a graph ended
- * ------------------------------------------------------------------------------------------- */
+/* ---- where a graph ended --------------------------------------------------------------------- */
 
 static void add_cut(rnn_ext *x, uint64_t id) {
     for (int k = 0; k < RNN_CUTS; k++) {
@@ -101,15 +100,18 @@ void rnn_scalar_cut(rnn_engine *e, uint32_t id, int op, uint32_t site, int count
     }
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------------ */
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+rnn_origin rnn_origin_of(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    if (!(s->flags & RNN_S_SCALAR)) return s->ext->origin;
+    return e->origins ? e->origins[id] : (rnn_origin){0, 0};
+}
 
 void rnn_describe_origin(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     const rnn_span *s = rnn_at(e, span);
     const bool scalar = s->flags & RNN_S_SCALAR, leaf = s->flags & RNN_S_LEAF;
-    const rnn_origin none = {0, 0}, origin = !scalar      ? s->ext->origin
-                                             : e->origins ? e->origins[span]
-                                                          : none;
+    const rnn_origin origin = rnn_origin_of(e, span);
     out->scope = origin.scope;
     out->site = origin.site;
     if (!leaf) return;

@@ -55,8 +55,7 @@ static void gemm(const layer *l, const rnn_gemm_env *env, int ta, int tb, int64_
     else rnn_sgemm(env, ta, tb, m, n, k, 1, a, lda, b, ldb, (float)beta, c, ldc);
 }
 
-/* ---- rows: at step t, row b of the batch
- * ---------------------------------------------------------------- */
+/* ---- rows: at step t, row b of the batch ----------------------------------------------------- */
 
 static int64_t x_at(const layer *l, int64_t t, int64_t b, int64_t step, int64_t row) {
     const plan *p = l->p;
@@ -89,8 +88,7 @@ static int64_t rows_left(const plan *p, int64_t t, int64_t begin, int64_t end) {
     return stop > begin ? stop - begin : 0;
 }
 
-/* ---- forward
- * ---------------------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 /* sums (m, gates) = start + h_prev W^T, where start is x's rows, the bias, both or nothing */
 static void sum_gates(const layer *l, int64_t t, int64_t b, int64_t m, bool with_x, char *sums,
@@ -155,8 +153,7 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* ---- backward
- * ------------------------------------------------------------------------------------------------ */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* One row of one step: dh and dc (the carried gradients, the result's own added) become those of
  * the sums. */
@@ -231,8 +228,7 @@ static void weight_gradient(const layer *l, char *dw, double beta) {
     if (beta == 0) memset(dw, 0, (size_t)(p->gates * p->hidden * l->size));
 }
 
-/* ---- tensors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static int no_memory(rnn_engine *e) {
     return rnn_fail(e, RNN_EMEMORY, "recurrent: no memory for a layer's gates");
@@ -433,8 +429,7 @@ rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb,
     return failed;
 }
 
-/* ---- backward: tensors
- * ---------------------------------------------------------------------------------------- */
+/* ---- backward: tensors ----------------------------------------------------------------------- */
 
 /* Where the gradient of x goes: straight to its place where that is fresh, else to a copy. `ds`
  * shares dx's memory where both are the same, row for row. */
@@ -551,8 +546,7 @@ int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
     return failed;
 }
 
-/* ---- edges
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 typedef struct {
     rnn_engine *e;

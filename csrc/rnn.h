@@ -4,20 +4,18 @@
  * OVERVIEW
  *
  *   Every scalar of every floating-point tensor is a node: a value, a gradient, the operation that
- *   made it and the nodes
- *   that it was made from. One application of one operation makes a *span* of nodes. A tensor is a
- *   *view* of a span:
- *   an offset, a shape and strides. Transposing, slicing and expanding make new views of the same
- *   nodes.
+ *   made it and the nodes that it was made from. One application of one operation makes a *span* of
+ *   nodes. A tensor is a *view* of a span: an offset, a shape and strides. Transposing, slicing and
+ *   expanding make new views of the same nodes.
  *
  *     rnn_engine *e = rnn_new();
  *     int64_t shape[] = {2, 3};
  *     rnn_ref x = rnn_full(e, RNN_F32, 2, shape, 1.5);     // a leaf of six nodes
  *     rnn_set_requires_grad(e, x, 1);
- *     rnn_ref y = rnn_unary(e, rnn_op_find(e, "exp"), x, 0, 0);
+ *     rnn_ref y = rnn_unary(e, rnn_op_find("exp"), x, 0, 0);
  *     rnn_ref z = rnn_sum(e, y, 0, 0, 0, 0);               // over all dimensions
  *     rnn_pass *p = rnn_backward_begin(e, 1, &z, 0, 0, 0, 0);
- *     while (rnn_backward_step(e, p, 50000000) == 1) {}     // slices of 50 ms
+ *     while (rnn_backward_step(e, p, 50000000) == 1) {}    // slices of 50 ms
  *     rnn_backward_end(e, p);
  *     rnn_ref g = rnn_grad(e, x);                          // exp(1.5), six times
  *     rnn_release(e, g); ...
@@ -25,15 +23,13 @@
  * OWNERSHIP
  *
  *   A rnn_ref that a function returns belongs to the caller, who gives it back to rnn_release.
- *   Functions borrow their
- *   arguments. A span that needs gradients holds its operands, so the graph lives as long as
- *   somebody holds its end.
+ *   Functions borrow their arguments. A span that needs gradients holds its operands, so the graph
+ *   lives as long as somebody holds its end.
  *
  * ERRORS
  *
  *   Functions return a handle (> 0), a count (>= 0) or one of the negative codes below; rnn_message
- *   then says what was
- *   wrong, in the thread that called. A call that fails has changed nothing. */
+ *   then says what was wrong, in the thread that called. A call that fails has changed nothing. */
 #ifndef RNN_H
 #define RNN_H
 #include <stdint.h>
@@ -68,32 +64,29 @@ enum {
 /* How a tensor that wants gradients became one that does not. */
 enum { RNN_L_NONE, RNN_L_NO_GRAD, RNN_L_DETACH, RNN_L_DATA };
 enum {
-    RNN_EMEMORY = -1,  /* MemoryError */
-    RNN_EVALUE = -2,   /* ValueError */
-    RNN_EINDEX = -3,   /* IndexError */
-    RNN_ERUNTIME = -4, /* RuntimeError */
-    RNN_ETYPE = -5,    /* TypeError */
-    RNN_COMPOSE =
-        -100, /* not an error: scalar resolution, the caller records the composition instead */
-    RNN_EDTYPE =
-        -101, /* not an error: the operands' dtypes differ, the caller promotes and calls again */
+    RNN_EMEMORY = -1,    /* MemoryError */
+    RNN_EVALUE = -2,     /* ValueError */
+    RNN_EINDEX = -3,     /* IndexError */
+    RNN_ERUNTIME = -4,   /* RuntimeError */
+    RNN_ETYPE = -5,      /* TypeError */
     RNN_EANOMALY = -103, /* a checked operation made a NaN: rnn_take_anomaly says which */
-    RNN_ERECORD =
-        -102 /* not an error: must be recorded: the caller computes out of place, then rebinds or assigns */
+    /* No errors, but what the caller is to do: */
+    RNN_COMPOSE = -100, /* scalar resolution: record the composition instead */
+    RNN_EDTYPE = -101,  /* the operands' dtypes differ: promote, and call again */
+    RNN_ERECORD = -102  /* it must be recorded: compute out of place, then rebind or assign */
 };
 
-/* ---- the engine
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the engine ------------------------------------------------------------------------------ */
 
 rnn_engine *rnn_new(void); /* NULL where there is no memory */
 void rnn_free(rnn_engine *e);
 const char *rnn_message(rnn_engine *e); /* of the last failure in this thread */
 int rnn_failure(void);                  /* its code */
 const char *rnn_compiler(void);
-const char *
-rnn_isa(rnn_engine *e); /* "base", "avx2", "avx512": RNN_ISA in the environment lowers it */
-void rnn_set_blas(rnn_engine *e, void *sgemm,
-                  void *dgemm); /* cblas_sgemm and cblas_dgemm, or NULL for our own */
+/* "base", "avx2", "avx512": RNN_ISA in the environment lowers it */
+const char *rnn_isa(rnn_engine *e);
+/* cblas_sgemm and cblas_dgemm, or NULL for our own */
+void rnn_set_blas(rnn_engine *e, void *sgemm, void *dgemm);
 int rnn_has_blas(rnn_engine *e);
 int rnn_set_threads(rnn_engine *e, int threads);
 int rnn_threads(rnn_engine *e);
@@ -105,8 +98,7 @@ void rnn_trim(rnn_engine *e); /* gives kept memory back to the system */
 /* Tests: the n-th allocation from now fails (1: the next one), and all after it; 0: none does. */
 void rnn_fail_after(rnn_engine *e, int64_t n);
 
-/* ---- this thread's modes
- * --------------------------------------------------------------------------------------- */
+/* ---- this thread's modes --------------------------------------------------------------------- */
 
 int rnn_grad_mode(void);
 int rnn_set_grad_mode(int on); /* returns what it was */
@@ -117,8 +109,7 @@ int rnn_set_tracing(int on);
 int rnn_resolution(void);
 int rnn_set_resolution(int scalar); /* 1: composites return RNN_COMPOSE; returns what it was */
 
-/* ---- the table of operations
- * ----------------------------------------------------------------------------------- */
+/* ---- the table of operations ----------------------------------------------------------------- */
 
 int rnn_op_count(void);
 int rnn_op_find(const char *name); /* -1 where there is none */
@@ -128,8 +119,7 @@ int rnn_op_arity(int op);
 int rnn_op_elementwise(int op);
 int rnn_op_composite(int op);
 
-/* ---- tensors: making, asking, views
- * ------------------------------------------------------------------------------ */
+/* ---- tensors: making, asking, views ---------------------------------------------------------- */
 
 rnn_ref rnn_empty(rnn_engine *e, int dtype, int ndim, const int64_t *shape);
 rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, double value);
@@ -137,19 +127,19 @@ rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, doubl
  * a reference to the Python object that keeps it alive, given back when the last user has gone. */
 rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride,
                    void *data, int64_t offset, int64_t nodes, int64_t owner);
-rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape,
-                        const void *data); /* a copy */
+/* with a copy of `data` */
+rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const void *data);
 rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *shape,
                           const int64_t *stride);
 rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double step);
-rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start,
-                     double end); /* both included */
+/* start and end included */
+rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start, double end);
 void rnn_release(rnn_engine *e, rnn_ref t);
 
 int rnn_ndim(rnn_ref t);
 int rnn_dtype(rnn_ref t);
-int64_t rnn_dims(rnn_ref t, int64_t *shape,
-                 int64_t *stride);        /* fills both; returns the offset in nodes */
+/* fills both; returns the offset in nodes */
+int64_t rnn_dims(rnn_ref t, int64_t *shape, int64_t *stride);
 int64_t rnn_offset(rnn_ref t);            /* in nodes of its span */
 int64_t rnn_count(rnn_ref t);             /* elements */
 void *rnn_data(rnn_engine *e, rnn_ref t); /* of its first element */
@@ -163,11 +153,10 @@ const char *rnn_view_name(int view_op); /* PyTorch's: "ViewBackward0"; "" for 0 
 uint32_t rnn_span_of(rnn_ref t);
 int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t); /* of its span */
 int rnn_same_memory(rnn_engine *e, rnn_ref a, rnn_ref b);
-double rnn_item(rnn_engine *e, rnn_ref t,
-                int64_t position); /* the element at a position in row-major order */
+/* the element at a position in row-major order */
+double rnn_item(rnn_engine *e, rnn_ref t, int64_t position);
 
-/* ---- random numbers: PyTorch's stream (random.h)
- * ------------------------------------------------------------------ */
+/* ---- random numbers: PyTorch's stream (random.h) --------------------------------------------- */
 
 enum {                      /* how floats are drawn, and from which parameters a, b */
        RNN_R_UNIFORM,       /* from, to */
@@ -208,13 +197,13 @@ int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_
 
 /* Views: the same nodes, another shape. view_op is only a name for grad_fn. */
 rnn_ref rnn_alias(rnn_engine *e, rnn_ref t);
-rnn_ref rnn_detach(rnn_engine *e, rnn_ref t,
-                   int unstamped); /* unstamped: `.data`, whose writes backward ignores */
-rnn_ref
-rnn_as_view(rnn_engine *e, rnn_ref t, int view_op, int64_t offset, int ndim, const int64_t *shape,
-            const int64_t *stride); /* offset and strides are the new view's, and are checked */
-rnn_ref rnn_reshape(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape,
-                    int must_be_view); /* one -1 allowed */
+/* unstamped: `.data`, whose writes backward ignores */
+rnn_ref rnn_detach(rnn_engine *e, rnn_ref t, int unstamped);
+/* offset and strides are the new view's, and are checked */
+rnn_ref rnn_as_view(rnn_engine *e, rnn_ref t, int view_op, int64_t offset, int ndim,
+                    const int64_t *shape, const int64_t *stride);
+/* one -1 allowed */
+rnn_ref rnn_reshape(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape, int must_be_view);
 rnn_ref rnn_permute(rnn_engine *e, rnn_ref t, int ndim, const int64_t *order);
 rnn_ref rnn_transpose(rnn_engine *e, rnn_ref t, int64_t dim0, int64_t dim1);
 rnn_ref rnn_expand(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape); /* -1 keeps a size */
@@ -225,8 +214,7 @@ rnn_ref rnn_slice(rnn_engine *e, rnn_ref t, int64_t dim, int64_t start, int64_t 
 rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref t, int64_t dim);
 rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref t, int64_t dim, int all);
 
-/* ---- operations: each records a span where gradients are wanted
- * --------------------------------------------------- */
+/* ---- operations: each records a span where gradients are wanted ------------------------------ */
 
 rnn_ref rnn_unary(rnn_engine *e, int op, rnn_ref a, double p0, double p1);
 rnn_ref rnn_binary(rnn_engine *e, int op, rnn_ref a, rnn_ref b, double p0); /* broadcasts */
@@ -243,10 +231,10 @@ int rnn_rebind(rnn_engine *e, rnn_ref dst, rnn_ref made);
 /* A detached tensor, about to be written with gradients, gets nodes of its own over the same
  * memory. */
 int rnn_own(rnn_engine *e, rnn_ref t);
-int rnn_take_over(rnn_engine *e, rnn_ref dst,
-                  rnn_ref made); /* the same, by rnn_rebind where that does, else rnn_assign */
-int rnn_check_inplace(
-    rnn_engine *e, rnn_ref t); /* 0, or the error where a leaf that requires gradients is written */
+/* dst becomes made: by rnn_rebind where that does, else by rnn_assign; `made` is released */
+int rnn_take_over(rnn_engine *e, rnn_ref dst, rnn_ref made);
+/* 0, or the error where a leaf that requires gradients is written */
+int rnn_check_inplace(rnn_engine *e, rnn_ref t);
 int rnn_touch(rnn_engine *e, rnn_ref t); /* its memory was written from outside: stamp it */
 
 rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);
@@ -272,7 +260,7 @@ rnn_ref rnn_extreme(rnn_engine *e, int op, rnn_ref a, int64_t dim, int keepdim, 
  * tensor. */
 int rnn_arg_extreme(rnn_engine *e, rnn_ref a, int64_t dim, int all, int smallest, int64_t *index);
 rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
-/* x (.., K) times w (K, N) (transposed: w is (N, K), as in nn.Linear) plus bias (N) or 0: (.., N) */
+/* x (.., K) times w (K, N) (transposed: w is (N, K), as in nn.Linear) plus bias (N) or 0 */
 rnn_ref rnn_linear(rnn_engine *e, rnn_ref x, rnn_ref w, rnn_ref bias, int transposed);
 /* Over the last `dims` dimensions; weight and bias of their shape, or 0. */
 rnn_ref rnn_layer_norm(rnn_engine *e, rnn_ref x, int dims, rnn_ref weight, rnn_ref bias,
@@ -288,7 +276,7 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
 rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
                           int64_t ignore_index, int reduction);
 /* softmax(q k^T scale) v for q (B, H, T, D), k and v (B, H, S, D); causal: query i sees the keys up
- * to i + S - T (the last query sees all). The result is a (B, H, T, D) view of (B, T, H, D) memory. */
+ * to i + S - T (the last query sees all). Gives a (B, H, T, D) view of (B, T, H, D) memory. */
 rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal, double scale);
 /* parameters: stride, padding and dilation, each (height, width), then groups; bias: (O) or 0 */
 rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias,
@@ -304,8 +292,8 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref x, const int64_t *parameters, int max,
  * LSTM's (.., 2, H), c before h. */
 rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref x, rnn_ref weight, rnn_ref bias, rnn_ref h0,
                       rnn_ref c0, int reverse, int64_t steps, const int64_t *sizes);
-rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim,
-                int stack); /* stack: a new dimension */
+/* stack: along a new dimension */
+rnn_ref rnn_cat(rnn_engine *e, int count, const rnn_ref *parts, int64_t dim, int stack);
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref a, int64_t dim, int log);
 /* mask: a byte for each element of the broadcast shape */
 rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, rnn_ref a,
@@ -330,15 +318,14 @@ int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t cou
 rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands,
                    int64_t function, int64_t name);
 
-/* ---- gradients
- * --------------------------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 
 rnn_ref rnn_grad(rnn_engine *e, rnn_ref t); /* 0: none; a view of the gradient's memory */
 int rnn_set_grad(rnn_engine *e, rnn_ref t, rnn_ref grad); /* 0 clears it */
-int rnn_add_grad(rnn_engine *e, rnn_ref t, rnn_ref grad,
-                 int replace); /* what Python's part of a pass found */
-int rnn_set_data(rnn_engine *e, rnn_ref t,
-                 rnn_ref value); /* t.data = value: a leaf takes over its memory */
+/* what Python's part of a pass found */
+int rnn_add_grad(rnn_engine *e, rnn_ref t, rnn_ref grad, int replace);
+/* t.data = value: a leaf takes over its memory */
+int rnn_set_data(rnn_engine *e, rnn_ref t, rnn_ref value);
 /* A reference to a Python object that the span keeps; backward stops there and gives it out. 0
  * takes it away. */
 int rnn_set_hook(rnn_engine *e, rnn_ref t, int64_t object);
@@ -361,8 +348,7 @@ int64_t rnn_pass_key(rnn_pass *p);
 uint32_t rnn_pass_span(rnn_pass *p);
 void rnn_backward_end(rnn_engine *e, rnn_pass *p); /* always, also after a failure */
 
-/* ---- whole lists of parameters (optim.c); 0 in a list is skipped
- * -------------------------------------------------- */
+/* ---- whole lists of parameters (optim.c); 0 in a list is skipped ----------------------------- */
 
 enum {
     RNN_SGD,
@@ -376,21 +362,21 @@ enum {
 };
 /* One step of an optimizer over all parameters that have a gradient; returns how many. options: lr,
  * weight_decay, maximize, then the rule's own:
- *   SGD momentum, dampening, nesterov              s0 momentum_buffer, or 0; negated where it holds
- *   nothing yet
+ *   SGD momentum, dampening, nesterov              s0 momentum_buffer, or 0; negated where it
+ *                                                  holds nothing yet
  *   ADAM beta1, beta2, eps, decoupled, amsgrad     s0 exp_avg, s1 exp_avg_sq, s2 max_exp_avg_sq
  *   RMSPROP alpha, eps, centered, momentum         s0 square_avg, s1 grad_avg, s2 momentum_buffer
  *   ADAGRAD lr_decay, eps                          s0 sum
  *   ADADELTA rho, eps                              s0 square_avg, s1 acc_delta
  *   ADAMAX beta1, beta2, eps                       s0 exp_avg, s1 exp_inf
- *   NADAM beta1, beta2, eps, decoupled, momentum_decay   s0 exp_avg, s1 exp_avg_sq, s2 mu_product
- *   (one element)
+ *   NADAM beta1, beta2, eps, decoupled, momentum_decay
+ *                                                  s0 exp_avg, s1 exp_avg_sq, s2 mu_product (of one)
  *   RADAM beta1, beta2, eps, decoupled             s0 exp_avg, s1 exp_avg_sq
  * steps: one-element tensors, which it counts up; or NULL. A list of states may be NULL. */
 int rnn_step(rnn_engine *e, int rule, int count, const rnn_ref *params, const rnn_ref *steps,
              const rnn_ref *s0, const rnn_ref *s1, const rnn_ref *s2, const double *options);
-int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params,
-                   int to_none); /* else to zeros */
+/* to_none: gradients go; else they become zeros */
+int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none);
 /* The norms of tensors, or of the gradients of those that have one; returns how many. */
 int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, double order,
               double *out);
@@ -398,8 +384,7 @@ int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, do
 int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a,
                      double b);
 
-/* ---- inspection
- * -------------------------------------------------------------------------------------------------- */
+/* ---- inspection ------------------------------------------------------------------------------ */
 
 typedef struct {
     int64_t first, nodes, version;
@@ -407,8 +392,7 @@ typedef struct {
     int32_t requires_grad, is_leaf, has_grad, passed;
     int64_t shape[16];
     double p[4];
-    int64_t key,
-        name; /* of an autograd.Function: its Python object or 0, and the name that it was given */
+    int64_t key, name; /* of an autograd.Function: its Python object or 0, and its name's number */
     /* Where it was made: numbers of Python's (handle.c), 0 where nothing is known. */
     uint32_t scope, site;
     /* Of what an operation made without recording it, or a detached tensor that got nodes of its
@@ -424,8 +408,8 @@ rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k);
 /* How operand k was detached when it was used (RNN_L_..., 0: it was not), and the line of that. */
 int rnn_operand_lost(rnn_engine *e, uint32_t span, int k, uint32_t *site);
 uint32_t rnn_writer(rnn_engine *e, uint32_t span); /* the line that last wrote it in place, or 0 */
-rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span,
-                        int grad); /* all its nodes (grad: their gradients), flat */
+/* All its nodes (grad: their gradients), flat. */
+rnn_ref rnn_span_tensor(rnn_engine *e, uint32_t span, int grad);
 /* The edges of one node: operand nodes (span, place in it) and local derivatives; adjacent edges to
  * one node add up. Returns how many there are; fills at most `capacity`. */
 int64_t rnn_edges(rnn_engine *e, uint32_t span, int64_t node, int64_t capacity, uint32_t *spans,
@@ -499,9 +483,8 @@ typedef struct {
 } rnn_anomaly;
 void rnn_take_anomaly(rnn_anomaly *out);
 
-/* ---- the Python objects that own handles (handle.c)
- * --------------------------------------------------------------- */
+/* ---- the Python objects that own handles (handle.c) ------------------------------------------ */
 
-void *
-rnn_python_types(rnn_engine *e); /* a borrowed PyObject *: (Handle, Memory, ValueBase), made once */
+/* a borrowed PyObject *: (Handle, Memory, ValueBase), made once */
+void *rnn_python_types(rnn_engine *e);
 #endif

@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-/* ---- searching
- * ------------------------------------------------------------------------------------ */
+/* ---- searching ------------------------------------------------------------------------------- */
 
 static int freed(rnn_engine *e, const rnn_span *s) {
     return rnn_fail(
@@ -113,8 +112,7 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
     return failed ? failed : 1;
 }
 
-/* ---- the order
- * --------------------------------------------------------------------------------------- */
+/* ---- the order ------------------------------------------------------------------------------- */
 
 /* Under the lock: the list has done with a span, which nobody else may hold. */
 static void let_go(rnn_engine *e, uint32_t id) {
@@ -190,8 +188,7 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p) {
     rnn_unlock(e);
 }
 
-/* ---- another pass comes between
- * ------------------------------------------------------------------------ */
+/* ---- another pass comes between -------------------------------------------------------------- */
 
 static int copy_order(rnn_engine *e, rnn_pass *p) {
     int64_t count = 0;
@@ -240,8 +237,7 @@ void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
         mark_rest(e, outer, 0xff, RNN_G_OUTER);
 }
 
-/* ---- counting
- * ---------------------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------- */
 
 /* The list from `p->head` on becomes all spans that the roots reach, constants included: the search,
  * with every operand visited. The caller has the turn, and ends with rnn_pass_unsort. */

@@ -26,8 +26,7 @@ rnn_node rnn_py_node_of(PyObject *o) { return (rnn_node){((value *)o)->span, ((v
 #define is_value rnn_py_is_value
 #define node_of rnn_py_node_of
 
-/* ---- making and freeing
- * ------------------------------------------------------------------------------- */
+/* ---- making and freeing ---------------------------------------------------------------------- */
 
 static PyObject *allocate(void) {
     value *v = py.kept;
@@ -207,8 +206,7 @@ static int value_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     return labelled ? PyObject_SetAttrString(self, "label", label) : 0;
 }
 
-/* ---- arithmetic
- * ------------------------------------------------------------------------------------- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 /* 1: a number (Python's or NumPy's scalar); 0: not one; -1: an exception. Arrays and tensors are
  * not numbers. */
@@ -310,8 +308,7 @@ METHOD(sin, SIN)
 METHOD(cos, COS)
 METHOD(sqrt, SQRT)
 
-/* ---- reading and writing
- * -------------------------------------------------------------------------- */
+/* ---- reading and writing --------------------------------------------------------------------- */
 
 static double number_of(PyObject *self) {
     return rnn_node_value(rnn_py.e, ((value *)self)->span, ((value *)self)->node);

@@ -152,8 +152,7 @@ uint32_t rnn_value_binary(rnn_engine *e, int op, rnn_node a, rnn_node b) {
     return rnn_check_value(e, op, id, 2, (const rnn_node[]){a, b});
 }
 
-/* ---- backward
- * ------------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static int add_to(rnn_engine *e, rnn_arg operand, double d) {
     rnn_span *s = rnn_at(e, operand.span);

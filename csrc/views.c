@@ -268,8 +268,7 @@ double rnn_item(rnn_engine *e, rnn_ref t, int64_t position) {
                               : ((const float *)(const void *)data)[at];
 }
 
-/* ---- views of views
- * ------------------------------------------------------------------------------ */
+/* ---- views of views -------------------------------------------------------------------------- */
 
 /* Views made under no_grad are constants, as in PyTorch. */
 static rnn_ref derive(rnn_engine *e, rnn_ref from, int view_op, int64_t offset, int ndim,
@@ -580,8 +579,7 @@ rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref ref, int64_t dim, int all) {
     return drop_dim(e, ref, RNN_V_SQUEEZE, t->offset, drop);
 }
 
-/* ---- broadcasting
- * -------------------------------------------------------------------------------- */
+/* ---- broadcasting ---------------------------------------------------------------------------- */
 
 int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim,
                   int64_t *shape) {

@@ -44,8 +44,17 @@ def in_place() -> None:
     assert shared.shape == (3, 4)
 
 
+def overwritten_element() -> None:
+    x = rnn.ones(2, requires_grad=True)
+    v = x.value(0) * x.value(0)
+    with rnn.no_grad():
+        x.add_(1)
+    v.backward()
+
+
 def failures() -> None:
     for bad in (
+        overwritten_element,
         lambda: rnn.zeros(2, 3) @ rnn.zeros(4, 5),
         lambda: rnn.zeros(2**62, 2**62),
         lambda: rnn.zeros(3)[5],

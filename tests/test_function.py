@@ -531,6 +531,25 @@ def test_the_context_goes_with_the_graph_though_the_result_stays():
     assert y.grad.tolist() == [1, 1, 1]
 
 
+def test_a_function_that_writes_in_place_goes_with_its_output():
+    class Twice(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    before = live()
+    x = leaf(rnn, 3)
+    for _ in range(5):
+        Twice.apply(x * 1)
+    del x
+    assert live() == before
+
+
 def test_a_long_chain_of_functions_goes_without_recursion():
     Exp = exp(rnn)
     before = live()

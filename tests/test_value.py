@@ -394,6 +394,165 @@ def test_micrograds_own_network():
     assert found[1][0] == found[0][0]
 
 
+def random_program(V: Any, seed: int) -> list[float]:
+    """Forty random operations, each on anything before it: all values and gradients."""
+    rng = random.Random(seed)
+    xs = [V(rng.uniform(-2, 2)) for _ in range(4)]
+    for _ in range(40):
+        a, b, c = rng.choice(xs), rng.choice(xs), rng.uniform(-2, 2)
+        power = rng.choice([2, 3, -1, 2.0, 1])
+        made = rng.choice(
+            [
+                lambda: a + b, lambda: a * b, lambda: a - b, lambda: a / b, lambda: -a,
+                lambda: a + c, lambda: c + a, lambda: a - c, lambda: c - a, lambda: a * c,
+                lambda: c * a, lambda: a / c, lambda: c / a, lambda: a**power,
+                lambda: a.relu(), lambda: a.exp(), lambda: (a * a + 1).log(),
+            ]
+        )  # fmt: skip
+        try:
+            v = made()
+        except (OverflowError, ZeroDivisionError):  # the plain class's: ours goes on with infinity
+            continue
+        if 1e-6 < abs(v.data) < 1e6:
+            xs.append(v)
+    sum(xs[-6:]).backward()
+    return [float(x.data) for x in xs] + [float(x.grad) for x in xs]
+
+
+def test_random_programs_agree_to_the_last_digit():
+    for seed in range(200):
+        both(lambda V, seed=seed: random_program(V, seed))
+
+
+def demo_program(V: Any) -> list[str]:
+    """In the style of micrograd's demo: modules, a hinge loss, regularisation, accuracy."""
+    rng = random.Random(1)
+
+    class Module:
+        def zero_grad(self):
+            for p in self.parameters():
+                p.grad = 0
+
+        def parameters(self):
+            return []
+
+    class Neuron(Module):
+        def __init__(self, nin, nonlin=True):
+            self.w = [V(rng.uniform(-1, 1)) for _ in range(nin)]
+            self.b = V(0)
+            self.nonlin = nonlin
+
+        def __call__(self, x):
+            act = sum((wi * xi for wi, xi in zip(self.w, x)), self.b)
+            return act.relu() if self.nonlin else act
+
+        def parameters(self):
+            return [*self.w, self.b]
+
+    class Layer(Module):
+        def __init__(self, nin, nout, **kwargs):
+            self.neurons = [Neuron(nin, **kwargs) for _ in range(nout)]
+
+        def __call__(self, x):
+            out = [n(x) for n in self.neurons]
+            return out[0] if len(out) == 1 else out
+
+        def parameters(self):
+            return [p for n in self.neurons for p in n.parameters()]
+
+    class MLP(Module):
+        def __init__(self, nin, nouts):
+            sizes = [nin, *nouts]
+            self.layers = [
+                Layer(sizes[i], sizes[i + 1], nonlin=i != len(nouts) - 1) for i in range(len(nouts))
+            ]
+
+        def __call__(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+        def parameters(self):
+            return [p for layer in self.layers for p in layer.parameters()]
+
+    model = MLP(2, [6, 6, 1])
+    angles = [rng.uniform(0, math.pi) for _ in range(16)]
+    points = [[math.cos(a) + i % 2, math.sin(a) * (1 - 2 * (i % 2))] for i, a in enumerate(angles)]
+    labels = [1 - 2 * (i % 2) for i in range(16)]
+    printed = []
+    for k in range(6):
+        inputs = [list(map(V, row)) for row in points]
+        scores = list(map(model, inputs))
+        losses = [(1 + -yi * scorei).relu() for yi, scorei in zip(labels, scores)]
+        data_loss = sum(losses) * (1.0 / len(losses))
+        reg_loss = 1e-4 * sum(p * p for p in model.parameters())
+        total_loss = data_loss + reg_loss
+        accuracy = [(yi > 0) == (scorei.data > 0) for yi, scorei in zip(labels, scores)]
+        model.zero_grad()
+        total_loss.backward()
+        learning_rate = 1.0 - 0.9 * k / 100
+        for p in model.parameters():
+            p.data -= learning_rate * p.grad
+        right = sum(accuracy) / len(accuracy) * 100
+        printed.append(f"step {k} loss {total_loss.data!r}, accuracy {right}%")
+    return printed
+
+
+def test_micrograds_demo_prints_the_same():
+    both(demo_program)
+
+
+def test_attention_on_values_prints_the_same():
+    """microgpt's helpers: lists of lists, softmax by the largest .data, a norm, sums."""
+
+    def program(V):
+        rng = random.Random(3)
+
+        def matrix(nout, nin, std=0.4):
+            return [[V(rng.gauss(0, std)) for _ in range(nin)] for _ in range(nout)]
+
+        def linear(x, w):
+            return [sum(wi * xi for wi, xi in zip(wo, x)) for wo in w]
+
+        def softmax(logits):
+            top = max(val.data for val in logits)
+            exps = [(val - top).exp() for val in logits]
+            total = sum(exps)
+            return [e / total for e in exps]
+
+        def rmsnorm(x):
+            scale = (sum(xi * xi for xi in x) / len(x) + 1e-5) ** -0.5
+            return [xi * scale for xi in x]
+
+        wte, wq, wk, wv, head = matrix(5, 4), *[matrix(4, 4) for _ in range(3)], matrix(5, 4)
+        params = [p for m in (wte, wq, wk, wv, head) for row in m for p in row]
+        m, v = [0.0] * len(params), [0.0] * len(params)
+        printed = []
+        for step in range(3):
+            keys, values, losses = [], [], []
+            for token, target in pairwise([0, 3, 1, 4, 0]):
+                x = rmsnorm(wte[token])
+                q, k = linear(x, wq), linear(x, wk)
+                keys.append(k)
+                values.append(linear(x, wv))
+                scores = [sum(q[j] * k[j] for j in range(4)) / 4**0.5 for k in keys]
+                weights = softmax(scores)
+                mixed = [sum(w * u[j] for w, u in zip(weights, values)) for j in range(4)]
+                x = [a + b for a, b in zip(x, mixed)]
+                losses.append(-softmax(linear(x, head))[target].log())
+            loss = (1 / len(losses)) * sum(losses)
+            loss.backward()
+            for i, p in enumerate(params):
+                m[i] = 0.9 * m[i] + 0.1 * p.grad
+                v[i] = 0.95 * v[i] + 0.05 * p.grad**2
+                p.data -= 0.1 * m[i] / (v[i] ** 0.5 + 1e-8)
+                p.grad = 0
+            printed.append(f"step {step + 1} | loss {loss.data!r}")
+        return printed
+
+    both(program)
+
+
 # ---- with tensors --------------------------------------------------------------------------------
 
 
@@ -420,6 +579,15 @@ def test_an_element_is_one_value():
     assert t.tolist() == [[1, 2], [10, 4]]
     with pytest.raises(IndexError):
         t.value(2, 0)
+
+
+def test_an_element_that_was_overwritten_is_refused():
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    v = x.value(0) * x.value(0)
+    with rnn.no_grad():
+        x.add_(1)
+    with pytest.raises(RuntimeError, match="a leaf, was overwritten after MulBackward0"):
+        v.backward()
 
 
 def test_values_and_tensors_mix():

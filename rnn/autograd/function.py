@@ -258,6 +258,7 @@ def _record(
     for j, h in made.items():
         dirty = any(outputs[j] is d for d in ctx._dirty)
         out[j] = _rebound(outputs[j], h) if dirty else h
+    ctx._dirty = ctx._constant = ()  # the graph holds ctx, which must not hold the graph
     return out
 
 
