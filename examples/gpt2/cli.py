@@ -70,9 +70,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add(
         "--top-p",
         type=at_least(1e-9, 1),
-        default=1.0,
+        default=0.9,
         metavar="P",
-        help="of the best that make up P (default: 1)",
+        help="of the best that make up P; 1: all (default: %(default)s)",
     )
     add("--greedy", action="store_true", help="always the most probable token")
     add(
