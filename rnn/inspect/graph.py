@@ -182,7 +182,7 @@ class Graph:
             ffi.from_buffer("uint8_t[]", op),
             ffi.from_buffer("uint8_t[]", flags),
         )
-        order = np.argsort(first)
+        order = np.argsort(first, kind="stable")  # quick where they are nearly in order
         self._numbers, self._first, self._count = numbers[order], first[order], nodes[order]
         self._op, self._flags = op[order], flags[order]
         self.nodes = int(self._count.sum())
@@ -232,7 +232,8 @@ class Graph:
 
     def _users_of(self, span: Span) -> list[Span]:
         _, operands, users = self._links()
-        a, b = np.searchsorted(operands, [span._number, span._number + 1])
+        ends = np.array([span._number, span._number + 1], operands.dtype)  # no cast of the column
+        a, b = np.searchsorted(operands, ends)
         found = np.unique(users[a:b])
         return sorted((self._span(int(n)) for n in found), key=lambda s: s.id)
 

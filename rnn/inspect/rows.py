@@ -161,21 +161,21 @@ def runs_of_spans(graph: Graph, focus: Sequence[Node]) -> tuple[list[Row], list[
     starts[1:] |= alone[:-1]
     starts[::length] = True
     begin = np.flatnonzero(starts)
-    place = np.cumsum(starts) - 1
+    place = np.cumsum(starts, dtype=np.int32) - np.int32(1)
     rows = []
     for i, j in zip(begin, [*begin[1:], spans]):
         rows.append(row_of(graph.spans[int(i)]) if j - i == 1 else _run(graph, int(i), int(j)))
     places, operands, users = graph._links()
-    position = np.empty(int(graph._numbers.max()) + 1, np.int64)
-    position[graph._numbers] = np.arange(spans)
+    position = np.empty(int(graph._numbers.max()) + 1, np.int32)
+    position[graph._numbers] = np.arange(spans, dtype=np.int32)
     a, b = place[position[operands]], place[position[users]]
-    order = np.lexsort((places, position[users]))
-    a, b = a[order], b[order]
-    pairs, seen = [], set()
-    for pair in zip(a[a != b].tolist(), b[a != b].tolist()):
-        if pair not in seen or rows[pair[1]].spans == 1:
-            seen.add(pair)
-            pairs.append(pair)
+    across = np.flatnonzero(a != b)
+    a, b, places = a[across], b[across], places[across]
+    single = np.array([row.spans == 1 for row in rows])[b]
+    order = np.lexsort((places[single], b[single]))  # a user's operands in their order
+    pairs = list(zip(a[single][order].tolist(), b[single][order].tolist()))
+    bundles = np.unique(a[~single].astype(np.int64) * len(rows) + b[~single])
+    pairs += zip((bundles // len(rows)).tolist(), (bundles % len(rows)).tolist())
     return rows, pairs
 
 
