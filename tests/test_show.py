@@ -19,7 +19,6 @@ from rnn.inspect import rows, scalars
 from rnn.inspect import scene as scenes
 from rnn.inspect.layout import Link, layered
 from rnn.inspect.page import scene_data
-from rnn.inspect.rows import Row
 from rnn.inspect.scene import Group, make_scene
 from rnn.inspect.view import make_view
 
@@ -168,18 +167,64 @@ def test_a_crowd_is_cut_into_runs_that_hold_everything_once() -> None:
     assert sorted(rows(scene.top)) == list(range(1_001))
 
 
-def test_modules_fold_into_calls_and_folding_makes_no_cycle() -> None:
-    names = [None, "m.0.w", None, None, None, None, None]
-    modules = [None, "m.0", "m.0", "m.0", None, "m.0", "m.1.attn"]
-    rows = [
-        Row(i, 1, "leaf" if i < 2 else "mul", (), leaf=i < 2, name=names[i], module=modules[i])
-        for i in range(7)
+class Block(rnn.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = rnn.nn.LayerNorm(4)
+        self.mlp = rnn.nn.Sequential(rnn.nn.Linear(4, 8), rnn.nn.ReLU(), rnn.nn.Linear(8, 4))
+
+    def forward(self, x: rnn.Tensor) -> rnn.Tensor:
+        return x + self.mlp(self.norm(x))
+
+
+class Twice(rnn.nn.Module):
+    """A block that is called twice, with operations of this module before and between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = rnn.nn.ModuleList([Block(), Block()])
+
+    def forward(self, x: rnn.Tensor) -> rnn.Tensor:
+        x = self.blocks[0](x * 2)
+        x = self.blocks[0](x * 3)
+        return self.blocks[1](x).sum()
+
+
+def tree(group: Group, scene: scenes.Scene) -> list[object]:
+    return [
+        (m.name, m.kind, tree(m, scene)) if isinstance(m, Group) else scene.rows[m].short
+        for m in group.members
     ]
-    links = [(0, 2), (1, 2), (2, 3), (3, 4), (4, 5), (1, 5), (5, 6), (1, 6)]
-    top = scenes._tree(rows, links, [6])
-    shape = [m if isinstance(m, int) else (m.name, sorted(m.rows)) for m in top.members]
-    # two calls of a module with something between are two groups; its weight is in the first
-    assert shape == [0, ("m.0", [1, 2, 3]), 4, 5, 6]
+
+
+def test_modules_fold_by_call_with_their_parameters_and_their_classes() -> None:
+    model, x = Twice(), rnn.ones(2, 4, requires_grad=True)
+    scene = make_scene(rnn.inspect.graph(model(x), names={"x": x}, modules=model))
+    top = tree(scene.top, scene)
+    names = [m if isinstance(m, str) else m[0] for m in top]
+    assert names[0] == "x" and names.count("blocks.0") == 2 and names.count("blocks.1") == 1
+    first, second = (m for m in top if m[0] == "blocks.0")
+    assert first[1] == "Block"
+    assert [m[0] for m in first[2] if isinstance(m, tuple)] == ["norm", "mlp"]
+    [mlp] = [m for m in first[2] if m[0] == "mlp"]
+    assert [m[:2] for m in mlp[2] if isinstance(m, tuple)] == [("0", "Linear"), ("2", "Linear")]
+    assert mlp[2][0][2][:2] == ["weight", "bias"]  # of the first call, which uses them first
+    [again] = [m for m in second[2] if m[0] == "mlp"]
+    assert not any(isinstance(m, tuple) for m in again[2])
+    assert sorted(scene.top.rows) == list(range(len(scene.rows)))
+
+
+def test_two_models_are_told_apart() -> None:
+    class Generator(rnn.nn.Linear):
+        pass
+
+    class Critic(rnn.nn.Linear):
+        pass
+
+    generator, critic = Generator(3, 4), Critic(4, 1)
+    loss = critic(generator(rnn.ones(2, 3))).sum()
+    scene = make_scene(rnn.inspect.graph(loss))
+    assert {m.name for m in scene.top.members if isinstance(m, Group)} == {"Generator", "Critic"}
 
 
 def test_looking_changes_nothing_and_a_drawing_keeps_what_was_then() -> None:

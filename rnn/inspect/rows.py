@@ -12,6 +12,7 @@ from rnn.inspect import words
 from rnn.inspect.graph import Graph
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span
+from rnn.nn.scopes import Scope, scope
 
 Array = np.ndarray[Any, Any]
 
@@ -34,6 +35,7 @@ class Row:
     requires_grad: bool = True
     name: str | None = None
     module: str | None = None
+    scope: Scope | None = None  # the call of a module in which it was made
     line: str | None = None
     torch: str | None = None
     parameters: tuple[float, ...] = ()
@@ -65,9 +67,10 @@ def row_of(span: Span) -> Row:
         span.requires_grad,
         span.name,
         span.module,
-        span.line,
-        span.torch_name if not span.is_leaf else None,
-        span.parameters,
+        line=span.line,
+        torch=span.torch_name if not span.is_leaf else None,
+        parameters=span.parameters,
+        scope=scope(int(span._info.scope)),
         span=span,
     )
     values, grads = span.values().ravel(), span.grads()

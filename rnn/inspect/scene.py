@@ -18,6 +18,7 @@ from rnn.inspect.names import first_of
 from rnn.inspect.node import Node
 from rnn.inspect.rows import ROWS, Array, Row, entitle, links_of, row_of, runs_of_spans
 from rnn.inspect.scalars import Chosen, Edges, all_edges, choose, numbers
+from rnn.nn.scopes import Scope
 
 #: boxes that one group holds before it is cut into runs
 CROWD = 400
@@ -30,7 +31,7 @@ class Group:
     """A module's call, or a run of boxes in tape order. `members`: rows (int) and groups."""
 
     name: str
-    kind: str  # "module" or "run"
+    kind: str  # the module's class, or "run"
     members: list[int | Group]
     rows: list[int] = field(default_factory=list)
 
@@ -71,7 +72,7 @@ def make_scene(graph: Graph, focus: Sequence[Node] = ()) -> Scene:
     number = {row.id: i for i, row in enumerate(rows)}
     root_ids = {first_of(lib.rnn_span_of(t._h)) for t in graph.roots}
     roots = sorted(number[i] for i in root_ids if i in number)
-    top = _tree(rows, links, roots)
+    top = _tree(rows, links)
     values, grads = numbers(rows)
     scene = Scene(rows, links, roots, top, set(), set(), graph.nodes, len(graph), values, grads)
     scene.freed = any(row.span is not None and row.span.freed for row in rows if not row.leaf)
@@ -87,45 +88,53 @@ def make_scene(graph: Graph, focus: Sequence[Node] = ()) -> Scene:
 # ---- the tree of groups -------------------------------------------------------------------------
 
 
-def _tree(rows: Sequence[Row], links: Sequence[tuple[int, int]], roots: Sequence[int]) -> Group:
+def _tree(rows: Sequence[Row], links: Sequence[tuple[int, int]]) -> Group:
     """Groups by module, each one call of it: a stretch of the tape, so that folding it makes no
     cycle. A leaf goes where it is used first; one that belongs to no module stays outside."""
     first_user: dict[int, int] = {}
     for operand, user in links:
         first_user[operand] = min(user, first_user.get(operand, user))
-    homes: list[tuple[str, ...]] = []
+    several = len({row.scope.root for row in rows if row.scope is not None}) > 1
+    homes: list[Home] = []
     place: list[float] = []
     for i, row in enumerate(rows):
-        module = row.module
-        at = float(i)
-        if row.leaf and i in first_user:
-            at = first_user[i] - 0.5
-            module = rows[first_user[i]].module if module is not None else None
-        homes.append(_segments(module))
+        scope, at = row.scope, float(i)
+        if row.leaf:
+            scope = None
+            if i in first_user:
+                at = first_user[i] - 0.5
+                scope = rows[first_user[i]].scope if row.module is not None else None
+        homes.append(_home(scope, several))
         place.append(at)
-    outside = [i for i, row in enumerate(rows) if row.leaf and not homes[i]]
-    inside = [i for i in sorted(range(len(rows)), key=place.__getitem__) if i not in set(outside)]
-    top = Group("", "module", [])
-    top.members = [*outside, *_members(inside, homes, 0)]
+    outside = {i for i, row in enumerate(rows) if row.leaf and not homes[i]}
+    inside = [i for i in sorted(range(len(rows)), key=place.__getitem__) if i not in outside]
+    top = Group("", "graph", [])
+    top.members = [*sorted(outside), *_members(inside, homes, 0)]
     top.rows = list(range(len(rows)))
-    _cut(top, rows, place, roots)
+    _cut(top, rows, place)
     return top
 
 
-def _segments(module: str | None) -> tuple[str, ...]:
-    """'h.0.attn' as ('h.0', 'attn'): a list of modules is not a level of its own."""
-    segments: list[str] = []
-    for part in module.split(".") if module else []:
-        if part.isdigit() and segments:
-            segments[-1] += "." + part
-        else:
-            segments.append(part)
-    return tuple(segments)
+#: names and classes of the modules around a row, from the outside: (("h.0", "Block"), ...)
+Home = tuple[tuple[str, str], ...]
 
 
-def _members(
-    rows: Sequence[int], homes: Sequence[tuple[str, ...]], depth: int
-) -> list[int | Group]:
+def _home(scope: Scope | None, several: bool) -> Home:
+    """The modules around what was made in a scope. The outermost one is a level of its own where
+    there are several; a list of modules is none: 'h.0.attn' is in 'h.0' and 'attn'."""
+    home: list[tuple[str, str]] = []
+    while scope is not None:
+        outer = scope.outer
+        path = scope.path
+        if outer is not None and outer.path and path.startswith(outer.path + "."):
+            path = path[len(outer.path) + 1 :]
+        if path or several:
+            home.append((path or scope.root, scope.kind))
+        scope = outer
+    return tuple(reversed(home))
+
+
+def _members(rows: Sequence[int], homes: Sequence[Home], depth: int) -> list[int | Group]:
     members: list[int | Group] = []
     i = 0
     while i < len(rows):
@@ -138,22 +147,22 @@ def _members(
         while j < len(rows) and homes[rows[j]][: depth + 1] == home[: depth + 1]:
             j += 1
         within = _members(rows[i:j], homes, depth + 1)
-        name = home[depth]
+        name, kind = home[depth]
         if len(within) == 1 and isinstance(within[0], Group):
-            name, within = f"{name}.{within[0].name}", within[0].members
+            name, kind, within = f"{name}.{within[0].name}", within[0].kind, within[0].members
         if j - i == 1:
             members.extend(within)
         else:
-            members.append(Group(name, "module", within, list(rows[i:j])))
+            members.append(Group(name, kind, within, list(rows[i:j])))
         i = j
     return members
 
 
-def _cut(group: Group, rows: Sequence[Row], place: Sequence[float], roots: Sequence[int]) -> None:
+def _cut(group: Group, rows: Sequence[Row], place: Sequence[float]) -> None:
     """Cuts the members of a crowded group into runs of the tape, in as many levels as it takes."""
     for member in group.members:
         if isinstance(member, Group):
-            _cut(member, rows, place, roots)
+            _cut(member, rows, place)
     if len(group.members) <= CROWD:
         return
 

@@ -122,7 +122,7 @@ def _box(item: Item, view: View) -> str:
 
 def _tooltip(item: Item, view: View) -> str:
     if item.group is not None:
-        return f"{item.title}: {item.note}"
+        return f"{item.title} ({item.group.kind}): {item.note}"
     row = view.scene.rows[item.row]
     parts = [f"{item.title}: {row.op}", f"node {row.id}"]
     if not row.scalar:

@@ -1562,7 +1562,7 @@ class Drawing {
     const rows = rowsOf(group).map((i) => this.graph.rows[i]);
     const open = this.state.open.has(group.id), item = this.byKey.get("g" + group.id);
     this.panel.append(make("h2", {}, group.name));
-    this.facts(["kind", group.kind === "module" ? "one call of a module" : "a stretch of the tape"],
+    this.facts(["kind", group.kind === "run" ? "a stretch of the tape" : "one call of " + group.kind],
       ["operations", count(rows.filter((row) => !row.leaf).length)],
       ["scalar nodes", count(rows.reduce((sum, row) => sum + row.n, 0))],
       ["largest |gradient|", number(rows.reduce((m, row) => row.grad !== null && row.grad > m ? row.grad : m, 0))]);
