@@ -245,8 +245,12 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
     if (rnn_resolution()) return RNN_COMPOSE;
     norm j = {.e = e, .dtype = v[X].dtype, .training = training, .eps = eps};
     lay(&j, &v[X], lies_short(&v[X]));
-    rnn_build b = {
-        .op = RNN_OP_BATCH_NORM, .dtype = j.dtype, .ndim = v[X].ndim, .in = in, .ip = {training}};
+    rnn_build b = {.op = RNN_OP_BATCH_NORM,
+                   .dtype = j.dtype,
+                   .ndim = v[X].ndim,
+                   .in = in,
+                   .p = {eps},
+                   .ip = {training}};
     for (int i = X; i <= BIAS; i++) {
         if (!given[i]) continue;
         if (i) b.ip[i] = b.count;

@@ -136,7 +136,7 @@ int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     out->passed = s->flags & RNN_S_PASSED && !(s->flags & RNN_S_LEAF) ? 1 : 0;
     rnn_describe_origin(e, span, out);
     if (s->flags & RNN_S_SCALAR) {
-        out->p[0] = s->flags & RNN_S_PARAM ? s->param : 0;
+        out->p[0] = s->flags & RNN_S_PARAM ? s->param : 1;
         return 0;
     }
     out->ndim = s->ext->ndim;

@@ -20,6 +20,7 @@ from rnn.inspect.graph import graph as graph
 from rnn.inspect.graph import node as node
 from rnn.inspect.node import Edge as Edge
 from rnn.inspect.node import Node as Node
+from rnn.inspect.opened import Opened as Opened
 from rnn.inspect.paths import Path as Path
 from rnn.inspect.paths import Paths as Paths
 from rnn.inspect.paths import paths as paths

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import nan
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from rnn._c import E, check, ffi, lib
 from rnn.inspect.span import Span
 from rnn.ops._core import Array
 from rnn.value import Value
+
+if TYPE_CHECKING:
+    from rnn.inspect.opened import Opened
 
 CUSTOM: int = lib.rnn_op_find(b"custom")
 
@@ -168,6 +171,27 @@ class Node:
     def users(self) -> list[Edge]:
         """The nodes that were made from it, each with d user / d self: one Edge for each use."""
         return [edge for user in self.span.users for edge in self.uses_in(user)]
+
+    def open(self) -> Opened:
+        """The scalar operations that it stands for, where its operation is a fused one: an element
+        of a matrix product as multiplications and additions. Recorded apart: the graph that the
+        node is in gains nothing.
+
+        Raises:
+            ValueError: there is nothing within it: a leaf, or a value that was only moved.
+            RuntimeError: backward() has freed the graph behind it.
+
+        Example:
+            >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> opened = rnn.inspect.node(x.softmax(0), 0).open()
+            >>> sorted({n.op for n in opened.nodes()} & {"exp", "cumsum", "pow_scalar", "mul"})
+            ['cumsum', 'exp', 'mul', 'pow_scalar']
+            >>> round(opened.value, 6)
+            0.268941
+        """
+        from rnn.inspect.opened import open_node
+
+        return open_node(self)
 
     def uses_in(self, user: Span) -> list[Edge]:
         """The nodes of one span that were made from it.

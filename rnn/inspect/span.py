@@ -119,6 +119,8 @@ class Span:
     @property
     def parameters(self) -> tuple[float, ...]:
         count = _PARAMETERS.get(self.op, 0)
+        if self.op in ("add", "sub") and self._info.p[0] == 1:
+            return ()
         return tuple(self._info.p[0:count])
 
     # ---- where it is -----------------------------------------------------------------------------
