@@ -460,3 +460,16 @@ def test_old_arguments() -> None:
     assert math.isnan(
         rnn.nn.CrossEntropyLoss(ignore_index=0)(rnn.ones(1, 2), rnn.tensor([0])).item()
     )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_grad_fn_of_a_mean_loss_is_the_loss(reduction: str) -> None:
+    for m in (torch, rnn):
+        x = m.full((3,), 0.25, requires_grad=True)
+        y, loss = m.ones(3), m.nn.functional
+        names = [
+            f(x, y, reduction=reduction).grad_fn.name()
+            for f in (loss.mse_loss, loss.huber_loss, loss.binary_cross_entropy)
+        ]
+        assert names == ["MseLossBackward0", "HuberLossBackward0", "BinaryCrossEntropyBackward0"]
+        assert ((x - y) ** 2).sum().grad_fn.name() == "SumBackward0"

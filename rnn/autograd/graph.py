@@ -204,12 +204,22 @@ def _span_name(span: int) -> str:
     info = _describe(span)
     if info.op == _CUSTOM:
         return names[info.name]
+    if info.op in _MEANS and info.ndim == 0 and not info.passed:
+        loss = _op_of(_operand(span, 0))
+        if loss in _LOSSES:  # what the reduction is of: PyTorch's loss is one node
+            name: bytes = ffi.string(lib.rnn_op_torch_name(loss))
+            return name.decode()
     given = _BY_SHAPE.get(info.op)
     if given is not None and not info.passed:
         ranks = [len(_operand(span, k)._shape) for k in range(info.operands)]
         return str(given(info.ndim, ranks))
-    name: bytes = ffi.string(lib.rnn_op_torch_name(info.op))
+    name = ffi.string(lib.rnn_op_torch_name(info.op))
     return name.decode()
+
+
+def _op_of(t: Tensor) -> int:
+    """The operation that made t's span."""
+    return int(_describe(lib.rnn_span_of(t._h)).op)
 
 
 def _operand(span: int, k: int) -> Tensor:
@@ -231,6 +241,17 @@ def _linear_name(ndim: int, ranks: list[int]) -> str:
     return "AddmmBackward0" if ndim == 2 else "AddBackward0" if ndim == 1 else "ViewBackward0"
 
 
+_MEANS = {lib.rnn_op_find(b"sum"), lib.rnn_op_find(b"mean")}
+_LOSSES = {
+    lib.rnn_op_find(name)
+    for name in (
+        b"mse_loss",
+        b"smooth_l1_loss",
+        b"huber_loss",
+        b"binary_cross_entropy",
+        b"binary_cross_entropy_with_logits",
+    )
+}
 _BY_SHAPE: dict[int, Any] = {
     lib.rnn_op_find(b"matmul"): _matmul_name,
     lib.rnn_op_find(b"linear"): _linear_name,

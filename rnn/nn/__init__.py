@@ -60,6 +60,15 @@ from rnn.nn.modules.dropout import Dropout1d as Dropout1d
 from rnn.nn.modules.dropout import Dropout2d as Dropout2d
 from rnn.nn.modules.dropout import Dropout3d as Dropout3d
 from rnn.nn.modules.dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from rnn.nn.modules.lazy import LazyBatchNorm1d as LazyBatchNorm1d
+from rnn.nn.modules.lazy import LazyBatchNorm2d as LazyBatchNorm2d
+from rnn.nn.modules.lazy import LazyBatchNorm3d as LazyBatchNorm3d
+from rnn.nn.modules.lazy import LazyConv1d as LazyConv1d
+from rnn.nn.modules.lazy import LazyConv2d as LazyConv2d
+from rnn.nn.modules.lazy import LazyConvTranspose1d as LazyConvTranspose1d
+from rnn.nn.modules.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from rnn.nn.modules.lazy import LazyLinear as LazyLinear
+from rnn.nn.modules.lazy import UninitializedParameter as UninitializedParameter
 from rnn.nn.modules.linear import Bilinear as Bilinear
 from rnn.nn.modules.linear import Identity as Identity
 from rnn.nn.modules.linear import Linear as Linear
