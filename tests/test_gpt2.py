@@ -658,6 +658,28 @@ def test_interactive_goes_on_from_the_text_that_is_shown(
 
 
 @needs_tokenizers
+def test_samples_are_those_of_seeds_in_a_row_though_the_text_slides(
+    with_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def texts(*options: object) -> list[str]:
+        arguments = [
+            "The cat",
+            "--model",
+            with_tokenizer,
+            "--max-new-tokens",
+            40,
+            "--json",
+            *options,
+        ]
+        assert cli.main([str(argument) for argument in arguments]) == 0
+        result = json.loads(capsys.readouterr().out)
+        return [one["text"] for one in result.get("samples", [result])]
+
+    alone = [texts("--seed", seed)[0] for seed in (5, 6, 7)]
+    assert texts("--seed", 5, "--num-samples", 3) == alone and len(set(alone)) == 3
+
+
+@needs_tokenizers
 @needs_tqdm
 def test_a_terminal_gets_a_progress_bar_and_a_prompt_sign(with_tokenizer: Path) -> None:
     import pty
