@@ -757,6 +757,7 @@ def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(
         (["\udcff", "--model", "M"], "prompt: text: is not UTF-8"),
         (["--file", "/", "--model", "M"], "/: file: Is a directory"),
         (["x", "--file", "y"], "a prompt and --file exclude each other"),
+        (["x", "--interactive"], "--interactive takes its prompts from the lines"),
         (["x", "--interactive", "--json"], "--interactive and --json exclude each other"),
         (["x", "--stop", ""], "--stop needs a text"),
         (["x", "--seed", "-1"], "--seed"),

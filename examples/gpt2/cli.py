@@ -99,6 +99,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.interactive and args.json:
         parser.error("--interactive and --json exclude each other")
+    if args.interactive and (args.file or args.prompt is not None or args.num_samples > 1):
+        parser.error("--interactive takes its prompts from the lines, and one sample of each")
     if args.file and args.prompt is not None:
         parser.error("a prompt and --file exclude each other")
     if "" in args.stop:

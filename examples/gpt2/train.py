@@ -58,7 +58,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
     def number(name: str, default: float | None, kind: Any, text: str) -> None:
         shown = "" if default is None else " (default: %(default)s)"
-        add(name, type=kind, default=default, help=text + shown)
+        add(name, type=kind, default=default, metavar="N", help=text + shown)
 
     count, share = at_least(1, 1 << 31, int), at_least(0, 1 - 1e-9)
     add("files", nargs="+", type=Path, metavar="FILE", help="text files, UTF-8; each is a document")
