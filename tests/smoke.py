@@ -52,6 +52,32 @@ def overwritten_element() -> None:
     v.backward()
 
 
+def provenance() -> None:
+    """Module scopes, traced lines and the words for a NaN: numbers and handles that C keeps."""
+    x = rnn.tensor([[1.0, -1.0], [0.0, 2.0]], requires_grad=True)
+    with rnn.trace():
+        for _ in range(200):  # modules come and go: the table of their calls grows and is cleared
+            y = rnn.nn.Sequential(rnn.nn.Linear(2, 2), rnn.nn.ReLU())(x)
+        v = rnn.Value(2.0) * 3
+    assert rnn.inspect.node(y, 0, 0).module == "1" and rnn.inspect.node(v).line
+    with rnn.no_grad():
+        cut = (x * 2).exp()
+    assert rnn.inspect.why(x, (cut * y).sum()).kind in ("nonzero", "no_backward", "dead_relu")
+    assert rnn.inspect.why(x, (cut.detach() * rnn.nn.Parameter(cut)).sum()).kind == "no_grad"
+    for run in (
+        lambda: x.t().log(),
+        lambda: (rnn.Value(0.0) - 1).log(),
+        lambda: rnn.where(x > 0, x.sqrt(), rnn.zeros(2, 2)).sum().backward(),
+        lambda: rnn.ones(2).mul_(-1).sqrt_(),
+    ):
+        try:
+            with rnn.detect_anomaly():
+                run()
+        except rnn.autograd.anomaly_mode.AnomalyError:
+            continue
+        raise AssertionError("no error")
+
+
 def failures() -> None:
     for bad in (
         overwritten_element,
@@ -68,7 +94,7 @@ def failures() -> None:
         raise AssertionError("no error")
 
 
-for test in (values, tensors, in_place, failures):
+for test in (values, tensors, in_place, provenance, failures):
     test()
     gc.collect()
 print("smoke passed")

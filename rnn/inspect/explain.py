@@ -21,6 +21,7 @@ from rnn.inspect.names import find_names
 from rnn.inspect.node import Node, uses
 from rnn.inspect.span import Span
 from rnn.inspect.tables import Table, number, percent
+from rnn.inspect.why import reason
 from rnn.ops._core import Array, array_of
 
 RETAIN_GRAPH, KEEP, PRIVATE = 1, 2, 4
@@ -72,7 +73,7 @@ def explain(
         )
     ledger = _ledger(target, end, root, g, depth)
     if not ledger.gradient:
-        ledger.reason = _reason(x if index is None else x[tuple(index)], loss)
+        ledger.reason = str(reason(x if index is None else x[tuple(index)], loss, g.names))
     return ledger
 
 
@@ -90,12 +91,6 @@ def _element(x: Any, index: Sequence[int] | None, g: Graph) -> Node:
             "as in explain(t[i, j], loss) or explain(t, loss, index=(i, j))"
         )
     return node_of(x, tuple(index or ()), g)
-
-
-def _reason(x: Any, loss: Any) -> str:
-    from rnn.inspect.why import why
-
-    return str(why(x, loss))
 
 
 # ---- gathering -----------------------------------------------------------------------------------

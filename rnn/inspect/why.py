@@ -12,8 +12,8 @@ import numpy as np
 from rnn._c import E, Handle, adopt, ffi, lib
 from rnn.autograd.passes import run
 from rnn.inspect import causes, trace
-from rnn.inspect.graph import Graph, Living, handle, node_of
-from rnn.inspect.names import find_names
+from rnn.inspect.graph import LEAF, Graph, Living, handle, node_of
+from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span
 from rnn.ops._core import array_of
@@ -21,7 +21,7 @@ from rnn.ops._core import array_of
 RETAIN_GRAPH, KEEP, PRIVATE = 1, 2, 4
 _KINDS = {1: "no_grad", 2: "detached", 3: "data"}
 _HOW = {1: "under no_grad", 2: "with detach()", 3: "through .data"}
-_LEAF = lib.rnn_op_find(b"leaf")
+_NO_OPERATION = lib.rnn_op_find(b"leaf")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def why(
     Raises:
         TypeError: x or loss is no Tensor, Value or Node.
         ValueError: loss has more than one element.
+        RuntimeError: a value that a derivative needs was overwritten.
 
     Example:
         >>> x = rnn.tensor([-1.0, 2.0], requires_grad=True)
@@ -76,16 +77,20 @@ def why(
         >>> print(reason)
         a dead ReLU: x[0] is -1, and relu passes no gradient to what is not above 0
     """
+    return reason(x, loss, find_names(names, modules, sys._getframe(1)))
+
+
+def reason(x: Any, loss: Any, names: Names) -> Reason:
+    """why(), where names were found already."""
     if isinstance(x, Handle) and not x._h:
         return Reason("integer", f"x is a tensor of dtype {x.dtype}: only floats have gradients")
     root = handle(loss)
     if root.numel() != 1:
         raise ValueError(f"loss must have one element, but its shape is {list(root._shape)}")
     t = handle(x)
-    found = find_names(names, modules, sys._getframe(1))
     if not lib.rnn_requires_grad(E, t._h):
-        return _constant(t, found)
-    g = Graph([root], found)
+        return _constant(t, _called(t, Living(names)))
+    g = Graph([root], names)
     if not lib.rnn_requires_grad(E, root._h):
         return _no_graph(root)
     if g._span(lib.rnn_span_of(root._h)).freed:
@@ -96,10 +101,17 @@ def why(
         )
     span = Span(lib.rnn_span_of(t._h), g)
     if span._number not in g._numbers:
-        return _not_there(t, span, g)
-    if not span.requires_grad or not _leads(span, g):
-        return _blocked(span, g)
+        return _not_there(t, span, g, _called(t, g))
+    if not _leads(span, g):
+        return _blocked(span, g, _called(t, g))
     return _gradient(x, t, root, g)
+
+
+def _called(t: Any, source: Any) -> str:
+    """The name of x, or "x"."""
+    if t.numel() == 1:
+        return node_of(t, (), source).name or "x"
+    return Span(lib.rnn_span_of(t._h), source).name or "x"
 
 
 # ---- x takes no gradient -------------------------------------------------------------------------
@@ -115,26 +127,27 @@ def _operation(info: Any) -> str:
     return name.decode()
 
 
-def _constant(t: Any, names: Any) -> Reason:
+def _constant(t: Any, what: str) -> Reason:
     info = trace.describe(lib.rnn_span_of(t._h))
     if info.requires_grad:
         return Reason(
             "detached",
-            "x is a detached view (made by detach(), .data, or under "
-            "no_grad) of a tensor that requires grad: ask for that one's gradient",
+            f"{what} is a detached view (made by detach(), .data, or under no_grad) of a tensor "
+            "that requires grad: ask for that one's gradient",
         )
     if info.lost:
-        return _at(_KINDS[info.lost], f"x does not require grad: {_ended(info)}", info.cut_site)
+        text = f"{what} does not require grad: {_ended(info)}"
+        return _at(_KINDS[info.lost], text, info.cut_site)
     return Reason(
         "no_requires_grad",
-        "x does not require grad: nothing that it was made from "
-        "does, and requires_grad=True was not asked for",
+        f"{what} does not require grad: nothing that it was made from does, and "
+        "requires_grad=True was not asked for",
     )
 
 
 def _ended(info: Any) -> str:
     """How the graph ended in an unrecorded span."""
-    if info.made == _LEAF:
+    if info.made == _NO_OPERATION:
         return f"it was made {_HOW[info.lost]} and given nodes of its own (requires_grad_())"
     if info.lost == 1:
         return f"it comes from {_operation(info)}, which was computed under no_grad"
@@ -156,21 +169,21 @@ def _no_graph(root: Any) -> Reason:
 # ---- x is not behind the loss --------------------------------------------------------------------
 
 
-def _not_there(t: Any, span: Span, g: Graph) -> Reason:
+def _not_there(t: Any, span: Span, g: Graph, what: str) -> Reason:
     """No operand of anything behind the loss is x."""
     users = [user for user in Living(g.names)._users_of(span) if user._number not in g._numbers]
     ids = {span.id, *_descendants(users)}
     doubtful = None
-    for leaf in g.spans:
+    for leaf in _leaves(g):
         info = leaf._info
-        if not leaf.is_leaf or not info.lost:
+        if not info.lost:
             continue
         cut = [i for i in info.cut if i]
         if ids.intersection(cut):
             return _at(
                 _KINDS[info.lost],
-                f"x does not reach the loss: a value that it was made "
-                f"from was cut off from x: {_ended(info)}",
+                f"{what} does not reach the loss: a value that was made from it lost its graph: "
+                + _ended(info),
                 info.cut_site,
                 leaf.node(0),
             )
@@ -180,17 +193,17 @@ def _not_there(t: Any, span: Span, g: Graph) -> Reason:
         name = causes.name(shares.node(0))
         return Reason(
             "shares_memory",
-            f"the loss is made from another leaf ({name}) over x's "
-            "memory (from numpy(), from_numpy(), or detach().requires_grad_()): "
-            "its values are x's, but no gradient leads from it to x",
+            f"the loss is made from another leaf ({name}) over the memory of {what} (from numpy(), "
+            "from_numpy(), or detach().requires_grad_()): the values are the same, but no gradient "
+            "leads from it",
             shares.node(0),
         )
-    text = "the loss does not depend on x: "
+    text = f"the loss does not depend on {what}: "
     if users:
-        text += f"x was used by {users[0].op}, but that does not lead to the loss"
+        text += f"it was used by {users[0].op}, but that does not lead to the loss"
     else:
         text += (
-            "x was never used, or what was made from it is gone, or it was read as a number "
+            "it was never used, or what was made from it is gone, or it was read as a number "
             "(item(), float(), tolist()), which is not part of a graph"
         )
     if doubtful is not None:
@@ -206,8 +219,8 @@ def _not_there(t: Any, span: Span, g: Graph) -> Reason:
     made = [o.span for o in span.operands if o.span._number in g._numbers]
     if made:
         text += (
-            f". The loss used what x was made from before {span.op} made x (in place, or as "
-            "another tensor): this x is a later node"
+            f". The loss used what it was made from before {span.op} made it (in place, or as "
+            "another tensor): it is a later node"
         )
     return Reason("unused", text, span.node(0), span.line, span.module)
 
@@ -224,12 +237,16 @@ def _descendants(users: list[Span], most: int = 200) -> Iterator[int]:
     return iter(seen)
 
 
+def _leaves(g: Graph) -> Iterator[Span]:
+    return (g._span(int(n)) for n in g._numbers[g._flags & LEAF != 0])
+
+
 def _sharing(t: Any, g: Graph) -> Span | None:
     """A leaf behind the loss that looks at x's memory."""
     low = int(ffi.cast("intptr_t", lib.rnn_data(E, t._h)))
     high = low + max(t.numel(), 1) * (8 if lib.rnn_dtype(t._h) else 4)
-    for leaf in g.spans:
-        if leaf.is_leaf and low <= int(ffi.cast("intptr_t", lib.rnn_data(E, leaf._hold._h))) < high:
+    for leaf in _leaves(g):
+        if low <= int(ffi.cast("intptr_t", lib.rnn_data(E, leaf._hold._h))) < high:
             return leaf
     return None
 
@@ -254,7 +271,7 @@ def _between(span: Span) -> dict[int, Span]:
     return seen
 
 
-def _blocked(span: Span, g: Graph) -> Reason:
+def _blocked(span: Span, g: Graph, what: str) -> Reason:
     """x is behind the loss, but only through operands that were detached."""
     seen, queue = {span._number}, [span]
     while queue:
@@ -267,8 +284,9 @@ def _blocked(span: Span, g: Graph) -> Reason:
                 lost = lib.rnn_operand_lost(E, user._number, k, site)
                 if not lost:
                     continue
+                label = what if here is span else f"the result of {here.op}"
                 text = (
-                    f"{_called(here)} was detached {_HOW[lost]} before {user.op} used it: no "
+                    f"{label} was detached {_HOW[lost]} before {user.op} used it: no "
                     "gradient goes through"
                 )
                 line = trace.line(site[0])
@@ -278,11 +296,8 @@ def _blocked(span: Span, g: Graph) -> Reason:
             if user._number not in seen:
                 seen.add(user._number)
                 queue.append(user)
-    return Reason("not_connected", "x is used behind the loss, but no gradient flows to it")
-
-
-def _called(span: Span) -> str:
-    return span.name or ("x" if span.is_leaf else f"the result of {span.op}")
+    text = f"{what} is used behind the loss, but no gradient flows to it"
+    return Reason("not_connected", text)
 
 
 # ---- x is behind the loss ------------------------------------------------------------------------
