@@ -14,6 +14,15 @@ static struct {
     PyObject *text;    /* function: number -> str */
 } py;
 
+/* What was asked last for an instruction of some code, which it holds: a loop asks for the same few
+ * again and again, and finding the line of an instruction takes Python longer than all the rest. */
+enum { KNOWN = 1024 };
+static struct {
+    PyCodeObject *code;
+    int instruction;
+    uint32_t site;
+} known[KNOWN];
+
 static bool is_ours(PyFrameObject *frame) {
     PyCodeObject *code = PyFrame_GetCode(frame);
     const Py_ssize_t size = PyUnicode_GET_LENGTH(py.package);
@@ -33,27 +42,42 @@ static uint32_t number_of(PyObject *key) {
     return failed ? 0 : (uint32_t)next;
 }
 
-static uint32_t site_of(PyFrameObject *frame) {
-    PyCodeObject *code = PyFrame_GetCode(frame);
+static uint32_t find_site(PyFrameObject *frame, PyCodeObject *code) {
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
     PyObject *key =
         Py_BuildValue("(OiO)", code->co_filename, PyFrame_GetLineNumber(frame), code->co_qualname);
     const uint32_t site = key ? number_of(key) : 0;
     Py_XDECREF(key);
-    Py_DECREF(code);
+    PyErr_Restore(type, error, trace);
+    return site;
+}
+
+static uint32_t site_of(PyFrameObject *frame) {
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    const int instruction = PyFrame_GetLasti(frame);
+    const size_t at = (((uintptr_t)code >> 5) + (size_t)instruction * 31) % KNOWN;
+    if (known[at].code == code && known[at].instruction == instruction) {
+        Py_DECREF(code);
+        return known[at].site;
+    }
+    const uint32_t site = find_site(frame, code);
+    PyCodeObject *old = known[at].code;
+    known[at].code = code; /* the reference goes along */
+    known[at].instruction = instruction;
+    known[at].site = site;
+    Py_XDECREF(old);
     return site;
 }
 
 /* 0 where no Python runs, or on failure: a line that is not known is no reason to fail. */
 static uint32_t current_site(void) {
     PyGILState_STATE state = PyGILState_Ensure();
-    PyObject *type, *error, *trace;
-    PyErr_Fetch(&type, &error, &trace);
     PyFrameObject *frame = py.sites ? PyEval_GetFrame() : NULL;
     Py_XINCREF(frame);
     while (frame && is_ours(frame)) Py_SETREF(frame, PyFrame_GetBack(frame));
     const uint32_t site = frame ? site_of(frame) : 0;
     Py_XDECREF(frame);
-    PyErr_Restore(type, error, trace);
     PyGILState_Release(state);
     return site;
 }

@@ -25,7 +25,7 @@ from rnn.nn import scopes
 from rnn.ops._core import array_of
 
 _NAN = float("nan")
-MOST = 8  # operands that a message shows
+MOST, KEPT = 8, 64  # operands that a message shows, and that a Step keeps
 
 
 class Operand(NamedTuple):
@@ -71,8 +71,8 @@ class AnomalyError(RuntimeError):
         index: the place of the NaN: in the operation's result; backwards, in the tensor whose
             gradient it is.
         value: nan.
-        operands: (name, value) of what the operation read there; backwards also the gradient that
-            came in.
+        operands: (name, value) of what the operation read there, of many the first 64; backwards
+            also the gradient that came in and the derivative.
         line, module: of the operation, where they are known.
         path: the Steps on which it came, from its origin to the NaN.
     """
@@ -151,7 +151,7 @@ def _cause(op: str, operands: Sequence[float], count: int) -> str:
     return ""
 
 
-def _step(n: Node, names: Names) -> tuple[Step, Node | None]:
+def _step(n: Node) -> tuple[Step, Node | None]:
     """One node on a forward path, and the operand from which the path comes."""
     try:
         edges = n.operands if not n.is_leaf else ()
@@ -162,27 +162,30 @@ def _step(n: Node, names: Names) -> tuple[Step, Node | None]:
     bad = [i for i, x in enumerate(values) if not math.isfinite(x)]
     worst = next((i for i in bad if math.isnan(values[i])), bad[0] if bad else None)
     cause = ""
+    number = n.span.parameters[:1] if n.op.endswith("_scalar") else ()
     if math.isnan(n.value) and not n.is_leaf:
-        number = n.span.parameters[:1] if n.op.endswith("_scalar") else ()
         cause = _cause(n.op, [*values, *number], len(values))
     elif n.is_leaf and not math.isfinite(n.value):
         cause = "it was there from the start"
     elif n.op == "log" and values == [0.0]:
         cause = "the logarithm of 0"
-    # of a long row, what is not finite is shown first
-    order = sorted(range(len(nodes)), key=lambda i: math.isfinite(values[i]))
-    shown = tuple(Operand(causes.name(nodes[i]), values[i]) for i in order)
+    # of a long row, what is not finite comes first
+    order = sorted(range(len(nodes)), key=lambda i: math.isfinite(values[i]))[:KEPT]
+    shown = (
+        *(Operand(causes.name(nodes[i]), values[i]) for i in order),
+        *(Operand("the number", x) for x in number),
+    )
     op = n.span.name or n.op if n.is_leaf else n.op
     step = Step(op, n.index, n.value, shown, cause, n.line, n.module)
     return step, None if worst is None else nodes[worst]
 
 
-def _forward_path(n: Node, names: Names, most: int = 100) -> list[Step]:
+def _forward_path(n: Node, most: int = 100) -> list[Step]:
     """From the origin of what is not finite in n to n."""
     path: list[Step] = []
     at: Node | None = n
     while at is not None and len(path) < most:
-        step, at = _step(at, names)
+        step, at = _step(at)
         path.append(step)
     return path[::-1]
 
@@ -218,7 +221,7 @@ def _unrecorded(found: Any, n: Node, operands: list[Any], source: Living) -> lis
         cause = "in place: what it read is overwritten"
     last = Step(name, n.index, n.value, shown, cause, _line(found), n.module)
     bad = next((node for node in nodes if not math.isfinite(node.value)), None)
-    return [*([] if bad is None else _forward_path(bad, source.names)), last]
+    return [*([] if bad is None else _forward_path(bad)), last]
 
 
 def _line(found: Any) -> str | None:
@@ -250,7 +253,7 @@ def forward_error() -> AnomalyError:
     source = Living(_names())
     n = Node(source._span(lib.rnn_span_of(made._h)), int(found.node))
     recorded = n.span._info.op == found.op and not n.is_leaf
-    path = _forward_path(n, source.names) if recorded else _unrecorded(found, n, operands, source)
+    path = _forward_path(n) if recorded else _unrecorded(found, n, operands, source)
     last = path[-1]
     op = last.op
     where = f" at index {list(last.index)} of its result of shape {list(n.shape)}"
@@ -282,7 +285,7 @@ def _gradient(n: Node) -> float:
     return 0.0 if grad is None else grad
 
 
-def _dead_branch(n: Node, user: Node, local: float) -> str:
+def _dead_branch(user: Node, local: float) -> str:
     """Why the gradient 0 that meets an infinite derivative is 0."""
     cause = causes.zero(user)
     if cause.kind == "masked":
@@ -351,7 +354,7 @@ def backward_error(found: Any) -> AnomalyError:
         Operand("the gradient that came in", grad),
         Operand("the derivative", local),
     )
-    path, why = _explained(n, at, grad, local, source.names)
+    path, why = _explained(n, at, grad, local)
     product = f"{_number(grad)} * {_number(local)}"
     if math.isnan(products[bad[0]]):
         sums = f"{product} = nan"
@@ -377,20 +380,18 @@ def _edges(n: Node) -> Sequence[Any]:
         return ()
 
 
-def _explained(
-    n: Node, at: Node, grad: float, local: float, names: Names
-) -> tuple[list[Step], str]:
+def _explained(n: Node, at: Node, grad: float, local: float) -> tuple[list[Step], str]:
     """What comes before: how an operand or a gradient became what it is."""
     if math.isnan(grad):
         return [], "The gradient was nan as it came: it was given to backward() so, or by a hook"
     if math.isnan(local) or any(not math.isfinite(e.node.value) for e in _edges(at)):
-        path = _forward_path(at if not math.isfinite(at.value) else n, names)
+        path = _forward_path(at if not math.isfinite(at.value) else n)
         if grad == 0:
-            return path, _dead_branch(n, at, local)
+            return path, _dead_branch(at, local)
         return path, "The value was not finite in the forward pass already"
     if grad == 0:
-        path = _forward_path(at, names) if not math.isfinite(at.value) else []
-        return path, _dead_branch(n, at, local)
+        path = _forward_path(at) if not math.isfinite(at.value) else []
+        return path, _dead_branch(at, local)
     if math.isinf(grad):
         return _inf_gradient(at), "The gradient had become infinite before"
     return [], ""
