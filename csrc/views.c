@@ -99,8 +99,8 @@ rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, in
                        int64_t offset, int ndim, const int64_t *shape, const int64_t *stride) {
     rnn_tensor *t = rnn_malloc(e, sizeof *t + 2 * (size_t)ndim * sizeof(int64_t));
     if (!t) return rnn_fail(e, RNN_EMEMORY, "no memory for a view");
-    *t = (rnn_tensor){store,          offset,         (uint8_t)ndim,
-                      (uint8_t)dtype, (uint8_t)flags, (uint8_t)view_op};
+    *t = (rnn_tensor){
+        store, offset, (uint8_t)ndim, (uint8_t)dtype, (uint8_t)flags, (uint8_t)view_op, 0};
     for (int d = 0; d < ndim; d++) {
         t->dims[d] = shape[d];
         t->dims[ndim + d] = stride[d];

@@ -8,11 +8,12 @@ from typing import Any
 
 from rnn._c import E, check, fail, ffi, lib
 from rnn.autograd.passes import SLICE
-from rnn.inspect.explain import _element, _one, _reason
+from rnn.inspect.explain import _element, _one
 from rnn.inspect.graph import Graph, node_of
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node
 from rnn.inspect.tables import Table, number, percent
+from rnn.inspect.why import reason
 
 
 def paths(
@@ -60,7 +61,7 @@ def paths(
         )
     found = _search(g, start, end, k)
     if not found:
-        found.reason = _reason(source, target)
+        found.reason = str(reason(source, target, g.names))
     return found
 
 
