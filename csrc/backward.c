@@ -170,12 +170,11 @@ static int overwritten(rnn_engine *e, uint32_t id, uint32_t what) {
 /* Refuses where a value that the kernel needs was written after the span was made. */
 int rnn_check_values(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
-    if (s->flags & RNN_S_SCALAR) return 0; /* they have no stamp */
     const int needs = rnn_ops[s->op].needs, count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
         const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
                             (k == 1 && needs & RNN_NEEDS_B);
-        const uint32_t o = s->ext->in[k].span;
+        const uint32_t o = rnn_span_operand(s, k);
         if (needed && rnn_span_written(e, o) > s->first) return overwritten(e, id, o);
     }
     if (needs & RNN_NEEDS_Z && rnn_span_written(e, id) > s->first) return overwritten(e, id, id);
