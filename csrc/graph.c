@@ -4,6 +4,7 @@
  * What it is not: it runs no pass and knows no derivative. */
 #include "pass.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,4 +97,45 @@ int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t 
     }
     rnn_unlock(e);
     return count;
+}
+
+/* ---- many nodes at once ------------------------------------------------------------------------ */
+
+void rnn_read(rnn_engine *e, int64_t count, const uint32_t *spans, double *values, double *grads,
+              uint8_t *has_grad) {
+    for (int64_t i = 0; i < count; i++) {
+        const rnn_span *s = rnn_at(e, spans[i]);
+        const int64_t n = rnn_span_size(s);
+        has_grad[i] = rnn_span_has_grad(s);
+        for (int64_t at = 0; at < n; at++) {
+            *values++ = rnn_node_value(e, spans[i], at);
+            *grads++ = has_grad[i] ? rnn_node_grad(e, spans[i], at) : NAN;
+        }
+    }
+}
+
+int64_t rnn_edge_list_of(rnn_engine *e, int64_t count, const uint32_t *spans, int64_t capacity,
+                         int64_t *users, int64_t *operands, double *locals, uint8_t *flows) {
+    uint32_t *from = rnn_malloc(e, (size_t)capacity * sizeof *from);
+    int64_t total = 0;
+    if (!from) return rnn_fail(e, RNN_EMEMORY, "no memory for a list of edges");
+    for (int64_t i = 0; i < count && total >= 0; i++) {
+        const rnn_span *s = rnn_at(e, spans[i]);
+        for (int64_t at = 0; at < rnn_span_size(s); at++) {
+            const int64_t begin = total < capacity ? total : capacity;
+            const int64_t found = rnn_edges(e, spans[i], at, capacity - begin, from + begin,
+                                            operands + begin, locals + begin, flows + begin);
+            if (found < 0) {
+                total = found;
+                break;
+            }
+            total += found;
+            for (int64_t k = begin; k < total && k < capacity; k++) {
+                users[k] = (int64_t)s->first + at;
+                operands[k] += (int64_t)rnn_at(e, from[k])->first;
+            }
+        }
+    }
+    free(from);
+    return total;
 }

@@ -464,6 +464,13 @@ int64_t rnn_paths_get(rnn_paths *p, int which, double *product, int64_t capacity
 void rnn_paths_end(rnn_engine *e, rnn_paths *p); /* always, also after a failure */
 /* 0, or RNN_ERUNTIME where a value that the span's derivatives need was overwritten. */
 int rnn_check_values(rnn_engine *e, uint32_t span);
+/* All nodes of some spans, one after another: values and gradients (NaN where there is none), and
+ * for each span whether it has one. The caller holds the spans. */
+void rnn_read(rnn_engine *e, int64_t count, const uint32_t *spans, double *values, double *grads,
+              uint8_t *has_grad);
+/* All edges of all nodes of some spans, by ids. Returns how many; fills at most `capacity`. */
+int64_t rnn_edge_list_of(rnn_engine *e, int64_t count, const uint32_t *spans, int64_t capacity,
+                         int64_t *users, int64_t *operands, double *locals, uint8_t *flows);
 /* The living spans that were made from a span; returns how many, fills at most `capacity`. */
 int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users);
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
 import gc
+import importlib
+import json
 
 import numpy as np
 import pytest
@@ -59,3 +62,126 @@ def test_a_graph_holds_what_it_shows() -> None:
     np.testing.assert_allclose(g.spans[1].values(), np.exp([1.0, 2.0]), 1e-6)
     with pytest.raises(RuntimeError, match="retain_graph=True"):
         _ = g.node(ids[1]).operands
+
+
+def test_where_looks_at_values_together() -> None:
+    values = [rnn.Value(float(i)) for i in range(5)]
+    total = rnn.Value(0.0)
+    for v in values:
+        total = total + (v - 2).relu()
+    total.backward()
+    g = rnn.inspect.graph(total, names={"third": values[3]})
+    dead = list(g.where(op="relu", value=lambda v: v == 0))
+    assert [n.op for n in dead] == ["relu"] * 3 and dead == sorted(dead, key=lambda n: n.id)
+    assert [n.name for n in g.where(name="third")] == ["third"]
+    assert len(list(g.where(op="leaf", grad=lambda d: d == 1))) == 3  # the first 0.0, 3 and 4
+    assert len(list(g.where())) == g.nodes == len(g)
+    assert not list(g.where(op="no such operation"))
+
+
+def test_where_by_module_and_name() -> None:
+    model = rnn.nn.Sequential(rnn.nn.Linear(2, 3), rnn.nn.ReLU(), rnn.nn.Linear(3, 1))
+    loss = model(rnn.ones(4, 2)).sum()
+    g = rnn.inspect.graph(loss)
+    assert {s.name for s in g.spans if s.is_leaf} >= {"0.weight", "0.bias", "2.weight", "2.bias"}
+    assert [n.name for n in g.where(name="0.weight[1, 0]")] == ["0.weight[1, 0]"]
+    assert len(list(g.where(name="0.weight"))) == 6
+    assert {n.span.name for n in g.where(module="2", op="leaf")} == {"2.weight", "2.bias"}
+    loss.backward(retain_graph=True)
+    for n in g.where(op="relu", grad=lambda d: d != 0):
+        assert n.grad != 0
+
+
+def test_columns_and_edges_are_the_chain_rule() -> None:
+    x = rnn.randn(3, 4, dtype=rnn.float64, requires_grad=True)
+    w = rnn.randn(4, 2, dtype=rnn.float64, requires_grad=True)
+    loss = ((x @ w).tanh().softmax(1) * x[:, :2].detach()).sum()
+    loss.backward(retain_graph=True)
+    g = rnn.inspect.graph(loss)
+    nodes, edges = g.columns(), g.edges()
+    assert len(nodes["id"]) == g.nodes and set(nodes["op"]) >= {"matmul", "tanh", "softmax"}
+    place = {int(n): i for i, n in enumerate(nodes["id"])}
+    grads = np.zeros(g.nodes)
+    grads[place[g.node(loss).id]] = 1.0
+    order = np.argsort(-edges["user"], kind="stable")
+    for user, operand, local, flows in zip(*(edges[key][order] for key in edges)):
+        if flows:
+            grads[place[int(operand)]] += grads[place[int(user)]] * local
+    for t in (x, w):
+        first = place[g.node(t, 0, 0).id]
+        np.testing.assert_allclose(grads[first : first + t.numel()], t.grad.numpy().ravel(), 1e-12)
+    at = place[g.node(x, 1, 2).id]
+    assert (nodes["value"][at], nodes["grad"][at]) == (float(x[1, 2]), float(x.grad[1, 2]))
+    with pytest.raises(ValueError, match="more than the limit of 10"):
+        g.edges(limit=10)
+
+
+def test_json_is_valid_where_numbers_are_not() -> None:
+    x = rnn.tensor([0.0, -1.0], requires_grad=True)
+    g = rnn.inspect.graph(x.log().sum(), names={"x": x})
+    read = json.loads(g.to_json(), parse_constant=lambda text: pytest.fail(text))
+    assert [n["value"] for n in read["nodes"]] == [0.0, -1.0, "-inf", "nan", "nan"]
+    assert [n["name"] for n in read["nodes"]][:2] == ["x[0]", "x[1]"]
+    assert [(e["user"], e["operand"], e["local"]) for e in read["edges"]][:2] == [
+        (g.spans[1].id, g.spans[0].id, "inf"),
+        (g.spans[1].id + 1, g.spans[0].id + 1, -1.0),
+    ]
+
+
+def test_networkx() -> None:
+    networkx = pytest.importorskip("networkx")
+    a = rnn.Value(3.0)
+    g = rnn.inspect.graph(a * a + 1)
+    drawn = g.to_networkx()
+    assert networkx.is_directed_acyclic_graph(drawn)
+    start = rnn.inspect.node(a).id
+    assert [d["local"] for _, _, d in drawn.out_edges(start, data=True)] == [3.0, 3.0]
+    assert drawn.nodes[start]["name"] == "a" and drawn.nodes[start]["value"] == 3.0
+
+
+def test_what_is_not_there_is_an_error() -> None:
+    x = rnn.randn(2, requires_grad=True)
+    g = rnn.inspect.graph(x.exp())
+    with pytest.raises(KeyError, match="not in this graph"):
+        g.node(10**15)
+    with pytest.raises(KeyError, match="not in this graph"):
+        g.node(rnn.randn(2), 0)
+    with pytest.raises(IndexError, match="index 2 is out of bounds"):
+        g.node(x, 2)
+    with pytest.raises(TypeError, match="not nodes"):
+        rnn.inspect.graph(rnn.arange(3))
+    with pytest.raises(TypeError, match="expected a Tensor"):
+        rnn.inspect.graph("loss")
+    with pytest.raises(TypeError, match="at least one"):
+        rnn.inspect.graph()
+
+
+def test_derivatives_of_overwritten_values_are_not_made_up() -> None:
+    x = rnn.tensor([2.0, 3.0], requires_grad=True)
+    y = (x * 1.0) * x
+    n = rnn.inspect.node(y, 0)
+    assert [edge.local for edge in n.operands] == [2.0, 2.0]
+    with rnn.no_grad():
+        x.mul_(10)
+    assert all(np.isnan(edge.local) for edge in n.operands)
+
+
+def test_names_follow_views_and_labels() -> None:
+    x = rnn.arange(6.0).reshape(2, 3).requires_grad_()
+    flipped = (x * 2).T
+    assert rnn.inspect.node(flipped, 2, 0).name == "flipped[2, 0]"
+    assert rnn.inspect.node(x, 1, 2).name == "x[1, 2]"
+    v = rnn.Value(1.0, label="<b>")
+    assert rnn.inspect.node(v).name == "<b>"
+    assert "&lt;b&gt;" in rnn.inspect.explain(v, v * 2)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["explain", "export", "graph", "names", "node", "opened", "openers", "paths", "span", "tables"],
+)
+def test_examples_in_docstrings(module: str) -> None:
+    found = doctest.testmod(
+        importlib.import_module(f"rnn.inspect.{module}"), extraglobs={"rnn": rnn}
+    )
+    assert found.failed == 0

@@ -10,11 +10,13 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib, ref_of
+from rnn.inspect.export import MOST, columns, edges, read, to_json, to_networkx
 from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span, position
 
-LEAF, NEEDS_GRAD, HAS_GRAD, FREED, DOUBLE = 1, 2, 4, 8, 16
+#: spans of one node that are looked at together
+_STRETCH = 1 << 20
 
 
 def graph(*roots: Any, names: Mapping[str, Any] | None = None, modules: Any = None) -> Graph:
@@ -281,7 +283,8 @@ class Graph:
             op: the operation's name, "relu".
             module: the path of a module; what lies within it counts.
             name: the name of a tensor, as "h.0.attn.c_attn.weight"; of one node, as "w[0, 1]".
-            value: a condition on values: takes a NumPy array, gives booleans (numpy.isnan).
+            value: a condition on values, one by one: takes a NumPy array, gives booleans, as
+                numpy.isnan does.
             grad: the same on gradients; nodes without a gradient do not fulfil it.
 
         Example:
@@ -290,35 +293,99 @@ class Graph:
             >>> [n.index for n in g.where(op="relu", value=lambda v: v == 0)]
             [(0,)]
         """
-        for span in self._spans_where(op, module, name):
+        for i, j in self._stretches(self._chosen(op, module, name)):
+            if j - i > 1:  # many spans of one node
+                yield from self._single_where(i, j, op, module, name, value, grad)
+                continue
+            span = self.spans[i]
+            if not self._fits(span, op, module, name):
+                continue
             chosen = np.ones(span.count, bool)
             if value is not None:
                 chosen &= _mask(value, span.values())
             if grad is not None:
                 grads = span.grads()
-                if grads is None:
-                    continue
-                chosen &= _mask(grad, grads)
+                chosen &= False if grads is None else _mask(grad, grads)
             for offset in np.flatnonzero(chosen):
                 found = Node(span, int(offset))
                 if name is None or name in (span.name, found.name):
                     yield found
 
-    def _spans_where(self, op: str | None, module: str | None, name: str | None) -> Iterator[Span]:
-        numbers = self._numbers
+    def _chosen(self, op: str | None, module: str | None, name: str | None) -> Any:
+        """The places of the spans that may fulfil what is asked of spans."""
+        chosen = np.ones(len(self), bool)
         if op is not None:
-            code = lib.rnn_op_find(op.encode())
             custom = lib.rnn_op_find(b"custom")
-            numbers = numbers[(self._op == code) | (self._op == custom)]
-        for number in numbers:
-            span = self._span(int(number))
-            if op is not None and span.op != op:
-                continue
-            if module is not None and not _within(span.module, module):
-                continue
-            if name is not None and (span.name is None or not _may_be(name, span.name)):
-                continue
-            yield span
+            chosen &= (self._op == lib.rnn_op_find(op.encode())) | (self._op == custom)
+        if name is not None:
+            firsts = [first for first, x in self.names.items() if _may_be(name, x.text)]
+            chosen &= np.isin(self._first, firsts)
+        return chosen
+
+    def _stretches(self, chosen: Any) -> Iterator[tuple[int, int]]:
+        """[i, j): a chosen span, or many spans of one node with a chosen one among them."""
+        single = self._count == 1
+        bounds = np.flatnonzero(~single[1:] | ~single[:-1]) + 1
+        for i, end in zip([0, *bounds.tolist()], [*bounds.tolist(), len(self)]):
+            for at in range(i, end, _STRETCH):
+                stop = min(at + _STRETCH, end)
+                if chosen[at:stop].any():
+                    yield at, stop
+
+    def _single_where(
+        self, i: int, j: int, op: Any, module: Any, name: Any, value: Any, grad: Any
+    ) -> Iterator[Node]:
+        values, grads, has = read(self._numbers[i:j], j - i)
+        chosen = self._chosen(op, module, name)[i:j]
+        if value is not None:
+            chosen &= _mask(value, values)
+        if grad is not None:
+            chosen &= has & _mask(grad, grads)
+        for at in np.flatnonzero(chosen):
+            span = self.spans[i + int(at)]
+            if self._fits(span, op, module, name):
+                yield Node(span, 0)
+
+    def _fits(self, span: Span, op: str | None, module: str | None, name: str | None) -> bool:
+        if op is not None and span.op != op:
+            return False
+        if module is not None and not _within(span.module, module):
+            return False
+        return name is None or (span.name is not None and _may_be(name, span.name))
+
+    # ---- for other programs ----------------------------------------------------------------------
+
+    def columns(self) -> dict[str, Any]:
+        """All nodes as NumPy columns: id, op, value, grad (nan where there is none), span (its
+        id), offset (in the span) and requires_grad."""
+        return columns(self)
+
+    def edges(self, limit: int = MOST) -> dict[str, Any]:
+        """All edges as NumPy columns: user and operand (ids), local (d user / d operand), flows.
+
+        Raises:
+            ValueError: there are more than `limit`.
+            RuntimeError: backward() has freed the graph.
+        """
+        return edges(self, limit)
+
+    def to_json(self, limit: int = 1_000_000) -> str:
+        """{"nodes": [...], "edges": [...]} as valid JSON: nan and infinities are strings.
+
+        Raises:
+            ValueError: there are more than `limit` nodes or edges.
+        """
+        return to_json(self, limit)
+
+    def to_networkx(self, limit: int = 1_000_000) -> Any:
+        """A networkx.MultiDiGraph from operands to users: nodes by id, with what to_json has as
+        attributes; edges with local and flows. x * x has two edges.
+
+        Raises:
+            ImportError: NetworkX is not installed.
+            ValueError: there are more than `limit` nodes or edges.
+        """
+        return to_networkx(self, limit)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self):,} spans and {self.nodes:,} nodes>"

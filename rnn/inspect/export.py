@@ -1,0 +1,135 @@
+"""A graph for other programs: NumPy columns, an edge list, JSON, NetworkX."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn._c import E, check, ffi, lib
+from rnn.ops._core import Array
+
+if TYPE_CHECKING:
+    from rnn.inspect.graph import Graph
+
+#: edges that are listed unless more are asked for
+MOST = 10_000_000
+
+
+def read(numbers: Array, count: int) -> tuple[Array, Array, Array]:
+    """Values and gradients of all `count` nodes of some spans (nan: none), and for each span
+    whether it has a gradient."""
+    values, grads = np.empty(count), np.empty(count)
+    has = np.empty(len(numbers), np.uint8)
+    spans = np.ascontiguousarray(numbers)
+    lib.rnn_read(
+        E,
+        len(spans),
+        ffi.from_buffer("uint32_t[]", spans),
+        ffi.from_buffer("double[]", values),
+        ffi.from_buffer("double[]", grads),
+        ffi.from_buffer("uint8_t[]", has),
+    )
+    return values, grads, has.astype(bool)
+
+
+def columns(g: Graph) -> dict[str, Array]:
+    """Graph.columns()."""
+    values, grads, _ = read(g._numbers, g.nodes)
+    span = np.repeat(g._first, g._count)
+    starts = np.cumsum(g._count) - g._count
+    offset = np.arange(g.nodes) - np.repeat(starts, g._count)
+    names = np.array([ffi.string(lib.rnn_op_name(i)).decode() for i in range(lib.rnn_op_count())])
+    return {
+        "id": span + offset,
+        "op": names[np.repeat(g._op, g._count)],
+        "value": values,
+        "grad": grads,
+        "span": span,
+        "offset": offset,
+        "requires_grad": np.repeat(g._flags & lib.RNN_C_NEEDS_GRAD != 0, g._count),
+    }
+
+
+def edges(g: Graph, limit: int = MOST) -> dict[str, Array]:
+    """Graph.edges()."""
+    numbers = np.ascontiguousarray(g._numbers)
+    room, count = 1024, -1
+    while count < 0:
+        users, operands = np.empty(room, np.int64), np.empty(room, np.int64)
+        locals_, flows = np.empty(room), np.empty(room, np.uint8)
+        count = check(
+            lib.rnn_edge_list_of(
+                E,
+                len(numbers),
+                ffi.from_buffer("uint32_t[]", numbers),
+                room,
+                ffi.from_buffer("int64_t[]", users),
+                ffi.from_buffer("int64_t[]", operands),
+                ffi.from_buffer("double[]", locals_),
+                ffi.from_buffer("uint8_t[]", flows),
+            )
+        )
+        if count > limit:
+            raise ValueError(f"the graph has {count:,} edges, more than the limit of {limit:,}")
+        if count > room:
+            room, count = count, -1
+    found = users, operands, locals_, flows.astype(bool)
+    return dict(zip(("user", "operand", "local", "flows"), (x[:count] for x in found)))
+
+
+def records(g: Graph, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Nodes and edges as dicts of Python's own types."""
+    if g.nodes > limit:
+        raise ValueError(f"the graph has {g.nodes:,} nodes, more than the limit of {limit:,}")
+    nodes = []
+    for span in g.spans:
+        for offset in range(span.count):
+            n = g.node(span.id + offset)
+            nodes.append(
+                {
+                    "id": n.id,
+                    "op": n.op,
+                    "value": n.value,
+                    "grad": n.grad,
+                    "dtype": n.dtype.name,
+                    "span": span.id,
+                    "index": list(n.index),
+                    "name": n.name,
+                    "module": n.module,
+                    "line": n.line,
+                }
+            )
+    listed = edges(g, limit)
+    rows = zip(*(listed[key].tolist() for key in listed))
+    return nodes, [dict(zip(listed, row)) for row in rows]
+
+
+def to_json(g: Graph, limit: int) -> str:
+    """Graph.to_json()."""
+    nodes, listed = records(g, limit)
+    return json.dumps(_plain({"nodes": nodes, "edges": listed}), allow_nan=False)
+
+
+def _plain(x: Any) -> Any:
+    """JSON has no nan and no infinities: they become strings."""
+    if isinstance(x, dict):
+        return {key: _plain(value) for key, value in x.items()}
+    if isinstance(x, list):
+        return [_plain(value) for value in x]
+    return str(x) if isinstance(x, float) and not math.isfinite(x) else x
+
+
+def to_networkx(g: Graph, limit: int) -> Any:
+    """Graph.to_networkx()."""
+    import networkx
+
+    nodes, listed = records(g, limit)
+    out = networkx.MultiDiGraph()
+    for n in nodes:
+        out.add_node(n.pop("id"), **n)
+    for edge in listed:
+        out.add_edge(edge["operand"], edge["user"], local=edge["local"], flows=edge["flows"])
+    return out
