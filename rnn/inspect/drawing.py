@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rnn.inspect.graph import Graph, handle
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node
+from rnn.inspect.paths import Path
 
 
 def show(
     *roots: Any,
     focus: Iterable[Any] = (),
+    paths: Iterable[Path] = (),
     names: Mapping[str, Any] | None = None,
     modules: Any = None,
 ) -> Drawing:
@@ -31,13 +33,15 @@ def show(
         focus: scalars that a drawing of a large graph must hold with all that concerns them:
             Nodes, Values, one-element Tensors, or tuples (tensor, i, j). Graphs of up to some
             ten thousand scalars are held whole.
+        paths: what `rnn.inspect.paths` found, to be marked where the graph is large. In a small one
+            the paths that carry most of any scalar's gradient are marked when it is selected.
         names: {"x": x}: what nodes are called; by default the caller's variables are looked at.
         modules: a Module, or a dict of them, whose Parameters name their nodes by their paths.
 
     Raises:
         TypeError: a root is no Tensor or Value, or an integer one.
         RuntimeError: backward() has freed the graph; backward(retain_graph=True) keeps it.
-        KeyError: a focus is not in the graph.
+        KeyError: a focus or a path is not in the graph.
 
     Example:
         >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
@@ -57,7 +61,10 @@ def show(
                 f"the graph behind this {span.torch_name} was freed by backward(); "
                 "call backward(retain_graph=True) to keep it"
             )
-    return Drawing(make_scene(graph, [_node(graph, x) for x in focus]))
+    wanted = [_node(graph, x) for x in focus]
+    marked = list(paths)
+    on_paths = [graph.node(n.id) for path in marked for n in path.nodes]
+    return Drawing(make_scene(graph, wanted, on_paths, marked))
 
 
 def _node(graph: Graph, x: Any) -> Node:
@@ -105,7 +112,7 @@ class Drawing:
 
         return to_text(self._scene)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Writes the drawing to a file; the ending says how: .html, .svg, .dot (.gv) or .txt.
 
         Returns:
@@ -114,15 +121,15 @@ class Drawing:
         Raises:
             ValueError: another ending.
         """
-        path = Path(path)
+        target = pathlib.Path(path)
         writers = {
             ".html": self.to_html, ".htm": self.to_html, ".svg": self.to_svg, ".dot": self.to_dot,
             ".gv": self.to_dot, ".txt": self.text,
         }  # fmt: skip
-        if path.suffix.lower() not in writers:
-            raise ValueError(f"save() writes .html, .svg, .dot, .gv and .txt, not {path.name!r}")
-        path.write_text(writers[path.suffix.lower()](), encoding="utf-8")
-        return path
+        if target.suffix.lower() not in writers:
+            raise ValueError(f"save() writes .html, .svg, .dot, .gv and .txt, not {target.name!r}")
+        target.write_text(writers[target.suffix.lower()](), encoding="utf-8")
+        return target
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         from rnn.inspect.page import fragment

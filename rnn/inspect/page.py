@@ -85,7 +85,15 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         "values": _packed(scene.values),
         "grads": _packed(scene.grads),
         "focus": scene.focus,
-        "paths": scene.paths,
+        "paths": [
+            {
+                "from": path.nodes[0].id,
+                "product": _number(path.product),
+                "share": _number(path.share),
+                "nodes": [n.id for n in path.nodes],
+            }
+            for path in scene.paths
+        ],
     }
     if scene.edges is not None:
         data["edges"] = {

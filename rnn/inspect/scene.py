@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rnn._c import lib
 from rnn.inspect.graph import Graph
 from rnn.inspect.names import first_of
 from rnn.inspect.node import Node
+from rnn.inspect.paths import Path
 from rnn.inspect.rows import ROWS, Array, Row, entitle, links_of, row_of, runs_of_spans
 from rnn.inspect.scalars import Chosen, Edges, all_edges, choose, numbers
 from rnn.nn.scopes import Scope
@@ -53,7 +53,7 @@ class Scene:
     edges: Edges | None = None
     chosen: dict[int, Chosen] = field(default_factory=dict)
     focus: list[int] = field(default_factory=list)
-    paths: list[dict[str, Any]] = field(default_factory=list)
+    paths: Sequence[Path] = ()
     freed: bool = False
 
     @property
@@ -61,13 +61,24 @@ class Scene:
         return max((row.largest_grad or 0.0 for row in self.rows), default=0.0)
 
 
-def make_scene(graph: Graph, focus: Sequence[Node] = ()) -> Scene:
-    """The scene of a graph."""
+def make_scene(
+    graph: Graph,
+    focus: Sequence[Node] = (),
+    more: Sequence[Node] = (),
+    paths: Sequence[Path] = (),
+) -> Scene:
+    """The scene of a graph.
+
+    Args:
+        focus: scalars that it must hold with their edges.
+        more: others that it holds, and their spans: those on the paths.
+        paths: paths to be marked.
+    """
     if len(graph) <= ROWS:
         rows = [row_of(span) for span in graph.spans]
         links = links_of(graph, rows)
     else:
-        rows, links = runs_of_spans(graph, focus)
+        rows, links = runs_of_spans(graph, [*focus, *more])
     entitle(rows, links)
     number = {row.id: i for i, row in enumerate(rows)}
     root_ids = {first_of(lib.rnn_span_of(t._h)) for t in graph.roots}
@@ -79,8 +90,9 @@ def make_scene(graph: Graph, focus: Sequence[Node] = ()) -> Scene:
     if not scene.freed:
         scene.edges = all_edges(rows)
         if scene.edges is None:
-            scene.chosen = choose(rows, focus)
+            scene.chosen = choose(rows, [*focus, *more])
     scene.focus = [node.id for node in focus]
+    scene.paths = paths
     _open_at_first(scene)
     return scene
 

@@ -411,7 +411,8 @@ class Graph {
 
   /** The k paths from a scalar to a root with the largest products of local derivatives. */
   paths(id, k) {
-    if (!this.complete) return (this.data.paths || []).filter((p) => p.from === id);
+    if (!this.complete)
+      return this.data.paths.filter((p) => p.from === id).map((p) => ({...p, product: real(p.product)}));
     const roots = new Set();
     for (const r of this.data.roots) for (let i = 0; i < this.rows[r].n; i++)
       roots.add(this.rows[r].id + i);
@@ -1648,7 +1649,7 @@ class Drawing {
     this.trail.forEach((path, i) => {
       const share = path.share !== undefined ? real(path.share) : grad ? path.product * (seed || 1) / grad : null;
       const names = path.nodes.length > 6 ? [...path.nodes.slice(0, 3), null, ...path.nodes.slice(-2)] : path.nodes;
-      const entry = make("li", {}, make("b", {}, number(real(path.product))),
+      const entry = make("li", {}, make("b", {}, number(path.product)),
         share === null ? "" : "  " + (100 * share).toFixed(share < 0.1 ? 1 : 0).replace("-", MINUS) + "\u2009%  ",
         make("span", {class: "muted"}, names.map((n) => (n === null ? "\u2026" : this.graph.label(n))).join(" \u2192 ")));
       entry.dataset.path = i;
