@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -19,7 +20,7 @@ import rnn
 from rnn import Tensor, nn
 
 HERE = Path(__file__).resolve().parent
-TEXT = "ROMEO:\nIt is the east, and Juliet is the sun."
+TEXT = "ROMEO:\nIt is the east, and Juliet is the"
 
 
 def headline(text: str) -> None:
@@ -43,10 +44,24 @@ class Network(nn.Module):
         return self.out(self.hidden(x).relu())
 
 
+class Cube(rnn.autograd.Function):
+    """x ** 3 with a wrong derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad * 3 * x  # should be 3 * x ** 2
+
+
 def small(out: Path) -> None:
     """Parts 1 to 6 on the small network."""
     model = Network()
-    x = rnn.tensor([[3.0, 1.0]])
+    x = rnn.tensor([[3.0, 1.0]], requires_grad=True)
     with rnn.trace():  # nodes remember the line of Python that made them
         loss = (model(x) - 1.0).square().sum()
     loss.backward(retain_graph=True)
@@ -65,13 +80,32 @@ def small(out: Path) -> None:
     print("\nand why is it zero?")
     print(rnn.inspect.why(model.hidden.weight[1, 0], loss))
 
+    headline("3. Along which paths does it come?")
+    print(rnn.inspect.paths(x[0, 0], loss, k=4))
+
+    headline("4. Where did this NaN come from?")
+    try:
+        with rnn.detect_anomaly():
+            bad = rnn.tensor([4.0, 0.0, -1.0], requires_grad=True)
+            rnn.where(bad > 0, bad.log(), rnn.zeros(3)).sum().backward()
+    except RuntimeError as error:
+        print(error)
+
+    headline("5. Is this derivative right?")
+    cube = rnn.tensor([2.0, -1.0], dtype=rnn.float64, requires_grad=True)
+    print("x ** 3:", rnn.autograd.gradcheck(lambda v: v**3, (cube,)))
+    try:
+        rnn.autograd.gradcheck(Cube.apply, (cube,))
+    except RuntimeError as error:
+        print("a wrong formula:", error)
+
     headline("6. See it")
     drawing = rnn.show(loss)
     print(drawing)
     print("wrote", drawing.save(out / "network.html"))
 
 
-def gpt2(out: Path) -> None:
+def gpt2(out: Path, text: str = TEXT) -> None:
     """The same questions, asked of 1.8 million parameters."""
     from gpt2 import files
     from gpt2.tokenizer import Tokenizer
@@ -79,24 +113,30 @@ def gpt2(out: Path) -> None:
     folder = HERE / "gpt2" / "shakespeare"
     model = files.load(folder)
     tokenizer = Tokenizer(folder, model.config)
-    ids = tokenizer.encode(TEXT, "TEXT")
-    tokens = files.tensor_of([ids])
-    logits = model(tokens[:, :-1])
-    loss = nn.functional.cross_entropy(logits[0], tokens[0, 1:])
-    loss.backward(retain_graph=True)
+    ids = tokenizer.encode(text, "text")
+    logits = model(files.tensor_of([ids]))
+    token = int(logits[0, -1].argmax())
+    logit = logits[0, -1, token]
+    logit.backward(retain_graph=True)
 
-    headline("GPT-2: the graph")
-    graph = rnn.inspect.graph(loss)
-    print(graph, f"for {len(ids)} tokens: {TEXT!r}, loss {loss.item():.3f}")
+    headline("GPT-2: the graph behind one number")
+    graph = rnn.inspect.graph(logit)
+    print(graph)
+    print(f"After {text!r} the model expects {tokenizer.decode([token])!r}: logit {logit:.3f}")
 
-    headline("GPT-2: the weight of the first attention with the largest gradient")
-    weight = model.h[0].attn.c_attn.weight
-    i, j = divmod(int(weight.grad.abs().argmax()), weight.shape[1])
-    ledger = rnn.inspect.explain(weight, loss, index=(i, j))
-    print(ledger.text(limit=6))
+    headline("GPT-2: which number of which token's embedding pushes most, and why")
+    pushed = model.wte.weight.grad.abs().amax(1)
+    source = max(set(ids), key=lambda i: pushed[i].item())  # of the tokens that are there
+    j = int(model.wte.weight.grad[source].abs().argmax())
+    print(f"number {j} of {tokenizer.decode([source])!r}")
+    print(rnn.inspect.explain(model.wte.weight, logit, index=(source, j)).text(limit=6))
+
+    headline("GPT-2: along which paths")
+    paths = rnn.inspect.paths(rnn.inspect.node(model.wte.weight, source, j), logit, k=3)
+    print(paths)
 
     headline("GPT-2: see it")
-    drawing = rnn.show(loss, focus=[(weight, i, j)])
+    drawing = rnn.show(logit, focus=[(model.wte.weight, source, j)], paths=paths)
     print(drawing)
     print("wrote", drawing.save(out / "gpt2.html"))
 

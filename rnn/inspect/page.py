@@ -78,6 +78,7 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         "rows": [_row(row) for row in scene.rows],
         "links": _packed(np.array(scene.links, np.uint32).reshape(-1)),
         "roots": scene.roots,
+        "rootNodes": scene.root_nodes,
         "tree": _tree(scene.top, groups),
         "open": sorted(groups[g] for g in scene.open if g in groups),
         "openRows": sorted(scene.open_rows),

@@ -54,6 +54,7 @@ class Scene:
     chosen: dict[int, Chosen] = field(default_factory=dict)
     focus: list[int] = field(default_factory=list)
     paths: Sequence[Path] = ()
+    root_nodes: list[int] = field(default_factory=list)  # the scalars asked for, where known
     freed: bool = False
 
     @property
@@ -84,6 +85,7 @@ def make_scene(
     root_ids = {first_of(lib.rnn_span_of(t._h)) for t in graph.roots}
     roots = sorted(number[i] for i in root_ids if i in number)
     top = _tree(rows, links)
+    root_nodes = [graph.node(t, *(0,) * t.ndim).id for t in graph.roots if t.numel() == 1]
     values, grads = numbers(rows)
     scene = Scene(rows, links, roots, top, set(), set(), graph.nodes, len(graph), values, grads)
     scene.freed = any(row.span is not None and row.span.freed for row in rows if not row.leaf)
@@ -93,6 +95,8 @@ def make_scene(
             scene.chosen = choose(rows, [*focus, *more])
     scene.focus = [node.id for node in focus]
     scene.paths = paths
+    if len(root_nodes) == len(graph.roots):
+        scene.root_nodes = root_nodes
     _open_at_first(scene)
     return scene
 

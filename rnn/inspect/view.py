@@ -147,7 +147,7 @@ def _row_item(scene: Scene, i: int, within: bool) -> Item:
     elif i in scene.open_rows:
         item.open = True
         rows, columns = grid(row)
-        heading = words.width(item.title, 14) + words.width(item.note, 11) + 20
+        heading = words.width(item.title, 14) + words.width(item.note, 11) + 44
         item.w = max(columns * CELL_W, heading) + 2 * PAD
         item.h = HEAD + rows * CELL_H + PAD
     else:

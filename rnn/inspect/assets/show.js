@@ -399,8 +399,8 @@ class Graph {
     const row = this.rowOf(id);
     if (!row) return "#" + id;
     if (row.scalar || row.spans > 1) return row.title;
-    const title = / /.test(row.title) ? "(" + row.title + ")" : row.title;
-    return title + "[" + this.index(id).join(", ") + "]";
+    const title = row.title.startsWith("#") ? row.op : row.title;
+    return (/ /.test(title) ? "(" + title + ")" : title) + "[" + this.index(id).join(", ") + "]";
   }
 
   /** The scalars of a row that the page can show one by one. */
@@ -413,8 +413,8 @@ class Graph {
   paths(id, k) {
     if (!this.complete)
       return this.data.paths.filter((p) => p.from === id).map((p) => ({...p, product: real(p.product)}));
-    const roots = new Set();
-    for (const r of this.data.roots) for (let i = 0; i < this.rows[r].n; i++)
+    const roots = new Set(this.data.rootNodes);
+    if (!roots.size) for (const r of this.data.roots) for (let i = 0; i < this.rows[r].n; i++)
       roots.add(this.rows[r].id + i);
     const best = new Map([[id, [{product: 1, before: null, node: id, edge: null}]]]);
     const queue = [id], queued = new Set(queue), order = [];
@@ -548,7 +548,7 @@ class View {
     } else if (mode === NUMBERS) {
       item.open = true;
       [item.gridRows, item.gridColumns] = this.grid(row);
-      item.w = Math.max(item.gridColumns * CELL_W, width(item.title, 14) + width(item.note, 11) + 20);
+      item.w = Math.max(item.gridColumns * CELL_W, width(item.title, 14) + width(item.note, 11) + 44);
       item.w += 2 * PAD;
       item.h = HEAD + item.gridRows * CELL_H + PAD;
     } else {
@@ -825,10 +825,11 @@ class Tape {
   addBackward(rows) {
     const sums = new Map();
     for (const r of this.graph.data.roots) {
-      const row = this.graph.rows[r];
+      const row = this.graph.rows[r], asked = this.graph.data.rootNodes;
       if (!this.scalar) this.steps.push({kind: "seed", row});
       else for (let k = 0; k < row.n; k++) {
         const id = row.id + k, grad = this.graph.grad(id);
+        if (asked.length && !asked.includes(id)) continue;
         this.steps.push({kind: "seed", row, id, after: grad});
         sums.set(id, grad);
       }
@@ -1355,7 +1356,7 @@ class Drawing {
     if (!this.selected || !this.selected.id) return;
     const id = this.selected.id, pairs = [];
     for (const e of this.graph.operands(id) || []) pairs.push([e.operand, id, e.local]);
-    for (const e of this.graph.uses(id) || []) pairs.push([id, e.user, e.local]);
+    for (const e of this.graph.uses(id) || []) if (e.userGrad !== 0) pairs.push([id, e.user, e.local]);
     for (const [from, to] of pairs.slice(0, 200)) {
       const cellFrom = this.view.cellOf(from), cellTo = this.view.cellOf(to);
       if (!cellFrom && !cellTo) continue;
@@ -1630,13 +1631,15 @@ class Drawing {
     if (!uses.length) return this.note(root ? "Backward started here." : "Nothing that was made from it takes a gradient.");
     const adds = (e) => Math.abs((e.userGrad || 0) * e.local);
     uses.sort((a, b) => adds(b) - adds(a));
-    const rows = uses.slice(0, 40).map((e) => [this.link(e.user), number(e.userGrad) + " \u00d7 " +
+    const some = uses.filter((e) => adds(e) !== 0), none = uses.length - some.length;
+    const rows = some.slice(0, 40).map((e) => [this.link(e.user), number(e.userGrad) + " \u00d7 " +
       number(e.local), this.coloured(e.userGrad === null ? null : e.userGrad * e.local)]);
-    const missing = g.missing(id, "uses") + Math.max(0, uses.length - 40);
-    const sum = uses.reduce((total, e) => total + (e.userGrad || 0) * e.local, 0);
+    const missing = g.missing(id, "uses") + Math.max(0, some.length - 40);
+    const sum = some.slice(0, 40).reduce((total, e) => total + (e.userGrad || 0) * e.local, 0);
     if (missing) rows.push([missing + " more", "", this.coloured(grad - sum)]);
+    if (none) rows.push([none === 1 ? "1 use" : none + " uses", "", "0.0"]);
     rows.push([make("b", {}, "gradient"), "=", this.coloured(grad)]);
-    this.table(["use", "its gradient \u00d7 local derivative", "adds"], rows, "ledger");
+    this.table(["use", "gradient \u00d7 local", "adds"], rows, "ledger");
     return undefined;
   }
 
@@ -1645,7 +1648,8 @@ class Drawing {
     if (!this.trail.length) return;
     this.panel.append(make("h3", {}, "paths that carry most"));
     const list = make("ol", {class: "paths"});
-    const roots = this.data.roots, seed = roots.length === 1 ? this.graph.grad(this.graph.rows[roots[0]].id) : 1;
+    const end = this.data.rootNodes;
+    const seed = end.length === 1 ? this.graph.grad(end[0]) : 1;
     this.trail.forEach((path, i) => {
       const share = path.share !== undefined ? real(path.share) : grad ? path.product * (seed || 1) / grad : null;
       const names = path.nodes.length > 6 ? [...path.nodes.slice(0, 3), null, ...path.nodes.slice(-2)] : path.nodes;

@@ -1,0 +1,32 @@
+"""examples/microscope.py, run: every part prints what it promises, and writes its drawings."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import microscope
+import pytest
+
+
+def test_the_small_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    microscope.small(tmp_path)
+    said = capsys.readouterr().out
+    for part in range(1, 7):
+        assert f"\n{part}. " in said
+    assert "<Graph of 11 spans and 19 nodes>" in said
+    assert "d loss / d hidden.weight[0, 1] = 14.0" in said
+    assert "a dead ReLU" in said
+    assert "log made nan at index [2]" in said
+    assert "analytic 6, numeric 12" in said
+    assert "Computation graph of loss: 19 scalar nodes" in said
+    assert (tmp_path / "network.html").stat().st_size > 50_000
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="needs tokenizers")
+def test_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    microscope.gpt2(tmp_path, "ROMEO:")
+    said = capsys.readouterr().out
+    assert "d logits[" in said and "the sum over" in said
+    assert "\u25b8 h.1" in said  # folded by module
+    assert (tmp_path / "gpt2.html").stat().st_size > 500_000
