@@ -15,6 +15,8 @@ from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span, position
 
+#: bits of Graph._flags
+LEAF, NEEDS_GRAD, HAS_GRAD, FREED, DOUBLE = 1, 2, 4, 8, 16
 #: spans of one node that are looked at together
 _STRETCH = 1 << 20
 
