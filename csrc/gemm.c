@@ -18,10 +18,18 @@
 
 enum { SLOTS = 32 };
 
-/* Idle buffers of RNN_GEMM_SCRATCH bytes. Taking one empties its slot; nobody waits. */
+/* Idle buffers of RNN_GEMM_SCRATCH bytes, and a larger one. Taking one empties its slot; nobody
+ * waits. */
 struct rnn_gemm_scratch {
     _Atomic(void *) slot[SLOTS];
+    _Atomic(void *) large; /* begins with its size */
 };
+
+/* A buffer for packed operands: `at` is what may be used, aligned to a cache line. */
+typedef struct {
+    void *memory;
+    void *at;
+} large_buffer;
 
 /* NULL where memory is short. */
 static void *take_buffer(const rnn_gemm_env *env) {
@@ -41,6 +49,30 @@ static void give_buffer(const rnn_gemm_env *env, void *buffer) {
     free(buffer);
 }
 
+/* At least `size` bytes; NULL where memory is short. The largest that was needed is kept. */
+static large_buffer take_large(const rnn_gemm_env *env, size_t size) {
+    enum { HEAD = 64 };
+    size_t *memory = env->scratch ? atomic_exchange(&env->scratch->large, NULL) : NULL;
+    if (memory != NULL && *memory < size) {
+        free(memory);
+        memory = NULL;
+    }
+    if (memory == NULL) {
+        void *fresh = NULL;
+        if (posix_memalign(&fresh, HEAD, size + HEAD) != 0) return (large_buffer){NULL, NULL};
+        memory = fresh;
+        *memory = size;
+    }
+    return (large_buffer){memory, (char *)memory + HEAD};
+}
+
+static void give_large(const rnn_gemm_env *env, large_buffer buffer) {
+    void *empty = NULL;
+    if (env->scratch == NULL ||
+        !atomic_compare_exchange_strong(&env->scratch->large, &empty, buffer.memory))
+        free(buffer.memory);
+}
+
 void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa) {
     env->pool = pool;
     env->blas = blas;
@@ -50,6 +82,7 @@ void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa
 
 void rnn_gemm_env_free(rnn_gemm_env *env) {
     for (int i = 0; env->scratch != NULL && i < SLOTS; i++) free(env->scratch->slot[i]);
+    if (env->scratch != NULL) free(env->scratch->large);
     free(env->scratch);
     env->scratch = NULL;
 }

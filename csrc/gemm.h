@@ -48,18 +48,14 @@ typedef struct {
 /*
  * isa: what rnn_isa_detect returned. The pool stays the caller's. `blas` may be changed later.
  *
- * Whether to hand a BLAS over: GFLOP/s in float32 on one core of a Zen 5, n = 32, 256, 1024:
- *
- *     ours, AVX-512: 160 215 190     OpenBLAS, AVX-512 (its SkylakeX kernels): 205 223 200
- *     ours, AVX2:     91 116 113     OpenBLAS, AVX2 (its Haswell kernels):      85 118 115
- *     ours, base:         32
- *
- * So ours do without a BLAS above base, and one that uses a narrower instruction set than `isa`
- * only slows them down.
+ * Whether to hand a BLAS over: GFLOP/s in float32 on one core of an Ice Lake Xeon (at most 192),
+ * n = 256, 512, 1024: ours, AVX-512: 165 150 140; OpenBLAS (its SkylakeX kernels): 129 130 128. On a
+ * Zen 5, n = 32, 256, 1024: ours, AVX2: 91 116 113; OpenBLAS (its Haswell kernels): 85 118 115; ours,
+ * base: 32. So ours do without a BLAS above base.
  */
 void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa);
 
-/* Frees the buffers (about 1 MiB for every thread that multiplied). */
+/* Frees the buffers (about 1 MiB for every thread that multiplied, and 8 MiB for large products). */
 void rnn_gemm_env_free(rnn_gemm_env *env);
 
 /* C = alpha * op(A) op(B) + beta * C, by the fastest way we know for these sizes. */

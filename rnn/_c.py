@@ -107,13 +107,9 @@ def dims(shape: Any) -> Any:
         raise ValueError(f"a size in shape {list(shape)} does not fit 64 bits") from None
 
 
-#: OpenBLAS kernels that use AVX-512, by the names that it gives them
-_AVX512_CORES = (b"SkylakeX", b"Cooperlake", b"SapphireRapids", b"Zen5")
-
-
 def _load_blas() -> str | None:
-    """Hands OpenBLAS to the engine where its wheel is installed and its kernels are no narrower
-    than ours; its own words about itself, or None where the engine uses its own products.
+    """Hands OpenBLAS to the engine; its own words about itself, or None where its wheel is not
+    installed.
     """
     try:
         import scipy_openblas32 as wheel
@@ -126,11 +122,7 @@ def _load_blas() -> str | None:
             blas.scipy_openblas_set_num_threads(1)  # the engine's own threads share the work
         except (OSError, AttributeError):
             continue
-        blas.scipy_openblas_get_corename.restype = ctypes.c_char_p
         blas.scipy_openblas_get_config.restype = ctypes.c_char_p
-        core: bytes = blas.scipy_openblas_get_corename() or b""
-        if ffi.string(lib.rnn_isa(E)) == b"avx512" and core not in _AVX512_CORES:
-            return None  # half as fast as the engine's own
         _keep.append(blas)
         pointers = [ctypes.cast(f, ctypes.c_void_p).value for f in (sgemm, dgemm)]
         lib.rnn_set_blas(E, *[ffi.cast("void *", pointer) for pointer in pointers])
@@ -140,5 +132,10 @@ def _load_blas() -> str | None:
 
 
 _keep: list[Any] = []
-#: the BLAS in use, in its own words, or None; RNN_BLAS=none in the environment leaves it out
-blas_name = None if os.environ.get("RNN_BLAS", "") == "none" else _load_blas()
+#: RNN_BLAS=none or RNN_BLAS=openblas in the environment decides; else OpenBLAS is used where it is
+#: faster than the engine's own kernels, on processors without AVX2
+_wish = os.environ.get("RNN_BLAS", "") or (
+    "openblas" if ffi.string(lib.rnn_isa(E)) == b"base" else "none"
+)
+#: the BLAS in use, in its own words, or None
+blas_name = None if _wish == "none" else _load_blas()

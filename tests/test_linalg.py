@@ -267,13 +267,16 @@ def test_any_product(data: Any) -> None:
     compare(mixed, a, b, dtypes=("float64",), layouts=(layout,))
 
 
-def test_our_own_kernels_without_blas() -> None:
+@pytest.mark.parametrize("blas", [False, True])
+def test_with_and_without_a_blas(blas: bool) -> None:
     lib, ffi = rnn._c.lib, rnn._c.ffi
     had = lib.rnn_has_blas(rnn._c.E)
-    if not had:
-        return
-    lib.rnn_set_blas(rnn._c.E, ffi.NULL, ffi.NULL)
     try:
+        if not blas:
+            lib.rnn_set_blas(rnn._c.E, ffi.NULL, ffi.NULL)
+        elif rnn._c._load_blas() is None:
+            pytest.skip("OpenBLAS's wheel is not installed")
+        assert bool(lib.rnn_has_blas(rnn._c.E)) == blas
         for shapes in (((65, 33), (33, 70)), ((3, 40, 50), (50, 20)), ((2, 3), (3, 4))):
             compare(
                 lambda a, b: a @ b,
@@ -283,6 +286,16 @@ def test_our_own_kernels_without_blas() -> None:
                 rtol=1e-4,
                 atol=1e-4,
             )
+        for shapes in (((150, 300), (300, 170)), ((40, 530), (530, 600))):  # shared by threads
+            compare(
+                lambda a, b: a @ b.sin(),
+                *shapes,
+                edges=False,
+                resolutions=("tensor",),
+                rtol=1e-4,
+                atol=2e-3,
+            )
     finally:
-        rnn._c._load_blas()
-    assert lib.rnn_has_blas(rnn._c.E)
+        lib.rnn_set_blas(rnn._c.E, ffi.NULL, ffi.NULL)
+        if had:
+            rnn._c._load_blas()

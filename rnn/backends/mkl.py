@@ -1,4 +1,4 @@
-"""torch.backends.mkl: not used; matrix products are OpenBLAS's (see rnn.show_config)."""
+"""torch.backends.mkl: not used; rnn.show_config says whose the matrix products are."""
 
 
 def is_available() -> bool:

@@ -189,6 +189,17 @@ static void test_shapes(const rnn_gemm_env *env, const char *mode) {
     try_shape(env, mode, 2, 3, 300001);
     try_shape(env, mode, 700, 6, 10);
     try_shape(env, mode, 600, 500, 3);
+    try_shape(env, mode, 70, 81, 300);  /* packed by all threads, in two slabs */
+    try_shape(env, mode, 9, 1030, 290); /* each task packs its part of B */
+    try_shape(env, mode, 4100, 100, 3); /* more rows or columns than are packed at a time */
+    try_shape(env, mode, 200, 4100, 2);
+}
+
+/* Operands that are packed one part of k at a time. */
+static void test_deep(const rnn_gemm_env *env, const char *mode) {
+    trial t = {.m = 2000, .n = 9, .k = 1060, .lda = 1060, .ldb = 9, .ldc = 9, .batch = 1};
+    t.alpha = 1, t.beta = 0.25, t.mode = mode;
+    try_s(env, &t);
 }
 
 static void test_batches(const rnn_gemm_env *env, const char *mode) {
@@ -322,6 +333,7 @@ static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name)
     snprintf(mode, sizeof mode, "%s, %d threads, %s", rnn_isa_name(isa), threads, blas_name);
     rnn_gemm_env_init(&env, pool, blas, isa);
     test_shapes(&env, mode);
+    test_deep(&env, mode);
     test_batches(&env, mode);
     test_odd_leading_dimensions(&env, mode);
     test_nothing_to_do(&env, mode);
