@@ -3,6 +3,7 @@
  * is a BLAS's or that of gemm.inc; the choices, the same for float and double, are in
  * gemm_driver.inc.
  */
+#define _GNU_SOURCE /* madvise */
 #include "gemm.h"
 
 #include <limits.h>
@@ -10,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "gemm_kernels.h"
 #include "isa.h"
@@ -51,7 +53,7 @@ static void give_buffer(const rnn_gemm_env *env, void *buffer) {
 
 /* At least `size` bytes; NULL where memory is short. The largest that was needed is kept. */
 static large_buffer take_large(const rnn_gemm_env *env, size_t size) {
-    enum { HEAD = 64 };
+    enum { HEAD = 64, HUGE_PAGE = 2 << 20 };
     size_t *memory = env->scratch ? atomic_exchange(&env->scratch->large, NULL) : NULL;
     if (memory != NULL && *memory < size) {
         free(memory);
@@ -59,7 +61,12 @@ static large_buffer take_large(const rnn_gemm_env *env, size_t size) {
     }
     if (memory == NULL) {
         void *fresh = NULL;
-        if (posix_memalign(&fresh, HEAD, size + HEAD) != 0) return (large_buffer){NULL, NULL};
+        const bool huge = size > HUGE_PAGE;
+        if (posix_memalign(&fresh, huge ? HUGE_PAGE : HEAD, size + HEAD) != 0)
+            return (large_buffer){NULL, NULL};
+#ifdef MADV_HUGEPAGE
+        if (huge) madvise(fresh, size + HEAD, MADV_HUGEPAGE); /* a refusal costs nothing */
+#endif
         memory = fresh;
         *memory = size;
     }

@@ -47,20 +47,41 @@ static window window_of(const geometry *g, int64_t oh, int64_t ow) {
     return w;
 }
 
+/* The rows or columns [from, to) of one window, in steps of `dilation`, clipped to the image. */
+typedef struct {
+    int64_t from, to;
+} span;
+
+static span clipped(int64_t from, int64_t kernel, int64_t dilation, int64_t size) {
+    const int64_t to = from + (kernel - 1) * dilation + 1;
+    while (from < 0) from += dilation;
+    return (span){from, to < size ? to : size};
+}
+
 #define RNN_POOL_PLANE(T, name) \
+    static int64_t max_place_##name(const geometry *g, const T *x, const span *h, const span *w) { \
+        int64_t best = h->from * g->width + w->from; \
+        T top = -(T)INFINITY; \
+        for (int64_t i = h->from; i < h->to; i += g->dilation_h) \
+            for (int64_t j = w->from; j < w->to; j += g->dilation_w) { \
+                const T v = x[i * g->width + j]; \
+                const bool take = (v > top) | (v != v); /* no branch: it could not be foreseen */ \
+                best = take ? i * g->width + j : best; \
+                top = take ? v : top; \
+            } \
+        return best; \
+    } \
     static void max_plane_##name(const geometry *g, const T *x, T *z, int64_t *taken) { \
-        for (int64_t i = 0; i < g->out_h * g->out_w; i++) { \
-            const window w = window_of(g, i / g->out_w, i % g->out_w); \
-            int64_t best = w.h0 * g->width + w.w0; \
-            T top = -(T)INFINITY; \
-            for (int64_t h = w.h0; h < w.h1; h += g->dilation_h) \
-                for (int64_t v = w.w0; v < w.w1; v += g->dilation_w) \
-                    if (x[h * g->width + v] > top || x[h * g->width + v] != x[h * g->width + v]) { \
-                        best = h * g->width + v; \
-                        top = x[best]; \
-                    } \
-            z[i] = top; \
-            taken[i] = best; \
+        for (int64_t oh = 0; oh < g->out_h; oh++) { \
+            const span h = \
+                clipped(oh * g->stride_h - g->pad_h, g->kernel_h, g->dilation_h, g->height); \
+            for (int64_t ow = 0; ow < g->out_w; ow++) { \
+                const span w = \
+                    clipped(ow * g->stride_w - g->pad_w, g->kernel_w, g->dilation_w, g->width); \
+                const int64_t best = max_place_##name(g, x, &h, &w); \
+                *z++ = h.from < h.to && w.from < w.to ? x[best] : -(T)INFINITY; \
+                *taken++ = best; \
+            } \
         } \
     } \
     static void avg_plane_##name(const geometry *g, const T *x, T *z) { \
