@@ -316,7 +316,7 @@ def _gradient(x: Any, t: Any, root: Any, g: Graph) -> Reason:
     grads = _pass(root, [t], read)
     zeros = np.argwhere(grads == 0)
     if not len(zeros):
-        return _not_zero(x, grads)
+        return _not_zero(x, grads, _called(t, g))
     index = tuple(int(i) for i in zeros[0])
 
     def collect() -> Reason:
@@ -332,21 +332,21 @@ def _gradient(x: Any, t: Any, root: Any, g: Graph) -> Reason:
     return found
 
 
-def _not_zero(x: Any, grads: Any) -> Reason:
+def _not_zero(x: Any, grads: Any, what: str) -> Reason:
     if np.isnan(grads).any():
         return Reason(
             "nan",
-            "the gradient of the loss by x is nan: run the program within "
+            f"the gradient of the loss by {what} is nan: run the program within "
             "rnn.detect_anomaly(), which stops where it begins",
         )
-    value = f"it is {float(grads.reshape(-1)[0]):.6g}" if grads.size == 1 else "none of it is"
-    text = f"the gradient of the loss by x is not zero: {value}"
-    if grads.size > 1:
-        text = "no element of the gradient of the loss by x is zero"
+    if grads.size == 1:
+        text = f"the gradient of the loss by {what} is {float(grads.reshape(-1)[0]):.6g}, not zero"
+    else:
+        text = f"no element of the gradient of the loss by {what} is zero"
     if not isinstance(x, Handle) or x.grad is not None:
         return Reason("nonzero", text)
     return Reason(
         "no_backward",
-        f"{text}; x.grad is None because backward() has not been called "
+        f"{text}; its .grad is None because backward() has not been called "
         "(or the gradient was cleared since)",
     )
