@@ -12,7 +12,7 @@ import numpy as np
 from rnn._c import E, Handle, adopt, ffi, lib
 from rnn.autograd.passes import run
 from rnn.inspect import causes, trace
-from rnn.inspect.graph import LEAF, Graph, Living, handle, node_of
+from rnn.inspect.graph import Graph, Living, handle, node_of
 from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span
@@ -238,7 +238,7 @@ def _descendants(users: list[Span], most: int = 200) -> Iterator[int]:
 
 
 def _leaves(g: Graph) -> Iterator[Span]:
-    return (g._span(int(n)) for n in g._numbers[g._flags & LEAF != 0])
+    return (g._span(int(n)) for n in g._numbers[g._flags & lib.RNN_C_LEAF != 0])
 
 
 def _sharing(t: Any, g: Graph) -> Span | None:
