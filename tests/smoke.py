@@ -52,6 +52,53 @@ def overwritten_element() -> None:
     v.backward()
 
 
+def inspection() -> None:
+    """Uses, ledgers, paths and openings of spans of every family, and private passes that fail."""
+    F = rnn.nn.functional
+    x = rnn.randn(3, 4, dtype=rnn.float64, requires_grad=True)
+    y = rnn.randn(4, 4, dtype=rnn.float64, requires_grad=True)
+    image = x[None, None]
+    opened = set("softmax layer_norm linear attention conv2d cross_entropy lstm gru std".split())
+    for made in (
+        x.softmax(1) + x.log_softmax(0) + x.cumprod(1) + x.logcumsumexp(0),
+        F.layer_norm(x, (4,), y[0], y[1]) + F.batch_norm(x, None, None, y[0], y[1], training=True),
+        F.linear(x, y.T, y[0]) @ y + F.rms_norm(x, (4,), y[2]),
+        F.cross_entropy(x, rnn.tensor([1, -100, 3])) + x.std() + x.prod() + x.norm() + x.amax(),
+        F.scaled_dot_product_attention(image, y[None, None, :3], y[None, None, 1:], is_causal=True),
+        F.conv2d(image, y[None, None, :2, :2], y[0, :1], padding=1).sum() + x.logsumexp(1).sum(),
+        F.max_pool2d(image, 2, 1).sum() + F.avg_pool2d(image, 2, 1, padding=1).sum(),
+        *(getattr(rnn.nn, kind)(4, 2).double()(x)[0] for kind in ("RNN", "LSTM", "GRU")),
+        rnn.where(x > 0, x, 2.0).masked_fill(x > 1, 0) + rnn.cat([x[:, 1:], y[:3, :1]], 1),
+        y.index_add(0, rnn.tensor([0, 0, 1]), x) + y.clone().masked_fill_(y > 0, 1.0),
+    ):
+        loss = (made * 1.5).sum() + (x[[0, 0]] @ y).cumsum(0).sum() + x.expand(2, 3, 4).std()
+        g = rnn.inspect.graph(loss)
+        for leaf in (x, y):
+            ledger = rnn.inspect.explain(leaf, loss, depth=2, index=(1, 1))
+            assert ledger.gradient is None or abs(ledger.rounding) < 1e-9, made
+            rnn.inspect.paths(leaf[1, 1], loss, k=3)
+        g.edges()
+        for span in g.spans:
+            if span.op in opened:
+                span.node(span.count - 1).open()
+    freed = x.exp()
+    g = rnn.inspect.graph(freed)
+    del freed, loss
+    gc.collect()
+    assert len(g.columns()["id"]) == 24
+    for count in range(1, 40):
+        z = (x @ y).tanh().sum()
+        rnn._c.lib.rnn_fail_after(rnn._c.E, count)
+        try:
+            rnn.inspect.explain(x, z, index=(0, 0))
+            rnn.inspect.paths(x[0, 0], z)
+        except MemoryError:
+            pass
+        finally:
+            rnn._c.lib.rnn_fail_after(rnn._c.E, 0)
+        assert x.grad is None and z.grad is None
+
+
 def provenance() -> None:
     """Module scopes, traced lines and the words for a NaN: numbers and handles that C keeps."""
     x = rnn.tensor([[1.0, -1.0], [0.0, 2.0]], requires_grad=True)
@@ -94,7 +141,7 @@ def failures() -> None:
         raise AssertionError("no error")
 
 
-for test in (values, tensors, in_place, provenance, failures):
+for test in (values, tensors, in_place, inspection, provenance, failures):
     test()
     gc.collect()
 print("smoke passed")
