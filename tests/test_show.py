@@ -227,6 +227,27 @@ def test_two_models_are_told_apart() -> None:
     assert {m.name for m in scene.top.members if isinstance(m, Group)} == {"Generator", "Critic"}
 
 
+def test_opened_scalars_hand_their_gradient_to_their_operands() -> None:
+    rnn.manual_seed(0)
+    x, w = rnn.randn(2, 3, requires_grad=True), rnn.randn(3, 2, requires_grad=True)
+    h = (x @ w).softmax(-1)
+    loss = h.square().sum()
+    loss.backward(retain_graph=True)
+    drawing = rnn.show(loss)
+    assert {inside.node.op for inside in drawing._insides} == {"matmul", "softmax", "sum"}
+    for inside in drawing._insides:
+        node, scene = inside.node, inside.scene
+        root = scene.rows[scene.roots[0]]
+        assert scene.values[root.dense] == pytest.approx(node.value, rel=1e-5)
+        assert scene.grads[root.dense] == pytest.approx(node.grad, rel=1e-5)
+        gains = {edge.node.label: edge.local * node.grad for edge in node.operands}
+        inner = {row.name: scene.grads[row.dense] for row in scene.rows if row.name in gains}
+        assert inner == {name: pytest.approx(gain, rel=1e-4) for name, gain in gains.items()}
+    size = loss.graph_size()
+    rnn.show(loss)
+    assert loss.graph_size() == size  # the graph gains nothing
+
+
 def test_looking_changes_nothing_and_a_drawing_keeps_what_was_then() -> None:
     loss, model = network()
     weight = model[0].weight

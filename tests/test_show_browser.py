@@ -234,6 +234,33 @@ def test_a_tensor_opens_to_its_numbers_and_to_single_scalars(opened: Any) -> Non
     assert total == [pytest.approx(float(h.grad[1, 2]), rel=1e-3)]
 
 
+def test_a_fused_scalar_opens_into_its_operations_and_closes(opened: Any) -> None:
+    rnn.manual_seed(0)
+    x = rnn.randn(2, 3, requires_grad=True)
+    h = x.softmax(-1)
+    loss = h.square().sum()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss))
+    page.get_by_role("searchbox").fill("h[1, 2]")
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("button", name="Open into").click()
+    assert "h[1, 2], opened" in page.locator(".summary").inner_text()
+    glyphs = page.locator(".glyph").all_text_contents()
+    assert glyphs.count("exp") == 3 and "x\u207b\u00b9" in glyphs  # exponentials, a power of -1
+    result = box(page, "h[1, 2]")
+    assert numbers(result.locator(".value").text_content()) == [
+        pytest.approx(float(h[1, 2]), rel=1e-3)
+    ]
+    assert numbers(result.locator(".grad").text_content()) == [
+        pytest.approx(float(h.grad[1, 2]), rel=1e-3)
+    ]
+    page.locator("input[type=range]").fill("1")
+    assert page.locator(".said").inner_text()
+    page.get_by_role("button", name="Back to the graph").click()
+    assert page.locator(".panel h2").inner_text() == "h[1, 2]"
+    assert box(page, "loss").count() == 1
+
+
 def test_keys_move_open_zoom_turn_and_close(opened: Any) -> None:
     page = opened(lecture())
     stage = page.locator(".stage")

@@ -51,6 +51,7 @@ def show(
         Computation graph of L: 3 scalar nodes in 3 operations and leaves
         ...
     """
+    from rnn.inspect.inside import insides
     from rnn.inspect.scene import make_scene
 
     graph = Graph([handle(x) for x in roots], find_names(names, modules, sys._getframe(1)))
@@ -64,7 +65,8 @@ def show(
     wanted = [_node(graph, x) for x in focus]
     marked = list(paths)
     on_paths = [graph.node(n.id) for path in marked for n in path.nodes]
-    return Drawing(make_scene(graph, wanted, on_paths, marked))
+    scene = make_scene(graph, wanted, on_paths, marked)
+    return Drawing(scene, insides(scene, wanted))
 
 
 def _node(graph: Graph, x: Any) -> Node:
@@ -76,8 +78,8 @@ def _node(graph: Graph, x: Any) -> Node:
 class Drawing:
     """A graph, drawn. Made by `rnn.show`."""
 
-    def __init__(self, scene: Any) -> None:
-        self._scene = scene
+    def __init__(self, scene: Any, insides: Any = ()) -> None:
+        self._scene, self._insides = scene, insides
         self._known_view: Any = None
 
     @property
@@ -98,7 +100,7 @@ class Drawing:
         """One self-contained HTML page: no network, no server."""
         from rnn.inspect.page import page
 
-        return page(self._view)
+        return page(self._view, self._insides)
 
     def to_dot(self) -> str:
         """The graph in the DOT language, modules as clusters."""
@@ -135,7 +137,7 @@ class Drawing:
         from rnn.inspect.page import fragment
 
         return {
-            "text/html": fragment(self._view),
+            "text/html": fragment(self._view, self._insides),
             "image/svg+xml": self.to_svg(),
             "text/plain": self.text(),
         }

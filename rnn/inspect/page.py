@@ -17,19 +17,21 @@ from typing import Any
 
 import numpy as np
 
+from rnn.inspect.inside import Inside
 from rnn.inspect.rows import Row
 from rnn.inspect.scene import Group, Scene
 from rnn.inspect.svg import summary, to_svg
 from rnn.inspect.view import View
 
 
-def fragment(view: View, standalone: bool = False) -> str:
+def fragment(view: View, insides: Sequence[Inside] = (), standalone: bool = False) -> str:
     """HTML that draws a view where it stands: an element, its data, and the script."""
     name = "rnn-" + secrets.token_hex(6)
     image = base64.b64encode(to_svg(view).encode()).decode()
     alt = escape(summary(view.scene), quote=True)
     data = {**scene_data(view.scene), "css": _asset("show.css"), "down": view.down}
     data["standalone"] = standalone
+    data["insides"] = {inside.node.id: _inside(inside) for inside in insides}
     return (
         f'<div data-rnn-drawing="{name}"><img alt="{alt}" style="max-width:100%" '
         f'src="data:image/svg+xml;base64,{image}"></div>\n'
@@ -38,7 +40,7 @@ def fragment(view: View, standalone: bool = False) -> str:
     )
 
 
-def page(view: View) -> str:
+def page(view: View, insides: Sequence[Inside] = ()) -> str:
     """One self-contained HTML file."""
     title = escape(summary(view.scene))
     return (
@@ -49,7 +51,7 @@ def page(view: View) -> str:
         "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
         f"<title>{title}</title>\n<style>html,body{{margin:0;height:100%}}"
         "body>div{height:100%}</style>\n</head>\n<body>\n"
-        f"{fragment(view, True)}\n</body>\n</html>\n"
+        f"{fragment(view, insides, True)}\n</body>\n</html>\n"
     )
 
 
@@ -129,6 +131,12 @@ def _row(row: Row) -> dict[str, Any]:
         "module": row.module, "line": row.line, "torch": row.torch, "dtype": row.dtype,
     }  # fmt: skip
     return {k: x for k, x in given.items() if x is not None and x != "" and x is not False}
+
+
+def _inside(inside: Inside) -> dict[str, Any]:
+    data = scene_data(inside.scene)
+    data["summary"] = f"{inside.node.label}, opened: {inside.operations:,} scalar operations"
+    return data
 
 
 def _tree(group: Group, groups: dict[int, int]) -> dict[str, Any]:

@@ -963,26 +963,67 @@ function written(row, operands) {
 
 class Drawing {
   constructor(host, data) {
+    this.page = data; // of the whole page; `data` is of what is shown
+    this.outer = []; // what is around an opened scalar, from the outside
+    this.take(data);
+    host.textContent = "";
+    const shadow = host.attachShadow({mode: "open"});
+    shadow.append(make("style", {}, this.page.css));
+    this.build(shadow);
+    host.rnnDrawing = this;
+    this.watchTheme();
+    this.layOut();
+    new ResizeObserver(() => this.resized()).observe(this.stage);
+  }
+
+  /** Shows other data: the graph, or the operations within a scalar. */
+  take(data) {
     this.data = data;
     this.graph = new Graph(data);
     this.tape = new Tape(this.graph);
     this.corners = new Map();
     this.state = {
-      down: data.down, open: new Set(data.open), rows: new Map(data.openRows.map((i) => [i, NUMBERS])),
+      down: data.down || false, open: new Set(data.open),
+      rows: new Map(data.openRows.map((i) => [i, NUMBERS])),
       corner: (row) => this.corners.get(row.index) || [0, 0],
     };
     this.selected = null; // {id}, {row} or {group}
     this.trail = []; // the paths that are marked
     this.k = 1;
     this.x = this.y = 0;
-    host.textContent = "";
-    const shadow = host.attachShadow({mode: "open"});
-    shadow.append(make("style", {}, data.css));
-    this.build(shadow);
-    host.rnnDrawing = this;
-    this.watchTheme();
+  }
+
+  /** Goes into a scalar of a fused operation. */
+  enter(id) {
+    this.stop();
+    const kept = {};
+    for (const key of ["data", "graph", "tape", "corners", "state", "selected", "k", "x", "y", "fitted"])
+      kept[key] = this[key];
+    this.outer.push(kept);
+    this.take(this.page.insides[id]);
+    this.arrive();
+  }
+
+  /** Comes out again. */
+  leave() {
+    if (!this.outer.length) return;
+    this.stop();
+    Object.assign(this, this.outer.pop());
+    const selected = this.selected;
+    this.arrive(true);
+    if (selected) this.select(selected);
+  }
+
+  arrive(asBefore) {
+    this.back.hidden = !this.outer.length;
+    this.summary.textContent = this.data.summary;
+    this.slider.max = this.tape.steps.length;
+    this.writeTrack();
     this.layOut();
-    new ResizeObserver(() => this.resized()).observe(this.stage);
+    this.writePanel();
+    if (!asBefore) this.fit();
+    this.step(this.tape.at);
+    this.stage.focus({preventScroll: true});
   }
 
   /* -- the parts of the page -- */
@@ -995,9 +1036,11 @@ class Drawing {
     this.found = make("div", {class: "found", role: "listbox", "aria-label": "Search results", hidden: ""});
     this.search.addEventListener("input", () => this.look());
     this.search.addEventListener("keydown", (event) => this.searchKey(event));
-    this.bar = make("div", {class: "topbar"},
-      make("div", {class: "searchbox"}, this.search, this.found),
-      make("span", {class: "summary"}, this.data.summary),
+    this.back = button("\u2190 Back", "Back to the graph (Esc)", () => this.leave());
+    this.back.hidden = true;
+    this.summary = make("span", {class: "summary"}, this.data.summary);
+    this.bar = make("div", {class: "topbar"}, this.back,
+      make("div", {class: "searchbox"}, this.search, this.found), this.summary,
       make("span", {class: "buttons"},
         button("\u2212", "Zoom out (\u2212)", () => this.zoom(1 / 1.25)),
         button("+", "Zoom in (+)", () => this.zoom(1.25)),
@@ -1026,21 +1069,20 @@ class Drawing {
       button("\u00bb", "To the end", () => this.step(this.tape.steps.length)),
       make("div", {class: "track"}, this.slider, this.passes), this.said);
     this.legend = make("div", {class: "legend", "aria-hidden": "true"});
-    this.root = make("div", {class: "rnn app" + (this.data.standalone ? " standalone" : "")},
+    this.root = make("div", {class: "rnn app" + (this.page.standalone ? " standalone" : "")},
       this.bar, make("div", {class: "middle-part"}, this.stage, this.legend, this.panel), this.foot);
-    const steps = this.tape.steps.length;
-    if (!steps) this.foot.hidden = true;
-    else {
-      this.passes.append(make("i", {style: "flex:" + this.tape.forward}, "forward"));
-      if (steps > this.tape.forward)
-        this.passes.append(make("i", {style: "flex:" + (steps - this.tape.forward)}, "backward"));
-    }
-    this.writeLegend();
+    this.writeTrack();
     shadow.append(this.root);
     this.listen();
   }
 
-  writeLegend() {
+  /** The legend and the two passes below the slider. */
+  writeTrack() {
+    const steps = this.tape.steps.length, {forward} = this.tape;
+    this.foot.hidden = !steps;
+    this.passes.textContent = this.legend.textContent = "";
+    for (const [name, size] of [["forward", forward], ["backward", steps - forward]])
+      if (size) this.passes.append(make("i", {style: "flex:" + size}, name));
     this.legend.append(this.data.nodes <= 200 ? "value | gradient" : "values, gradients");
     if (!this.graph.largest) return;
     const scale = make("span", {class: "scale"});
@@ -1617,6 +1659,9 @@ class Drawing {
     }
     if (!row.scalar && item && !item.scalars && this.state.rows.get(row.index) !== SCALARS)
       this.panel.append(this.action("Open the tensor to scalars", () => this.setMode(row, SCALARS)));
+    const within = !this.outer.length && this.page.insides[id];
+    if (within) this.panel.append(this.action("Open into " + within.summary.split(": ").pop(),
+      () => this.enter(id)));
     this.ledger(id);
     this.pathList(id);
     this.madeFrom(id, row);
@@ -1827,14 +1872,14 @@ class Drawing {
     this.stage.addEventListener("pointercancel", end);
     this.stage.addEventListener("click", () => { if (!this.dragged) this.select(null); });
     this.stage.addEventListener("wheel", (event) => {
-      const inUse = this.data.standalone || event.ctrlKey || event.metaKey ||
+      const inUse = this.page.standalone || event.ctrlKey || event.metaKey ||
         this.root.getRootNode().activeElement === this.stage;
       if (!inUse) return; // a notebook scrolls on
       event.preventDefault();
       const box = this.stage.getBoundingClientRect();
       this.zoom(Math.exp(-event.deltaY * 0.0015), event.clientX - box.left, event.clientY - box.top);
     }, {passive: false});
-    const whole = this.data.standalone ? document : this.root;
+    const whole = this.page.standalone ? document : this.root;
     whole.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -1848,7 +1893,7 @@ class Drawing {
       "-": () => this.zoom(1 / 1.25), "0": () => this.fit(), r: () => this.turn(),
       t: () => this.setTheme(!this.dark), "?": () => this.help(), ",": () => this.step(this.tape.at - 1),
       ".": () => this.step(this.tape.at + 1),
-      Escape: () => this.select(null),
+      Escape: () => (this.panel.hidden ? this.leave() : this.select(null)),
     };
     if (!onSlider) for (const [name, direction] of [["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]],
       ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]]]) acts[name] = () => this.move(direction);
@@ -1914,7 +1959,7 @@ class Drawing {
   fit(first) {
     const {width: w, height: h} = this.size(), {w: wide, h: high} = this.view.top;
     const room = this.panel.hidden ? w : w - this.panel.offsetWidth;
-    this.k = Math.max(Math.min((room - 48) / wide, (h - 64) / high, this.data.standalone ? 1.8 : 1.2), 0.02);
+    this.k = Math.max(Math.min((room - 48) / wide, (h - 64) / high, this.page.standalone ? 1.8 : 1.2), 0.02);
     this.x = (room - wide * this.k) / 2;
     this.y = (h - 20 - high * this.k) / 2;
     this.fitted = true;
@@ -1947,7 +1992,7 @@ class Drawing {
     const first = this.lastWidth === undefined;
     this.lastWidth = w;
     if (first) {
-      if (!this.data.standalone) {
+      if (!this.page.standalone) {
         const scale = Math.min((w - 48) / this.view.top.w, 1.2);
         const wanted = Math.min(Math.max(this.view.top.h * scale + 80, 220), 620);
         this.root.style.setProperty("--height", wanted + 92 + "px");
