@@ -50,10 +50,9 @@ static int64_t cursor_start(const box *x, int v, int64_t flat, int64_t *index) {
     return offset;
 }
 
-/* How far memory moves when the position moves by `run`, which does not pass the end of the last
- * dimension. */
-static int64_t cursor_advance(const box *x, int v, int64_t run, int64_t *index) {
-    int d = x->ndim - 1;
+/* How far memory moves when the index of dimension d moves by `run`, which does not pass its end;
+ * the indices behind it are 0. */
+static int64_t cursor_advance(const box *x, int v, int d, int64_t run, int64_t *index) {
     int64_t moved = run * x->stride[v][d];
     index[d] += run;
     while (d > 0 && index[d] == x->shape[d]) {
@@ -285,7 +284,7 @@ static void gain_end(const job *j) {
         else
             ((float *)(void *)j->x.data[DST])[at] =
                 (float)(((float *)(void *)j->x.data[DST])[at] + total);
-        at += cursor_advance(&x, DST, 1, index);
+        at += cursor_advance(&x, DST, x.ndim - 1, 1, index);
     }
 }
 

@@ -75,8 +75,8 @@ class GPT:
 
         self.letters, self.places = matrix(len(LETTERS), WIDTH), matrix(CONTEXT, WIDTH)
         self.query, self.key, self.value, self.mix = (matrix(WIDTH, WIDTH) for _ in range(4))
-        self.widen, self.narrow = matrix(4 * WIDTH, WIDTH), matrix(WIDTH, 4 * WIDTH)
-        self.head = matrix(len(LETTERS), WIDTH)
+        self.widen, self.narrow = matrix(WIDTH, 4 * WIDTH), matrix(4 * WIDTH, WIDTH)
+        self.head = matrix(WIDTH, len(LETTERS))
         self.parameters = list(vars(self).values())
         # Added to scores, it hides from each place (a row) the places after it (columns).
         future = [[-math.inf if j > i else 0.0 for j in range(CONTEXT)] for i in range(CONTEXT)]
@@ -87,15 +87,15 @@ class GPT:
         n, size = len(tokens), WIDTH // HEADS
         x = norm(self.letters[tokens] + self.places[:n])  # (n, WIDTH), as every x
         y = norm(x)
-        query, key, value = y @ self.query.T, y @ self.key.T, y @ self.value.T
-        heads = []
+        query, keys, value = y @ self.query * size**-0.5, (y @ self.key).T, y @ self.value
+        mask, heads = self.mask[:n, :n], []
         for begin in range(0, WIDTH, size):
             part = slice(begin, begin + size)
-            scores = query[:, part] @ key[:, part].T * size**-0.5 + self.mask[:n, :n]
-            heads.append(scores.softmax(-1) @ value[:, part])
-        x = x + self.cat(heads, 1) @ self.mix.T
-        x = x + (norm(x) @ self.widen.T).relu() @ self.narrow.T
-        return x @ self.head.T
+            weights = (query[:, part] @ keys[part] + mask).softmax(-1)  # (n, n): whom each heeds
+            heads.append(weights @ value[:, part])
+        x = x + self.cat(heads, 1) @ self.mix
+        x = x + (norm(x) @ self.widen).relu() @ self.narrow
+        return x @ self.head
 
     def loss(self, name: str) -> Any:
         """The mean of -log(probability) over the letters of a name and its end."""

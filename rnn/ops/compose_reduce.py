@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 Dims = tuple[int, ...]
-_POW = op("pow_scalar")
+_ADD, _POW = op("add"), op("pow_scalar")
+_maximum: Any = np.maximum.reduce
 
 # ---- views, and constants beside a tensor --------------------------------------------------------
 
@@ -70,8 +71,17 @@ def _padded(a: Tensor, dim: int, value: float) -> Tensor:
     return adopt(check(lib.rnn_scatter(E, one._h, ffi.new("int64_t[1]"), 0, 1, a._h, 0)))
 
 
+def _last(a: Tensor, dim: int) -> Tensor:
+    """The last elements along a dimension, which stays."""
+    n = a._shape[dim]
+    return adopt(check(lib.rnn_slice(E, a._h, dim, n - 1, n, 1)))
+
+
 def sum(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
     """The last elements of cumulative sums."""
+    if len(over) == 1 and a._shape and a._shape[over[0]]:
+        t = adopt(check(lib.rnn_cumsum(E, a._h, over[0])))
+        return _last(t, over[0]) if keepdim else select(t, over[0], -1)
     shape, t = _kept(a, over, keepdim), a
     if len(over) == len(a._shape) > 1 and lib.rnn_is_contiguous(E, a._h):
         t, over = (
@@ -119,28 +129,39 @@ def vector_norm(a: Tensor, over: Dims, keepdim: bool, p: float) -> Tensor:
 
 def _top(a: Tensor, over: Dims, keepdim: bool) -> Any:
     """The largest elements, as a constant; 0 where they are infinite."""
+    array = array_of(a)
     with np.errstate(all="ignore"):
-        top = array_of(a).max(axis=over, keepdims=keepdim, initial=-np.inf)
-    return np.where(np.isinf(top), 0, top)
+        if array.size:
+            top = _maximum(array, axis=over, keepdims=keepdim)
+        else:
+            top = array.max(axis=over, keepdims=keepdim, initial=-np.inf)
+        infinite = np.isinf(top)
+    return np.where(infinite, 0, top) if infinite.any() else top
+
+
+def _below_top(a: Tensor, over: Dims) -> Tensor:
+    """a - m, with the maximum m a constant."""
+    top = _constant(-_top(a, over, True), a)
+    return adopt(check(lib.rnn_binary(E, _ADD, a._h, top._h, 1.0)))
 
 
 def logsumexp(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
     """log(sum(exp(a - m))) + m, with the maximum m a constant."""
-    shifted = a - _constant(_top(a, over, True), a)
-    return sum(shifted.exp(), over, keepdim).log() + _constant(_top(a, over, keepdim), a)
+    powers = _below_top(a, over).exp()
+    return sum(powers, over, keepdim).log() + _constant(_top(a, over, keepdim), a)
 
 
 def softmax(a: Tensor, dim: int) -> Tensor:
     """exp(a - m) times its sum to the power of -1."""
     over = (dim % len(a._shape),) if a._shape else ()
-    powers = (a - _constant(_top(a, over, True), a)).exp()
+    powers = _below_top(a, over).exp()
     return powers * _power(sum(powers, over, True), -1.0)
 
 
 def log_softmax(a: Tensor, dim: int) -> Tensor:
     """a - m - log(sum(exp(a - m)))"""
     over = (dim % len(a._shape),) if a._shape else ()
-    shifted = a - _constant(_top(a, over, True), a)
+    shifted = _below_top(a, over)
     return shifted - sum(shifted.exp(), over, True).log()
 
 

@@ -11,6 +11,7 @@ index tensors by name are in gather.py and masks.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ SELECT, SLICE, UNSQUEEZE, ALIAS = (
 )
 _END = 2**63 - 1
 NONE = np.zeros(0, np.int64)
+_INTS, _INT64 = {int}, np.dtype(np.int64).char
 
 # ---- reading -------------------------------------------------------------------------------------
 
@@ -101,6 +103,40 @@ def _parts(h: int, index: tuple[Any, ...]) -> int:
     return out
 
 
+def _points(index: Any, shape: Shape) -> tuple[Any, int] | None:
+    """Of t[[i, ...]] and t[[i, ...], [j, ...]], index arrays of one length for the first dimensions
+    (lists of ints, ranges, int64 tensors): their places in row-major order, int64, and how many
+    dimensions they are for. None for every other index, and out of range.
+    """
+    arrays = index if type(index) is tuple else (index,)
+    if not 0 < len(arrays) <= len(shape) or 0 in shape:
+        return None
+    rows: Any = None
+    for items, size in zip(arrays, shape):
+        array = _from_front(items, size)
+        if array is None or (rows is not None and len(array) != len(rows)):
+            return None
+        rows = array if rows is None else rows * size + array
+    return rows, len(arrays)
+
+
+def _from_front(items: Any, size: int) -> Any:
+    """A list of ints, a range or an int64 vector as an int64 array of indices from 0 to size - 1;
+    None for anything else, where it is empty, and out of range.
+    """
+    kind = type(items)
+    if kind is list or kind is range:
+        if set(map(type, items)) != _INTS or max(items) >= size or min(items) < -size:
+            return None
+        array = np.array(items, np.int64)
+        return array + size * (array < 0) if min(items) < 0 else array
+    if isinstance(items, Handle) and not items._h and items._array.dtype.char == _INT64:
+        array = items._array
+        if array.ndim == 1 and array.size and int(array.view(np.uint64).max()) < size:
+            return np.ascontiguousarray(array)
+    return None
+
+
 def _view_name(index: Any) -> int:
     """The view function that PyTorch would have called last for a basic index."""
     items = index if type(index) is tuple else (index,)
@@ -143,6 +179,11 @@ def getitem(input: Tensor, index: Any) -> Any:
             return wrap(input._array[index, ...])
         except IndexError:
             pass
+    points = _points(index, input._shape)
+    if points is not None:
+        rows, known = points
+        rest = input._shape[known:]
+        return take_rows(input, rows, math.prod(rest), (len(rows), *rest))
     plan = parse(index, input._shape)
     if plan.is_basic:
         return _view(input, index, plan)

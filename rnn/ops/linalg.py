@@ -114,13 +114,13 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     h = lib.rnn_matmul(E, input._h, other._h)
     if h > 0:
         return adopt(h)
+    if h == COMPOSE and input._shape[-1]:
+        return compose_linalg.matmul(input, other)
     _check_product(input, other)
     if not input._h:
         return _integer_product(input, other)
     if h != COMPOSE:
         fail(h)
-    if input._shape[-1]:
-        return compose_linalg.matmul(input, other)
     was = lib.rnn_set_resolution(0)  # a sum of nothing: there is nothing to write out
     h = lib.rnn_matmul(E, input._h, other._h)
     lib.rnn_set_resolution(was)

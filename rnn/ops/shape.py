@@ -368,7 +368,8 @@ def numpy_T(input: Tensor) -> Tensor:
     """All dimensions in reverse order (torch.Tensor.T)."""
     ndim = len(input._shape)
     if ndim == 2:
-        return permute(input, 1, 0)
+        h = lib.rnn_permute(E, input._h, 2, (1, 0)) if input._h else 0
+        return adopt(h) if h > 0 else permute(input, 1, 0)
     if ndim == 0:
         warnings.warn(
             "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
