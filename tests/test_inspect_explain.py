@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,3 +211,52 @@ def test_nothing_and_zero_have_a_reason() -> None:
     assert apart.gradient is None and apart.reason in str(apart)
     assert explain(x[1], loss).reason is None
     assert "dead ReLU" in str(rnn.inspect.paths(x[0], loss))
+
+
+def test_a_detached_tensor_gets_no_gradient() -> None:
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    loss = (x * x).sum()
+    assert explain(x[0], loss).gradient == 2.0
+    ledger = explain(x.detach()[0], loss)
+    assert ledger.gradient is None and "detach" in ledger.reason
+
+
+def test_a_function_of_several_outputs_says_that_it_cannot_be_asked() -> None:
+    class Both(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return 2 * a + 3 * b
+
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    a, b = Both.apply(x)
+    loss = (a * b).sum()
+    with pytest.raises(RuntimeError, match="several outputs"):
+        explain(x[0], loss)
+    assert "several outputs" in str(rnn.inspect.node(a, 0))
+    assert x.grad is None and a.grad is None
+
+
+def test_every_gradient_of_the_shipped_gpt2_adds_up() -> None:
+    from gpt2 import files
+
+    model = files.load(Path(__file__).parent.parent / "examples" / "gpt2" / "shakespeare")
+    ids = np.random.default_rng(0).integers(0, 2048, (1, 9))
+    loss = model.loss(files.tensor_of(ids[:, :-1]), files.tensor_of(ids[:, 1:]))
+    loss.backward(retain_graph=True)
+    rng = np.random.default_rng(1)
+    kept = {name: p.grad.numpy().copy() for name, p in model.named_parameters()}
+    for name, p in model.named_parameters():
+        index = tuple(int(rng.integers(n)) for n in p.shape)
+        if name == "wte.weight":
+            index = (int(ids[0, 2]), 5)
+        ledger = explain(p, loss, index=index)
+        assert ledger.node.name == f"{name}[{', '.join(map(str, index))}]"
+        assert_adds_up(ledger)
+        scale = float(np.abs(kept[name]).max()) + 1e-8
+        assert abs(ledger.total - kept[name][index]) < 1e-4 * scale, name
+    for name, p in model.named_parameters():
+        np.testing.assert_array_equal(p.grad.numpy(), kept[name])

@@ -29,6 +29,13 @@ def test_micrograd_example() -> None:
     ]
     [use] = rnn.inspect.node(a).users
     assert (use.node.op, use.local) == ("mul", -3.0)
+    assert str(rnn.inspect.node(a * b)).splitlines() == [
+        "mul = -6.0, gradient None   made by mul",
+        "              node   value   gradient   derivative",
+        "  ------------------------------------------------",
+        "  made from   a        2.0      -24.0         -3.0",
+        "  made from   b       -3.0       16.0          2.0",
+    ]
 
 
 def test_graph_of_tensors() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,3 +120,19 @@ def test_a_long_chain_and_the_memory_limit() -> None:
             paths(big[0], end, k=255)
     finally:
         rnn.set_memory_limit(was)
+
+
+def test_from_an_embedding_to_a_logit_of_the_shipped_gpt2() -> None:
+    from gpt2 import files
+
+    model = files.load(Path(__file__).parent.parent / "examples" / "gpt2" / "shakespeare")
+    ids = np.random.default_rng(0).integers(0, 2048, (1, 5))
+    logits = model(files.tensor_of(ids))
+    token = int(ids[0, 3])
+    found = paths(model.wte.weight[token, 5], logits[0, -1, 7], k=3)
+    [grad] = rnn.autograd.grad(logits[0, -1, 7], model.wte.weight, retain_graph=True)
+    np.testing.assert_allclose(found.total, float(grad[token, 5]), 1e-4)
+    assert len(found) == 3 and found.count > 1e30
+    for path in found:
+        assert path.nodes[0].name == f"wte.weight[{token}, 5]" and path.nodes[-1].op == "linear"
+        np.testing.assert_allclose(np.prod(path.locals), path.product, 1e-9)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn._c import E, adopt, check, lib
+from rnn._c import E, Handle, adopt, check, lib
 from rnn.autograd.passes import run
 from rnn.inspect.graph import Graph, handle, node_of
 from rnn.inspect.names import find_names
@@ -71,7 +71,8 @@ def explain(
             "explain needs the graph behind the loss, which backward() has freed; call "
             "loss.backward(retain_graph=True) to keep it, or explain before backward()"
         )
-    ledger = _ledger(target, end, root, g, depth)
+    reached = not isinstance(x, Handle) or bool(lib.rnn_requires_grad(E, x._h))
+    ledger = _ledger(target, end, root if reached else None, depth, g)
     if not ledger.gradient:
         ledger.reason = str(reason(x if index is None else x[tuple(index)], loss, g.names))
     return ledger
@@ -124,8 +125,9 @@ class _Gradients:
         return np.zeros(len(nodes)) if whole is None else whole[nodes].astype(np.float64)
 
 
-def _ledger(target: Node, end: Node, root: Any, g: Graph, depth: int) -> Ledger:
-    """Runs the private pass, and reads what it finds before it is undone."""
+def _ledger(target: Node, end: Node, root: Any, depth: int, g: Graph) -> Ledger:
+    """Runs the private pass, and reads what it finds before it is undone. root: None where no
+    gradient can come to the target."""
     levels = _levels(target.span, depth)
     spans = list({span._number: span for level in levels for span in level}.values())
     wanted = [span._hold for span in spans if span.requires_grad]
@@ -136,7 +138,8 @@ def _ledger(target: Node, end: Node, root: Any, g: Graph, depth: int) -> Ledger:
             found.keep(span)
         return Ledger(target, end, found, depth)
 
-    if lib.rnn_requires_grad(E, root._h) and target.requires_grad and target.span in g.spans:
+    flows = root is not None and lib.rnn_requires_grad(E, root._h) and target.requires_grad
+    if flows and target.span in g.spans:
         ledger: Ledger = run([root], [None], wanted, RETAIN_GRAPH | KEEP | PRIVATE, collect)
         return ledger
     for span in spans:

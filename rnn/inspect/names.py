@@ -74,7 +74,7 @@ def _variables(frame: FrameType, wanted: Any) -> Iterator[tuple[str, Any]]:
     """The caller's variables, local ones first; lists and dicts of a few are looked into."""
     for scope in (frame.f_locals, frame.f_globals):
         for name, x in list(scope.items()):
-            if name.startswith("_"):
+            if name.startswith("_") or not name.isidentifier():
                 continue
             if wanted(x):
                 yield name, x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import nan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from rnn import _dtypes
 from rnn._c import E, check, ffi, lib
 from rnn.inspect.span import Span
+from rnn.inspect.tables import Table, number
 from rnn.ops._core import Array
 from rnn.value import Value
 
@@ -210,10 +212,47 @@ class Node:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    def table(self, limit: int = 12) -> Table:
+        """The node with its operands and its users, an edge a line.
+
+        Args:
+            limit: how many operands and how many users are shown.
+        """
+        value, grad = self._look()
+        made = self.line or self.module or ("" if self.is_leaf else f"made by {self.op}")
+        title = f"{self.label} = {number(value)}, gradient {number(grad)}"
+        out = Table(
+            f"{title}   {made}".rstrip(), ("", "node", "value", "gradient", "derivative"), 2
+        )
+        freed = self.span.freed
+        sides: list[tuple[str, Sequence[Edge]]] = []
+        try:
+            sides = [("made from", () if freed else self.operands), ("used in", self.users)]
+        except RuntimeError as error:  # an autograd.Function that cannot be asked
+            out.notes.append(str(error))
+        for what, edges in sides:
+            for edge in edges[:limit]:
+                n = edge.node
+                local = number(edge.local) if edge.flows else f"{number(edge.local)} (constant)"
+                out.add(what, n.label, number(n.value), number(n.grad), local)
+            if len(edges) > limit:
+                out.add(what, f"... {len(edges) - limit:,} more", "", "", "")
+        if freed:
+            out.notes.append(
+                "what it was made from was freed: backward(retain_graph=True) keeps it"
+            )
+        return out
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
     def __repr__(self) -> str:
         value, grad = self._look()
-        text = "" if grad is None else f", grad {grad:.6g}"
-        return f"<Node {self.id} {self.label}: {self.op} = {value:.6g}{text}>"
+        text = "" if grad is None else f", grad {number(grad)}"
+        return f"<Node {self.id} {self.label}: {self.op} = {number(value)}{text}>"
 
 
 def custom_uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
