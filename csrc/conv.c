@@ -50,6 +50,23 @@ static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int
     if (*to < *from) *to = *from;
 }
 
+/* Most runs are a few elements long, so that a call to memcpy costs more than the copy. */
+#define RNN_COPY_RUN(T, name) \
+    static void copy_run_##name(T *to, const T *from, int64_t n) { \
+        enum { SOME = 4 }; \
+        if (n > 64) { \
+            memcpy(to, from, (size_t)n * sizeof(T)); \
+            return; \
+        } \
+        int64_t i = 0; \
+        for (; i + SOME <= n; i += SOME) memcpy(to + i, from + i, SOME * sizeof(T)); \
+        if (i < n) to[i] = from[i]; \
+        if (i + 1 < n) to[i + 1] = from[i + 1]; \
+        if (i + 2 < n) to[i + 2] = from[i + 2]; \
+    }
+RNN_COPY_RUN(float, f32)
+RNN_COPY_RUN(double, f64)
+
 /* One row of the column matrix: channel plane `x` shifted by (kh, kw), zeros outside. */
 #define RNN_COLUMN_ROWS(T, name) \
     static void take_row_##name(const geometry *g, int64_t kh, int64_t kw, const T *x, T *row) { \
@@ -63,8 +80,7 @@ static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int
             } \
             const T *line = x + ih * g->width + kw * g->dilation_w - g->pad_w; \
             for (int64_t ow = 0; ow < from; ow++) row[ow] = 0; \
-            if (g->stride_w == 1) \
-                memcpy(row + from, line + from, (size_t)(to - from) * sizeof(T)); \
+            if (g->stride_w == 1) copy_run_##name(row + from, line + from, to - from); \
             else \
                 for (int64_t ow = from; ow < to; ow++) row[ow] = line[ow * g->stride_w]; \
             for (int64_t ow = to; ow < g->out_w; ow++) row[ow] = 0; \

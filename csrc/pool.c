@@ -58,30 +58,70 @@ static span clipped(int64_t from, int64_t kernel, int64_t dilation, int64_t size
     return (span){from, to < size ? to : size};
 }
 
-#define RNN_POOL_PLANE(T, name) \
-    static int64_t max_place_##name(const geometry *g, const T *x, const span *h, const span *w) { \
-        int64_t best = h->from * g->width + w->from; \
-        T top = -(T)INFINITY; \
-        for (int64_t i = h->from; i < h->to; i += g->dilation_h) \
-            for (int64_t j = w->from; j < w->to; j += g->dilation_w) { \
+enum { RUN = 64 }; /* outputs that are made in step */
+
+/* I: an integer as wide as T. */
+#define RNN_POOL_PLANE(T, I, name) \
+    /* One output whose window may be clipped. */ \
+    static void max_one_##name(const geometry *g, const T *x, span h, span w, T *z, \
+                               int64_t *taken) { \
+        *taken = h.from * g->width + w.from; \
+        *z = -(T)INFINITY; \
+        for (int64_t i = h.from; i < h.to; i += g->dilation_h) \
+            for (int64_t j = w.from; j < w.to; j += g->dilation_w) { \
                 const T v = x[i * g->width + j]; \
-                const bool take = (v > top) | (v != v); /* no branch: it could not be foreseen */ \
-                best = take ? i * g->width + j : best; \
-                top = take ? v : top; \
+                if (v > *z || v != v) *z = v, *taken = i * g->width + j; \
             } \
-        return best; \
+    } \
+    /* `count` outputs side by side, `stride` apart, whose windows begin at column w and lie inside: \
+     * in step and without branches, which could not be foreseen. */ \
+    static inline void max_run_##name(const geometry *g, const int64_t stride, const T *x, span h, \
+                                      int64_t w, int64_t count, T *z, int64_t *taken) { \
+        T top[RUN]; \
+        I at[RUN]; \
+        for (int64_t k = 0; k < count; k++) { \
+            top[k] = -(T)INFINITY; \
+            at[k] = (I)(h.from * g->width + w + k * stride); \
+        } \
+        for (int64_t i = h.from; i < h.to; i += g->dilation_h) \
+            for (int64_t j = 0; j < g->kernel_w; j++) { \
+                const int64_t place = i * g->width + w + j * g->dilation_w; \
+                for (int64_t k = 0; k < count; k++) { \
+                    const T v = x[place + k * stride]; \
+                    const bool take = (v > top[k]) | (v != v); \
+                    top[k] = take ? v : top[k]; \
+                    at[k] = take ? (I)(place + k * stride) : at[k]; \
+                } \
+            } \
+        for (int64_t k = 0; k < count; k++) z[k] = top[k], taken[k] = at[k]; \
+    } \
+    static void max_row_##name(const geometry *g, const T *x, span h, T *z, int64_t *taken) { \
+        const int64_t reach = (g->kernel_w - 1) * g->dilation_w + 1; \
+        for (int64_t ow = 0; ow < g->out_w;) { \
+            const int64_t from = ow * g->stride_w - g->pad_w; \
+            const int64_t room = g->width - reach - from; \
+            int64_t count = from < 0 || room < 0 ? 0 : room / g->stride_w + 1; \
+            if (count > g->out_w - ow) count = g->out_w - ow; \
+            if (count > RUN) count = RUN; \
+            if (count == 0 || g->height * g->width > INT32_MAX) { \
+                const span w = clipped(from, g->kernel_w, g->dilation_w, g->width); \
+                max_one_##name(g, x, h, w, z + ow, taken + ow); \
+                count = 1; \
+            } else if (g->stride_w == 1) { \
+                max_run_##name(g, 1, x, h, from, count, z + ow, taken + ow); \
+            } else if (g->stride_w == 2) { \
+                max_run_##name(g, 2, x, h, from, count, z + ow, taken + ow); \
+            } else { \
+                max_run_##name(g, g->stride_w, x, h, from, count, z + ow, taken + ow); \
+            } \
+            ow += count; \
+        } \
     } \
     static void max_plane_##name(const geometry *g, const T *x, T *z, int64_t *taken) { \
-        for (int64_t oh = 0; oh < g->out_h; oh++) { \
+        for (int64_t oh = 0; oh < g->out_h; oh++, z += g->out_w, taken += g->out_w) { \
             const span h = \
                 clipped(oh * g->stride_h - g->pad_h, g->kernel_h, g->dilation_h, g->height); \
-            for (int64_t ow = 0; ow < g->out_w; ow++) { \
-                const span w = \
-                    clipped(ow * g->stride_w - g->pad_w, g->kernel_w, g->dilation_w, g->width); \
-                const int64_t best = max_place_##name(g, x, &h, &w); \
-                *z++ = h.from < h.to && w.from < w.to ? x[best] : -(T)INFINITY; \
-                *taken++ = best; \
-            } \
+            max_row_##name(g, x, h, z, taken); \
         } \
     } \
     static void avg_plane_##name(const geometry *g, const T *x, T *z) { \
@@ -101,8 +141,8 @@ static span clipped(int64_t from, int64_t kernel, int64_t dilation, int64_t size
                 for (int64_t v = w.w0; v < w.w1; v++) dx[h * g->width + v] += each; \
         } \
     }
-RNN_POOL_PLANE(float, f32)
-RNN_POOL_PLANE(double, f64)
+RNN_POOL_PLANE(float, int32_t, f32)
+RNN_POOL_PLANE(double, int64_t, f64)
 
 static void forward_task(void *ctx, int64_t begin, int64_t end) {
     const pool *p = ctx;

@@ -144,6 +144,21 @@ def test_pool2d(kernel, options) -> None:
     run(lambda f, x: f.avg_pool2d(x, kernel, divisor_override=5, **options), (3, 7, 6))
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_max_pool2d_of_wide_rows(stride: int) -> None:
+    """More outputs in a row than are made in step, with ties, NaN and a plane of -infinity."""
+    x = np.random.default_rng(0).integers(0, 4, (2, 2, 5, 220)).astype("float64")
+    x[0, 0, 1, 1] = np.nan
+    x[1, 1] = -np.inf
+    for array in (x, x.astype("float32")):
+        ours = rnn.nn.functional.max_pool2d(rnn.tensor(array), 3, stride, 1, return_indices=True)
+        theirs = torch.nn.functional.max_pool2d(
+            torch.tensor(array), 3, stride, 1, return_indices=True
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 def test_max_pool2d_dilated() -> None:
     run(lambda f, x: f.max_pool2d(x, 2, dilation=2), (2, 3, 7, 6))
     run(lambda f, x: f.max_pool2d(x, 3, 2, 1, (1, 2), return_indices=True), (2, 3, 7, 6))
