@@ -324,6 +324,21 @@ def test_a_subclass_may_define_call() -> None:
     assert _module(layer(input=rnn.ones(2))) == "Counts" and layer.calls == 1
 
 
+def test_a_call_is_as_python_knows_it() -> None:
+    layer = nn.Linear(2, 2)
+    assert str(inspect.signature(layer)) == "(*args, **kwargs)"
+    assert list(inspect.signature(nn.Linear).parameters)[:2] == ["in_features", "out_features"]
+
+    class Endless(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return self(x)
+
+    with pytest.raises(RecursionError):
+        Endless()(1)
+    layer.forward = lambda x: x * 3
+    assert layer(rnn.ones(1)).item() == 3
+
+
 def test_values_know_their_module() -> None:
     class Neuron(nn.Module):
         def __init__(self) -> None:

@@ -90,6 +90,7 @@ def _run_checked(
         out = run(roots, seeds, inputs, flags | RETAIN_GRAPH, collect)
         if not inputs:
             lib.rnn_graph_pass(E, held)
+            _c.drain()
         return out
     finally:
         lib.rnn_graph_free(E, held)

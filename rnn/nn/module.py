@@ -114,6 +114,20 @@ def _getattr(self: Module, name: str) -> Any:
     raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
+class _CallSignature:
+    """What inspect.signature() finds for a module, whose __call__ is in C; classes have their own.
+    """
+
+    def __get__(self, module: Any, owner: Any = None) -> Any:
+        if module is None:
+            raise AttributeError("__signature__")
+        import inspect
+
+        args = inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)
+        kwargs = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
+        return inspect.Signature([args, kwargs])
+
+
 class Module(_c.ModuleBase):  # type: ignore[misc]
     """The base of all layers and models (torch.nn.Module).
 
@@ -182,6 +196,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     # ---- calling ------------------------------------------------------------------------------
 
     # __call__ is in csrc/module_object.c: forward(), with the hooks around it.
+    __signature__ = _CallSignature()
 
     if TYPE_CHECKING:
         __call__: Callable[..., Any]
