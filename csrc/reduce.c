@@ -117,3 +117,8 @@ int rnn_sum_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *
     }
     return 0;
 }
+
+void rnn_name_reduction(rnn_engine *e, rnn_ref t, int op) {
+    const rnn_span *s = rnn_at(e, rnn_span_of(t));
+    if (s->op == RNN_OP_SUM || s->op == RNN_OP_MEAN) s->ext->p[3] = op;
+}

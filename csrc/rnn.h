@@ -242,6 +242,8 @@ rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
 rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim,
                 int mean); /* count 0: all */
+/* grad_fn shows the elementwise loss `op` and this sum or mean of it as one node, as PyTorch does. */
+void rnn_name_reduction(rnn_engine *e, rnn_ref t, int op);
 /* Any reduction of the table, over `count` dimensions (0: all). p: the correction of var and std,
  * the power of vector_norm, the value of median and nanmedian (which Python found). */
 rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref a, int count, const int64_t *dims, int keepdim,

@@ -674,6 +674,11 @@ NAMES = [
     "x @ w", "x @ v", "v @ v", "b @ b.mT", "b @ w", "x.sum()", "x.sum(0)", "x.mean()", "x.mean(0)",
     "x.softmax(-1)", "x.log_softmax(-1)", "m.cat([x, x])", "m.maximum(x, x)", "x.t().exp()",
     "(x * 2)[0]", "x.unbind()[0]", "x.split(1)[0]", "x.as_strided((2,), (1,))", "x.double()",
+    "m.nn.functional.mse_loss(x, c)", "m.nn.functional.mse_loss(x, c, reduction='sum')",
+    "m.nn.functional.mse_loss(x, c, reduction='none')", "((x - c) ** 2).mean()",
+    "m.nn.functional.smooth_l1_loss(x, c)", "m.nn.functional.huber_loss(x, c)",
+    "m.nn.functional.binary_cross_entropy(x.sigmoid(), c)", "m.nn.functional.l1_loss(x, c)",
+    "m.nn.functional.binary_cross_entropy_with_logits(x, c)",
 ]  # fmt: skip
 #: where rnn knows better, or the matrix product does not go the way around that PyTorch's goes
 OTHER_NAMES = {"b @ b.mT": "BmmBackward0"}
@@ -689,6 +694,7 @@ def test_names_and_reprs(text):
             "w": leaf(m, 4, 5),
             "v": leaf(m, 4),
             "b": leaf(m, 2, 3, 4),
+            "c": m.ones(3, 4),
         }
         t = eval(text, names)
         fn = t.grad_fn
@@ -711,6 +717,8 @@ TREES = [
     "x.t()",
     "c * x",
     "-(x @ w)",
+    "m.nn.functional.mse_loss(x @ w, x @ w * 2)",
+    "m.nn.functional.mse_loss(x * 2, c, reduction='sum')",
 ]
 
 

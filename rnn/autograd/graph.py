@@ -164,6 +164,8 @@ _WITH_NUMBER = frozenset(
     lib.rnn_op_find(name) for name in (b"add_scalar", b"mul_scalar", b"div_scalar")
 )
 _CUSTOM = lib.rnn_op_find(b"custom")
+#: whose fourth parameter is the loss that they reduce, where there is one (rnn_name_reduction)
+_REDUCTIONS = frozenset(lib.rnn_op_find(name) for name in (b"sum", b"mean"))
 
 
 def _operands(span: int) -> tuple[tuple[Node | None, int], ...]:
@@ -173,6 +175,9 @@ def _operands(span: int) -> tuple[tuple[Node | None, int], ...]:
             f"the graph behind this {_span_name(span)} was freed by backward(); "
             "call backward(retain_graph=True) to keep it"
         )
+    if info.op in _REDUCTIONS and info.p[3]:
+        losses = _operand(span, 0)  # held: its handle goes with it
+        return _operands(lib.rnn_span_of(losses._h))
     found: list[tuple[Node | None, int]] = []
     for k in range(info.operands):
         t = adopt(check(lib.rnn_operand_tensor(E, span, k)))
@@ -204,22 +209,18 @@ def _span_name(span: int) -> str:
     info = _describe(span)
     if info.op == _CUSTOM:
         return names[info.name]
-    if info.op in _MEANS and info.ndim == 0 and not info.passed:
-        loss = _op_of(_operand(span, 0))
-        if loss in _LOSSES:  # what the reduction is of: PyTorch's loss is one node
-            name: bytes = ffi.string(lib.rnn_op_torch_name(loss))
-            return name.decode()
+    if info.op in _REDUCTIONS and info.p[3]:
+        return _op_name(int(info.p[3]))
     given = _BY_SHAPE.get(info.op)
     if given is not None and not info.passed:
         ranks = [len(_operand(span, k)._shape) for k in range(info.operands)]
         return str(given(info.ndim, ranks))
-    name = ffi.string(lib.rnn_op_torch_name(info.op))
+    return _op_name(info.op)
+
+
+def _op_name(op: int) -> str:
+    name: bytes = ffi.string(lib.rnn_op_torch_name(op))
     return name.decode()
-
-
-def _op_of(t: Tensor) -> int:
-    """The operation that made t's span."""
-    return int(_describe(lib.rnn_span_of(t._h)).op)
 
 
 def _operand(span: int, k: int) -> Tensor:
@@ -241,17 +242,6 @@ def _linear_name(ndim: int, ranks: list[int]) -> str:
     return "AddmmBackward0" if ndim == 2 else "AddBackward0" if ndim == 1 else "ViewBackward0"
 
 
-_MEANS = {lib.rnn_op_find(b"sum"), lib.rnn_op_find(b"mean")}
-_LOSSES = {
-    lib.rnn_op_find(name)
-    for name in (
-        b"mse_loss",
-        b"smooth_l1_loss",
-        b"huber_loss",
-        b"binary_cross_entropy",
-        b"binary_cross_entropy_with_logits",
-    )
-}
 _BY_SHAPE: dict[int, Any] = {
     lib.rnn_op_find(b"matmul"): _matmul_name,
     lib.rnn_op_find(b"linear"): _linear_name,

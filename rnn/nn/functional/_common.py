@@ -13,6 +13,7 @@ import numpy as np
 from rnn import _c
 from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib
 from rnn.ops import _core
+from rnn.ops.elementwise import binary
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -97,6 +98,16 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "mean":
         return losses.mean()
     return losses.sum() if reduction == "sum" else losses
+
+
+def elementwise_loss(
+    number: int, input: Any, target: Any, reduction: str, p0: float = 1.0
+) -> Tensor:
+    """A loss that is a row of csrc/ops.h, reduced; both are one node for grad_fn."""
+    out = reduced(binary(number, input, target, p0), reduction)
+    if reduction != "none":
+        lib.rnn_name_reduction(E, out._h, number)
+    return out
 
 
 def gather_flat(input: Tensor, index: Any, shape: Sequence[int], inner: int = 1) -> Tensor:

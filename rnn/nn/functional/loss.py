@@ -17,7 +17,13 @@ import numpy as np
 
 import rnn
 from rnn._c import E, ffi, lib, op
-from rnn.nn.functional._common import gather_flat, reduced, reduction_of, result
+from rnn.nn.functional._common import (
+    elementwise_loss,
+    gather_flat,
+    reduced,
+    reduction_of,
+    result,
+)
 from rnn.nn.functional.distance import pairwise_distance
 from rnn.ops import _core, compose
 from rnn.ops.activation import logsigmoid, softplus
@@ -285,6 +291,8 @@ def mse_loss(
     """(input - target)^2 (torch.nn.functional.mse_loss)."""
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_of_sizes(input, target)
+    if weight is None:
+        return elementwise_loss(_MSE, input, target, reduction)
     return _weigh(binary(_MSE, input, target), weight, reduction)
 
 
@@ -321,7 +329,7 @@ def smooth_l1_loss(
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return reduced((input - target).abs(), reduction)
-    return reduced(binary(_SMOOTH_L1, input, target, beta), reduction)
+    return elementwise_loss(_SMOOTH_L1, input, target, reduction, beta)
 
 
 def huber_loss(
@@ -341,6 +349,8 @@ def huber_loss(
     _warn_of_sizes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    if weight is None:
+        return elementwise_loss(_HUBER, input, target, reduction, delta)
     return _weigh(binary(_HUBER, input, target, delta), weight, reduction)
 
 
@@ -372,8 +382,9 @@ def binary_cross_entropy(
     values = _core.array_of(input)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    losses = binary(_BCE, input, target)
-    return reduced(losses if weight is None else losses * weight, reduction)
+    if weight is None:
+        return elementwise_loss(_BCE, input, target, reduction)
+    return reduced(binary(_BCE, input, target) * weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -404,6 +415,8 @@ def binary_cross_entropy_with_logits(
         raise RuntimeError(
             f"result type {kinds[0]} can't be cast to the desired output type {kinds[1]}"
         )
+    if pos_weight is None and weight is None:
+        return elementwise_loss(_BCE_LOGITS, input, target, reduction)
     if pos_weight is None:
         losses = binary(_BCE_LOGITS, input, target)
     else:
