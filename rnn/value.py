@@ -24,9 +24,9 @@ class Value(ValueBase):  # type: ignore[misc]
     """One scalar with a gradient: a node of the graph (micrograd's and microgpt's `Value`).
 
     Operators: + - * / ** with Values and numbers in every mix, -v, abs(v), comparisons by value.
-    Methods: exp, log (ln),
-    relu, tanh, sigmoid, sin, cos, sqrt. Attributes: data and grad (floats, assignable), op,
-    children, requires_grad, id.
+    Methods: exp, log (ln), relu, tanh, sigmoid, sin, cos, sqrt. Attributes: data and grad (floats,
+    assignable), op, children, requires_grad, id. Where Python's math would raise (1 / 0, the
+    logarithm of 0, an overflow) the result is infinity or NaN, as in NumPy and PyTorch.
 
     Args:
         data: the value, a number.
@@ -125,9 +125,8 @@ class Value(ValueBase):  # type: ignore[misc]
         """Fills the gradient of every Value (and tensor) that this one was made from.
 
         Gradients of leaves add up over calls, as in PyTorch; those of other nodes are the last
-        pass's. The graph is kept
-        for another look unless retain_graph=False, and goes when the last Value that reaches it
-        goes.
+        pass's. The graph is kept for another look unless retain_graph=False, and goes when the last
+        Value that reaches it goes.
 
         Args:
             gradient: what to start from (default: 1).

@@ -75,12 +75,10 @@ class Function:
     """A differentiable operation written in Python (torch.autograd.Function).
 
     Subclasses define two static methods, forward and backward. forward(ctx, *args) computes with
-    tensors, unrecorded, and
-    returns a tensor or a tuple; backward(ctx, *grads) gets a gradient for each output and returns
-    one for each argument
-    of forward, None where there is none. In the other style forward(*args) has no ctx, and
-    setup_context(ctx, inputs,
-    output) saves what backward needs. Use it by calling `apply`.
+    tensors, unrecorded, and returns a tensor or a tuple; backward(ctx, *grads) gets a gradient for
+    each output and returns one for each argument of forward, None where there is none. In the other
+    style forward(*args) has no ctx, and setup_context(ctx, inputs, output) saves what backward
+    needs. Use it by calling `apply`.
 
     Example:
         >>> class Exp(rnn.autograd.Function):
@@ -234,8 +232,8 @@ def _record(
     """The outputs as part of the graph.
 
     One output is one span. Several are one span each with a single operand, the core: a span of
-    one node whose operands
-    are the arguments. So backward comes to the core when it has been at every output.
+    one node whose operands are the arguments. So backward comes to the core when it has been at
+    every output.
     """
     turn = _Turn(function, ctx, args, outputs)
     operands = [args[i] for i in turn.operands]

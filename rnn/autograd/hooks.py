@@ -1,8 +1,7 @@
 """Tensor hooks: Python functions that backward calls with a gradient on its way.
 
 A hook belongs to the nodes that the tensor sees when it is registered. For a view that means: the
-gradient of those
-nodes, whichever way it came to them (PyTorch: what came through the view alone).
+gradient of those nodes, whichever way it came to them (PyTorch: what came through the view alone).
 """
 
 from __future__ import annotations
@@ -109,8 +108,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
 
     Args:
         hook: gets the gradient; what it returns, unless None, takes its place. Hooks run in the
-        order in which they were
-            registered, of a leaf before the gradient is added to .grad.
+            order in which they were registered, of a leaf before the gradient is added to .grad.
 
     Returns:
         A handle whose remove() takes the hook away.
