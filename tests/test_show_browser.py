@@ -261,6 +261,15 @@ def test_a_fused_scalar_opens_into_its_operations_and_closes(opened: Any) -> Non
     assert box(page, "loss").count() == 1
 
 
+def test_a_zero_gradient_says_why(opened: Any) -> None:
+    x = rnn.tensor([-1.0, 2.0], requires_grad=True)
+    loss = (x.relu() * rnn.tensor([1.0, 3.0])).sum()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss))
+    page.locator(f'[data-node="{rnn.inspect.node(x, 0).id}"]').click()
+    assert "a dead ReLU: x[0] is -1" in page.locator(".panel").inner_text()
+
+
 def test_keys_move_open_zoom_turn_and_close(opened: Any) -> None:
     page = opened(lecture())
     stage = page.locator(".stage")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnn.inspect.graph import Graph, handle
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node
 from rnn.inspect.paths import Path
+
+if TYPE_CHECKING:
+    from rnn.inspect.scene import Scene
+
+Reasons = dict[int, str]
 
 
 def show(
@@ -66,7 +72,30 @@ def show(
     marked = list(paths)
     on_paths = [graph.node(n.id) for path in marked for n in path.nodes]
     scene = make_scene(graph, wanted, on_paths, marked)
+    scene.reasons = _reasons(graph, scene, wanted, roots)
     return Drawing(scene, insides(scene, wanted))
+
+
+#: zero gradients whose reasons a drawing holds, and up to which size of the graph it seeks them
+REASONS, SOUGHT = 8, 500
+
+
+def _reasons(graph: Graph, scene: Scene, wanted: list[Node], roots: tuple[Any, ...]) -> Reasons:
+    """Why gradients are zero, in words, by node: of what is in focus, and of a small graph's
+    leaves."""
+    from rnn.inspect.why import reason
+
+    found: Reasons = {}
+    if len(roots) != 1 or not scene.root_nodes:
+        return found
+    leaves = (row.span for row in scene.rows if row.leaf and row.span is not None)
+    if graph.nodes <= SOUGHT:
+        wanted = [*wanted, *(Node(span, k) for span in leaves for k in range(span.count))]
+    for n in wanted:
+        if len(found) < REASONS and n.requires_grad and n.grad == 0:
+            with contextlib.suppress(RuntimeError):  # a value that backward needs was overwritten
+                found[n.id] = str(reason(n, roots[0], graph.names))
+    return found
 
 
 def _node(graph: Graph, x: Any) -> Node:

@@ -80,6 +80,7 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         "rows": [_row(row) for row in scene.rows],
         "links": _packed(np.array(scene.links, np.uint32).reshape(-1)),
         "roots": scene.roots,
+        "reasons": scene.reasons,
         "rootNodes": scene.root_nodes,
         "tree": _tree(scene.top, groups),
         "open": sorted(groups[g] for g in scene.open if g in groups),
@@ -126,6 +127,7 @@ def _row(row: Row) -> dict[str, Any]:
     given = {
         "id": row.id, "n": row.count, "op": row.op, "shape": list(row.shape), "title": row.title,
         "short": row.short, "note": row.note, "pill": row.glyph, "leaf": row.leaf,
+        "constant": not row.requires_grad,
         "dense": row.dense, "spans": row.spans, "value": _number(row.largest_value),
         "grad": _number(row.largest_grad), "bins": row.value_strip, "strip": strip,
         "module": row.module, "line": row.line, "torch": row.torch, "dtype": row.dtype,

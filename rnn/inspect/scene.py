@@ -56,6 +56,7 @@ class Scene:
     paths: Sequence[Path] = ()
     root_nodes: list[int] = field(default_factory=list)  # the scalars asked for, where known
     freed: bool = False
+    reasons: dict[int, str] = field(default_factory=dict)  # why gradients are zero, by node
 
     @property
     def largest_grad(self) -> float:

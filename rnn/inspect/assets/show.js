@@ -1670,7 +1670,9 @@ class Drawing {
   ledger(id) {
     const g = this.graph, uses = g.uses(id), grad = g.grad(id);
     this.panel.append(make("h3", {}, "why this gradient"));
-    if (grad === null) return this.note("It has none: no backward pass has come here.");
+    if (grad === null) return this.note(g.rowOf(id).constant ? "It takes none: requires_grad is False."
+      : "It has none: no backward pass has come here.");
+    if (this.data.reasons[id]) this.note(this.data.reasons[id]);
     if (uses === null) return this.note("This page does not hold its uses: rnn.show(loss, focus=[\u2026]) does.");
     const root = this.data.roots.includes(g.rowOf(id).index);
     if (!uses.length) return this.note(root ? "Backward started here." : "Nothing that was made from it takes a gradient.");
