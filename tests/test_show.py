@@ -360,6 +360,28 @@ def test_odd_graphs_are_drawn(make: Any) -> None:
     json.dumps(scene_data(drawing._scene), allow_nan=False)
 
 
+class Squares(rnn.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: rnn.Tensor) -> rnn.Tensor:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, grad: rnn.Tensor) -> rnn.Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * x * grad
+
+
+@pytest.mark.parametrize("n", [2, 300])
+def test_functions_are_drawn_as_far_as_their_derivatives_are_known(n: int) -> None:
+    x = rnn.ones(n, n, requires_grad=True)
+    loss = Squares.apply(x).sum()
+    loss.backward(retain_graph=True)
+    drawing = rnn.show(loss, focus=[(x, 0, 1)])
+    assert "Squares" in drawing.text() and drawing.to_html()
+    assert (drawing._scene.edges is not None) == (n == 2)
+
+
 def test_before_backward_there_are_values_only() -> None:
     a, b = Value(2.0), Value(3.0)
     c = a * b

@@ -270,6 +270,20 @@ def test_a_zero_gradient_says_why(opened: Any) -> None:
     assert "a dead ReLU: x[0] is -1" in page.locator(".panel").inner_text()
 
 
+def test_a_ledger_says_what_it_does_not_explain(opened: Any) -> None:
+    a = Value(3.0)
+    b = a * 2.0
+    b.backward()
+    b.backward()  # adds up
+    page = opened(rnn.show(b))
+    box(page, "a").click()
+    ledger = page.locator(".ledger tbody tr")
+    assert numbers(ledger.nth(0).inner_text())[-1] == 2
+    assert "from elsewhere" in ledger.nth(1).inner_text()
+    assert numbers(ledger.nth(1).inner_text()) == [2]
+    assert "earlier backward passes" in page.locator(".panel").inner_text()
+
+
 def test_keys_move_open_zoom_turn_and_close(opened: Any) -> None:
     page = opened(lecture())
     stage = page.locator(".stage")

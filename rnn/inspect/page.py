@@ -113,7 +113,9 @@ def scene_data(scene: Scene) -> dict[str, Any]:
             "value": _number(c.node.value),
             "grad": _number(c.node.grad),
             "operands": [[i, _number(local), int(flows)] for i, local, flows in c.operands],
-            "uses": [[i, _number(local), _number(grad)] for i, local, grad in c.uses],
+            "uses": None
+            if c.uses is None
+            else [[i, _number(local), _number(grad)] for i, local, grad in c.uses],
             "operandCount": c.operand_count,
             "useCount": c.use_count,
         }

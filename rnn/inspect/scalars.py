@@ -30,7 +30,7 @@ class Chosen:
     node: Node
     row: int
     operands: list[tuple[int, float, bool]]  # id, local, whether gradient flows
-    uses: list[tuple[int, float, float | None]]  # id, local, gradient of the user
+    uses: list[tuple[int, float, float | None]] | None  # id, local, gradient of the user
     operand_count: int
     use_count: int
 
@@ -153,14 +153,18 @@ class _Reader:
         kept = np.arange(len(made_from))
         if len(kept) > CHOSEN_EDGES:
             kept = np.sort(np.argsort(-np.abs(local), kind="stable")[:CHOSEN_EDGES])
-        ids, locals_, grads = self._uses(node)
+        known = self._uses(node)
+        none = np.empty(0)
+        ids, locals_, grads = (none, none, none) if known is None else known
         gains = np.abs(locals_ * np.where(np.isnan(grads), 0.0, grads))
         top = np.argsort(-np.where(np.isnan(gains), np.inf, gains), kind="stable")[:CHOSEN_EDGES]
         return Chosen(
             node,
             self.row_of[node.span.id],
             [(int(made_from[k]), float(local[k]), bool(flows[k])) for k in kept],
-            [(int(ids[i]), float(locals_[i]), _known(grads[i])) for i in top],
+            None
+            if known is None
+            else [(int(ids[i]), float(locals_[i]), _known(grads[i])) for i in top],
             len(made_from),
             len(ids),
         )
@@ -168,7 +172,10 @@ class _Reader:
     def _edges(self, node: Node) -> tuple[Array, Array, Array]:
         """(ids, local derivatives, whether a gradient flows) of a scalar's operands."""
         if node.span._info.op == CUSTOM:
-            made = node.operands
+            try:
+                made = node.operands
+            except RuntimeError:
+                made = ()
             ids = np.array([edge.node.id for edge in made], np.int64)
             return ids, np.array([e.local for e in made]), np.array([e.flows for e in made], bool)
         count, room = -1, 64
@@ -194,16 +201,19 @@ class _Reader:
         ids = nodes[:count] + np.array(first, np.int64)[which]
         return ids, local[:count], flows[:count]
 
-    def _uses(self, node: Node) -> tuple[Array, Array, Array]:
+    def _uses(self, node: Node) -> tuple[Array, Array, Array] | None:
         """(ids, local derivatives, the users' gradients) of all uses that a gradient flows back
-        from."""
+        from; None where they are not known."""
         ids: list[Array] = [np.empty(0, np.int64)]
         locals_: list[Array] = [np.empty(0)]
         grads: list[Array] = [np.empty(0)]
         for user in node.span.users:
             if user.id not in self.row_of:
                 continue
-            nodes, local, flows = uses(user, node)
+            try:
+                nodes, local, flows = uses(user, node)
+            except RuntimeError:  # a Function whose derivatives are not known one by one
+                return None
             flowing = flows.astype(bool)
             nodes, local = nodes[flowing], local[flowing]
             found = self.grads(user)

@@ -8,6 +8,7 @@ out says so in the drawing. What it is not: no coordinates, no colours, no text 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -91,7 +92,8 @@ def make_scene(
     scene = Scene(rows, links, roots, top, set(), set(), graph.nodes, len(graph), values, grads)
     scene.freed = any(row.span is not None and row.span.freed for row in rows if not row.leaf)
     if not scene.freed:
-        scene.edges = all_edges(rows)
+        with contextlib.suppress(RuntimeError):  # a Function of very many outputs
+            scene.edges = all_edges(rows)
         if scene.edges is None:
             scene.chosen = choose(rows, [*focus, *more])
     scene.focus = [node.id for node in focus]

@@ -375,13 +375,13 @@ class Graph {
       return (this.outOf.get(id) || []).filter((e) => e.flows)
         .map((e) => ({...e, userGrad: this.grad(e.user)}));
     const c = this.chosen.get(id);
-    return c ? c.uses.map(([u, local, grad]) =>
+    return c && c.uses ? c.uses.map(([u, local, grad]) =>
       ({user: u, operand: id, local: real(local), userGrad: real(grad), flows: true})) : null;
   }
 
   missing(id, what) {
     const c = this.chosen.get(id);
-    return this.complete || !c ? 0 : what === "uses" ? c.useCount - c.uses.length
+    return this.complete || !c || !c.uses ? 0 : what === "uses" ? c.useCount - c.uses.length
       : c.operandCount - c.operands.length;
   }
 
@@ -1684,9 +1684,15 @@ class Drawing {
     const missing = g.missing(id, "uses") + Math.max(0, some.length - 40);
     const sum = some.slice(0, 40).reduce((total, e) => total + (e.userGrad || 0) * e.local, 0);
     if (missing) rows.push([missing + " more", "", this.coloured(grad - sum)]);
+    const size = some.reduce((total, e) => total + adds(e), Math.abs(grad)) + (root ? 1 : 0);
+    const rest = grad - sum - (root ? 1 : 0);
+    const off = !missing && Math.abs(rest) > 1e-3 * size;
+    if (off) rows.push(["from elsewhere", "", this.coloured(rest)]);
     if (none) rows.push([none === 1 ? "1 use" : none + " uses", "", "0.0"]);
     rows.push([make("b", {}, "gradient"), "=", this.coloured(grad)]);
     this.table(["use", "gradient \u00d7 local", "adds"], rows, "ledger");
+    if (off) this.note("From elsewhere: earlier backward passes, or values that were overwritten since " +
+      "(an optimizer's step).");
     return undefined;
   }
 
