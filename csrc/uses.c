@@ -218,11 +218,27 @@ static void scalar_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t nod
         if (spans[k] == span && nodes[k] == node) rnn_push_use(out, 0, locals[k]);
 }
 
+/* Nodes of such a span are made from earlier ones of it. */
+static bool uses_itself(int op) {
+    switch (op) {
+    case RNN_OP_CUMSUM:
+    case RNN_OP_CUMPROD:
+    case RNN_OP_LOGCUMSUMEXP:
+    case RNN_OP_RNN_TANH:
+    case RNN_OP_RNN_RELU:
+    case RNN_OP_LSTM:
+    case RNN_OP_GRU:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int span_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, rnn_use_list *out) {
     const rnn_span *s = rnn_at(e, user);
     const rnn_op *op = &rnn_ops[s->op];
     out->flow = 1;
-    if (user == span) return op->uses(e, user, RNN_ITSELF, node, out);
+    if (user == span) return uses_itself(s->op) ? op->uses(e, user, RNN_ITSELF, node, out) : 0;
     for (int k = 0; k < s->ext->count; k++) {
         const rnn_operand *o = &s->ext->in[k];
         if (o->span != span) continue;
@@ -254,19 +270,10 @@ int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int6
 
 int rnn_is_running(rnn_engine *e, uint32_t span) {
     const rnn_span *s = rnn_at(e, span);
-    switch (s->op) {
-    case RNN_OP_CUMSUM:
-    case RNN_OP_CUMPROD:
-    case RNN_OP_LOGCUMSUMEXP:
-        return s->ext->ip[1] == 0; /* not so at scalar resolution: rnn_cumsum_backward */
-    case RNN_OP_RNN_TANH:
-    case RNN_OP_RNN_RELU:
-    case RNN_OP_LSTM:
-    case RNN_OP_GRU:
-        return 1;
-    default:
-        return 0;
-    }
+    const bool scan =
+        s->op == RNN_OP_CUMSUM || s->op == RNN_OP_CUMPROD || s->op == RNN_OP_LOGCUMSUMEXP;
+    /* at scalar resolution a scan's partial sums have gradients of their own: rnn_cumsum_backward */
+    return uses_itself(s->op) && !(scan && s->ext->ip[1]);
 }
 
 /* What the span's own edges hand on, from its first node to its last: a node is made from earlier

@@ -6,6 +6,8 @@ import doctest
 import gc
 import importlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -192,3 +194,15 @@ def test_examples_in_docstrings(module: str) -> None:
         importlib.import_module(f"rnn.inspect.{module}"), extraglobs={"rnn": rnn}
     )
     assert found.failed == 0
+
+
+def test_uses_in_a_span_that_has_none() -> None:
+    x = rnn.randn(3, requires_grad=True)
+    n = rnn.inspect.node(x * 2, 0)
+    assert n.uses_in(n.span) == [] and n.uses_in(rnn.inspect.node(x, 0).span) == []
+
+
+def test_a_graph_that_is_alive_at_the_end_says_nothing() -> None:
+    program = "import rnn; x = rnn.Value(1.0); g = rnn.inspect.graph(x * x); n = g.node(x)"
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (out.returncode, out.stdout, out.stderr) == (0, "", "")

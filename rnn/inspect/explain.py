@@ -235,10 +235,15 @@ class Ledger:
         users = [s for s in n.span.users if s != n.span or not lib.rnn_is_running(E, s._number)]
         every = [_Uses(span, n, found) for span in users]
         self._uses = [u for u in every if len(u.nodes)]
+        self._parts = [x for u in self._uses for x in u.contributions().tolist()]
         whole = found.read(n.span)
         self.gradient = None if whole is None else float(whole[n.offset])
         self.seed = 1.0 if n == loss else 0.0
         self.reason: str | None = None
+        self.total = _sum([self.seed, *self._parts])
+        self.rounding = 0.0
+        if self.gradient is not None:
+            self.rounding = _sum([self.gradient, -self.seed, *(-x for x in self._parts)])
 
     @property
     def stored(self) -> float | None:
@@ -268,8 +273,7 @@ class Ledger:
 
     def largest(self, count: int) -> list[Entry]:
         """The entries that contribute most, largest first."""
-        parts = [u.contributions() for u in self._uses]
-        every = np.abs(np.concatenate(parts)) if parts else np.zeros(0)
+        every = np.abs(np.array(self._parts))
         order = np.argsort(-np.nan_to_num(every, nan=np.inf), kind="stable")[:count]
         return [self[int(i)] for i in order]
 
@@ -277,19 +281,6 @@ class Ledger:
         if self._depth < 2:
             return None
         return Ledger(user, self.loss, self._found, self._depth - 1)
-
-    # ---- sums ------------------------------------------------------------------------------------
-
-    @property
-    def total(self) -> float:
-        return _sum([self.seed, *(x for u in self._uses for x in u.contributions().tolist())])
-
-    @property
-    def rounding(self) -> float:
-        if self.gradient is None:
-            return 0.0
-        parts = [-x for u in self._uses for x in u.contributions().tolist()]
-        return _sum([self.gradient, -self.seed, *parts])
 
     # ---- for people ------------------------------------------------------------------------------
 

@@ -108,15 +108,9 @@ def open_node(node: Node) -> Opened:
     originals, locals_ = _edges(node)
     element = Element(node.span, node.index, locals_, _own(node, originals))
     values = np.array([n.value for n in originals], np.float64)
-    was = lib.rnn_set_resolution(0)
-    try:
-        with enable_grad():
-            copies = nodes(values)
-            copies.requires_grad_(True)
-            with resolution("scalar"):
-                result = opener(element, copies)
-    finally:
-        lib.rnn_set_resolution(was)
+    with enable_grad(), resolution("scalar"):
+        copies = nodes(values).requires_grad_(True)
+        result = opener(element, copies)
     return Opened(node, handle(result), copies, originals)
 
 
