@@ -29,7 +29,7 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, out
 
 
-def explain(name: str, model: Any, vocabulary: int, tokens: int) -> None:
+def explain(name: str, model: Any, vocabulary: int, tokens: int, target: float) -> None:
     """One element of each kind of parameter, and of an activation that the whole head uses."""
     from gpt2 import files
 
@@ -59,7 +59,11 @@ def explain(name: str, model: Any, vocabulary: int, tokens: int) -> None:
         rnn.reset_peak_memory()
         seconds, ledger = timed(partial(rnn.inspect.explain, x, loss, index=index))
         peak = rnn.memory_stats()["peak"] / highest
-        print(f"  explain {what:24} {seconds:6.3f} s   {len(ledger):6,} uses   peak {peak:.2f}")
+        met = "met" if seconds < target and peak < 1.5 else "missed"
+        print(
+            f"  explain {what:24} {seconds:6.3f} s   {len(ledger):6,} uses   peak {peak:.2f}   "
+            f"target {target:.0f} s, 1.5: {met}"
+        )
     for key, p in parameters.items():
         assert np.array_equal(before[key], p.grad.numpy()), f"{key}.grad changed"
 
@@ -108,10 +112,10 @@ def main() -> None:
     from gpt2.model import GPT2, Config
 
     small = files.load(common.ROOT / "examples" / "gpt2" / "shakespeare")
-    explain("shipped GPT-2", small, small.config.vocab_size, args.tokens)
+    explain("shipped GPT-2", small, small.config.vocab_size, args.tokens, 1.0)
     paths(small, small.config.vocab_size)
     if args.large:
-        explain("GPT-2, 124M parameters", GPT2(Config()), 50257, args.tokens)
+        explain("GPT-2, 124M parameters", GPT2(Config()), 50257, args.tokens, 5.0)
     many(args.nodes)
 
 

@@ -196,6 +196,20 @@ def test_examples_in_docstrings(module: str) -> None:
     assert found.failed == 0
 
 
+def test_a_graph_prints_as_a_table_of_its_spans() -> None:
+    w = rnn.ones(2, 3, requires_grad=True)
+    g = rnn.inspect.graph((w * w).sum(), names={"w": w})
+    lines = str(g).splitlines()
+    assert lines[0] == "3 spans, 13 nodes"
+    assert [line.split()[1] for line in lines[3:]] == ["leaf", "mul", "sum"]
+    assert lines[3].split()[2:] == ["[2,", "3]", "w", "6"]
+    assert repr(g) == "<Graph of 3 spans and 13 nodes>" and "<table>" in g._repr_html_()
+    v = rnn.Value(1.0)
+    for _ in range(200):
+        v = v + 1
+    assert "... 141 more" in str(rnn.inspect.graph(v))
+
+
 def test_uses_in_a_span_that_has_none() -> None:
     x = rnn.randn(3, requires_grad=True)
     n = rnn.inspect.node(x * 2, 0)

@@ -14,6 +14,7 @@ from rnn.inspect.export import MOST, columns, edges, read, to_json, to_networkx
 from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span, position
+from rnn.inspect.tables import Table
 
 #: bits of Graph._flags
 LEAF, NEEDS_GRAD, HAS_GRAD, FREED, DOUBLE = 1, 2, 4, 8, 16
@@ -389,8 +390,35 @@ class Graph:
         """
         return to_networkx(self, limit)
 
+    # ---- for people ------------------------------------------------------------------------------
+
+    def table(self, limit: int = 60) -> Table:
+        """A span a line, in tape order; of many the first and the last."""
+        title = f"{len(self):,} spans, {self.nodes:,} nodes"
+        out = Table(title, ("id", "operation", "shape", "name", "made in", "nodes"), left=5)
+        half = limit // 2
+        short = len(self) <= limit
+        for span in self.spans if short else self.spans[:half]:
+            out.add(*_row(span))
+        if not short:
+            out.add(f"... {len(self) - 2 * half:,} more", "", "", "", "", "")
+            for span in self.spans[-half:]:
+                out.add(*_row(span))
+        return out
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
     def __repr__(self) -> str:
         return f"<Graph of {len(self):,} spans and {self.nodes:,} nodes>"
+
+
+def _row(span: Span) -> tuple[str, ...]:
+    place = span.line or span.module or ""
+    return str(span.id), span.op, str(list(span.shape)), span.name or "", place, f"{span.count:,}"
 
 
 def _free(held: Any) -> None:
