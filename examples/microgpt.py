@@ -220,7 +220,8 @@ def main() -> None:
     for step in tqdm(range(compare, steps), "tensors", disable=None):
         tensors.step(learned[step % len(learned)])
     print(f"\n{steps:,} steps on tensors took {sum(tensors.seconds):.1f} s;", end=" ")
-    print(f"the mean loss of the last 500 is {mean(tensors.losses[-500:]):.3f}. It invents:")
+    last = tensors.losses[-500:]
+    print(f"the mean loss of the last {len(last)} is {mean(last):.3f}. It invents:")
     generator = random.Random(arguments.seed)
     invented = [invent(tensors.model, generator) for _ in range(arguments.samples)]
     print(*(name + "*" * (name in learned) for name in invented), sep=", ", end=" (* is known)\n")
