@@ -81,22 +81,37 @@ int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uin
     return count;
 }
 
-/* Under the lock: every living span is asked for its operands. */
-int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users) {
-    int64_t count = 0;
+/* Every living span is asked for its operands; those that are kept are held before the lock goes. */
+rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span) {
+    rnn_graph *g = rnn_malloc(e, sizeof *g);
+    int64_t room = 8;
+    uint32_t *spans = rnn_malloc(e, (size_t)room * sizeof *spans);
+    if (g) *g = (rnn_graph){0, spans};
     rnn_lock(e);
-    for (uint32_t id = 1; id < e->span_top; id++) {
+    for (uint32_t id = 1; g && g->spans && id < e->span_top; id++) {
         const rnn_span *s = rnn_at(e, id);
         if (!s->refs || s->first <= rnn_at(e, span)->first) continue;
         for (int k = 0; k < rnn_span_operands(s); k++) {
             if (rnn_span_operand(s, k) != span) continue;
-            if (count < capacity) users[count] = id;
-            count++;
+            if (g->count == room) {
+                room *= 2;
+                spans = realloc(g->spans, (size_t)room * sizeof *spans);
+                if (!spans) break;
+                g->spans = spans;
+            }
+            g->spans[g->count++] = id;
+            rnn_span_ref(e, id);
             break;
         }
+        if (!spans) break;
     }
     rnn_unlock(e);
-    return count;
+    if (g && spans) return g;
+    if (g && g->spans) rnn_graph_free(e, g);
+    else free(g);
+    if (!g) free(spans);
+    rnn_fail(e, RNN_EMEMORY, "no memory for a list of users");
+    return NULL;
 }
 
 /* ---- many nodes at once ------------------------------------------------------------------------ */

@@ -473,8 +473,8 @@ void rnn_read(rnn_engine *e, int64_t count, const uint32_t *spans, double *value
 /* All edges of all nodes of some spans, by ids. Returns how many; fills at most `capacity`. */
 int64_t rnn_edge_list_of(rnn_engine *e, int64_t count, const uint32_t *spans, int64_t capacity,
                          int64_t *users, int64_t *operands, double *locals, uint8_t *flows);
-/* The living spans that were made from a span; returns how many, fills at most `capacity`. */
-int64_t rnn_span_users(rnn_engine *e, uint32_t span, int64_t capacity, uint32_t *users);
+/* The living spans that were made from a span, held as those of rnn_graph_new. NULL: no memory. */
+rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span);
 
 /* Checked, in this thread: operations, and backward passes that begin, stop with RNN_EANOMALY at the
  * first NaN that they make. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -213,12 +214,40 @@ def test_nothing_and_zero_have_a_reason() -> None:
     assert "dead ReLU" in str(rnn.inspect.paths(x[0], loss))
 
 
-def test_a_detached_tensor_gets_no_gradient() -> None:
-    x = rnn.tensor([1.0, 2.0], requires_grad=True)
-    loss = (x * x).sum()
-    assert explain(x[0], loss).gradient == 2.0
-    ledger = explain(x.detach()[0], loss)
-    assert ledger.gradient is None and "detach" in ledger.reason
+def test_a_detached_use_contributes_nothing() -> None:
+    x = rnn.tensor([3.0, 2.0], requires_grad=True)
+    loss = (x.detach() * x).sum()
+    ledger = explain(x[0], loss)
+    assert [(e.flows, e.local, e.contribution) for e in ledger] == [
+        (False, 3.0, 0.0),
+        (True, 3.0, 3.0),
+    ]
+    assert ledger.gradient == 3.0 and "detached" in str(ledger)
+    with rnn.no_grad():  # the view is detached, the node is not
+        assert explain(x[0], loss).gradient == 3.0
+
+
+def test_within_a_hook_and_beside_other_threads() -> None:
+    w = rnn.randn(4, 3, dtype=rnn.float64, requires_grad=True)
+    loss = (w * w).sum()
+    seen: list[float] = []
+    h = w * 3
+    h.register_hook(lambda g: seen.append(explain(w[1, 1], loss).gradient))
+    (h.sum() + loss).backward(retain_graph=True)
+    assert seen == [2 * float(w[1, 1])]
+    np.testing.assert_allclose(w.grad.numpy(), 3 + 2 * w.detach().numpy())
+
+    def look() -> None:
+        for _ in range(20):
+            end = (w * rnn.randn(4, 3, dtype=rnn.float64)).tanh().sum()
+            end.backward(retain_graph=True)
+            assert_adds_up(explain(w[0, 0], end))
+            assert len(rnn.inspect.paths(w[0, 0], end)) == 1
+            assert rnn.inspect.node(w, 0, 0).users
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(look) for _ in range(3)]:
+            done.result()
 
 
 def test_a_function_of_several_outputs_says_that_it_cannot_be_asked() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn._c import E, Handle, adopt, check, lib
+from rnn._c import E, adopt, check, lib
 from rnn.autograd.passes import run
 from rnn.inspect.graph import Graph, handle, node_of
 from rnn.inspect.names import find_names
@@ -71,8 +71,7 @@ def explain(
             "explain needs the graph behind the loss, which backward() has freed; call "
             "loss.backward(retain_graph=True) to keep it, or explain before backward()"
         )
-    reached = not isinstance(x, Handle) or bool(lib.rnn_requires_grad(E, x._h))
-    ledger = _ledger(target, end, root if reached else None, depth, g)
+    ledger = _ledger(target, end, root, depth, g)
     if not ledger.gradient:
         ledger.reason = str(reason(x if index is None else x[tuple(index)], loss, g.names))
     return ledger
@@ -126,8 +125,7 @@ class _Gradients:
 
 
 def _ledger(target: Node, end: Node, root: Any, depth: int, g: Graph) -> Ledger:
-    """Runs the private pass, and reads what it finds before it is undone. root: None where no
-    gradient can come to the target."""
+    """Runs the private pass, and reads what it finds before it is undone."""
     levels = _levels(target.span, depth)
     spans = list({span._number: span for level in levels for span in level}.values())
     wanted = [span._hold for span in spans if span.requires_grad]
@@ -138,8 +136,7 @@ def _ledger(target: Node, end: Node, root: Any, depth: int, g: Graph) -> Ledger:
             found.keep(span)
         return Ledger(target, end, found, depth)
 
-    flows = root is not None and lib.rnn_requires_grad(E, root._h) and target.requires_grad
-    if flows and target.span in g.spans:
+    if lib.rnn_requires_grad(E, root._h) and target.requires_grad and target.span in g.spans:
         ledger: Ledger = run([root], [None], wanted, RETAIN_GRAPH | KEEP | PRIVATE, collect)
         return ledger
     for span in spans:

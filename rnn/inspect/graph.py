@@ -9,15 +9,15 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib, ref_of
+from rnn._c import E, Handle, ValueBase, adopt, fail, ffi, lib, ref_of
 from rnn.inspect.export import MOST, columns, edges, read, to_json, to_networkx
 from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
 from rnn.inspect.span import Span, position
 from rnn.inspect.tables import Table
 
-#: bits of Graph._flags
-LEAF, NEEDS_GRAD, HAS_GRAD, FREED, DOUBLE = 1, 2, 4, 8, 16
+#: a bit of Graph._flags
+LEAF: int = lib.RNN_C_LEAF
 #: spans of one node that are looked at together
 _STRETCH = 1 << 20
 
@@ -99,6 +99,24 @@ def handle(x: Any) -> Any:
     return x
 
 
+def read_columns(held: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Of a list of spans: their numbers, first ids, counts of nodes, operations and flags."""
+    count = lib.rnn_graph_count(held)
+    numbers, first = np.empty(count, np.uint32), np.empty(count, np.int64)
+    nodes, op = np.empty(count, np.int64), np.empty(count, np.uint8)
+    flags = np.empty(count, np.uint8)
+    lib.rnn_graph_columns(
+        E,
+        held,
+        ffi.from_buffer("uint32_t[]", numbers),
+        ffi.from_buffer("int64_t[]", first),
+        ffi.from_buffer("int64_t[]", nodes),
+        ffi.from_buffer("uint8_t[]", op),
+        ffi.from_buffer("uint8_t[]", flags),
+    )
+    return numbers, first, nodes, op, flags
+
+
 class Living:
     """The source of a node that was looked at alone: its users are sought in all that lives."""
 
@@ -109,13 +127,14 @@ class Living:
         return Span(number, self)
 
     def _users_of(self, span: Span) -> list[Span]:
-        count, room = -1, 8
-        while count < 0:
-            numbers = ffi.new("uint32_t[]", room)
-            count = check(lib.rnn_span_users(E, span._number, room, numbers))
-            if count > room:
-                count, room = -1, count
-        return sorted((Span(n, self) for n in numbers[0:count]), key=lambda s: s.id)
+        held = lib.rnn_graph_users(E, span._number)
+        if held == ffi.NULL:
+            fail(lib.rnn_failure())
+        try:
+            users = [Span(int(n), self) for n in read_columns(held)[0]]
+        finally:
+            _free(held)
+        return sorted(users, key=lambda s: s.id)
 
 
 class Spans(Sequence[Span]):
@@ -169,28 +188,15 @@ class Graph:
         if held == ffi.NULL:
             fail(lib.rnn_failure())
         self._held = ffi.gc(held, _free)
-        self._read_columns()
+        columns = read_columns(self._held)
+        # the search leaves users before operands: from the other end they are nearly in order
+        order = len(columns[1]) - 1 - np.argsort(columns[1][::-1], kind="stable")
+        self._numbers, self._first, self._count, self._op, self._flags = (
+            column[order] for column in columns
+        )
+        self.nodes = int(self._count.sum())
         self._known: WeakValueDictionary[int, Span] = WeakValueDictionary()
         self._by_operand: tuple[Any, Any, Any] | None = None
-
-    def _read_columns(self) -> None:
-        count = lib.rnn_graph_count(self._held)
-        numbers, first = np.empty(count, np.uint32), np.empty(count, np.int64)
-        nodes, op = np.empty(count, np.int64), np.empty(count, np.uint8)
-        flags = np.empty(count, np.uint8)
-        lib.rnn_graph_columns(
-            E,
-            self._held,
-            ffi.from_buffer("uint32_t[]", numbers),
-            ffi.from_buffer("int64_t[]", first),
-            ffi.from_buffer("int64_t[]", nodes),
-            ffi.from_buffer("uint8_t[]", op),
-            ffi.from_buffer("uint8_t[]", flags),
-        )
-        order = np.argsort(first, kind="stable")  # quick where they are nearly in order
-        self._numbers, self._first, self._count = numbers[order], first[order], nodes[order]
-        self._op, self._flags = op[order], flags[order]
-        self.nodes = int(self._count.sum())
 
     # ---- spans and nodes -------------------------------------------------------------------------
 
