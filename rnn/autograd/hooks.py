@@ -110,6 +110,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
         hook: gets the gradient; what it returns, unless None, takes its place. Hooks run in the
             order in which they were registered, of a leaf before the gradient is added to .grad.
 
+    The graph holds the hook: one that holds this tensor in turn keeps both alive until a pass has
+    freed the graph, or until it is removed.
+
     Returns:
         A handle whose remove() takes the hook away.
 
