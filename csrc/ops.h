@@ -148,7 +148,7 @@ enum {
 /* clang-format on */
 
 /* clang-format off */
-/* NAME, name, torch_name, arity, needs, function: rnn_<function>_backward and rnn_<function>_edges */
+/* NAME, name, torch_name, arity, needs, function: rnn_<function>_backward, _edges and _uses */
 #define RNN_OTHER_OPS(X) \
     X(CLONE, "clone", "CloneBackward0", 1, N_, copy) \
     X(CAST, "cast", "ToCopyBackward0", 1, N_, copy) \

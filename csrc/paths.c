@@ -14,7 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { NONE = UINT32_MAX, RANK_SHIFT = 56 };
+#define NONE UINT32_MAX
+enum { RANK_SHIFT = 56 };
 
 /* A way to the target: its product, and the user that it goes to: its id, and in the upper byte
  * which of that user's ways it follows. */
