@@ -68,7 +68,7 @@ def small(out: Path) -> None:
 
     headline("1. The graph is public data")
     graph = rnn.inspect.graph(loss)
-    print(graph)
+    print(repr(graph))
     for span in graph.spans:
         print(f"  {span.id:>4}  {span.op:<12} {span.shape!s:<8} {span.name or span.module or ''}")
     weight = rnn.inspect.node(model.hidden.weight, 0, 1)
@@ -121,7 +121,7 @@ def gpt2(out: Path, text: str = TEXT) -> None:
 
     headline("GPT-2: the graph behind one number")
     graph = rnn.inspect.graph(logit)
-    print(graph)
+    print(repr(graph))
     print(f"After {text!r} the model expects {tokenizer.decode([token])!r}: logit {logit:.3f}")
 
     headline("GPT-2: which number of which token's embedding pushes most, and why")
