@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -234,9 +235,10 @@ def test_opened_scalars_hand_their_gradient_to_their_operands() -> None:
     loss = h.square().sum()
     loss.backward(retain_graph=True)
     drawing = rnn.show(loss)
-    assert {inside.node.op for inside in drawing._insides} == {"matmul", "softmax", "sum"}
+    assert {inside.op for inside in drawing._insides} == {"matmul", "softmax", "sum"}
+    graph = rnn.inspect.graph(loss)
     for inside in drawing._insides:
-        node, scene = inside.node, inside.scene
+        node, scene = graph.node(inside.id), inside.scene
         root = scene.rows[scene.roots[0]]
         assert scene.values[root.dense] == pytest.approx(node.value, rel=1e-5)
         assert scene.grads[root.dense] == pytest.approx(node.grad, rel=1e-5)
@@ -358,6 +360,21 @@ def test_odd_graphs_are_drawn(make: Any) -> None:
     ElementTree.fromstring(drawing.to_svg())
     assert drawing.text() and drawing.to_dot() and drawing.to_html()
     json.dumps(scene_data(drawing._scene), allow_nan=False)
+
+
+def test_a_drawing_does_not_keep_the_graph() -> None:
+    x = rnn.ones(100, 100, requires_grad=True)
+
+    def draw() -> rnn.inspect.Drawing:
+        loss = (x * 2).exp().sum()
+        loss.backward(retain_graph=True)
+        return rnn.show(loss, focus=[(x, 0, 1)], paths=rnn.inspect.paths(x[0, 1], loss))
+
+    before = rnn.memory_stats()["spans"]
+    drawing = draw()
+    gc.collect()
+    assert rnn.memory_stats()["spans"] <= before
+    assert drawing.to_html()
 
 
 class Squares(rnn.autograd.Function):

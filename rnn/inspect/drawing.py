@@ -73,7 +73,9 @@ def show(
     on_paths = [graph.node(n.id) for path in marked for n in path.nodes]
     scene = make_scene(graph, wanted, on_paths, marked)
     scene.reasons = _reasons(graph, scene, wanted, roots)
-    return Drawing(scene, insides(scene, wanted))
+    opened = insides(scene, wanted)
+    scene.let_go()
+    return Drawing(scene, opened)
 
 
 #: zero gradients whose reasons a drawing holds, and up to which size of the graph it seeks them

@@ -27,7 +27,9 @@ ALL = 60
 class Inside:
     """A scalar, opened."""
 
-    node: Node
+    id: int
+    label: str
+    op: str
     scene: Scene
     operations: int
 
@@ -50,7 +52,8 @@ def insides(scene: Scene, wanted: Iterable[Node]) -> list[Inside]:
         except (ValueError, RuntimeError):
             continue  # a leaf, a value that was only moved, or one that cannot be opened
         if 1 < len(opened) <= operations:
-            found[node.id] = Inside(node, _flat(opened), len(opened))
+            inner, many = _flat(opened), len(opened)
+            found[node.id] = Inside(node.id, node.label, node.op, inner, many)
     return list(found.values())
 
 

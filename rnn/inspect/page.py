@@ -31,7 +31,7 @@ def fragment(view: View, insides: Sequence[Inside] = (), standalone: bool = Fals
     alt = escape(summary(view.scene), quote=True)
     data = {**scene_data(view.scene), "css": _asset("show.css"), "down": view.down}
     data["standalone"] = standalone
-    data["insides"] = {inside.node.id: _inside(inside) for inside in insides}
+    data["insides"] = {inside.id: _inside(inside) for inside in insides}
     return (
         f'<div data-rnn-drawing="{name}"><img alt="{alt}" style="max-width:100%" '
         f'src="data:image/svg+xml;base64,{image}"></div>\n'
@@ -91,10 +91,10 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         "focus": scene.focus,
         "paths": [
             {
-                "from": path.nodes[0].id,
+                "from": path.nodes[0],
                 "product": _number(path.product),
                 "share": _number(path.share),
-                "nodes": [n.id for n in path.nodes],
+                "nodes": path.nodes,
             }
             for path in scene.paths
         ],
@@ -108,10 +108,10 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         }
     data["chosen"] = [
         {
-            "id": c.node.id,
+            "id": c.id,
             "row": c.row,
-            "value": _number(c.node.value),
-            "grad": _number(c.node.grad),
+            "value": _number(c.value),
+            "grad": _number(c.grad),
             "operands": [[i, _number(local), int(flows)] for i, local, flows in c.operands],
             "uses": None
             if c.uses is None
@@ -132,14 +132,15 @@ def _row(row: Row) -> dict[str, Any]:
         "constant": not row.requires_grad,
         "dense": row.dense, "spans": row.spans, "value": _number(row.largest_value),
         "grad": _number(row.largest_grad), "bins": row.value_strip, "strip": strip,
-        "module": row.module, "line": row.line, "torch": row.torch, "dtype": row.dtype,
+        "caption": row.caption, "module": row.module, "line": row.line, "torch": row.torch,
+        "dtype": row.dtype,
     }  # fmt: skip
     return {k: x for k, x in given.items() if x is not None and x != "" and x is not False}
 
 
 def _inside(inside: Inside) -> dict[str, Any]:
     data = scene_data(inside.scene)
-    data["summary"] = f"{inside.node.label}, opened: {inside.operations:,} scalar operations"
+    data["summary"] = f"{inside.label}, opened: {inside.operations:,} scalar operations"
     return data
 
 

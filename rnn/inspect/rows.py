@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnn._c import ffi, lib
 from rnn.inspect import words
 from rnn.inspect.graph import Graph
 from rnn.inspect.node import Node
@@ -49,6 +50,7 @@ class Row:
     title: str = ""  # its name, a short expression, or its number
     short: str = ""  # the title within its module
     note: str = ""  # its shape, or how it was made
+    caption: str = ""  # of a run: the operations in it
     glyph: str = ""  # what stands in its bubble: a sign, or the operation
 
     @property
@@ -184,4 +186,9 @@ def runs_of_spans(graph: Graph, focus: Sequence[Node]) -> tuple[list[Row], list[
 
 def _run(graph: Graph, i: int, j: int) -> Row:
     nodes = int(graph._count[i:j].sum())
-    return Row(int(graph._first[i]), nodes, "run", (nodes,), spans=j - i)
+    ops, counts = np.unique(graph._op[i:j], return_counts=True)
+    caption = ", ".join(
+        f"{words.count(int(counts[k]))} {ffi.string(lib.rnn_op_name(int(ops[k]))).decode()}"
+        for k in np.argsort(-counts, kind="stable")[:4]
+    )
+    return Row(int(graph._first[i]), nodes, "run", (nodes,), spans=j - i, caption=caption)

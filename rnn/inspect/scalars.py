@@ -27,8 +27,10 @@ STRETCHES = 4096
 class Chosen:
     """A scalar of a graph that is not held in full, with its edges and its uses."""
 
-    node: Node
+    id: int
     row: int
+    value: float
+    grad: float | None
     operands: list[tuple[int, float, bool]]  # id, local, whether gradient flows
     uses: list[tuple[int, float, float | None]] | None  # id, local, gradient of the user
     operand_count: int
@@ -159,8 +161,10 @@ class _Reader:
         gains = np.abs(locals_ * np.where(np.isnan(grads), 0.0, grads))
         top = np.argsort(-np.where(np.isnan(gains), np.inf, gains), kind="stable")[:CHOSEN_EDGES]
         return Chosen(
-            node,
+            node.id,
             self.row_of[node.span.id],
+            node.value,
+            node.grad,
             [(int(made_from[k]), float(local[k]), bool(flows[k])) for k in kept],
             None
             if known is None

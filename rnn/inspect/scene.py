@@ -38,8 +38,17 @@ class Group:
 
 
 @dataclass
+class Marked:
+    """A path, by its nodes' ids."""
+
+    nodes: list[int]
+    product: float
+    share: float | None
+
+
+@dataclass
 class Scene:
-    """See the module."""
+    """See the module. What it holds is copied: once `let_go` is called no graph lives by it."""
 
     rows: list[Row]
     links: list[tuple[int, int]]  # (operand row, user row), a user's in its order
@@ -54,7 +63,7 @@ class Scene:
     edges: Edges | None = None
     chosen: dict[int, Chosen] = field(default_factory=dict)
     focus: list[int] = field(default_factory=list)
-    paths: Sequence[Path] = ()
+    paths: list[Marked] = field(default_factory=list)
     root_nodes: list[int] = field(default_factory=list)  # the scalars asked for, where known
     freed: bool = False
     reasons: dict[int, str] = field(default_factory=dict)  # why gradients are zero, by node
@@ -62,6 +71,11 @@ class Scene:
     @property
     def largest_grad(self) -> float:
         return max((row.largest_grad or 0.0 for row in self.rows), default=0.0)
+
+    def let_go(self) -> None:
+        """Forgets the graph."""
+        for row in self.rows:
+            row.span = None
 
 
 def make_scene(
@@ -97,7 +111,7 @@ def make_scene(
         if scene.edges is None:
             scene.chosen = choose(rows, [*focus, *more])
     scene.focus = [node.id for node in focus]
-    scene.paths = paths
+    scene.paths = [Marked([n.id for n in p.nodes], p.product, p.share) for p in paths]
     if len(root_nodes) == len(graph.roots):
         scene.root_nodes = root_nodes
     _open_at_first(scene)

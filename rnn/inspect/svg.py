@@ -177,6 +177,13 @@ def _scalar(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
 def _folded(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
     inner = item.w - 2 * PAD
     note_w = words.width(item.note, 11)
+    if row.caption:
+        return (
+            _title(item.title, x + PAD, y + 18, inner - note_w - 8)
+            + _text(x + item.w - PAD, y + 18, item.note, "note end")
+            + _text(x + PAD, y + 42, words.shorten(row.caption, inner, 10), "tiny")
+            + _text(x + PAD, y + 75, "a stretch of the tape", "tiny")
+        )
     parts = [
         _title(item.title, x + PAD, y + 18, inner - note_w - 8),
         _text(x + item.w - PAD, y + 18, item.note, "note end"),

@@ -48,6 +48,10 @@ def _group(
                 texts = words.number(value), words.number(grad)
             else:
                 grad = row.largest_grad
+                if row.caption:
+                    name = f"{indent}\u25b8 {row.caption}"
+                    table.append((f"#{row.id}", name, row.note, "", None))
+                    continue
                 name += f"  [{words.shape(row.shape)}]"
                 texts = (
                     f"|x| \u2264 {words.number(row.largest_value)}",

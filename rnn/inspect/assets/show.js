@@ -1249,6 +1249,11 @@ class Drawing {
     const row = item.row, inner = item.w - 2 * PAD, made = this.tape.hasRow(row);
     g.append(this.title(item, x + PAD, y + 18, inner - width(item.note, 11) - 24),
       text(x + item.w - PAD - 18, y + 18, item.note, "note end"));
+    if (row.caption) {
+      g.append(text(x + PAD, y + 42, shorten(row.caption, inner, 10), "tiny"),
+        text(x + PAD, y + 75, "a stretch of the tape", "tiny"));
+      return;
+    }
     this.sign(g, item, x + item.w - PAD - 12, y + 7, "+");
     const back = this.tape.rowHasGrad(row);
     if (made) g.append(bars(row.bins || [], x + PAD, y + 27, inner, 20));
@@ -1626,7 +1631,7 @@ class Drawing {
       ["module", row.module], ["line", row.line], ["largest |value|", number(row.value)],
       ["largest |gradient|", number(row.grad)]);
     if (row.spans > 1) {
-      this.note("A stretch of " + count(row.spans) + " operations. This page does not hold them one by " +
+      this.note("A stretch of " + count(row.spans) + " operations: " + row.caption + ". This page does not hold them one by " +
         "one: rnn.show(loss, focus=[a]) holds those around a.");
       return;
     }
