@@ -85,33 +85,17 @@ static int size_class(uint64_t *bytes) {
     return 16 + (top - 10) * 8 + (int)eighth;
 }
 
-/* Under the lock. Gives the memory of a kept block back to the system; its address space stays
+/* Under the lock. Gives the memory of kept blocks back to the system; their address space stays
  * ours. */
-static void cool(rnn_engine *e, rnn_block *b) {
-    madvise(b->data, b->bytes, MADV_DONTNEED);
-    b->written = 1; /* a kept block's stamp says: cold */
-    e->cached -= b->bytes;
-}
-
 static void trim(rnn_engine *e, uint64_t at_least) {
-    for (int c = 0; c < RNN_CLASSES; c++)
-        for (rnn_block *b = e->free_blocks[c]; b; b = b->next)
-            if (b->bytes >= at_least && !b->written) cool(e, b);
-}
-
-/* Under the lock. A block of new address space is to come: where no kept block suits, large ones
- * of about as many bytes go cold, so that what is resident grows no further than what was ever live. */
-static void make_way(rnn_engine *e, uint64_t bytes) {
-    const uint64_t large = (uint64_t)1 << 16;
-    if (bytes < large || e->live + e->cached <= e->peak) return;
-    uint64_t gone = 0;
-    for (int c = RNN_CLASSES - 1; c >= 0 && gone < bytes; c--)
-        for (rnn_block *b = e->free_blocks[c]; b && gone < bytes; b = b->next) {
-            if (b->bytes < large) return;
-            if (b->written) continue;
-            gone += b->bytes;
-            cool(e, b);
+    for (int c = 0; c < RNN_CLASSES; c++) {
+        for (rnn_block *b = e->free_blocks[c]; b; b = b->next) {
+            if (b->bytes < at_least || b->written) continue;
+            madvise(b->data, b->bytes, MADV_DONTNEED);
+            b->written = 1; /* a kept block's stamp says: cold */
+            e->cached -= b->bytes;
         }
+    }
 }
 
 void rnn_trim(rnn_engine *e) {
@@ -141,7 +125,6 @@ static rnn_block *take_block(rnn_engine *e, int class, uint64_t bytes) {
         return b;
     }
     if (class >= RNN_CLASSES || bytes > e->heap_capacity - e->heap_top) return NULL;
-    make_way(e, bytes);
     rnn_block *b = malloc(sizeof *b);
     if (!b) return NULL;
     *b = (rnn_block){.data = e->heap + e->heap_top, .bytes = bytes, .size_class = class};
