@@ -78,6 +78,7 @@ from rnn._size import layout as layout
 from rnn._size import memory_format as memory_format
 from rnn._size import preserve_format as preserve_format
 from rnn._size import strided as strided
+from rnn.amp import GradScaler as GradScaler
 from rnn.amp import autocast as autocast
 from rnn.autograd import detect_anomaly as detect_anomaly
 from rnn.autograd import enable_grad as enable_grad
@@ -91,6 +92,33 @@ from rnn.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
 from rnn.inspect.drawing import show as show
 from rnn.inspect.trace import trace as trace
 from rnn.interop import from_torch as from_torch
+from rnn.linalg import cholesky as cholesky
+from rnn.linalg import det as det
+from rnn.linalg import inv as inverse  # noqa: F401
+from rnn.linalg import logdet as logdet
+from rnn.linalg import pinv as pinverse  # noqa: F401
+from rnn.linalg import slogdet as slogdet
+from rnn.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+from rnn.nn.functional import avg_pool1d as avg_pool1d
+from rnn.nn.functional import bilinear as bilinear
+from rnn.nn.functional import celu as celu
+from rnn.nn.functional import conv1d as conv1d
+from rnn.nn.functional import conv2d as conv2d
+from rnn.nn.functional import conv_transpose1d as conv_transpose1d
+from rnn.nn.functional import conv_transpose2d as conv_transpose2d
+from rnn.nn.functional import cosine_similarity as cosine_similarity
+from rnn.nn.functional import group_norm as group_norm
+from rnn.nn.functional import hardshrink as hardshrink
+from rnn.nn.functional import layer_norm as layer_norm
+from rnn.nn.functional import max_pool1d as max_pool1d
+from rnn.nn.functional import max_pool2d as max_pool2d
+from rnn.nn.functional import pairwise_distance as pairwise_distance
+from rnn.nn.functional import pixel_shuffle as pixel_shuffle
+from rnn.nn.functional import pixel_unshuffle as pixel_unshuffle
+from rnn.nn.functional import prelu as prelu
+from rnn.nn.functional import rms_norm as rms_norm
+from rnn.nn.functional import selu as selu
+from rnn.nn.functional import threshold as threshold
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401
 from rnn.ops.comparison import allclose as allclose
@@ -103,22 +131,31 @@ from rnn.ops.comparison import bitwise_xor as bitwise_xor
 from rnn.ops.comparison import eq as eq
 from rnn.ops.comparison import equal as equal
 from rnn.ops.comparison import ge as ge
+from rnn.ops.comparison import ge as greater_equal  # noqa: F401
+from rnn.ops.comparison import gt as greater  # noqa: F401
 from rnn.ops.comparison import gt as gt
+from rnn.ops.comparison import is_nonzero as is_nonzero
+from rnn.ops.comparison import is_same_size as is_same_size
 from rnn.ops.comparison import isclose as isclose
 from rnn.ops.comparison import isfinite as isfinite
+from rnn.ops.comparison import isin as isin
 from rnn.ops.comparison import isinf as isinf
 from rnn.ops.comparison import isnan as isnan
 from rnn.ops.comparison import isneginf as isneginf
 from rnn.ops.comparison import isposinf as isposinf
 from rnn.ops.comparison import isreal as isreal
 from rnn.ops.comparison import le as le
+from rnn.ops.comparison import le as less_equal  # noqa: F401
 from rnn.ops.comparison import logical_and as logical_and
 from rnn.ops.comparison import logical_not as logical_not
 from rnn.ops.comparison import logical_or as logical_or
 from rnn.ops.comparison import logical_xor as logical_xor
+from rnn.ops.comparison import lt as less  # noqa: F401
 from rnn.ops.comparison import lt as lt
 from rnn.ops.comparison import ne as ne
+from rnn.ops.comparison import ne as not_equal  # noqa: F401
 from rnn.ops.comparison import signbit as signbit
+from rnn.ops.convert import detach as detach
 from rnn.ops.convert import is_complex as is_complex
 from rnn.ops.convert import is_floating_point as is_floating_point
 from rnn.ops.create import arange as arange
@@ -139,6 +176,7 @@ from rnn.ops.create import zeros_like as zeros_like
 from rnn.ops.elementwise import add as add
 from rnn.ops.elementwise import div as div
 from rnn.ops.elementwise import div as divide  # noqa: F401
+from rnn.ops.elementwise import fill_ as fill_
 from rnn.ops.elementwise import float_power as float_power
 from rnn.ops.elementwise import floor_divide as floor_divide
 from rnn.ops.elementwise import fmod as fmod
@@ -150,6 +188,7 @@ from rnn.ops.elementwise import rsub as rsub
 from rnn.ops.elementwise import sub as sub
 from rnn.ops.elementwise import sub as subtract  # noqa: F401
 from rnn.ops.elementwise import true_divide as true_divide
+from rnn.ops.elementwise import zero_ as zero_
 from rnn.ops.from_data import BoolTensor as BoolTensor
 from rnn.ops.from_data import ByteTensor as ByteTensor
 from rnn.ops.from_data import CharTensor as CharTensor
@@ -225,6 +264,7 @@ from rnn.ops.linalg import outer as outer
 from rnn.ops.linalg import tensordot as tensordot
 from rnn.ops.linalg import vdot as vdot
 from rnn.ops.masks import masked_fill as masked_fill
+from rnn.ops.norms import cdist as cdist
 from rnn.ops.norms import corrcoef as corrcoef
 from rnn.ops.norms import cov as cov
 from rnn.ops.norms import dist as dist
@@ -232,6 +272,7 @@ from rnn.ops.norms import norm as norm
 from rnn.ops.norms import renorm as renorm
 from rnn.ops.pairs import addcdiv as addcdiv
 from rnn.ops.pairs import addcmul as addcmul
+from rnn.ops.pairs import atan2 as arctan2  # noqa: F401
 from rnn.ops.pairs import atan2 as atan2
 from rnn.ops.pairs import copysign as copysign
 from rnn.ops.pairs import heaviside as heaviside
@@ -282,6 +323,7 @@ from rnn.ops.scan import cumsum as cumsum
 from rnn.ops.scan import diff as diff
 from rnn.ops.scan import logcumsumexp as logcumsumexp
 from rnn.ops.selection import clamp as clamp
+from rnn.ops.selection import clamp_ as clamp_
 from rnn.ops.selection import clamp_max as clamp_max
 from rnn.ops.selection import clamp_min as clamp_min
 from rnn.ops.selection import clip as clip
@@ -293,6 +335,7 @@ from rnn.ops.selection import where as where
 from rnn.ops.shape import atleast_1d as atleast_1d
 from rnn.ops.shape import atleast_2d as atleast_2d
 from rnn.ops.shape import atleast_3d as atleast_3d
+from rnn.ops.shape import broadcast_sizes as broadcast_shapes  # noqa: F401
 from rnn.ops.shape import broadcast_tensors as broadcast_tensors
 from rnn.ops.shape import broadcast_to as broadcast_to
 from rnn.ops.shape import clone as clone

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rnn import _config
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
@@ -39,7 +41,13 @@ class GradScaler:
     """torch.amp.GradScaler where it is disabled: a scale of 1."""
 
     def __init__(
-        self, device: str = "cpu", *args: Any, enabled: bool = True, **options: Any
+        self,
+        device: str = "cuda",
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
     ) -> None:
         pass
 
@@ -71,3 +79,9 @@ class GradScaler:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes anything."""
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

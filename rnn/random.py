@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _dtypes, _size
+from rnn import _config, _dtypes, _size
 from rnn._c import E, Handle, adopt, check, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, check_device
@@ -795,3 +795,9 @@ def dropout_mask(input: Tensor, p: float, generator: Generator | None = None) ->
         to = dtype_of(input)
         return _new(kind, input._shape, p, 0.0, generator, None, to, None, False)
     return _like(input, kind, p, 0.0, generator)
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

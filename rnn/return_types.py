@@ -137,3 +137,51 @@ class histogram(_Results):
     def bin_edges(self) -> Any:
         """The bins' edges, one more than there are bins."""
         return self[1]
+
+
+class linalg_slogdet(_Results):
+    """What rnn.linalg.slogdet returns."""
+
+    __slots__ = ()
+    _fields = ("sign", "logabsdet")
+    sign = property(lambda self: self[0])
+    logabsdet = property(lambda self: self[1])
+
+
+class linalg_svd(_Results):
+    """What rnn.linalg.svd returns."""
+
+    __slots__ = ()
+    _fields = ("U", "S", "Vh")
+    U = property(lambda self: self[0])
+    S = property(lambda self: self[1])
+    Vh = property(lambda self: self[2])
+
+
+class linalg_qr(_Results):
+    """What rnn.linalg.qr returns."""
+
+    __slots__ = ()
+    _fields = ("Q", "R")
+    Q = property(lambda self: self[0])
+    R = property(lambda self: self[1])
+
+
+class linalg_eigh(_Results):
+    """What rnn.linalg.eigh returns."""
+
+    __slots__ = ()
+    _fields = ("eigenvalues", "eigenvectors")
+    eigenvalues = property(lambda self: self[0])
+    eigenvectors = property(lambda self: self[1])
+
+
+class linalg_lstsq(_Results):
+    """What rnn.linalg.lstsq returns."""
+
+    __slots__ = ()
+    _fields = ("solution", "residuals", "rank", "singular_values")
+    solution = property(lambda self: self[0])
+    residuals = property(lambda self: self[1])
+    rank = property(lambda self: self[2])
+    singular_values = property(lambda self: self[3])

@@ -22,11 +22,11 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _c, _dtypes
+from rnn import _c, _config, _dtypes
 from rnn._c import E, Handle, adopt, check, lib
 from rnn._size import Size, device
 from rnn.nn.parameter import Buffer, Parameter
@@ -463,3 +463,9 @@ def _load_pickles(file: Any, anything: bool) -> Any:
         storage.data = file.read(count * np.dtype(_STORAGES[storage.kind]).itemsize)
         _core.array_of(storage.flat())[...] = storage.values()
     return result
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

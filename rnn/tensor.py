@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnn import _c, _dtypes, _repr, autograd, interop, random
+from rnn import linalg as systems
+from rnn._absent import TensorNames
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
 from rnn.ops import (
@@ -38,7 +40,7 @@ Int: TypeAlias = int
 Float: TypeAlias = float
 
 
-class Tensor(Handle):  # type: ignore[misc]
+class Tensor(Handle, TensorNames):  # type: ignore[misc]
     """An n-dimensional tensor; every element of a floating-point one is a node of the graph
     (torch.Tensor).
 
@@ -84,9 +86,11 @@ class Tensor(Handle):  # type: ignore[misc]
         return CPU
 
     layout = strided
+    is_cpu = True
     is_cuda = False
     is_mps = False
     is_meta = False
+    is_xpu = False
     is_sparse = False
     is_quantized = False
 
@@ -103,6 +107,18 @@ class Tensor(Handle):  # type: ignore[misc]
     def get_device(self) -> Int:
         """-1: the CPU has no number."""
         return -1
+
+    def is_shared(self) -> Bool:
+        """No: memory is not shared between processes."""
+        return False
+
+    def is_pinned(self, device: Any = None) -> Bool:
+        """No: there is no device to pin memory for."""
+        return False
+
+    def share_memory_(self) -> Tensor:
+        """Itself: a process that is forked has a copy of its own (torch.Tensor.share_memory_)."""
+        return self
 
     @property
     def requires_grad(self) -> Bool:
@@ -274,6 +290,23 @@ class Tensor(Handle):  # type: ignore[misc]
     fill_ = elementwise.fill_
     zero_ = elementwise.zero_
     where = selection.where_of
+    arctan2 = pairs.atan2
+    greater = comparison.gt
+    greater_equal = comparison.ge
+    less = comparison.lt
+    less_equal = comparison.le
+    not_equal = comparison.ne
+    is_nonzero = comparison.is_nonzero
+    is_same_size = comparison.is_same_size
+    absolute_ = unary.abs_
+    negative_ = unary.neg_
+    fix_ = unary.trunc_
+    arcsin_ = unary.asin_
+    arccos_ = unary.acos_
+    arctan_ = unary.atan_
+    arcsinh_ = unary.asinh_
+    arccosh_ = unary.acosh_
+    arctanh_ = unary.atanh_
     subtract = elementwise.sub
     subtract_ = elementwise.sub_
     multiply = elementwise.mul
@@ -622,6 +655,8 @@ class Tensor(Handle):  # type: ignore[misc]
     transpose_ = views.transpose_
     swapaxes = views.transpose
     swapdims = views.transpose
+    swapaxes_ = views.transpose_
+    swapdims_ = views.transpose_
     permute = views.permute
     movedim = views.movedim
     moveaxis = views.movedim
@@ -728,6 +763,12 @@ class Tensor(Handle):  # type: ignore[misc]
     addbmm = linalg.addbmm
     baddbmm = linalg.baddbmm
     matrix_power = linalg.matrix_power
+    inverse = systems.inv
+    pinverse = systems.pinv
+    det = systems.det
+    logdet = systems.logdet
+    slogdet = systems.slogdet
+    cholesky = systems.cholesky
 
     __hash__ = object.__hash__
 

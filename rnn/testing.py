@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _dtypes
+from rnn import _config, _dtypes
 from rnn._c import Handle, ValueBase
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of
@@ -131,3 +131,9 @@ def _report(a: Any, b: Any, tolerances: tuple[float, float], equal_nan: bool) ->
         at = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))
         lines.append(f"Greatest {name} difference: {values[at].item()} at index {at}{allowed}")
     return f"Tensor-likes are not {said}!\n\n" + "\n".join(lines)
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

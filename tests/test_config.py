@@ -218,10 +218,35 @@ def test_what_is_absent_says_where_to_look() -> None:
         lambda: rnn.no_such_thing,
         lambda: rnn.cuda.no_such_thing,
         lambda: rnn.accelerator.no_such_thing,
+        lambda: rnn.amp.no_such_thing,
+        lambda: rnn.autograd.no_such_thing,
+        lambda: rnn.autograd.functional.no_such_thing,
+        lambda: rnn.backends.no_such_thing,
+        lambda: rnn.distributions.no_such_thing,
+        lambda: rnn.linalg.no_such_thing,
+        lambda: rnn.nn.no_such_thing,
+        lambda: rnn.nn.functional.no_such_thing,
+        lambda: rnn.nn.init.no_such_thing,
+        lambda: rnn.nn.modules.no_such_thing,
+        lambda: rnn.nn.parallel.no_such_thing,
+        lambda: rnn.nn.utils.no_such_thing,
+        lambda: rnn.nn.utils.rnn.no_such_thing,
+        lambda: rnn.optim.no_such_thing,
+        lambda: rnn.optim.lr_scheduler.no_such_thing,
+        lambda: rnn.random.no_such_thing,
+        lambda: rnn.serialization.no_such_thing,
+        lambda: rnn.testing.no_such_thing,
+        lambda: rnn.utils.no_such_thing,
+        lambda: rnn.utils.checkpoint.no_such_thing,
+        lambda: rnn.utils.data.no_such_thing,
     ):
         with pytest.raises(AttributeError, match=r"no attribute 'no_such_thing'.*README"):
             get()
     assert not hasattr(rnn, "no_such_thing")
+    for holder in (rnn.ones(2), rnn.nn.Parameter(rnn.ones(2)), rnn.Tensor):
+        with pytest.raises(AttributeError, match=r"no attribute 'svd': PyTorch has it; the README"):
+            holder.svd  # noqa: B018
+        assert not hasattr(holder, "to_sparse")
     with pytest.raises(ImportError):
         from rnn import no_such_thing  # noqa: F401
 

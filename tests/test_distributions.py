@@ -79,8 +79,15 @@ def test_shapes_and_repr(name: str) -> None:
         d = make(m, m.zeros(2, 3), m.zeros(2, 3))
         c = d.support
         seen.append(
-            (tuple(d.batch_shape), tuple(d.event_shape), repr(d).replace("torch.", "rnn."),
-             d.has_rsample, d.has_enumerate_support, c.is_discrete, c.event_dim)
+            (
+                tuple(d.batch_shape),
+                tuple(d.event_shape),
+                repr(d).replace("torch.", "rnn."),
+                d.has_rsample,
+                d.has_enumerate_support,
+                c.is_discrete,
+                c.event_dim,
+            )
         )
         if d.has_enumerate_support:
             seen[-1] += (d.enumerate_support().tolist(), d.enumerate_support(False).tolist())

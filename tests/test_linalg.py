@@ -299,3 +299,12 @@ def test_with_and_without_a_blas(blas: bool) -> None:
         lib.rnn_set_blas(rnn._c.E, ffi.NULL, ffi.NULL)
         if had:
             rnn._c._load_blas()
+
+
+def test_cdist() -> None:
+    compare(lambda m, a, b: m.cdist(a, b), (4, 3), (5, 3))
+    compare(lambda m, a, b: m.cdist(a, b, p=1), (2, 4, 3), (5, 3))
+    compare(lambda m, a: m.cdist(a, a + 0), (4, 3), rtol=1e-3, atol=1e-3, layouts=("contiguous",))
+    compare_errors(lambda m: m.cdist(m.ones(2), m.ones(2, 2)))
+    compare_errors(lambda m: m.cdist(m.ones(2, 3), m.ones(2, 2)))
+    compare_errors(lambda m: m.cdist(m.ones(2, 3), m.ones(2, 3), p=-1))

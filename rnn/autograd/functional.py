@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rnn import _config
 from rnn._c import E, Handle, adopt, check, lib
 from rnn.autograd.modes import enable_grad
 from rnn.autograd.passes import _CREATE_GRAPH, grad
@@ -142,3 +143,9 @@ def hessian(*args: Any, **kwargs: Any) -> Any:
         NotImplementedError: always: it needs gradients of gradients.
     """
     raise NotImplementedError(_CREATE_GRAPH)
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

@@ -36,7 +36,7 @@ class Bernoulli(Distribution):
     ) -> None:
         one_of(probs, logits)
         name, given = ("probs", probs) if probs is not None else ("logits", logits)
-        self.__dict__[name], = broadcast_all(given)
+        (self.__dict__[name],) = broadcast_all(given)
         super().__init__(self.__dict__[name].size(), validate_args=validate_args)
 
     def __getattr__(self, name: str) -> Any:

@@ -192,8 +192,7 @@ def broadcast_all(*values: Any) -> list[Tensor]:
     for v in values:
         if not isinstance(v, (Tensor, int, float)):
             raise ValueError(
-                "Input arguments must all be instances of Number or Tensor, not "
-                f"{type(v).__name__}"
+                f"Input arguments must all be instances of Number or Tensor, not {type(v).__name__}"
             )
     first = next((v for v in values if isinstance(v, Tensor)), None)
     dtype = rnn.get_default_dtype() if first is None else first.dtype

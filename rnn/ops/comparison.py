@@ -157,6 +157,35 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return bool(np.array_equal(_core.array_of(input), _core.array_of(other)))
 
 
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are the same (torch.is_same_size)."""
+    return input._shape == other._shape
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether a tensor of one element is not 0 (torch.is_nonzero).
+
+    Raises:
+        RuntimeError: it has another number of elements.
+    """
+    return bool(input)
+
+
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Tensor:
+    """Where an element is one of test_elements; tensors or numbers (torch.isin).
+
+    >>> rnn.isin(rnn.tensor([1, 2, 3]), rnn.tensor([3, 1]))
+    tensor([ True, False,  True])
+    """
+    among, of = (
+        _core.array_of(x) if isinstance(x, Handle) else np.asarray(x)
+        for x in (elements, test_elements)
+    )
+    return _core.wrap(np.asarray(np.isin(among, of, invert=invert)))
+
+
 # ---- logic ---------------------------------------------------------------------------------------
 
 

@@ -187,6 +187,39 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return vector_norm(input - other, p)
 
 
+def cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:
+    """The p-norm distances of rows, (..., P, M) and (..., R, M) -> (..., P, R) (torch.cdist).
+
+    compute_mode changes nothing: the differences themselves are always taken.
+
+    Raises:
+        RuntimeError: an input has fewer than two dimensions, the rows differ in length, or
+            p is negative.
+
+    >>> rnn.cdist(rnn.tensor([[0.0, 0.0]]), rnn.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
+    """
+    _core.check_tensors("cdist", x1=x1, x2=x2)
+    a, b = x1._shape, x2._shape
+    if len(a) < 2 or len(b) < 2:
+        which, ndim = ("X1", len(a)) if len(a) < 2 else ("X2", len(b))
+        raise RuntimeError(
+            f"cdist only supports at least 2D tensors, {which} got: {ndim}D"
+        )
+    if a[-1] != b[-1]:
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {a[-1]} X2: {b[-1]}"
+        )
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+    return vector_norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, -1)
+
+
 def renorm(
     input: Tensor, p: float, dim: int, maxnorm: float, *, out: Tensor | None = None
 ) -> Tensor:

@@ -569,6 +569,19 @@ def transpose_(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _turn(input, transpose, dim0, dim1)
 
 
+def broadcast_sizes(*shapes: Any) -> Size:
+    """The shape that shapes, or sizes of one dimension, broadcast to (torch.broadcast_shapes).
+
+    Raises:
+        RuntimeError: they do not broadcast.
+
+    >>> rnn.broadcast_shapes((2, 1), (3,), 1)
+    rnn.Size([2, 3])
+    """
+    given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    return Size(broadcast_shapes(*given))
+
+
 def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     """Another shape, in place: what memory there is, kept; what more is needed, undefined
     (torch.Tensor.resize_).

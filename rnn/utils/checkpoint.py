@@ -8,7 +8,9 @@ rnn remembers: checkpoint() calls the function. Values and gradients are the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rnn import _config
 
 
 def checkpoint(
@@ -33,3 +35,9 @@ def checkpoint_sequential(
     for step in steps:
         input = step(input)
     return input
+
+
+if not TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> Any:
+        raise _config.absent(__name__, name)

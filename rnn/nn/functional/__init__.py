@@ -5,6 +5,10 @@ Where C has a fused kernel, a function is one span; its scalar resolution is the
 stands beside it.
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.nn.functional.activation import gumbel_softmax as gumbel_softmax
 from rnn.nn.functional.activation import log_softmax as log_softmax
 from rnn.nn.functional.activation import relu as relu
@@ -107,3 +111,8 @@ from rnn.ops.join import one_hot as one_hot
 from rnn.ops.unary import relu_ as relu_
 from rnn.ops.unary import sigmoid as sigmoid
 from rnn.ops.unary import tanh as tanh
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)

@@ -1,5 +1,9 @@
 """The layers and losses, one concept a file; torch.nn names them all."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from rnn import _config
 from rnn.nn.container import ModuleDict as ModuleDict
 from rnn.nn.container import ModuleList as ModuleList
 from rnn.nn.container import ParameterDict as ParameterDict
@@ -130,3 +134,8 @@ from rnn.nn.modules.transformer import TransformerDecoder as TransformerDecoder
 from rnn.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from rnn.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from rnn.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+
+if not _TYPE_CHECKING:  # type checkers are to see what is absent
+
+    def __getattr__(name: str) -> _Any:
+        raise _config.absent(__name__, name)

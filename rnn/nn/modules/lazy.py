@@ -89,9 +89,7 @@ class _Lazy(Module):
         self.__class__ = self._ordinary
         return self.forward(input, *args)
 
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Any], prefix: str, *rest: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         given = state_dict.get(prefix + "weight")
         if given is not None and self.has_uninitialized_params():
             self._become(self._inputs_of_weight(given.shape))

@@ -1,0 +1,118 @@
+"""Names, order and defaults of arguments: those of every function and class that torch has too."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+import pytest
+import torch
+import torch.distributions
+
+import rnn
+
+MODULES = (
+    "",
+    "autograd",
+    "autograd.functional",
+    "distributions",
+    "nn",
+    "nn.functional",
+    "nn.init",
+    "nn.utils",
+    "nn.utils.rnn",
+    "optim",
+    "optim.lr_scheduler",
+    "testing",
+    "utils.checkpoint",
+    "utils.data",
+)
+# What differs, and why.
+KNOWN = {
+    "Sequential.extend": "its argument has ModuleList's name",
+    "LBFGS.step": "closure is given by name or not; without one the error says so",
+    "Size": "a tuple; torch shows no name",
+    "Tensor": "a constructor of C",
+    "UninitializedParameter": "torch's takes a device and a dtype",
+    "autocast": "device_type may be left out",
+    "compile": "options are ignored",
+    "enable_grad": "torch shows its decorator's",
+    "checkpoint": "context_fn: None is torch's default",
+    "is_tensor": "positional",
+    "random_split": "generator: None is torch's default generator",
+    "save": "pickle_module: None is pickle",
+    "set_default_dtype": "torch's is positional only",
+    "set_default_tensor_type": "torch's is positional only",
+    "split": "both of torch's names for the sizes are taken",
+}
+
+
+def arguments(f: Any) -> dict[str, inspect.Parameter]:
+    found = inspect.signature(f).parameters.items()
+    return {n: p for n, p in found if n not in ("self", "args", "kwargs")}
+
+
+def shown(p: inspect.Parameter) -> str:
+    value = p.default
+    if callable(value) and value is not inspect.Parameter.empty:
+        return str(value.__name__)
+    text = repr(value).replace("torch.", "rnn.")
+    return "()" if text == "rnn.Size([])" else text
+
+
+def pairs(path: str) -> list[tuple[str, Any, Any]]:
+    """(name, torch's, ours) for every callable of a module, and the methods of its classes."""
+    theirs, ours = torch, rnn
+    for part in filter(None, path.split(".")):
+        theirs, ours = getattr(theirs, part), getattr(ours, part)
+    found = []
+    for name in sorted(set(dir(theirs)) & set(vars(ours))):
+        a, b = getattr(theirs, name), getattr(ours, name)
+        if name.startswith("_") or inspect.ismodule(a) or not callable(a) or name in KNOWN:
+            continue
+        found.append((name, a, b))
+        if inspect.isclass(a) and inspect.isclass(b):
+            for method, f in vars(a).items():
+                ours_too = getattr(b, method, None)
+                full = f"{name}.{method}"
+                if callable(f) and callable(ours_too) and method[0] != "_" and full not in KNOWN:
+                    found.append((full, f, ours_too))
+    return found
+
+
+def difference(theirs: Any, ours: Any) -> str:
+    """What a caller would notice; "" where nothing."""
+    a, b = arguments(theirs), arguments(ours)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(ours).parameters.values())
+    for name, p in a.items():
+        if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            continue
+        if name not in b:
+            if not takes_any:
+                return f"{name} is missing"
+        elif shown(p) != shown(b[name]):
+            return f"{name} = {shown(b[name])}, not {shown(p)}"
+    orders = [
+        [n for n, p in x.items() if p.kind is p.POSITIONAL_OR_KEYWORD and n in a and n in b]
+        for x in (a, b)
+    ]
+    return "" if orders[0] == orders[1] else f"order {orders[1]}, not {orders[0]}"
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_signatures(path: str) -> None:
+    wrong, compared = [], 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, theirs, ours in pairs(path):
+            try:
+                found = arguments(theirs)
+            except (ValueError, TypeError):
+                continue  # torch's functions of C show none
+            if found:
+                compared += 1
+                text = difference(theirs, ours)
+                wrong += [f"{name}: {text}"] if text else []
+    assert not wrong, "\n".join(wrong)
+    assert compared
