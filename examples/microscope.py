@@ -106,7 +106,7 @@ def small(out: Path) -> None:
 
 
 def gpt2(out: Path, text: str = TEXT) -> None:
-    """The same questions, asked of 1.8 million parameters."""
+    """The same questions, asked of 2.4 million parameters."""
     from gpt2 import files
     from gpt2.tokenizer import Tokenizer
 
