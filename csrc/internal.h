@@ -322,7 +322,8 @@ static inline int rnn_span_operands(const rnn_span *s) {
     return s->flags & RNN_S_PARAM ? 1 : rnn_ops[s->op].arity;
 }
 static inline uint32_t rnn_span_operand(const rnn_span *s, int k) {
-    return s->flags & RNN_S_SCALAR ? s->in[k].span : s->ext->in[k].span;
+    /* a scalar span has two operands at most, which the compiler cannot know */
+    return s->flags & RNN_S_SCALAR ? s->in[k & 1].span : s->ext->in[k].span;
 }
 static inline rnn_span *rnn_at(rnn_engine *e, uint32_t id) { return &e->spans[id]; }
 /* `state` is written by the pass whose turn it is alone, and read by all: relaxed, but atomic. */
