@@ -1976,7 +1976,8 @@ class Drawing {
     this.x = (room - wide * this.k) / 2;
     this.y = (h - 20 - high * this.k) / 2;
     this.fitted = true;
-    if (first && this.k < 0.08) { // too small to read: the end of the tape, at a size that can be
+    const thin = Math.min(wide * this.k / room, high * this.k / h) < 0.25;
+    if (first && this.k < (thin ? 0.3 : 0.08)) { // a thread, or dust: the end of the tape, readable
       this.k = 0.7;
       this.fitted = false;
       const root = this.view.visible.get(this.data.roots[0]) || this.view.top;
