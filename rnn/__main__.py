@@ -11,6 +11,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import re
 import runpy
 import sys
 from collections.abc import Sequence
@@ -45,9 +46,45 @@ class _Alias(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """The module has run already, under its own name."""
 
 
+class _Version(str):
+    """A version that compares by its numbers, with another or with a string, as torch's does."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    @staticmethod
+    def _numbers(text: str) -> list[int]:
+        numbers = [int(n) for n in re.findall(r"\d+", text.partition("+")[0])]
+        while numbers and not numbers[-1]:
+            numbers.pop()  # 2.13 is 2.13.0
+        return numbers
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self._numbers(self) == self._numbers(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __lt__(self, other: str) -> bool:
+        return self._numbers(self) < self._numbers(other)
+
+    def __le__(self, other: str) -> bool:
+        return self._numbers(self) <= self._numbers(other)
+
+    def __gt__(self, other: str) -> bool:
+        return self._numbers(self) > self._numbers(other)
+
+    def __ge__(self, other: str) -> bool:
+        return self._numbers(self) >= self._numbers(other)
+
+
+FOLLOWED = _Version("2.13.0")  # the PyTorch whose names and behaviour rnn has
+
+
 def pretend() -> None:
-    """From now on, in this process, `import torch` gives rnn."""
+    """From now on, in this process, `import torch` gives rnn, and its version is PyTorch's."""
     _dtypes.prefix = "torch."
+    rnn.__version__ = rnn.version.__version__ = FOLLOWED
     sys.meta_path.insert(0, _Alias())
     sys.modules["torch"] = rnn
 

@@ -215,6 +215,10 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
             raise RuntimeError(f"Boolean value of Tensor with {how_many} is ambiguous")
         return Bool(self.item())
 
+    def __reversed__(self) -> Tensor:
+        """The first dimension in reverse order, as a tensor; a 0-d tensor is itself."""
+        return join.flip(self, 0) if self._shape else self
+
     def __int__(self) -> Int:
         return Int(self._number())
 

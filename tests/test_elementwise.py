@@ -713,3 +713,8 @@ def test_other_names() -> None:
             m.broadcast_shapes((2, 3), (4,))
         t = m.ones(2).share_memory_()
         assert t.is_cpu and not t.is_pinned()
+
+
+def test_reversed() -> None:
+    compare(lambda x: reversed(x), (2, 3))
+    compare(lambda x: reversed(x), ())

@@ -111,3 +111,15 @@ def test_with_its_imports_changed(
     done = run(path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     same_text(done.stdout.replace("rnn.", "torch."), printed["torch"][program])
+
+
+def test_version_checks(tmp_path: Path) -> None:
+    """Programs ask which PyTorch there is, by text and by numbers."""
+    code = (
+        "import torch; v = torch.__version__; print(v.split('+')[0], v >= '1.8', v < '2.0', "
+        "v >= '2.9', v == '2.13', int(v.split('.')[0]) >= 2, torch.version.__version__[:4])"
+    )
+    theirs = run("-c", code, cwd=tmp_path)
+    ours = run("-m", "rnn", "-c", code, cwd=tmp_path)
+    assert theirs.stdout.startswith("2.13.0 True False True")
+    assert ours.stdout.startswith("2.13.0 True False True True True 2.13"), ours.stderr
