@@ -87,6 +87,18 @@ def test_edges_agree_and_their_checker_fails_on_a_wrong_edge(monkeypatch):
         helpers.check_edges(fn, x, y)
 
 
+def test_uses_agree_and_their_checker_fails_on_a_wrong_one(monkeypatch):
+    x, y = np.linspace(-1, 1, 6).reshape(2, 3), np.linspace(1, 2, 3)
+    fn = lambda x, y: mul(rnn, exp(rnn, x), mul(rnn, y, x))  # noqa: E731
+    right = helpers.uses_of
+    monkeypatch.setattr(helpers, "uses_of", lambda *at: {n: 2 * d for n, d in right(*at).items()})
+    with pytest.raises(AssertionError, match="not"):
+        helpers.check_edges(fn, x, y)
+    monkeypatch.setattr(helpers, "uses_of", lambda *at: {})
+    with pytest.raises(AssertionError, match="node"):
+        helpers.check_edges(fn, x, y)
+
+
 def test_resolution():
     assert rnn.get_resolution() == "tensor"
     with rnn.resolution("scalar"):
