@@ -306,13 +306,14 @@ static void release(rnn_engine *e, rnn_pass *p) {
 void rnn_backward_end(rnn_engine *e, rnn_pass *p) {
     if (!p) return;
     if (p->entered) {
+        rnn_pass_resume(e, p);
+        undo_rest(e, p);
+        rnn_stash_restore(e, p); /* while the order keeps what nobody else does */
         if (p->phase <= RNN_SORTING) {
             end_inputs(e, p);
             rnn_pass_unsort(e, p);
         }
-        undo_rest(e, p);
         rnn_pass_drop(e, p);
-        rnn_stash_restore(e, p);
         e->running = p->outer;
         rnn_turn_give(e);
     }

@@ -160,6 +160,12 @@ rnn_ref rnn_look_at(rnn_engine *e, const rnn_view *v, int flags) {
     return out;
 }
 
+rnn_ref rnn_pinned(rnn_engine *e, rnn_ref ref) {
+    rnn_view v;
+    if (rnn_view_of(e, ref, &v)) return RNN_ETYPE;
+    return rnn_look_at(e, &v, rnn_tensor_of(ref)->flags);
+}
+
 rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k) {
     if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
     const rnn_span *s = rnn_at(e, span);

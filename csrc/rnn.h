@@ -197,6 +197,8 @@ int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_
 
 /* Views: the same nodes, another shape. view_op is only a name for grad_fn. */
 rnn_ref rnn_alias(rnn_engine *e, rnn_ref t);
+/* the nodes that t looks at now, whatever t becomes when it is written in place */
+rnn_ref rnn_pinned(rnn_engine *e, rnn_ref t);
 /* unstamped: `.data`, whose writes backward ignores */
 rnn_ref rnn_detach(rnn_engine *e, rnn_ref t, int unstamped);
 /* offset and strides are the new view's, and are checked */

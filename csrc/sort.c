@@ -179,7 +179,6 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p) {
         let_go_list(e, &p->head);
         return;
     }
-    rnn_pass_resume(e, p);
     rnn_lock(e);
     for (; p->at < p->count; p->at++) {
         rnn_state_set(rnn_at(e, (uint32_t)p->array[p->at]), RNN_G_HAS | RNN_G_OUTER, 0);
@@ -214,8 +213,8 @@ static void mark_rest(rnn_engine *e, const rnn_pass *p, int keep, int add) {
 int rnn_pass_suspend(rnn_engine *e, rnn_pass *p) {
     if (p->suspended) return 0;
     if (p->phase == RNN_SORTING) { /* a signal handler's pass: ours begins anew */
-        rnn_pass_unsort(e, p);
         rnn_stash_restore(e, p);
+        rnn_pass_unsort(e, p);
         p->phase = RNN_BEGINNING;
         return 0;
     }

@@ -125,9 +125,23 @@ def provenance() -> None:
         raise AssertionError("no error")
 
 
+def failing_hook() -> None:
+    """Of a leaf that only the pass keeps."""
+
+    def fails(g: rnn.Tensor) -> None:
+        raise ValueError("hook")
+
+    x = rnn.ones(3, requires_grad=True)
+    x.register_hook(fails)
+    y = (x * 2).sum()
+    del x
+    y.backward()
+
+
 def failures() -> None:
     for bad in (
         overwritten_element,
+        failing_hook,
         lambda: rnn.zeros(2, 3) @ rnn.zeros(4, 5),
         lambda: rnn.zeros(2**62, 2**62),
         lambda: rnn.zeros(3)[5],

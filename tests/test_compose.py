@@ -113,6 +113,12 @@ def test_nan_stays():
         assert np.isnan(y.detach().numpy()).tolist() == [True, False], name
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+def test_infinite_elements(name):
+    rows = [[1, np.inf], [np.inf, np.inf], [-np.inf, -np.inf], [1, -np.inf], [np.inf, -np.inf]]
+    compare(lambda x: getattr(x, name)(1), np.array(rows), edges=False)
+
+
 def test_every_composite_elementwise_row_has_a_composition():
     for number in range(lib.rnn_op_count()):
         if lib.rnn_op_elementwise(number) and lib.rnn_op_composite(number):

@@ -550,6 +550,65 @@ def test_a_function_that_writes_in_place_goes_with_its_output():
     assert live() == before
 
 
+def test_a_saved_tensor_written_in_place_later_is_not_held_by_itself():
+    class Square(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return 2 * x * g
+
+    class ExpInPlace(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.exp_()
+            ctx.mark_dirty(x)
+            ctx.save_for_backward(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            (y,) = ctx.saved_tensors
+            return g * y
+
+    before = live()
+    w = leaf(rnn, 3, 4)
+    for _ in range(3):
+        x = w * 1
+        x[0] = Square.apply(x)[1]
+        ExpInPlace.apply(w * 1)
+    del x
+    y = ExpInPlace.apply(w * 1)
+    y.sum().backward()
+    np.testing.assert_allclose(w.grad.numpy(), np.exp(w.detach().numpy()), rtol=1e-6)
+    del w, y
+    gc.collect()
+    assert live() == before
+
+
+def test_a_leaf_is_saved_as_itself():
+    saved = []
+
+    class Square(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            saved.extend(ctx.saved_tensors)
+            return 2 * saved[0] * g
+
+    w = leaf(rnn, 3)
+    Square.apply(w).sum().backward()
+    assert saved[0] is w
+
+
 def test_a_long_chain_of_functions_goes_without_recursion():
     Exp = exp(rnn)
     before = live()

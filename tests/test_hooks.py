@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 from test_autograd import BOTH, leaf, live, same
+from test_withstand import memory
 
 import rnn
 
@@ -327,6 +328,46 @@ def test_a_hook_that_knows_its_inner_tensor_goes_with_the_graph():
     h.sum().backward()
     del x, h, knows
     assert live() == before
+
+
+def test_a_hook_may_fail_on_a_leaf_that_only_the_pass_keeps():
+    def fails(g):
+        raise KeyError("hook")
+
+    before = memory()
+    for gradient in (None, rnn.ones(3)):
+        x = leaf(rnn, 3)
+        x.grad = gradient
+        x.register_hook(fails)
+        y = (x * 2).sum()
+        del x, gradient
+        with pytest.raises(KeyError):
+            y.backward()
+    del y
+    assert memory() == before
+
+
+def test_a_pass_that_fails_within_a_function_leaves_other_gradients():
+    class Fails(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            with rnn.enable_grad():
+                u = leaf(rnn, 3)
+                (u * u).sum().backward()
+            raise KeyError("backward")
+
+    w, u = leaf(rnn, 3), leaf(rnn, 3)
+    s = u * 3
+    s.retain_grad()
+    s.sum().backward(retain_graph=True)
+    y = (Fails.apply(w * 1) * s).sum()
+    with pytest.raises(KeyError):
+        rnn.autograd.grad(y, w)
+    assert s.grad.tolist() == [1, 1, 1] and u.grad.tolist() == [3, 3, 3] and w.grad is None
 
 
 def test_handles_outlive_what_they_belong_to():

@@ -405,7 +405,23 @@ def test_writing_expanded_memory_is_refused() -> None:
     for kind in (np.float32, np.int64):
         for i in range(3):
             compare_errors(lambda m, x, i=i: writes(m, x)[i](), np.zeros((1, 3), kind))
-    compare(lambda x: (x.expand(2, 3).fill_(7), x), np.zeros((1, 3), np.int64))
+        compare(lambda x: (x.expand(2, 3).fill_(7), x * 1), np.zeros((1, 3), kind), grad=False)
+    compare_errors(lambda x: x.expand(2, 3).fill_(1), (1, 3), grad=True)
+
+
+def test_filling_an_expanded_tensor() -> None:
+    def fill(x: Any) -> Any:
+        y = x * 2
+        y[:, :1].expand(4, 2, 3).fill_(5)
+        y.t()[2:].expand(4, 2).zero_()
+        return y * x
+
+    compare(fill, (2, 3), grad=False)
+    x = rnn.ones(2, 3, requires_grad=True)  # PyTorch fails in this backward pass
+    y = x * 2
+    y[:, :1].expand(2, 4).fill_(5)
+    y.sum().backward()
+    assert x.grad.tolist() == [[0, 2, 2]] * 2
 
 
 # ---- in place, of the handle ---------------------------------------------------------------------

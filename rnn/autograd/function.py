@@ -71,6 +71,14 @@ def _version(t: Any) -> Any:
     return info.first, info.version
 
 
+def _pinned(t: Any) -> Any:
+    """The nodes that t looks at now: a tensor written in place later may come to depend on the
+    Function that saved it, and must not be held by it then."""
+    if not isinstance(t, Handle) or not t._h or (t.is_leaf and t.requires_grad):
+        return t
+    return adopt(check(lib.rnn_pinned(E, t._h)))
+
+
 class Function:
     """A differentiable operation written in Python (torch.autograd.Function).
 
@@ -243,6 +251,7 @@ def _record(
         for j, o in enumerate(outputs)
         if isinstance(o, Handle) and o._h and not any(o is c for c in ctx._constant)
     ]
+    ctx._to_save = tuple(_pinned(t) for t in ctx._to_save)
     ctx._versions = [_version(t) for t in ctx._to_save]
     if len(wanted) == 1:
         turn.only = wanted[0]

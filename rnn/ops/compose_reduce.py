@@ -127,41 +127,45 @@ def vector_norm(a: Tensor, over: Dims, keepdim: bool, p: float) -> Tensor:
     return total if p == 1 else _power(_without_zeros(total), 1 / p)
 
 
-def _top(a: Tensor, over: Dims, keepdim: bool) -> Any:
-    """The largest elements, as a constant; 0 where they are infinite."""
+def _largest(a: Tensor, over: Dims, keepdim: bool) -> Any:
+    """The largest elements, as a constant."""
     array = array_of(a)
     with np.errstate(all="ignore"):
         if array.size:
-            top = _maximum(array, axis=over, keepdims=keepdim)
-        else:
-            top = array.max(axis=over, keepdims=keepdim, initial=-np.inf)
-        infinite = np.isinf(top)
+            return _maximum(array, axis=over, keepdims=keepdim)
+        return array.max(axis=over, keepdims=keepdim, initial=-np.inf)
+
+
+def _top(a: Tensor, over: Dims, keepdim: bool) -> Any:
+    """The largest elements, as a constant; 0 where they are infinite."""
+    top = _largest(a, over, keepdim)
+    infinite = np.isinf(top)
     return np.where(infinite, 0, top) if infinite.any() else top
 
 
-def _below_top(a: Tensor, over: Dims) -> Tensor:
-    """a - m, with the maximum m a constant."""
-    top = _constant(-_top(a, over, True), a)
-    return adopt(check(lib.rnn_binary(E, _ADD, a._h, top._h, 1.0)))
+def _below(a: Tensor, top: Any) -> Tensor:
+    """a - top, a constant."""
+    below = _constant(-top, a)
+    return adopt(check(lib.rnn_binary(E, _ADD, a._h, below._h, 1.0)))
 
 
 def logsumexp(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
     """log(sum(exp(a - m))) + m, with the maximum m a constant."""
-    powers = _below_top(a, over).exp()
+    powers = _below(a, _top(a, over, True)).exp()
     return sum(powers, over, keepdim).log() + _constant(_top(a, over, keepdim), a)
 
 
 def softmax(a: Tensor, dim: int) -> Tensor:
-    """exp(a - m) times its sum to the power of -1."""
+    """exp(a - m) times its sum to the power of -1, with the maximum m a constant."""
     over = (dim % len(a._shape),) if a._shape else ()
-    powers = _below_top(a, over).exp()
+    powers = _below(a, _largest(a, over, True)).exp()
     return powers * _power(sum(powers, over, True), -1.0)
 
 
 def log_softmax(a: Tensor, dim: int) -> Tensor:
-    """a - m - log(sum(exp(a - m)))"""
+    """a - m - log(sum(exp(a - m))), with the maximum m a constant."""
     over = (dim % len(a._shape),) if a._shape else ()
-    shifted = _below_top(a, over)
+    shifted = _below(a, _largest(a, over, True))
     return shifted - sum(shifted.exp(), over, True).log()
 
 

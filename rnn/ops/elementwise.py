@@ -583,7 +583,14 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 
 def fill_(input: Tensor, value: Any) -> Tensor:
-    """Every element becomes value, a number or a 0-d tensor (torch.Tensor.fill_)."""
+    """Every element becomes value, a number or a 0-d tensor (torch.Tensor.fill_).
+
+    A number may be written to an expanded tensor, whose elements share memory; a tensor may not.
+
+    Raises:
+        RuntimeError: input is a leaf that requires gradients, or value has dimensions.
+        TypeError: value is neither.
+    """
     if isinstance(value, Handle):
         if value._shape:
             raise RuntimeError(
@@ -594,9 +601,18 @@ def fill_(input: Tensor, value: Any) -> Tensor:
     if not isinstance(value, (int, float, np.number, np.bool_)):
         raise TypeError(f"fill_() takes a number or a 0-d tensor, not {type(value).__name__}")
     if input._h:
-        check(lib.rnn_fill(E, input._h, value))
+        once = _unexpanded(input) if 0 in input.stride() else input
+        check(lib.rnn_fill(E, once._h, value))
     else:
         input._array[...] = _dtypes.cast(np.asarray(value), _core.dtype_of(input))
+    return input
+
+
+def _unexpanded(input: Tensor) -> Tensor:
+    """A view of the elements in which the dimensions that were expanded have size 1."""
+    for d, (size, stride) in enumerate(zip(input._shape, input.stride())):
+        if stride == 0 and size > 1:
+            input = input.narrow(d, 0, 1)
     return input
 
 
