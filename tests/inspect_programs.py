@@ -24,7 +24,7 @@ STEPS: dict[str, Step] = {
     "add x": lambda m, h, x, w: h + x,
     "mul x": lambda m, h, x, w: h * x,
     "centre": lambda m, h, x, w: h - h.mean(-1, keepdim=True),
-    "spread": lambda m, h, x, w: h[:, :1].expand(2, 3) + h.std(),
+    "spread": lambda m, h, x, w: h[:, :1].expand(2, 3) + h.var(),
     "layer_norm": lambda m, h, x, w: m.nn.functional.layer_norm(h, (3,), w[0], w[1]),
     "relu": lambda m, h, x, w: m.relu(h - 0.1),
     "cumsum": lambda m, h, x, w: h.cumsum(1),

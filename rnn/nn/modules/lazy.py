@@ -147,8 +147,34 @@ class LazyLinear(_Lazy, Linear):
 class _LazyConv(_Lazy, _ConvNd):
     """A convolution whose in_channels are those of the first input."""
 
-    def __init__(self, out_channels: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(0, out_channels, kernel_size, *args, **kwargs)
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+        **transposed: Any,
+    ) -> None:
+        super().__init__(
+            0,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            padding_mode=padding_mode,
+            device=device,
+            dtype=dtype,
+            **transposed,
+        )
 
     def reset_parameters(self) -> None:
         """Draws the parameters anew, once they have shapes."""
@@ -179,6 +205,38 @@ class _LazyConv(_Lazy, _ConvNd):
             self.bias.materialize((self.out_channels,))
 
 
+class _LazyConvTranspose(_LazyConv):
+    """A transposed one: its arguments stand in another order."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+            output_padding=output_padding,
+        )
+
+
 class LazyConv1d(_LazyConv, Conv1d):
     """Conv1d with the first input's channels (torch.nn.LazyConv1d)."""
 
@@ -191,13 +249,13 @@ class LazyConv2d(_LazyConv, Conv2d):
     _ordinary = Conv2d
 
 
-class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
     """ConvTranspose1d with the first input's channels (torch.nn.LazyConvTranspose1d)."""
 
     _ordinary = ConvTranspose1d
 
 
-class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     """ConvTranspose2d with the first input's channels (torch.nn.LazyConvTranspose2d)."""
 
     _ordinary = ConvTranspose2d
@@ -206,8 +264,18 @@ class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
 class _LazyBatchNorm(_Lazy, _NormBase):
     """Batch norm of the first input's channels."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(0, *args, **kwargs)
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def reset_parameters(self) -> None:
         """Forgets all batches; ones and zeros again, once there are shapes."""
