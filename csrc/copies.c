@@ -176,10 +176,28 @@ static void write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const
     rnn_accumulate(e, &job);
 }
 
+/* What retain_grad() asked of a tensor's span, and what has added up there, goes to the span that
+ * the tensor looks at from now on. Under the lock. */
+static void move_retained(rnn_engine *e, uint32_t from, uint32_t to) {
+    rnn_span *old = rnn_at(e, from), *now = rnn_at(e, to);
+    if (!(old->flags & RNN_S_RETAIN) || old->flags & (RNN_S_LEAF | RNN_S_SCALAR) ||
+        now->flags & (RNN_S_LEAF | RNN_S_SCALAR) || (rnn_state(old) | rnn_state(now)) & RNN_G_SEEN)
+        return;
+    old->flags &= (uint8_t)~RNN_S_RETAIN;
+    now->flags |= RNN_S_RETAIN;
+    if (!rnn_span_has_grad(old) || old->ext->n != now->ext->n || now->ext->grad) return;
+    now->ext->grad = old->ext->grad;
+    old->ext->grad = NULL;
+    rnn_state_set(old, ~RNN_G_HAS, 0);
+    rnn_state_set(now, 0xff, RNN_G_HAS);
+}
+
 /* All views of `ref`'s store now look at the span of `made`, which is released. */
 static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_tensor *t = rnn_tensor_of(ref), *from = rnn_tensor_of(made);
     rnn_store *store = t->store;
+    const bool retained = rnn_at(e, store->span)->flags & RNN_S_RETAIN;
+    if (retained) rnn_turn_take(e, -1); /* a gradient moves */
     rnn_lock(e);
     if (t->flags & RNN_T_DETACHED) { /* what it was detached from stays what it is */
         t->store = from->store;
@@ -188,8 +206,10 @@ static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
         const uint32_t was = store->span;
         store->span = from->store->span;
         from->store->span = was; /* the old span goes with the handle */
+        if (retained) move_retained(e, was, store->span);
     }
     rnn_unlock(e);
+    if (retained) rnn_turn_give(e);
     t->flags &= (uint8_t)~(RNN_T_DETACHED | RNN_T_NO_GRAD);
     t->site = 0;
     rnn_release(e, made);

@@ -44,6 +44,17 @@ def in_place() -> None:
     assert shared.shape == (3, 4)
 
 
+def retained() -> None:
+    """A retained gradient moves with its tensor when that is written in place."""
+    w = rnn.ones(3, requires_grad=True)
+    a = w * 1
+    a.retain_grad()
+    (a * 2).sum().backward(retain_graph=True)
+    a.mul_(3)
+    (a * 5).sum().backward()
+    assert a.grad.tolist() == [7.0] * 3
+
+
 def overwritten_element() -> None:
     x = rnn.ones(2, requires_grad=True)
     v = x.value(0) * x.value(0)
@@ -155,7 +166,7 @@ def failures() -> None:
         raise AssertionError("no error")
 
 
-for test in (values, tensors, in_place, inspection, provenance, failures):
+for test in (values, tensors, in_place, retained, inspection, provenance, failures):
     test()
     gc.collect()
 print("smoke passed")

@@ -860,3 +860,30 @@ def test_vjp():
         )
 
     same(fn)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda a: a.mul_(3),
+        lambda a: a.tanh_(),
+        lambda a: a[:1].mul_(2),
+        lambda a: a.__setitem__(0, 3.0),
+        lambda a: a.mul_(2).add_(1),
+    ],
+)
+def test_a_retained_gradient_adds_up_across_writes_in_place(write):
+    def fn(m):
+        w = m.tensor([1.0, 2.0], requires_grad=True)
+        a = w * 1
+        a.retain_grad()
+        seen = []
+        (a * 2).sum().backward(retain_graph=True)
+        write(a)
+        seen.append(a.grad.tolist())
+        for _ in range(2):
+            (a * 5).sum().backward(retain_graph=True)
+            seen += [a.grad.tolist(), w.grad.tolist()]
+        return [*seen, a.retains_grad]
+
+    same(fn)
