@@ -253,6 +253,12 @@ rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref a, int count, const int64_t *d
 /* cumsum, cumprod, logcumsumexp */
 rnn_ref rnn_cumulate(rnn_engine *e, int op, rnn_ref a, int64_t dim);
 rnn_ref rnn_cumsum(rnn_engine *e, rnn_ref a, int64_t dim);
+/* At scalar resolution: the last of the running sums along `dim`, which has elements; a @ b as
+ * products and their running sums, for shapes that fit; t minus the largest of each row along
+ * `dim`, a constant. */
+rnn_ref rnn_compose_sum(rnn_engine *e, rnn_ref t, int64_t dim, int keepdim);
+rnn_ref rnn_compose_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
+rnn_ref rnn_below_largest(rnn_engine *e, rnn_ref t, int64_t dim);
 /* Values picked along one dimension: out[.., k, ..] = a[.., index[.., k, ..], ..], `count` of them
  * (drop: and then the dimension, of size 1, goes). op is the row whose name the span gets: gather,
  * sort, topk, ... */

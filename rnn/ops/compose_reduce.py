@@ -71,17 +71,10 @@ def _padded(a: Tensor, dim: int, value: float) -> Tensor:
     return adopt(check(lib.rnn_scatter(E, one._h, ffi.new("int64_t[1]"), 0, 1, a._h, 0)))
 
 
-def _last(a: Tensor, dim: int) -> Tensor:
-    """The last elements along a dimension, which stays."""
-    n = a._shape[dim]
-    return adopt(check(lib.rnn_slice(E, a._h, dim, n - 1, n, 1)))
-
-
 def sum(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
     """The last elements of cumulative sums."""
     if len(over) == 1 and a._shape and a._shape[over[0]]:
-        t = adopt(check(lib.rnn_cumsum(E, a._h, over[0])))
-        return _last(t, over[0]) if keepdim else select(t, over[0], -1)
+        return adopt(check(lib.rnn_compose_sum(E, a._h, over[0], keepdim)))
     shape, t = _kept(a, over, keepdim), a
     if len(over) == len(a._shape) > 1 and lib.rnn_is_contiguous(E, a._h):
         t, over = (
@@ -92,7 +85,7 @@ def sum(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
         return adopt(check(lib.rnn_cumsum(E, a._h, 0)))
     for d in sorted(over, reverse=True):
         t = _padded(t, d, 0.0)
-        t = select(adopt(check(lib.rnn_cumsum(E, t._h, d))), d, -1)
+        t = adopt(check(lib.rnn_compose_sum(E, t._h, d, False)))
     return t if t._shape == shape else reshape(t, shape)
 
 
@@ -149,6 +142,11 @@ def _below(a: Tensor, top: Any) -> Tensor:
     return adopt(check(lib.rnn_binary(E, _ADD, a._h, below._h, 1.0)))
 
 
+def _below_largest(a: Tensor, dim: int) -> Tensor:
+    """a minus the largest along a dimension, a constant."""
+    return adopt(check(lib.rnn_below_largest(E, a._h, dim)))
+
+
 def logsumexp(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
     """log(sum(exp(a - m))) + m, with the maximum m a constant."""
     powers = _below(a, _top(a, over, True)).exp()
@@ -158,15 +156,15 @@ def logsumexp(a: Tensor, over: Dims, keepdim: bool) -> Tensor:
 def softmax(a: Tensor, dim: int) -> Tensor:
     """exp(a - m) times its sum to the power of -1, with the maximum m a constant."""
     over = (dim % len(a._shape),) if a._shape else ()
-    powers = _below(a, _largest(a, over, True)).exp()
+    powers = _below_largest(a, dim).exp()
     return powers * _power(sum(powers, over, True), -1.0)
 
 
 def log_softmax(a: Tensor, dim: int) -> Tensor:
     """a - m - log(sum(exp(a - m))), with the maximum m a constant."""
     over = (dim % len(a._shape),) if a._shape else ()
-    shifted = _below(a, _largest(a, over, True))
-    return shifted - sum(shifted.exp(), over, True).log()
+    shifted = _below_largest(a, dim)
+    return shifted + sum(shifted.exp(), over, True).log() * -1.0
 
 
 # ---- products ------------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ def reduce(
         return adopt(h)
     if h != COMPOSE:
         fail(h)
-    return compose_reduce.reductions[number](
-        a, _shapes.reduce_dims(dim, a._shape)[0], bool(keepdim), p
-    )
+    shape = a._shape
+    over = (dim % len(shape),) if type(dim) is int and shape else _shapes.reduce_dims(dim, shape)[0]
+    return compose_reduce.reductions[number](a, over, bool(keepdim), p)
 
 
 def _invalid(name: str, *given: Any) -> TypeError:
