@@ -8,25 +8,116 @@
 #include <stdlib.h>
 #include <string.h>
 
-static rnn_graph *graph_of(rnn_engine *e, const rnn_pass *p) {
-    int64_t count = 0;
-    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) count++;
+/* ---- tape order --------------------------------------------------------------------------------- */
+
+enum { DIGIT = 11, BUCKETS = 1 << DIGIT };
+
+/* One digit of a radix sort: stable, from `a` to `b`. */
+static void sort_digit(const uint64_t *first, const uint32_t *a, uint32_t *b, int64_t count,
+                       int shift, uint64_t low) {
+    int64_t at[BUCKETS] = {0}, sum = 0;
+    for (int64_t i = 0; i < count; i++) at[(first[a[i]] - low) >> shift & (BUCKETS - 1)]++;
+    for (int k = 0; k < BUCKETS; k++) {
+        const int64_t here = at[k];
+        at[k] = sum;
+        sum += here;
+    }
+    for (int64_t i = 0; i < count; i++)
+        b[at[(first[a[i]] - low) >> shift & (BUCKETS - 1)]++] = a[i];
+}
+
+/* Where spans' ids lie close together each goes to the place of its own. */
+static bool place_by_id(rnn_engine *e, uint32_t *spans, int64_t count, uint64_t low,
+                        uint64_t range) {
+    uint32_t *at = calloc((size_t)range + 1, sizeof *at);
+    if (!at) return false;
+    for (int64_t i = 0; i < count; i++) at[rnn_at(e, spans[i])->first - low] = spans[i];
+    for (uint64_t id = 0; id <= range; id++)
+        if (at[id]) *spans++ = at[id];
+    free(at);
+    return true;
+}
+
+/* Elsewhere: a radix sort. The ids are copied first, so that it does not jump about in the records. */
+static bool sort_by_id(rnn_engine *e, uint32_t *spans, int64_t count, uint64_t low,
+                       uint64_t range) {
+    uint64_t *first = rnn_malloc(e, (size_t)count * sizeof *first);
+    uint32_t *order = rnn_malloc(e, (size_t)count * sizeof *order);
+    uint32_t *other = rnn_malloc(e, (size_t)count * sizeof *other);
+    const bool ready = first && order && other;
+    for (int64_t i = 0; ready && i < count; i++) {
+        first[i] = rnn_at(e, spans[i])->first;
+        order[i] = (uint32_t)i;
+    }
+    for (int shift = 0; ready && shift < 64 && range >> shift; shift += DIGIT) {
+        sort_digit(first, order, other, count, shift, low);
+        uint32_t *swapped = order;
+        order = other;
+        other = swapped;
+    }
+    for (int64_t i = 0; ready && i < count; i++) other[i] = spans[order[i]];
+    if (ready) memcpy(spans, other, (size_t)count * sizeof *spans);
+    free(first);
+    free(order);
+    free(other);
+    return ready;
+}
+
+/* What is seen of the ids while the list is made. */
+typedef struct {
+    uint64_t low, high, last;
+    bool mixed; /* not in order */
+} id_range;
+
+/* Orders `spans` by the ids of their first nodes, in time linear in their number. */
+static bool sort_by_tape(rnn_engine *e, uint32_t *spans, int64_t count, const id_range *ids) {
+    const uint64_t range = ids->high - ids->low;
+    if (!ids->mixed) return true;
+    if (range / 8 <= (uint64_t)count && place_by_id(e, spans, count, ids->low, range)) return true;
+    return sort_by_id(e, spans, count, ids->low, range);
+}
+
+/* ---- making it ---------------------------------------------------------------------------------- */
+
+/* Under the lock: takes a span from the search into the list. */
+static void take(rnn_engine *e, rnn_graph *g, uint32_t id, id_range *ids) {
+    rnn_span *s = rnn_at(e, id);
+    ids->mixed |= s->first < ids->last;
+    ids->last = s->first;
+    if (s->first < ids->low) ids->low = s->first;
+    if (s->first > ids->high) ids->high = s->first;
+    g->spans[g->count++] = id;
+    g->nodes += rnn_span_size(s);
+    rnn_span_ref(e, id);
+    rnn_state_set(s, RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER, 0);
+}
+
+/* All that the search has found. Of many spans the records are read in their own order, which is
+ * that of memory and nearly that of the tape. */
+static rnn_graph *graph_of(rnn_engine *e, rnn_pass *p) {
     rnn_graph *g = rnn_malloc(e, sizeof *g);
-    uint32_t *spans = rnn_malloc(e, (size_t)count * sizeof *spans);
+    uint32_t *spans = rnn_malloc(e, (size_t)p->count * sizeof *spans);
     if (!g || !spans) {
         free(g);
         free(spans);
-        rnn_fail(e, RNN_EMEMORY, "no memory for a list of %lld spans", (long long)count);
+        rnn_fail(e, RNN_EMEMORY, "no memory for a list of %lld spans", (long long)p->count);
         return NULL;
     }
-    *g = (rnn_graph){count, spans};
+    *g = (rnn_graph){0, 0, spans};
+    id_range ids = {UINT64_MAX, 0, 0, false};
     rnn_lock(e);
-    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
-        *spans++ = id;
-        rnn_span_ref(e, id);
+    if (p->count >= e->span_top / 8) {
+        for (uint32_t id = 1; id < e->span_top; id++)
+            if (rnn_at(e, id)->state & RNN_G_SEEN && g->count < p->count) take(e, g, id, &ids);
+    } else {
+        for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) take(e, g, id, &ids);
     }
     rnn_unlock(e);
-    return g;
+    p->head = 0;
+    if (sort_by_tape(e, spans, g->count, &ids)) return g;
+    rnn_graph_free(e, g);
+    rnn_fail(e, RNN_EMEMORY, "no memory to order %lld spans", (long long)p->count);
+    return NULL;
 }
 
 rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots) {
@@ -48,15 +139,30 @@ void rnn_graph_free(rnn_engine *e, rnn_graph *g) {
 }
 
 int64_t rnn_graph_count(const rnn_graph *g) { return g->count; }
+int64_t rnn_graph_nodes(const rnn_graph *g) { return g->nodes; }
+const uint32_t *rnn_graph_spans(const rnn_graph *g) { return g->spans; }
 
-void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_t *first,
-                       int64_t *nodes, uint8_t *op, uint8_t *flags) {
+int64_t rnn_graph_find(rnn_engine *e, const rnn_graph *g, int64_t node) {
+    int64_t low = 0, high = g->count;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if ((int64_t)rnn_at(e, g->spans[middle])->first <= node) low = middle + 1;
+        else high = middle;
+    }
+    if (!low) return -1;
+    const rnn_span *s = rnn_at(e, g->spans[low - 1]);
+    const int64_t n = rnn_span_size(s);
+    return node < (int64_t)s->first + (n ? n : 1) ? low - 1 : -1;
+}
+
+void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, int64_t *first, int64_t *nodes,
+                       uint8_t *op, uint8_t *flags) {
     for (int64_t i = 0; i < g->count; i++) {
         const rnn_span *s = rnn_at(e, g->spans[i]);
-        span[i] = g->spans[i];
-        first[i] = (int64_t)s->first;
-        nodes[i] = rnn_span_size(s);
-        op[i] = s->op;
+        if (first) first[i] = (int64_t)s->first;
+        if (nodes) nodes[i] = rnn_span_size(s);
+        if (op) op[i] = s->op;
+        if (!flags) continue;
         flags[i] =
             (uint8_t)((s->flags & RNN_S_LEAF ? RNN_C_LEAF : 0) |
                       (s->flags & RNN_S_NEEDS_GRAD ? RNN_C_NEEDS_GRAD : 0) |
@@ -66,19 +172,57 @@ void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_
     }
 }
 
-int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uint32_t *user,
-                        int32_t *place, uint32_t *operand) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < g->count; i++) {
-        const rnn_span *s = rnn_at(e, g->spans[i]);
-        for (int k = 0; k < rnn_span_operands(s); k++, count++) {
-            if (count >= capacity) continue;
-            user[count] = g->spans[i];
-            place[count] = k;
-            operand[count] = rnn_span_operand(s, k);
+/* ---- users -------------------------------------------------------------------------------------- */
+
+/* place[number of a span] is where in the list it is. */
+uint32_t *rnn_graph_places(rnn_engine *e, const rnn_graph *g) {
+    uint32_t top = 0;
+    for (int64_t i = 0; i < g->count; i++)
+        if (g->spans[i] > top) top = g->spans[i];
+    uint32_t *place = rnn_malloc(e, ((size_t)top + 1) * sizeof *place);
+    if (!place) return NULL;
+    for (int64_t i = 0; i < g->count; i++) place[g->spans[i]] = (uint32_t)i;
+    return place;
+}
+
+/* A counting sort of all links by their operands, once to count and once to write: the users of span
+ * i go to users[begin[i]] to users[begin[i + 1] - 1], in tape order, each once. */
+int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, int64_t *begin,
+                           uint32_t *users) {
+    uint32_t *place = rnn_graph_places(e, g);
+    uint32_t *last = rnn_malloc(e, (size_t)g->count * sizeof *last);
+    if (!place || !last) {
+        free(place);
+        free(last);
+        return rnn_fail(e, RNN_EMEMORY, "no memory for the users of %lld spans",
+                        (long long)g->count);
+    }
+    memset(begin, 0, ((size_t)g->count + 1) * sizeof *begin);
+    for (int writing = 0; writing < 2; writing++) {
+        memset(last, 0xff, (size_t)g->count * sizeof *last);
+        for (int64_t i = 0; i < g->count; i++) {
+            const rnn_span *s = rnn_at(e, g->spans[i]);
+            for (int k = 0; k < rnn_span_operands(s); k++) {
+                const uint32_t o = place[rnn_span_operand(s, k)];
+                if (last[o] == (uint32_t)i) continue;
+                last[o] = (uint32_t)i;
+                const int64_t at = begin[o]++;
+                if (writing && at < capacity) users[at] = g->spans[i];
+            }
+        }
+        /* counts become the places of the first ones; and, written, these have moved on by one span */
+        int64_t sum = 0;
+        for (int64_t i = 0; !writing && i <= g->count; i++) {
+            const int64_t here = begin[i];
+            begin[i] = sum;
+            sum += here;
         }
     }
-    return count;
+    memmove(begin + 1, begin, (size_t)g->count * sizeof *begin);
+    begin[0] = 0;
+    free(place);
+    free(last);
+    return 0;
 }
 
 /* Every living span is asked for its operands; those that are kept are held before the lock goes. */
@@ -86,7 +230,7 @@ rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span) {
     rnn_graph *g = rnn_malloc(e, sizeof *g);
     int64_t room = 8;
     uint32_t *spans = rnn_malloc(e, (size_t)room * sizeof *spans);
-    if (g) *g = (rnn_graph){0, spans};
+    if (g) *g = (rnn_graph){0, 0, spans};
     rnn_lock(e);
     for (uint32_t id = 1; g && g->spans && id < e->span_top; id++) {
         const rnn_span *s = rnn_at(e, id);
@@ -100,6 +244,7 @@ rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span) {
                 g->spans = spans;
             }
             g->spans[g->count++] = id;
+            g->nodes += rnn_span_size(s);
             rnn_span_ref(e, id);
             break;
         }

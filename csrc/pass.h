@@ -22,9 +22,10 @@ typedef struct {
 } rnn_root;
 
 struct rnn_graph {
-    int64_t count;
+    int64_t count, nodes;
     uint32_t *spans; /* held */
 };
+uint32_t *rnn_graph_places(rnn_engine *e, const rnn_graph *g); /* graph.c; the caller frees it */
 
 /* The order is a list through the spans' own `after`, from the roots to the leaves: a pass over ten
  * million spans needs no memory of its own. When another pass comes between (nested in a hook), the
@@ -36,7 +37,7 @@ struct rnn_pass {
     uint32_t top;      /* the search's innermost span */
     uint32_t head;     /* the next span to run, in the list */
     uint64_t *array;   /* spans, held; bit 32: RNN_G_SKIP */
-    int64_t at, count; /* in the array */
+    int64_t at, count; /* in the array; of a search without one: how many spans it has found */
     rnn_root *roots;   /* held */
     int64_t root_count, root_at;
     uint32_t *inputs; /* held */

@@ -433,13 +433,18 @@ int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int6
 /* Scalar nodes behind a tensor (recorded ones: every node of every span that it reaches). */
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
 
-/* All spans behind some tensors, constants included, held until the list is freed; in no order.
- * NULL: no memory. */
+/* All spans behind some tensors, constants included, in tape order (an operand before its users),
+ * held until the list is freed. Time linear in spans and operands. NULL: no memory. */
 rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots);
 void rnn_graph_free(rnn_engine *e, rnn_graph *g);
 /* What backward does behind itself, to all of them: they keep their values and gradients alone. */
 void rnn_graph_pass(rnn_engine *e, const rnn_graph *g);
 int64_t rnn_graph_count(const rnn_graph *g);
+int64_t rnn_graph_nodes(const rnn_graph *g);         /* of all its spans */
+const uint32_t *rnn_graph_spans(const rnn_graph *g); /* as long as the list lives */
+/* Where in the list the span of a node is, by the node's id (a span of none has an id too); -1: in
+ * none. */
+int64_t rnn_graph_find(rnn_engine *e, const rnn_graph *g, int64_t node);
 enum {
     RNN_C_LEAF = 1,
     RNN_C_NEEDS_GRAD = 2,
@@ -447,12 +452,45 @@ enum {
     RNN_C_FREED = 8, /* backward has freed what it was made from */
     RNN_C_DOUBLE = 16
 };
-/* A column for each thing to know about a span; each has room for all. */
-void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, uint32_t *span, int64_t *first,
-                       int64_t *nodes, uint8_t *op, uint8_t *flags);
-/* Which span has which as its operand at which place; returns how many, fills at most `capacity`. */
-int64_t rnn_graph_links(rnn_engine *e, const rnn_graph *g, int64_t capacity, uint32_t *user,
-                        int32_t *place, uint32_t *operand);
+/* A column for each thing to know about a span: room for all, or NULL where it is not wanted. */
+void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, int64_t *first, int64_t *nodes,
+                       uint8_t *op, uint8_t *flags);
+/* The spans that were made from span i of the list, in tape order: users[begin[i]] up to but without
+ * users[begin[i + 1]]. `begin` has a place more than there are spans. Where `capacity` is less than
+ * begin[count], only what fits is written. */
+int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, int64_t *begin,
+                           uint32_t *users);
+
+/* A graph folded into rows, each a stretch of the tape (summary.c): what lies in one. Magnitudes are
+ * the largest ones, NaN where there is a NaN. */
+enum { RNN_STRIP = 24 };
+typedef struct {
+    int64_t first, last; /* ids of its first and its last node */
+    int64_t nodes, leaves;
+    double value, grad;
+    int32_t has_grad, freed;
+    double strip[RNN_STRIP]; /* the signed extreme of the gradients of each part of it */
+} rnn_row;
+/* Row r is the spans begin[r] to begin[r + 1] - 1 of the list. ops: how many spans of each operation
+ * are in it, rnn_op_count() numbers a row. Links go from the row of an operand (a) to that of its
+ * user (b), users in tape order; those of a row of one span are all there, in the order of its
+ * operands, those of others once each. Returns how many links there are; fills at most `capacity`. */
+int64_t rnn_graph_fold(rnn_engine *e, const rnn_graph *g, int64_t rows, const int64_t *begin,
+                       rnn_row *out, int64_t *ops, int64_t capacity, int32_t *a, int32_t *b);
+/* Where the tape goes on in another call of a module: the place in the list, and the scope of what
+ * follows. Leaves belong to what is around them. Returns how often; fills at most `capacity`. */
+int64_t rnn_graph_scopes(rnn_engine *e, const rnn_graph *g, int64_t capacity, int64_t *place,
+                         uint32_t *scope);
+/* The uses of some nodes that gradients flow back from, in one pass over the tape: of each node the
+ * `keep` that add most to its gradient, the largest first, and how many there are (-1: an
+ * autograd.Function is among them, or the graph was freed). Running spans are used as rnn_effects
+ * says. grad: of the user, NaN: it has none. */
+typedef struct {
+    int64_t user;
+    double local, grad;
+} rnn_use;
+int rnn_graph_ledgers(rnn_engine *e, const rnn_graph *g, int64_t count, const uint32_t *spans,
+                      const int64_t *nodes, int keep, rnn_use *best, int64_t *total);
 /* Is a span made from itself, step by step (a running sum, an RNN's states), and its gradient that
  * of the whole: what comes from outside, without what later nodes of it pass back? */
 int rnn_is_running(rnn_engine *e, uint32_t span);

@@ -256,6 +256,7 @@ int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots) 
             p->top = s->above;
             s->after = p->head;
             p->head = id;
+            p->count++;
         }
     }
     return failed;

@@ -8,11 +8,15 @@ import importlib
 import json
 import subprocess
 import sys
+from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import rnn
+from rnn._c import ffi, lib
+from rnn.inspect import rows, scalars
 
 
 def test_micrograd_example() -> None:
@@ -220,3 +224,106 @@ def test_a_graph_that_is_alive_at_the_end_says_nothing() -> None:
     program = "import rnn; x = rnn.Value(1.0); g = rnn.inspect.graph(x * x); n = g.node(x)"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (out.returncode, out.stdout, out.stderr) == (0, "", "")
+
+
+# ---- very many spans ----------------------------------------------------------------------------
+
+
+def jumbled(apart: int) -> rnn.Value:
+    """A graph whose records lie in the order in which others were let go."""
+    order = np.random.default_rng(0).permutation(600)
+    others = [rnn.Value(float(i)) for i in range(600)]
+    for i in order:
+        others[i] = None  # type: ignore[call-overload]
+    values = [rnn.Value(1.0 + i / 8) for i in range(8)]
+    for i in range(500):
+        rnn.zeros(apart)  # takes ids
+        a, b = values[(7 * i) % len(values)], values[(i * i) % len(values)]
+        values.append((a * b).tanh() if i % 3 else a + b)
+    return sum(values, rnn.Value(0.0))
+
+
+@pytest.mark.parametrize("apart", [0, 100_000])
+def test_the_tape_is_in_order_whatever_memory_it_lies_in(apart: int) -> None:
+    loss = jumbled(apart)
+    g = rnn.inspect.graph(loss)
+    numbers, ids = g._numbers.tolist(), [span.id for span in g]
+    assert numbers != sorted(numbers)  # what is tested
+    assert ids == sorted(set(ids)) == g.columns()["id"].tolist()
+    assert len(g) == g.nodes == loss.graph_size()
+    for i in (0, 1, 250, len(g) - 1):
+        assert g.node(ids[i]).span.id == ids[i] and g.spans[i] in g.spans
+    if apart:
+        with pytest.raises(KeyError):
+            g.node(ids[7] + 1)
+
+
+def test_users_are_those_whose_operand_it_is() -> None:
+    loss = jumbled(0)
+    g = rnn.inspect.graph(loss)
+    expected: dict[int, list[int]] = {span.id: [] for span in g}
+    for span in g:
+        for operand in {o.span.id for o in span.operands}:
+            expected[operand].append(span.id)
+    assert {span.id: [user.id for user in span.users] for span in g} == expected
+
+
+def test_a_fold_sums_up_what_lies_in_each_stretch_of_the_tape() -> None:
+    x = rnn.randn(3, 4, requires_grad=True)
+    loss = jumbled(0) + rnn.Value(2.0)
+    whole = x.square().sum() + rnn.tensor([loss, loss * loss]).sum()
+    whole.backward(retain_graph=True)
+    g = rnn.inspect.graph(whole)
+    begin = np.array([0, 1, 2, 30, 31, 300, len(g) - 3, len(g)])
+    (infos, ops), links = rows._fold(g, begin)
+    spans = list(g.spans)
+    row_of = {s.id: r for r, (i, j) in enumerate(pairwise(begin)) for s in spans[i:j]}
+    for r, (i, j) in enumerate(pairwise(begin)):
+        part, info = spans[i:j], infos[r]
+        assert info.nodes == sum(s.count for s in part) and info.first == part[0].id
+        assert info.last == part[-1].id + part[-1].count - 1
+        assert info.leaves == sum(s.is_leaf for s in part)
+        assert info.value == max(np.abs(s.values()).max() for s in part)
+        grads = [s.grads() for s in part if s.has_grad]
+        assert bool(info.has_grad) == bool(grads)
+        assert info.grad == max((np.abs(x).max() for x in grads), default=0)
+        assert max(map(abs, info.strip)) == info.grad
+        names = {ffi.string(lib.rnn_op_name(k)).decode(): n for k, n in enumerate(ops[r]) if n}
+        assert names == Counter(s.op for s in part)
+        into = [(row_of[o.span.id], r) for s in part for o in s.operands]
+        into = [link for link in into if link[0] != r]
+        assert [link for link in links if link[1] == r] == (
+            into if j - i == 1 else list(dict.fromkeys(into))
+        )
+
+
+def test_ledgers_found_together_are_those_found_one_by_one() -> None:
+    x = rnn.randn(5, requires_grad=True)
+    loss = rnn.tensor([jumbled(0)]).sum() + (x.cumsum(0) * x).sum() + x.detach().sum()
+    loss.backward(retain_graph=True)
+    g = rnn.inspect.graph(loss)
+    nodes = [g.node(x, i) for i in range(5)] + [g.spans[i].node(0) for i in range(0, len(g), 7)]
+    found = scalars.ledgers(g, nodes)
+    look = scalars._Reader({span.id: i for i, span in enumerate(g)})
+    for n in nodes:
+        ids, locals_, grads, count = found[n.id]
+        one_by_one = look._uses(n)
+        assert one_by_one is not None and count == one_by_one[3]
+        for ours, theirs in zip((ids, locals_, grads), one_by_one):
+            np.testing.assert_array_equal(ours, theirs)
+        assert (np.diff(np.nan_to_num(np.abs(locals_ * grads))) <= 0).all()
+        if count <= scalars.CHOSEN_EDGES and n.id != g.node(loss).id and n.grad is not None:
+            assert np.nansum(locals_ * grads) == pytest.approx(n.grad, rel=1e-4, abs=1e-7)
+
+
+def test_nan_is_the_largest_of_a_stretch() -> None:
+    v = rnn.Value(-1.0)
+    for _ in range(10):
+        v = (v * 2.0).tanh()
+    v = v.log() * 2.0  # nan, and a gradient of nan at v
+    v = v * v
+    v.backward(retain_graph=True)
+    g = rnn.inspect.graph(v)
+    (infos, _), _ = rows._fold(g, np.array([0, len(g)]))
+    assert np.isnan([infos[0].value, infos[0].grad]).all()
+    assert np.isnan(list(infos[0].strip)).any() and list(infos[0].strip)[-1] == 1.0

@@ -121,6 +121,25 @@ def test_a_small_graph_is_held_whole_and_its_edges_explain_every_gradient() -> N
     np.testing.assert_allclose(sums[has], scene.grads[has], rtol=1e-5, atol=1e-7)
 
 
+def test_the_edges_of_running_sums_explain_every_gradient() -> None:
+    rnn.manual_seed(0)
+    x, w = rnn.randn(4, requires_grad=True), rnn.randn(3, requires_grad=True)
+    cell = rnn.nn.LSTM(1, 2)
+    states, _ = cell(x.cumsum(0).reshape(2, 2, 1))
+    loss = (states.square().sum() + (w.cumprod(0) * w).sum()).tanh()
+    loss.backward(retain_graph=True)
+    scene = make_scene(rnn.inspect.graph(loss))
+    assert scene.edges is not None
+    sums = np.zeros(scene.nodes)
+    flows = scene.edges.flows.astype(bool)
+    gains = scene.edges.local * scene.grads[scene.edges.user]
+    np.add.at(sums, scene.edges.operand[flows], gains[flows])
+    for row in scene.rows:
+        if row.leaf and row.requires_grad:
+            here = slice(row.dense, row.dense + row.count)
+            np.testing.assert_allclose(sums[here], scene.grads[here], rtol=1e-4, atol=1e-6)
+
+
 def test_a_graph_of_sixteen_million_nodes_is_a_small_page() -> None:
     rnn.manual_seed(0)
     a, b = rnn.randn(200, 200, requires_grad=True), rnn.randn(200, 200, requires_grad=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, overload
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from rnn._c import E, Handle, ValueBase, adopt, fail, ffi, lib, ref_of
+from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib, ref_of
 from rnn.inspect.export import MOST, columns, edges, read, to_json, to_networkx
 from rnn.inspect.names import Names, find_names
 from rnn.inspect.node import Node
@@ -99,22 +100,12 @@ def handle(x: Any) -> Any:
     return x
 
 
-def read_columns(held: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Of a list of spans: their numbers, first ids, counts of nodes, operations and flags."""
-    count = lib.rnn_graph_count(held)
-    numbers, first = np.empty(count, np.uint32), np.empty(count, np.int64)
-    nodes, op = np.empty(count, np.int64), np.empty(count, np.uint8)
-    flags = np.empty(count, np.uint8)
-    lib.rnn_graph_columns(
-        E,
-        held,
-        ffi.from_buffer("uint32_t[]", numbers),
-        ffi.from_buffer("int64_t[]", first),
-        ffi.from_buffer("int64_t[]", nodes),
-        ffi.from_buffer("uint8_t[]", op),
-        ffi.from_buffer("uint8_t[]", flags),
-    )
-    return numbers, first, nodes, op, flags
+def spans_of(held: Any) -> Any:
+    """The engine's numbers of a list of spans: its own memory, to be read while the list lives."""
+    size = lib.rnn_graph_count(held) * np.dtype(np.uint32).itemsize
+    numbers = np.frombuffer(ffi.buffer(lib.rnn_graph_spans(held), size), np.uint32)
+    numbers.flags.writeable = False
+    return numbers
 
 
 class Living:
@@ -131,7 +122,7 @@ class Living:
         if held == ffi.NULL:
             fail(lib.rnn_failure())
         try:
-            users = [Span(int(n), self) for n in read_columns(held)[0]]
+            users = [Span(int(n), self) for n in spans_of(held)]
         finally:
             _free(held)
         return sorted(users, key=lambda s: s.id)
@@ -161,8 +152,8 @@ class Spans(Sequence[Span]):
     def __contains__(self, span: object) -> bool:
         if not isinstance(span, Span):
             return False
-        i = int(np.searchsorted(self._graph._first, span.id))
-        return i < len(self) and int(self._graph._first[i]) == span.id
+        i = self._graph._find(span.id)
+        return i >= 0 and int(self._graph._numbers[i]) == span._number
 
     def __repr__(self) -> str:
         return f"[{len(self)} spans]"
@@ -188,15 +179,46 @@ class Graph:
         if held == ffi.NULL:
             fail(lib.rnn_failure())
         self._held = ffi.gc(held, _free)
-        columns = read_columns(self._held)
-        # the search leaves users before operands: from the other end they are nearly in order
-        order = len(columns[1]) - 1 - np.argsort(columns[1][::-1], kind="stable")
-        self._numbers, self._first, self._count, self._op, self._flags = (
-            column[order] for column in columns
-        )
-        self.nodes = int(self._count.sum())
+        self._numbers = spans_of(self._held)  # of all spans, in tape order
+        self.nodes = int(lib.rnn_graph_nodes(self._held))
         self._known: WeakValueDictionary[int, Span] = WeakValueDictionary()
-        self._by_operand: tuple[Any, Any, Any] | None = None
+
+    # Columns over all spans are read when they are asked for: a graph may have ten million.
+
+    @cached_property
+    def _first(self) -> Any:
+        return self._column("first", np.int64)
+
+    @cached_property
+    def _count(self) -> Any:
+        return self._column("nodes", np.int64)
+
+    @cached_property
+    def _op(self) -> Any:
+        return self._column("op", np.uint8)
+
+    @cached_property
+    def _flags(self) -> Any:
+        return self._column("flags", np.uint8)
+
+    def _column(self, which: str, dtype: Any) -> Any:
+        column = np.empty(len(self), dtype)
+        room = dict.fromkeys(("first", "nodes", "op", "flags"), ffi.NULL)
+        room[which] = ffi.from_buffer("int64_t[]" if dtype is np.int64 else "uint8_t[]", column)
+        lib.rnn_graph_columns(E, self._held, *room.values())
+        return column
+
+    @cached_property
+    def _users(self) -> tuple[Any, Any]:
+        """(begin, users): the spans made from the i-th are users[begin[i]:begin[i + 1]]."""
+        begin, users = np.empty(len(self) + 1, np.int64), np.empty(0, np.uint32)
+        room = 3 * len(self)
+        while room > len(users):
+            users = np.empty(room, np.uint32)
+            of_all = ffi.from_buffer("int64_t[]", begin), ffi.from_buffer("uint32_t[]", users)
+            check(lib.rnn_graph_users_of_all(E, self._held, room, *of_all))
+            room = int(begin[-1])
+        return begin, users
 
     # ---- spans and nodes -------------------------------------------------------------------------
 
@@ -226,14 +248,19 @@ class Graph:
             found = node_of(x, index, self)
             self._place(found.span._number, found.span.id)
             return found
-        i = int(np.searchsorted(self._first, x, "right")) - 1
-        if i < 0 or x >= self._first[i] + self._count[i]:
+        i = self._find(int(x))
+        span = self._span(int(self._numbers[i])) if i >= 0 else None
+        if span is None or not span.count:
             raise KeyError(f"node {x} is not in this graph")
-        return Node(self._span(int(self._numbers[i])), int(x - self._first[i]))
+        return Node(span, int(x) - span.id)
+
+    def _find(self, node: int) -> int:
+        """Where in tape order the span of a node is, by the node's id; -1: in no span."""
+        return int(lib.rnn_graph_find(E, self._held, node)) if abs(node) < 1 << 63 else -1
 
     def _place(self, number: int, first: int) -> int:
-        i = int(np.searchsorted(self._first, first))
-        if i == len(self._first) or self._numbers[i] != number:
+        i = self._find(first)
+        if i < 0 or self._numbers[i] != number:
             raise KeyError(f"span {first} is not in this graph")
         return i
 
@@ -242,29 +269,11 @@ class Graph:
         return [edge.node for edge in self.node(n).users]
 
     def _users_of(self, span: Span) -> list[Span]:
-        _, operands, users = self._links()
-        ends = np.array([span._number, span._number + 1], operands.dtype)  # no cast of the column
-        a, b = np.searchsorted(operands, ends)
-        found = np.unique(users[a:b])
-        return sorted((self._span(int(n)) for n in found), key=lambda s: s.id)
-
-    def _links(self) -> tuple[Any, Any, Any]:
-        """(places, operands, users) of all links between spans, sorted by operand."""
-        if self._by_operand is None:
-            count = lib.rnn_graph_links(E, self._held, 0, ffi.NULL, ffi.NULL, ffi.NULL)
-            users, operands = np.empty(count, np.uint32), np.empty(count, np.uint32)
-            places = np.empty(count, np.int32)
-            lib.rnn_graph_links(
-                E,
-                self._held,
-                count,
-                ffi.from_buffer("uint32_t[]", users),
-                ffi.from_buffer("int32_t[]", places),
-                ffi.from_buffer("uint32_t[]", operands),
-            )
-            order = np.argsort(operands, kind="stable")
-            self._by_operand = places[order], operands[order], users[order]
-        return self._by_operand
+        i = self._find(span.id)
+        if i < 0 or self._numbers[i] != span._number:
+            return []
+        begin, users = self._users
+        return [self._span(int(n)) for n in users[begin[i] : begin[i + 1]]]
 
     def __contains__(self, n: object) -> bool:
         if not isinstance(n, Node):

@@ -19,6 +19,8 @@ from rnn.inspect.scene import Group, Scene
 INSIDES = 24
 #: operands that one of them may have, and operations: of those that are asked for, and of others
 WANTED, OTHERS = (400, 1_000), (64, 300)
+#: scalars that are tried
+TRIED = 120
 #: in a graph of no more scalars than this all are candidates
 ALL = 60
 
@@ -43,7 +45,7 @@ def insides(scene: Scene, wanted: Iterable[Node]) -> list[Inside]:
     asked = list(wanted)
     for i, node in enumerate((*asked, *_candidates(scene))):
         operands, operations = WANTED if i < len(asked) else OTHERS
-        if len(found) == INSIDES:
+        if len(found) == INSIDES or i - len(asked) == TRIED:
             break
         if node.id in found or node.is_leaf or _operand_count(node) > operands:
             continue

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn._c import ffi, lib
+from rnn._c import E, check, ffi, lib
 from rnn.inspect import words
 from rnn.inspect.graph import Graph
 from rnn.inspect.node import Node
@@ -19,8 +19,10 @@ Array = np.ndarray[Any, Any]
 
 #: spans that have a row each; more are drawn in runs
 ROWS = 4_000
+#: changes from one module's call to another's that are looked at
+CALLS = 100_000
 #: buckets of the small pictures of a tensor's values and gradients
-BUCKETS = 24
+BUCKETS: int = lib.RNN_STRIP
 
 
 @dataclass
@@ -51,6 +53,9 @@ class Row:
     short: str = ""  # the title within its module
     note: str = ""  # its shape, or how it was made
     caption: str = ""  # of a run: the operations in it
+    last: int = -1  # of a run: its last node's id,
+    leaves: int = 0  # how many of its spans are leaves,
+    freed: bool = False  # and whether backward() has freed any
     glyph: str = ""  # what stands in its bubble: a sign, or the operation
 
     @property
@@ -152,43 +157,104 @@ def links_of(graph: Graph, rows: Sequence[Row]) -> list[tuple[int, int]]:
 
 def runs_of_spans(graph: Graph, focus: Sequence[Node]) -> tuple[list[Row], list[tuple[int, int]]]:
     """Rows of a graph of very many spans: the last ones, the named ones and those in focus have a
-    row each; the rest share rows in stretches of the tape."""
-    spans, first = len(graph), graph._first
-    alone = np.zeros(spans, bool)
-    alone[-ROWS // 8 :] = True
-    named = np.fromiter(graph.names, np.int64, len(graph.names))
-    wanted = np.concatenate([named, np.array([n.span.id for n in focus], np.int64)])
-    at = np.searchsorted(first, wanted)
-    at = at[at < spans]
-    alone[at[np.isin(first[at], wanted)][: ROWS // 2]] = True
-    length = max(1, spans // (ROWS // 8))
-    starts = alone.copy()
-    starts[1:] |= alone[:-1]
-    starts[::length] = True
-    begin = np.flatnonzero(starts)
-    place = np.cumsum(starts, dtype=np.int32) - np.int32(1)
-    rows = []
-    for i, j in zip(begin, [*begin[1:], spans]):
-        rows.append(row_of(graph.spans[int(i)]) if j - i == 1 else _run(graph, int(i), int(j)))
-    places, operands, users = graph._links()
-    position = np.empty(int(graph._numbers.max()) + 1, np.int32)
-    position[graph._numbers] = np.arange(spans, dtype=np.int32)
-    a, b = place[position[operands]], place[position[users]]
-    across = np.flatnonzero(a != b)
-    a, b, places = a[across], b[across], places[across]
-    single = np.array([row.spans == 1 for row in rows])[b]
-    order = np.lexsort((places[single], b[single]))  # a user's operands in their order
-    pairs = list(zip(a[single][order].tolist(), b[single][order].tolist()))
-    bundles = np.unique(a[~single].astype(np.int64) * len(rows) + b[~single])
-    pairs += zip((bundles // len(rows)).tolist(), (bundles % len(rows)).tolist())
-    return rows, pairs
+    row each; the rest share rows in stretches of the tape, cut where modules are called as far as
+    there are not too many calls. Summaries and links are found by the engine in one pass over the
+    tape (csrc/summary.c)."""
+    spans = len(graph)
+    calls = _calls(graph)
+    begin = np.array(sorted(_starts(graph, focus) | {place for place, _ in calls} | {0}))
+    count, ends = len(begin), np.append(begin, spans)
+    known, links = _fold(graph, ends)
+    rows, at = [], -1
+    for k in range(count):
+        i, j = int(ends[k]), int(ends[k + 1])
+        if j - i == 1:
+            rows.append(row_of(graph.spans[i]))
+            continue
+        row = _run(known[0][k], known[1][k], j - i)
+        while at + 1 < len(calls) and calls[at + 1][0] <= i:
+            at += 1
+        row.scope = calls[at][1] if at >= 0 else None
+        row.module = row.scope.path or None if row.scope else None
+        rows.append(row)
+    return rows, links
 
 
-def _run(graph: Graph, i: int, j: int) -> Row:
-    nodes = int(graph._count[i:j].sum())
-    ops, counts = np.unique(graph._op[i:j], return_counts=True)
+def _starts(graph: Graph, focus: Sequence[Node]) -> set[int]:
+    """Where rows begin: around spans that have one each, and at equal stretches of the tape."""
+    spans = len(graph)
+    asked = [n.span.id for n in focus]
+    found = (graph._find(first) for first in [*asked, *graph.names])
+    alone = list(dict.fromkeys(i for i in found if i >= 0))[: ROWS // 2]
+    starts = {i for at in alone for i in (at, at + 1) if i < spans}
+    starts.update(range(spans - ROWS // 8, spans))
+    starts.update(range(0, spans, max(1, spans // (ROWS // 8))))
+    return starts
+
+
+def _calls(graph: Graph) -> list[tuple[int, Scope | None]]:
+    """Where on the tape a module's call begins or ends, and the scope from there on: as deep as
+    there are not more of them than rows can be cut at."""
+    if scope(1) is None:  # no module was ever called
+        return []
+    place, number = np.empty(CALLS, np.int64), np.empty(CALLS, np.uint32)
+    room = ffi.from_buffer("int64_t[]", place), ffi.from_buffer("uint32_t[]", number)
+    count = lib.rnn_graph_scopes(E, graph._held, CALLS, *room)
+    if not 0 < count <= CALLS:
+        return []
+    around: dict[int, list[Scope]] = {0: []}
+    for n in np.unique(number[:count]).tolist():
+        inner, chain = scope(n), []
+        while inner is not None:
+            chain.append(inner)
+            inner = inner.outer
+        around[n] = chain[::-1]
+    for depth in range(max(map(len, around.values())), 0, -1):
+        calls: list[tuple[int, Scope | None]] = []
+        for i, n in zip(place[:count].tolist(), number[:count].tolist()):
+            here = around[n][:depth][-1] if around[n] else None
+            if not calls or calls[-1][1] is not here:
+                calls.append((i, here))
+        if len(calls) <= ROWS // 8:
+            return calls
+    return []
+
+
+def _fold(graph: Graph, ends: Array) -> tuple[tuple[Any, Array], list[tuple[int, int]]]:
+    """The engine's summaries of rows, how many spans of each operation they hold, their links."""
+    count, ops = len(ends) - 1, lib.rnn_op_count()
+    infos, of_op = ffi.new("rnn_row[]", count), np.empty((count, ops), np.int64)
+    found, room = 0, 16 * ROWS
+    while found == 0 or found > room:
+        room = max(room, found)
+        a, b = np.empty(room, np.int32), np.empty(room, np.int32)
+        found = check(
+            lib.rnn_graph_fold(
+                E,
+                graph._held,
+                count,
+                ffi.from_buffer("int64_t[]", ends),
+                infos,
+                ffi.from_buffer("int64_t[]", of_op),
+                room,
+                ffi.from_buffer("int32_t[]", a),
+                ffi.from_buffer("int32_t[]", b),
+            )
+        )
+        if not found:
+            break
+    return (infos, of_op), list(zip(a[:found].tolist(), b[:found].tolist()))
+
+
+def _run(info: Any, of_op: Array, spans: int) -> Row:
     caption = ", ".join(
-        f"{words.count(int(counts[k]))} {ffi.string(lib.rnn_op_name(int(ops[k]))).decode()}"
-        for k in np.argsort(-counts, kind="stable")[:4]
+        f"{words.count(int(of_op[k]))} {ffi.string(lib.rnn_op_name(int(k))).decode()}"
+        for k in np.argsort(-of_op, kind="stable")[:4]
+        if of_op[k]
     )
-    return Row(int(graph._first[i]), nodes, "run", (nodes,), spans=j - i, caption=caption)
+    row = Row(int(info.first), int(info.nodes), "run", (int(info.nodes),), spans=spans)
+    row.last, row.caption, row.leaves = int(info.last), caption, int(info.leaves)
+    row.largest_value, row.freed = float(info.value), bool(info.freed)
+    if info.has_grad:
+        row.largest_grad, row.grad_strip = float(info.grad), list(info.strip)
+    return row

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnn._c import E, check, ffi, lib
+from rnn.inspect.graph import Graph
 from rnn.inspect.node import CUSTOM, Node, uses
 from rnn.inspect.rows import Array, Row
-from rnn.inspect.span import Span
+from rnn.inspect.span import Operand, Span
 
 #: scalars whose values and gradients a scene holds in full
 NODES = 50_000
@@ -75,12 +76,17 @@ def all_edges(rows: Sequence[Row]) -> Edges | None:
     for row in rows:
         if row.span is not None and not row.leaf and row.count:
             expected += row.count * len(row.span.node(row.count // 2).operands)
+            if _running(row.span):
+                expected += row.count * sum(o.span.count for o in _different(row.span))
     if expected > EDGES:
         return None
     at = {row.id: row.dense for row in rows}
     found: list[tuple[int, int, float, bool]] = []
     for row in rows:
         if row.leaf or row.span is None:
+            continue
+        if _running(row.span):
+            found += _effects(row, at)
             continue
         for k in range(row.count):
             for edge in Node(row.span, k).operands:
@@ -97,15 +103,63 @@ def all_edges(rows: Sequence[Row]) -> Edges | None:
     )
 
 
-def choose(rows: Sequence[Row], focus: Iterable[Node]) -> dict[int, Chosen]:
+def _running(span: Span) -> bool:
+    """Whether it is made from itself step by step, and its gradients are those of the whole."""
+    return bool(lib.rnn_is_running(E, span._number))
+
+
+def _different(span: Span) -> list[Operand]:
+    return list({operand.span.id: operand for operand in span.operands}.values())
+
+
+def _effects(row: Row, at: dict[int, int]) -> list[tuple[int, int, float, bool]]:
+    """The edges of a running span (a cumsum, an RNN's states), with whole derivatives: from each
+    operand to all nodes that depend on it."""
+    assert row.span is not None
+    found = []
+    for operand in _different(row.span):
+        for k in range(operand.span.count):
+            nodes, local, flows = uses(row.span, Node(operand.span, k), through=True)
+            here = at[operand.span.id] + k
+            edges = zip(nodes.tolist(), local.tolist(), flows.tolist())
+            found += [(row.dense + node, here, d, flow) for node, d, flow in edges]
+    return sorted(found, key=lambda edge: edge[0])
+
+
+def choose(graph: Graph, rows: Sequence[Row], focus: Iterable[Node]) -> dict[int, Chosen]:
     """The scalars of a large graph that a scene holds with their edges, by id."""
-    row_of = {row.id: i for i, row in enumerate(rows)}
+    row_of = {row.id: i for i, row in enumerate(rows) if row.span is not None}
     look = _Reader(row_of)
-    chosen: dict[int, Chosen] = {}
+    nodes: dict[int, Node] = {}
     for node in (*focus, *_largest(rows, look)):
-        if node.id not in chosen and node.span.id in row_of:
-            chosen[node.id] = look.at(node)
-    return chosen
+        if node.span.id in row_of:
+            nodes.setdefault(node.id, node)
+    if any(row.spans > 1 for row in rows):
+        look.known = ledgers(graph, list(nodes.values()))
+    return {node.id: look.at(node) for node in nodes.values()}
+
+
+#: some uses: ids, local derivatives, gradients of the users; and how many there are
+Uses = tuple[Array, Array, Array, int]
+
+
+def ledgers(graph: Graph, nodes: Sequence[Node]) -> dict[int, Uses]:
+    """The uses of some nodes that add most to their gradients, by the nodes' ids: found by the
+    engine in one pass over the tape. Nodes whose uses are not known are left out."""
+    count = len(nodes)
+    best, total = ffi.new("rnn_use[]", count * CHOSEN_EDGES + 1), ffi.new("int64_t[]", count + 1)
+    spans = [node.span._number for node in nodes]
+    offsets = [node.offset for node in nodes]
+    check(lib.rnn_graph_ledgers(E, graph._held, count, spans, offsets, CHOSEN_EDGES, best, total))
+    kind = np.dtype([("user", np.int64), ("local", np.float64), ("grad", np.float64)])
+    every = np.frombuffer(ffi.buffer(best), kind)
+    found: dict[int, Uses] = {}
+    for t, node in enumerate(nodes):
+        if total[t] >= 0:
+            at = t * CHOSEN_EDGES
+            some = every[at : at + min(int(total[t]), CHOSEN_EDGES)]
+            found[node.id] = some["user"], some["local"], some["grad"], int(total[t])
+    return found
 
 
 def _largest(rows: Sequence[Row], look: _Reader) -> Iterable[Node]:
@@ -141,6 +195,7 @@ class _Reader:
 
     def __init__(self, row_of: dict[int, int]) -> None:
         self.row_of = row_of
+        self.known: dict[int, Uses] | None = None  # where they were sought for all nodes at once
         self._grads: dict[int, Array | None] = {}
 
     def grads(self, span: Span) -> Array | None:
@@ -155,11 +210,9 @@ class _Reader:
         kept = np.arange(len(made_from))
         if len(kept) > CHOSEN_EDGES:
             kept = np.sort(np.argsort(-np.abs(local), kind="stable")[:CHOSEN_EDGES])
-        known = self._uses(node)
+        known = self._uses(node) if self.known is None else self.known.get(node.id)
         none = np.empty(0)
-        ids, locals_, grads = (none, none, none) if known is None else known
-        gains = np.abs(locals_ * np.where(np.isnan(grads), 0.0, grads))
-        top = np.argsort(-np.where(np.isnan(gains), np.inf, gains), kind="stable")[:CHOSEN_EDGES]
+        ids, locals_, grads, total = (none, none, none, 0) if known is None else known
         return Chosen(
             node.id,
             self.row_of[node.span.id],
@@ -168,9 +221,9 @@ class _Reader:
             [(int(made_from[k]), float(local[k]), bool(flows[k])) for k in kept],
             None
             if known is None
-            else [(int(ids[i]), float(locals_[i]), _known(grads[i])) for i in top],
+            else [(int(u), float(d), _known(g)) for u, d, g in zip(ids, locals_, grads)],
             len(made_from),
-            len(ids),
+            total,
         )
 
     def _edges(self, node: Node) -> tuple[Array, Array, Array]:
@@ -205,17 +258,19 @@ class _Reader:
         ids = nodes[:count] + np.array(first, np.int64)[which]
         return ids, local[:count], flows[:count]
 
-    def _uses(self, node: Node) -> tuple[Array, Array, Array] | None:
-        """(ids, local derivatives, the users' gradients) of all uses that a gradient flows back
-        from; None where they are not known."""
+    def _uses(self, node: Node) -> Uses | None:
+        """The uses that a gradient flows back from: those that add most, and how many there are;
+        None where they are not known."""
         ids: list[Array] = [np.empty(0, np.int64)]
         locals_: list[Array] = [np.empty(0)]
         grads: list[Array] = [np.empty(0)]
         for user in node.span.users:
             if user.id not in self.row_of:
                 continue
+            if user == node.span and lib.rnn_is_running(E, user._number):
+                continue  # its gradients are those of the whole
             try:
-                nodes, local, flows = uses(user, node)
+                nodes, local, flows = uses(user, node, through=True)
             except RuntimeError:  # a Function whose derivatives are not known one by one
                 return None
             flowing = flows.astype(bool)
@@ -224,7 +279,10 @@ class _Reader:
             ids.append(user.id + nodes)
             locals_.append(local)
             grads.append(np.full(len(nodes), np.nan) if found is None else found[nodes])
-        return np.concatenate(ids), np.concatenate(locals_), np.concatenate(grads)
+        every = np.concatenate(ids), np.concatenate(locals_), np.concatenate(grads)
+        gains = np.abs(every[1] * np.where(np.isnan(every[2]), 0.0, every[2]))
+        top = np.argsort(-np.where(np.isnan(gains), np.inf, gains), kind="stable")[:CHOSEN_EDGES]
+        return every[0][top], every[1][top], every[2][top], len(gains)
 
 
 def _known(x: float) -> float | None:

@@ -104,12 +104,14 @@ def make_scene(
     root_nodes = [graph.node(t, *(0,) * t.ndim).id for t in graph.roots if t.numel() == 1]
     values, grads = numbers(rows)
     scene = Scene(rows, links, roots, top, set(), set(), graph.nodes, len(graph), values, grads)
-    scene.freed = any(row.span is not None and row.span.freed for row in rows if not row.leaf)
+    scene.freed = any(
+        row.freed or (row.span is not None and not row.leaf and row.span.freed) for row in rows
+    )
     if not scene.freed:
         with contextlib.suppress(RuntimeError):  # a Function of very many outputs
             scene.edges = all_edges(rows)
         if scene.edges is None:
-            scene.chosen = choose(rows, [*focus, *more])
+            scene.chosen = choose(graph, rows, [*focus, *more])
     scene.focus = [node.id for node in focus]
     scene.paths = [Marked([n.id for n in p.nodes], p.product, p.share) for p in paths]
     if len(root_nodes) == len(graph.roots):
