@@ -167,13 +167,22 @@ static int overwritten(rnn_engine *e, uint32_t id, uint32_t what) {
         traced ? "" : "; with rnn.trace() on, this message names both lines");
 }
 
-/* Refuses where a value that the kernel needs was written after the span was made. */
-int rnn_check_values(rnn_engine *e, uint32_t id) {
+/* Of a product, no gradient goes to the other operand: its derivative, this operand's value, is not
+ * read. */
+static bool is_idle(const rnn_span *s, int k) {
+    if (s->flags & RNN_S_SCALAR || k > 1 || s->ext->count < 2) return false;
+    return rnn_ops[s->op].needs & (k ? RNN_B_FOR_A : RNN_A_FOR_B) && !s->ext->in[1 - k].needs_grad;
+}
+
+/* Refuses where a value that derivatives need was written after the span was made: those that the
+ * pass takes, or all. */
+static int check_values(rnn_engine *e, uint32_t id, bool all) {
     const rnn_span *s = rnn_at(e, id);
     const int needs = rnn_ops[s->op].needs, count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
-        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
-                            (k == 1 && needs & RNN_NEEDS_B);
+        const bool needed =
+            needs & RNN_NEEDS_ALL ||
+            (k < 2 && needs & (k ? RNN_NEEDS_B : RNN_NEEDS_A) && (all || !is_idle(s, k)));
         const uint32_t o = rnn_span_operand(s, k);
         if (needed && rnn_span_written(e, o) > s->first) return overwritten(e, id, o);
     }
@@ -181,13 +190,15 @@ int rnn_check_values(rnn_engine *e, uint32_t id) {
     return 0;
 }
 
+int rnn_check_values(rnn_engine *e, uint32_t id) { return check_values(e, id, true); }
+
 static int run_kernel(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_PASSED)
         return rnn_fail(e, RNN_ERUNTIME,
                         "backward: a pass within this one has freed the graph behind %s",
                         rnn_ops[s->op].torch_name);
-    int failed = rnn_check_values(e, id);
+    int failed = check_values(e, id, false);
     if (failed) return failed;
     return s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
 }

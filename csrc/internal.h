@@ -224,7 +224,7 @@ typedef struct {
     const char *name;       /* "mul" */
     const char *torch_name; /* "MulBackward0" */
     int8_t arity;           /* -1: any number */
-    uint8_t needs;
+    uint16_t needs;
     bool elementwise;
     int (*backward)(rnn_engine *e, uint32_t id);
     int (*edges)(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out);

@@ -21,8 +21,10 @@ enum {
     RNN_NEEDS_ALL = 4,  /* every operand's */
     RNN_NEEDS_Z = 8,    /* its own result */
     RNN_COMPOSITE = 16, /* recorded as other operations at scalar resolution */
-    RNN_TRIG = 32, /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
-    RNN_POWER = 64 /* a power: compilers vectorise it where the exponent varies */
+    RNN_TRIG = 32,  /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
+    RNN_POWER = 64, /* a power: compilers vectorise it where the exponent varies */
+    RNN_A_FOR_B = 128, /* a is read for b's gradient alone, as in a product */
+    RNN_B_FOR_A = 256
 };
 
 #define C_ RNN_COMPOSITE
@@ -32,6 +34,7 @@ enum {
 #define T_ RNN_TRIG
 #define P_ RNN_POWER
 #define N_ RNN_NEEDS_NOTHING
+#define X_ (RNN_NEEDS_A | RNN_NEEDS_B | RNN_A_FOR_B | RNN_B_FOR_A)
 
 /* clang-format off */
 /*    NAME, name, torch_name, needs, forward, dz times the local derivative */
@@ -106,8 +109,8 @@ enum {
 #define RNN_BINARY_OPS(X) \
     X(ADD, "add", "AddBackward0", N_, a + p0 * b, dz, dz * p0) \
     X(SUB, "sub", "SubBackward0", C_ | N_, a - p0 * b, dz, -dz * p0) \
-    X(MUL, "mul", "MulBackward0", A_ | B_, a * b, b * dz, a * dz) \
-    X(DIV, "div", "DivBackward0", C_ | B_ | Z_, a / b, dz / b, -dz * (z / b)) \
+    X(MUL, "mul", "MulBackward0", X_, a * b, b * dz, a * dz) \
+    X(DIV, "div", "DivBackward0", C_ | A_ | B_ | RNN_A_FOR_B, a / b, dz / b, -dz * ((a / b) / b)) \
     X(DIV_TRUNC, "div_trunc", "DivBackward1", N_, F(trunc)(a / b), 0, 0) \
     X(DIV_FLOOR, "div_floor", "DivBackward1", N_, F(floordiv)(a, b), 0, 0) \
     X(POW, "pow", "PowBackward1", A_ | B_ | Z_, F(pow)(a, b), b == 0 ? 0 : dz * (b * F(pow)(a, b - 1)), \
@@ -131,7 +134,7 @@ enum {
     X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), \
       a * a + b * b == 0 ? 0 : dz * b * (1 / (a * a + b * b)), \
       a * a + b * b == 0 ? 0 : dz * -a * (1 / (a * a + b * b))) \
-    X(FMOD, "fmod", "FmodBackward0", A_ | B_, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
+    X(FMOD, "fmod", "FmodBackward0", A_ | B_ | RNN_A_FOR_B, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
     X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floordiv)(a, b)) \
     X(MSE_LOSS, "mse_loss", "MseLossBackward0", C_ | A_ | B_, (a - b) * (a - b), dz * (2 * (a - b)), \
       dz * (-2 * (a - b))) \
@@ -190,8 +193,8 @@ enum {
     X(SCATTER_ADD, "scatter_add", "ScatterAddBackward0", 2, N_, scatter) \
     X(WHERE, "where", "WhereBackward0", 2, N_, where) \
     X(MASKED_FILL, "masked_fill", "MaskedFillBackward0", 1, N_, masked_fill) \
-    X(MATMUL, "matmul", "MmBackward0", 2, C_ | A_ | B_, matmul) \
-    X(LINEAR, "linear", "AddmmBackward0", -1, C_ | A_ | B_, linear) \
+    X(MATMUL, "matmul", "MmBackward0", 2, C_ | X_, matmul) \
+    X(LINEAR, "linear", "AddmmBackward0", -1, C_ | X_, linear) \
     X(LAYER_NORM, "layer_norm", "NativeLayerNormBackward0", -1, C_ | A_ | B_, layer_norm) \
     X(RMS_NORM, "rms_norm", "FusedRmsNormBackward0", -1, C_ | A_ | B_, layer_norm) \
     X(BATCH_NORM, "batch_norm", "NativeBatchNormBackward0", -1, C_ | A_ | B_, batch_norm) \

@@ -30,6 +30,7 @@ from rnn.ops import (
     selection,
     sorting,
     unary,
+    writing,
 )
 from rnn.ops import gather as rows
 from rnn.ops import shape as views
@@ -773,6 +774,49 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     logdet = systems.logdet
     slogdet = systems.slogdet
     cholesky = systems.cholesky
+
+    # ---- writing: in-place forms of what stands above --------------------------------------------
+
+    eq_ = writing.eq_
+    ne_ = writing.ne_
+    lt_ = writing.lt_
+    le_ = writing.le_
+    gt_ = writing.gt_
+    ge_ = writing.ge_
+    logical_and_ = writing.logical_and_
+    logical_or_ = writing.logical_or_
+    logical_xor_ = writing.logical_xor_
+    bitwise_and_ = writing.bitwise_and_
+    bitwise_or_ = writing.bitwise_or_
+    bitwise_xor_ = writing.bitwise_xor_
+    bitwise_left_shift_ = writing.bitwise_left_shift_
+    bitwise_right_shift_ = writing.bitwise_right_shift_
+    bitwise_not_ = writing.bitwise_not_
+    atan2_ = writing.atan2_
+    hypot_ = writing.hypot_
+    xlogy_ = writing.xlogy_
+    copysign_ = writing.copysign_
+    ldexp_ = writing.ldexp_
+    heaviside_ = writing.heaviside_
+    float_power_ = writing.float_power_
+    logit_ = writing.logit_
+    sinc_ = writing.sinc_
+    deg2rad_ = writing.deg2rad_
+    rad2deg_ = writing.rad2deg_
+    renorm_ = writing.renorm_
+    addmm_ = writing.addmm_
+    addmv_ = writing.addmv_
+    addr_ = writing.addr_
+    addbmm_ = writing.addbmm_
+    baddbmm_ = writing.baddbmm_
+    fill_diagonal_ = writing.fill_diagonal_
+    arctan2_ = writing.atan2_
+    greater_ = writing.gt_
+    greater_equal_ = writing.ge_
+    less_ = writing.lt_
+    less_equal_ = writing.le_
+    not_equal_ = writing.ne_
+    sgn_ = unary.sign_
 
     __hash__ = object.__hash__
 

@@ -110,6 +110,18 @@ def test_in_place(name):
     compare(run, (3, 4), low=-4, high=4, rtol=limit(name), edges=False, grad=False)
 
 
+@pytest.mark.parametrize("name", ["celu", "elu", "hardtanh", "leaky_relu", "selu", "threshold"])
+def test_in_place_by_name(name):
+    args = (0.1, -2.0) if name == "threshold" else ()
+
+    def run(m, x):
+        y = x * 1
+        assert getattr(functional(m), name + "_")(y, *args) is y
+        return y
+
+    compare(run, (3, 4), low=-4, high=4, rtol=limit(name) if name in CALLS else None, edges=False)
+
+
 def test_prelu():
     compare(lambda m, x, w: functional(m).prelu(x, w), (2, 3, 4), (3,))
     compare(lambda m, x, w: functional(m).prelu(x, w), (2, 3), (1,))

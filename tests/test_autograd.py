@@ -627,6 +627,27 @@ def test_overwriting_what_backward_does_not_need(fn):
     same(run)
 
 
+@pytest.mark.parametrize("wants", [0, 1])
+@pytest.mark.parametrize("written", [0, 1, 2])
+@pytest.mark.parametrize("name", ["mul", "div", "matmul", "linear"])
+def test_overwriting_an_operand_whose_partner_wants_no_gradient(name, wants, written):
+    """A derivative that is nobody's needs no value: of x @ w, x is data and w may be stepped."""
+
+    def run(m):
+        x, y = leaf(m, 3, 3), leaf(m, 3, 3, seed=1)
+        (y if wants == 0 else x).requires_grad_(False)
+        z = (m.nn.functional.linear if name == "linear" else getattr(m, name))(x, y)
+        with m.no_grad():
+            (x, y, z)[written].mul_(2)
+        try:
+            z.sum().backward()
+        except RuntimeError as e:
+            return str(e)[:60]
+        return (x, y)[wants].grad
+
+    same(run)
+
+
 def test_recorded_writes_keep_the_old_nodes():
     """PyTorch refuses here; rnn's old nodes are still there, and the gradient is right."""
     x = leaf(rnn, 3, dtype="float64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -718,3 +719,65 @@ def test_other_names() -> None:
 def test_reversed() -> None:
     compare(lambda x: reversed(x), (2, 3))
     compare(lambda x: reversed(x), ())
+
+
+# ---- forms that are their function, written into its first argument ------------------------------
+
+FORMS = {
+    **{n: [(3, 4), (4,)] for n in "eq_ ne_ lt_ le_ gt_ ge_ greater_ less_equal_".split()},
+    **{n: [(3, 4), (4,)] for n in "atan2_ arctan2_ hypot_ copysign_ ldexp_ xlogy_".split()},
+    **{n: [(3, 4), (4,)] for n in "logical_and_ logical_or_ logical_xor_ heaviside_".split()},
+    **{n: [(3, 4)] for n in "deg2rad_ rad2deg_ sinc_ logit_".split()},
+    "float_power_": [(3, 4), 2.0],
+    "renorm_": [(3, 4), 2, 0, 0.5],
+    "addmm_": [(3, 4), (3, 2), (2, 4)],
+    "addmv_": [(3,), (3, 4), (4,)],
+    "addr_": [(3, 4), (3,), (4,)],
+    "addbmm_": [(3, 4), (2, 3, 5), (2, 5, 4)],
+    "baddbmm_": [(2, 3, 4), (2, 3, 5), (2, 5, 4)],
+    "fill_diagonal_": [(5, 2), 3.0, True],
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_written_forms(name):
+    shapes = [a for a in FORMS[name] if isinstance(a, tuple)]
+    rest = FORMS[name][len(shapes) :]
+
+    def run(m, x, *others):
+        y = x * 1
+        assert getattr(y, name)(*others, *rest) is y
+        return y
+
+    only = {"dtypes": ["float64"]} if name == "float_power_" else {}
+    smooth = FORMS[name][1:] != [(4,)] or name[:3] in ("ata", "arc", "hyp", "xlo")
+    compare(
+        run, *shapes, low=0.1, high=0.9, edges=False, grad=smooth, layouts=["contiguous"], **only
+    )
+
+
+def test_written_forms_of_integers():
+    i, j = np.array([[5, -3, 0], [7, 1, 2]]), np.array([1, 2, 3])
+    flat: Any = {"layouts": ["contiguous"]}
+    for name in ("and", "or", "xor", "left_shift", "right_shift"):
+        compare(lambda m, x, y, n=f"bitwise_{name}_": getattr(x, n)(y), i, j, **flat)
+    compare(lambda m, x: x.bitwise_not_(), i, **flat)
+    compare(lambda m, x, y: x.gt_(y), i, j, **flat)
+    compare(lambda m, x: x.fill_diagonal_(9), i, **flat)
+    compare(lambda m, x: x.fill_diagonal_(9), np.zeros((3, 3, 3), np.int64), **flat)
+    compare_errors(lambda m, x: x.fill_diagonal_(9), (3, 4, 4))
+    compare_errors(lambda m, x: x.fill_diagonal_(9), (3,))
+    compare_errors(lambda m, x, y: x.gt_(y), (3,), (2, 3))
+
+
+def test_lerp_and_its_kind_are_particular_about_dtypes():
+    i, d = np.array([1, 2]), np.array([1.0, 2.0])
+    compare_errors(lambda m, x, y: m.lerp(x.float(), y.double(), 0.5), d, d)
+    compare_errors(lambda m, x, y: m.lerp(x.double(), x.double(), y.float()), d, d)
+    compare_errors(lambda m, x: m.lerp(x, x, 0.5), i)
+    compare_errors(lambda m, x: m.addcdiv(x, x, x), i)
+    compare_errors(lambda m, x: m.addcmul(x, x, x), i > 1)
+    compare(lambda m, x: m.addcmul(x, x, x, value=1.9), i)
+    compare(lambda m, x: x.addcmul_(x, x, value=1.9), i, layouts=["contiguous"])
+    compare_errors(lambda m, x, y: m.add(x, y, out=x), (3,), (2, 3))
+    compare_errors(lambda m, x: x[0:].detach_(), (3,))

@@ -550,6 +550,34 @@ def test_a_function_that_writes_in_place_goes_with_its_output():
     assert live() == before
 
 
+@pytest.mark.parametrize("view", ["x", "x[::2]", "x[0]", "x.T", "x.detach()"])
+def test_a_view_that_forward_writes_in_place(view):
+    """Its base and the other views see the output too."""
+
+    def run(m):
+        class TanhInPlace(m.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, w):
+                x.tanh_()
+                ctx.mark_dirty(x)
+                ctx.save_for_backward(x)
+                return x
+
+            @staticmethod
+            def backward(ctx, g):
+                (y,) = ctx.saved_tensors
+                return g * (1 - y * y), g.sum()
+
+        w, one = leaf(m, 3, 4), m.tensor(1.0, requires_grad=True)
+        x = w * 0.5
+        other, v = x[:, 1:], eval(view, {"x": x})
+        TanhInPlace.apply(v, one)
+        ((x * x).sum() + (other * v.sum()).sum()).backward()
+        return x, other, v, one.grad, w.grad
+
+    same(run)
+
+
 def test_a_saved_tensor_written_in_place_later_is_not_held_by_itself():
     class Square(rnn.autograd.Function):
         @staticmethod

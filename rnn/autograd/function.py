@@ -252,7 +252,6 @@ def _record(
         if isinstance(o, Handle) and o._h and not any(o is c for c in ctx._constant)
     ]
     ctx._to_save = tuple(_pinned(t) for t in ctx._to_save)
-    ctx._versions = [_version(t) for t in ctx._to_save]
     if len(wanted) == 1:
         turn.only = wanted[0]
         made = {wanted[0]: _span(outputs[wanted[0]], operands, turn, ctx._name)}
@@ -261,10 +260,11 @@ def _record(
         core = _span(_number(lib.rnn_dtype(outputs[wanted[0]]._h)), operands, turn, ctx._name)
         made = {j: _span(outputs[j], [core], _Output(turn, j), ctx._name) for j in wanted}
     else:
-        return out
+        made = {}
     for j, h in made.items():
         dirty = any(outputs[j] is d for d in ctx._dirty)
         out[j] = _rebound(outputs[j], h) if dirty else h
+    ctx._versions = [_version(t) for t in ctx._to_save]
     ctx._dirty = ctx._constant = ()  # the graph holds ctx, which must not hold the graph
     return out
 
@@ -281,12 +281,10 @@ def _span(values: Any, operands: Sequence[Any], turn: Any, name: int) -> Any:
 
 
 def _rebound(t: Any, made: Any) -> Any:
-    """The input that forward wrote in place becomes the output."""
-    alias = check(lib.rnn_alias(E, made._h))
-    code = lib.rnn_rebind(E, t._h, alias)
-    if code < 0:
-        lib.rnn_release(E, alias)
-        fail(code)
+    """The input that forward wrote in place becomes the output: for all views of it, and of what it
+    is a view of."""
+    check(lib.rnn_own(E, t._h))
+    check(lib.rnn_take_over(E, t._h, check(lib.rnn_alias(E, made._h))))
     return t
 
 

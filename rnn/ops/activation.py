@@ -82,6 +82,11 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _row("leaky_relu_cpu", _LEAKY_RELU, input, inplace, negative_slope)
 
 
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """leaky_relu, in place (torch.nn.functional.leaky_relu_)."""
+    return leaky_relu(input, negative_slope, True)
+
+
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where it is positive, else weight * x (torch.nn.functional.prelu).
 
@@ -104,9 +109,19 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _row("elu_cpu", _ELU, input, inplace, alpha, 1.0)
 
 
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """elu, in place (torch.nn.functional.elu_)."""
+    return elu(input, alpha, True)
+
+
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """elu with the alpha and scale that keep mean and variance (torch.nn.functional.selu)."""
     return _row("elu_cpu", _ELU, input, inplace, SELU_ALPHA, SELU_SCALE)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """selu, in place (torch.nn.functional.selu_)."""
+    return selu(input, True)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -114,6 +129,11 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     _floats_only("elu_cpu", input)
     made = unary(_ELU, input / alpha, 1.0, alpha)
     return in_place(input, made) if inplace else made
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """celu, in place (torch.nn.functional.celu_)."""
+    return celu(input, alpha, True)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -152,6 +172,11 @@ def hardtanh(
     return _row("hardtanh_cpu", _HARDTANH, input, inplace, min_val, max_val)
 
 
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """hardtanh, in place (torch.nn.functional.hardtanh_)."""
+    return hardtanh(input, min_val, max_val, True)
+
+
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x between 0 and 6, else the nearer of them (torch.nn.functional.relu6)."""
     return hardtanh(input, 0.0, 6.0, inplace)
@@ -171,6 +196,12 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     """x where it is above threshold, else value (torch.nn.functional.threshold)."""
     made: Tensor = where(input <= threshold, value, input)
     return in_place(input, made) if inplace else made
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """threshold, in place (torch.nn.functional.threshold_)."""
+    made: Tensor = where(input <= threshold, value, input)
+    return in_place(input, made)
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:

@@ -336,13 +336,13 @@ def detach_(self: Tensor) -> Tensor:
         RuntimeError: it is a view.
     """
     if self._h:
-        if lib.rnn_view_op(self._h) and lib.rnn_requires_grad(E, self._h):
+        if lib.rnn_view_op(self._h):
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using "
                 "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
                 "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
                 "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
-                "function in torch/optim/optimizer.py as a solution."
+                "function in torch/optim/optimizer.py as the solution."
             )
         exchange(self, detach(self))
     return self

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c, _dtypes, _shapes
-from rnn._c import COMPOSE, EDTYPE, ETYPE, E, Handle, adopt, check, fail, ffi, lib, op
+from rnn._c import COMPOSE, EDTYPE, ERECORD, ETYPE, E, Handle, adopt, check, fail, ffi, lib, op
 from rnn.ops import _core, compose
 from rnn.ops._core import Number, as_node
 
@@ -165,14 +165,21 @@ def write_out(out: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs
     """function(*args), written into out (which takes its shape).
 
     Raises:
-        RuntimeError: an argument requires grad, or out's dtype cannot hold the result.
+        RuntimeError: an argument requires grad, out's dtype cannot hold the result, or out is an
+            argument too and has another shape.
     """
     if lib.rnn_grad_mode() and any(isinstance(t, Handle) and t.requires_grad for t in (out, *args)):
         raise RuntimeError(
             f"{function.__name__}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."
         )
-    return _core.view_as_result(function(*args, **kwargs), out)
+    made = function(*args, **kwargs)
+    if made._shape != out._shape and any(t is out for t in args):
+        raise RuntimeError(
+            f"output with shape {list(out._shape)} doesn't match the broadcast shape "
+            f"{list(made._shape)}"
+        )
+    return _core.view_as_result(made, out)
 
 
 def in_place(target: Tensor, made: Tensor) -> Tensor:
@@ -226,6 +233,8 @@ def _binary_in_place(
         code = _unary_into(E, scalar, a._h, a._h, b * alpha, 0.0)
     if code == 0:
         return a
+    if code == ERECORD:
+        check(lib.rnn_own(E, a._h))  # first, that the old values are kept for the operation
     return in_place(a, function(a, b) if alpha == 1 else function(a, b, alpha=alpha))
 
 

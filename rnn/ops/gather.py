@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import Handle
+from rnn._c import E, Handle, check, lib
 from rnn._shapes import broadcast_shapes, compute_strides, normalize_dim
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of, wrap
@@ -352,6 +352,7 @@ def index_add(
 
 def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """Slices of a dimension become those of source, in place (torch.Tensor.index_copy_)."""
+    check(lib.rnn_check_inplace(E, input._h) if input._h else 0)
     count = math.prod(index._shape)
     if dtype_of(source) is not dtype_of(input):
         have, given = [_core.type_name(dtype_of(t)) for t in (input, source)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _shapes
+from rnn import _dtypes, _shapes
 from rnn._c import E, Handle, lib, op
 from rnn.ops import _core
 from rnn.ops._core import Number
@@ -36,13 +36,34 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
 
     Args:
         weight: a number, or a tensor that broadcasts.
+
+    Raises:
+        RuntimeError: the dtypes differ.
+        NotImplementedError: they are no floats.
     """
     if out is not None:
         return write_out(out, lerp, input, end, weight)
+    _check_lerp(input, end, weight)
     if isinstance(weight, Handle):
         step = end - input
         return where(weight < 0.5, input + weight * step, end - step * (1 - weight))
     return binary(_LERP, input, end, weight)
+
+
+def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
+    d = _core.dtype_of(input)
+    tensor = isinstance(weight, Handle)
+    for name, t in (("end", end), ("weight", weight if tensor and weight._shape else input)):
+        if _core.dtype_of(t) is not d:
+            raise RuntimeError(
+                f"expected dtype {_core.c_name(d)} for `{name}` but got dtype "
+                f"{_core.c_name(_core.dtype_of(t))}"
+            )
+    if not d.is_floating_point:
+        kind = "tensor" if tensor else "scalar"
+        raise NotImplementedError(
+            f"\"lerp_kernel_{kind}\" not implemented for '{_core.type_name(d)}'"
+        )
 
 
 def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
@@ -60,26 +81,52 @@ def addcmul(
     """input + value * tensor1 * tensor2 (torch.addcmul)."""
     if out is not None:
         return write_out(out, addcmul, input, tensor1, tensor2, value=value)
-    return add(input, mul(tensor1, tensor2), alpha=value)
+    product = mul(tensor1, tensor2)
+    return add(input, product, alpha=_value(_core.result_dtype(input, product), value))
 
 
 def addcdiv(
     input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
 ) -> Tensor:
-    """input + value * tensor1 / tensor2 (torch.addcdiv)."""
+    """input + value * tensor1 / tensor2 (torch.addcdiv).
+
+    Raises:
+        RuntimeError: tensor1 and tensor2 are integers.
+    """
     if out is not None:
         return write_out(out, addcdiv, input, tensor1, tensor2, value=value)
-    return add(input, div(tensor1, tensor2), alpha=value)
+    return add(input, _quotient(tensor1, tensor2), alpha=value)
+
+
+def _value(result: _dtypes.dtype, value: Number) -> Number:
+    """The factor of addcmul, in the result's dtype."""
+    if result is _dtypes.bool_:
+        raise NotImplementedError("\"addcmul_cpu_out\" not implemented for 'Bool'")
+    return value if result.is_floating_point else int(value)
+
+
+def _quotient(a: Tensor, b: Tensor) -> Tensor:
+    if not (_core.dtype_of(a).is_floating_point or _core.dtype_of(b).is_floating_point):
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform a true division of tensor1 and tensor2. The historic addcdiv "
+            "behavior can be implemented as (input + value * rnn.trunc(tensor1 / tensor2))"
+            ".to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for "
+            "float inputs. The future addcdiv behavior is just the latter implementation: (input + "
+            "value * tensor1 / tensor2), for all dtypes."
+        )
+    return div(a, b)
 
 
 def addcmul_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """addcmul, in place (torch.Tensor.addcmul_)."""
-    return add_(input, mul(tensor1, tensor2), alpha=value)
+    product = mul(tensor1, tensor2)
+    return add_(input, product, alpha=_value(_core.result_dtype(input, product), value))
 
 
 def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """addcdiv, in place (torch.Tensor.addcdiv_)."""
-    return add_(input, div(tensor1, tensor2), alpha=value)
+    return add_(input, _quotient(tensor1, tensor2), alpha=value)
 
 
 def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
