@@ -1,4 +1,4 @@
-"""Only what pyproject.toml cannot say: the cffi module, how it is compiled, and a package that lies elsewhere."""
+"""Only what pyproject.toml cannot say: the cffi module, its compilation, a package elsewhere."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

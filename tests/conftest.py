@@ -15,6 +15,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_collection_finish() -> None:
-    """What is there before the first test stays: the tests' many collections need not look at PyTorch again."""
+    """What is there before the first test stays: later collections need not look at it again."""
     gc.collect()
     gc.freeze()
