@@ -15,7 +15,7 @@
  *     rnn_ref y = rnn_unary(e, rnn_op_find("exp"), x, 0, 0);
  *     rnn_ref z = rnn_sum(e, y, 0, 0, 0, 0);               // over all dimensions
  *     rnn_pass *p = rnn_backward_begin(e, 1, &z, 0, 0, 0, 0);
- *     while (rnn_backward_step(e, p, 50000000) == 1) {}    // slices of 50 ms
+ *     while (rnn_backward_step(e, p, 20000000) == 1) {}    // slices of 20 ms
  *     rnn_backward_end(e, p);
  *     rnn_ref g = rnn_grad(e, x);                          // exp(1.5), six times
  *     rnn_release(e, g); ...

@@ -191,6 +191,12 @@ static int value_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     else if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOO$Op", names, &data, &children, &op,
                                           &label, &dtype, &requires_grad))
         return -1;
+    const int given = children ? PyObject_IsTrue(children) : 0;
+    if (given > 0)
+        PyErr_SetString(PyExc_TypeError,
+                        "a Value with children is made by an operator or a function of Values: the "
+                        "engine knows no derivative of yours (see rnn.autograd.Function)");
+    if (given) return -1;
     const double x = PyFloat_AsDouble(data);
     if (x == -1 && PyErr_Occurred()) return -1;
     const int code = dtype_code(dtype);
@@ -202,8 +208,8 @@ static int value_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     v->span = rnn_value_leaf(rnn_py.e, code, x, requires_grad);
     if (!v->span) return rnn_py_raise(RNN_EMEMORY), -1;
     rnn_at(rnn_py.e, v->span)->object = self;
-    const bool labelled = label && PyObject_IsTrue(label) > 0;
-    return labelled ? PyObject_SetAttrString(self, "label", label) : 0;
+    const int labelled = label ? PyObject_IsTrue(label) : 0;
+    return labelled > 0 ? PyObject_SetAttrString(self, "label", label) : labelled;
 }
 
 /* ---- arithmetic ------------------------------------------------------------------------------ */

@@ -35,7 +35,8 @@ class Value(ValueBase):  # type: ignore[misc]
         label: a name for drawings; nothing else reads it.
 
     Raises:
-        TypeError: data is not a number, or dtype is no float.
+        TypeError: data is not a number, dtype is no float, or children are given (micrograd's way
+            of making an operation).
 
     Example:
         >>> a, b = Value(2.0), Value(-3.0)
@@ -94,6 +95,13 @@ class Value(ValueBase):  # type: ignore[misc]
         """micrograd's name for the step of the chain rule: adds this node's part to its children's
         gradients."""
         return self._step_back
+
+    @_backward.setter
+    def _backward(self, step: Callable[[], None]) -> None:
+        raise AttributeError(
+            "the step of a Value is its operation's and cannot be replaced: build functions of "
+            "Values from operators, or write an rnn.autograd.Function"
+        )
 
     def _step_back(self) -> None:
         span, node = self._node

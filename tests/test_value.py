@@ -144,6 +144,16 @@ def test_what_is_not_a_number():
         pow(a, 2, 3)
 
 
+def test_an_operation_of_ones_own_is_refused():
+    """micrograd's own way of making one would be a leaf, and its derivative never asked for."""
+    a = Value(2.0)
+    assert Value(2.0, (), "").children == ()
+    with pytest.raises(TypeError, match="knows no derivative"):
+        Value(4.0, (a,), "double")
+    with pytest.raises(AttributeError, match="cannot be replaced"):
+        (a * 2)._backward = lambda: None
+
+
 def test_special_numbers_are_those_of_ieee():
     inf, nan = Value(math.inf), Value(math.nan)
     assert (inf - inf).data != 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
     from rnn.value import Value
 
-SLICE = 50_000_000  # nanoseconds that C works before Python looks for signals
+SLICE = 20_000_000  # nanoseconds that C works before Python looks for signals
 RETAIN_GRAPH, KEEP = 1, 2
 
 _CREATE_GRAPH = (
