@@ -770,6 +770,16 @@ def test_written_forms_of_integers():
     compare_errors(lambda m, x, y: x.gt_(y), (3,), (2, 3))
 
 
+def test_integers_that_have_no_such_function():
+    i, u = np.array([[1, 2], [3, 4]]), np.array([1, 2, 3], np.uint8)
+    for dim in (0, -1, 5):
+        compare_errors(lambda m, x, d=dim: x.softmax(d), i)
+        compare_errors(lambda m, x, d=dim: x.log_softmax(d), i)
+    compare_errors(lambda m, x: x << True, u > 1)
+    compare_errors(lambda m, x: m.zeros(0).narrow(0, 1, 1), u)
+    compare(lambda m, x: m.cross(x, x.flip(0), dim=0), u, layouts=["contiguous"])
+
+
 def test_lerp_and_its_kind_are_particular_about_dtypes():
     i, d = np.array([1, 2]), np.array([1.0, 2.0])
     compare_errors(lambda m, x, y: m.lerp(x.float(), y.double(), 0.5), d, d)

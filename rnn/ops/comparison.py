@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _shapes
+from rnn import _dtypes, _shapes
 from rnn._c import Handle
 from rnn.ops import _core
 from rnn.ops.elementwise import _operand, in_place, integers, write_out
@@ -234,6 +234,8 @@ def _bits(name: str, numpy: Callable[..., Any], a: Any, b: Any) -> Any:
     result = _core.result_dtype(a, b)
     if result.is_floating_point:
         raise NotImplementedError(f"\"{name}\" not implemented for '{_core.type_name(result)}'")
+    if result is _dtypes.bool_ and "shift" in name:
+        raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
     return integers(numpy, a, b, result)
 
 

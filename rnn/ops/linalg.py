@@ -319,7 +319,8 @@ def cross(
     once, twice = wrap(np.array([1, 2, 0])), wrap(np.array([2, 0, 1]))
     forward = _times(index_select(a, at, once), index_select(b, at, twice))
     back = _times(index_select(a, at, twice), index_select(b, at, once))
-    return _core.view_as_result(_plus(forward, back, -1), out)
+    made = _plus(forward, back, -1) if forward._h and back._h else forward - back
+    return _core.view_as_result(made, out)
 
 
 # ---- products with something added ---------------------------------------------------------------

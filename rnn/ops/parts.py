@@ -62,7 +62,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     size = shape[at]
     if not -size <= begin <= size:
         raise IndexError(
-            f"start out of range (expected to be in range of [-{size}, {size}], but got {begin})"
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {begin})"
         )
     begin += size if begin < 0 else 0
     if begin + length > size:

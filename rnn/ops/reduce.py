@@ -413,9 +413,10 @@ def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: An
         raise TypeError(f"{name}(): argument 'dim' must be int, not NoneType")
     input = converted(input, dtype)
     if not input._h:
+        at, ndim = _shapes.normalize_dim(dim, len(input._shape)), len(input._shape)
+        name = f"{'log_' if log else ''}softmax_{'lastdim_' if at + 1 >= ndim else ''}"
         raise NotImplementedError(
-            f'"{"log_softmax_lastdim" if log else "softmax"}_kernel_impl" not implemented for '
-            f"'{type_name(dtype_of(input))}'"
+            f"\"{name}kernel_impl\" not implemented for '{type_name(dtype_of(input))}'"
         )
     h = lib.rnn_softmax(E, input._h, dim, log)
     if h > 0:
