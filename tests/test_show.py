@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import rnn
 from rnn import Value
 from rnn.inspect import rows, scalars
 from rnn.inspect import scene as scenes
-from rnn.inspect.layout import Link, layered
+from rnn.inspect.layout import Link, _in_order, layered
 from rnn.inspect.page import scene_data
 from rnn.inspect.scene import Group, make_scene
 from rnn.inspect.view import make_view
@@ -101,6 +102,64 @@ def test_a_long_chain_is_laid_out_without_recursion() -> None:
     placed = layered([(10, 10)] * n, [Link(i, i + 1) for i in range(n - 1)], 5, 5)
     assert placed.length == 15 * n - 5
     assert placed.breadth == 10
+
+
+def mesh(n: int) -> list[Link]:
+    """Ranks of eight boxes, each used by three of the next and by one far behind."""
+    links = [Link(a, b) for a in range(n) for b in (a + 5, a + 8, a + 11, a + 40) if b < n]
+    return sorted(links, key=lambda link: link.b)
+
+
+SHAPES = {
+    "chain": lambda n: [Link(i, i + 1) for i in range(n - 1)],
+    "wide": lambda n: [Link((i * 7919) % (n - 9), n - 9 + i % 9) for i in range(n - 9)],
+    "crossed": lambda n: [Link(i, n - 1 - i) for i in range(n // 2)],
+    "star": lambda n: [Link(0, i) for i in range(1, n)],
+    "mesh": mesh,
+    "parallel": lambda n: [Link(0, 1)] * n,
+}  # fmt: skip
+
+
+def work(n: int, links: list[Link]) -> int:
+    """The steps of Python's machine that a layout takes. What is written in C and is not linear
+    would hide from them: sorting is not allowed."""
+    steps = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal steps
+        if not frame.f_code.co_filename.endswith("layout.py"):
+            return None
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    def profile(_: Any, event: str, called: Any) -> None:
+        if event == "c_call":
+            assert called.__name__ not in ("sorted", "sort", "insert", "index", "remove")
+
+    before = sys.gettrace(), sys.getprofile()
+    sys.settrace(trace)
+    sys.setprofile(profile)
+    try:
+        layered([(10.0, 10.0)] * n, links, 20, 5)
+    finally:
+        sys.settrace(before[0])
+        sys.setprofile(before[1])
+    return steps
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_work_of_a_layout_is_linear(shape: str) -> None:
+    small, middle, large = (work(n, SHAPES[shape](n)) for n in (100, 200, 400))
+    assert small > 10_000 and large - middle < 2.1 * (middle - small)
+
+
+def test_a_rank_is_ordered_as_sorting_would() -> None:
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 3, 30, 700):
+        places = [float(x) for x in rng.standard_normal(n) * 10.0 ** rng.integers(-3, 4)]
+        places += places[: n // 2]  # equal ones keep their order
+        assert _in_order(places) == sorted(range(len(places)), key=places.__getitem__)
 
 
 # ---- scenes -------------------------------------------------------------------------------------

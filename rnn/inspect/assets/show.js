@@ -235,7 +235,7 @@ function placeAcross(n, layers, joints, breadths, space, entries) {
         weights.push(source[box] ? aside : box < n ? 1 + found : 2);
       }
       if (sweep < ORDERING) {
-        const by = layer.map((_, i) => i).sort((i, j) => wanted[i] - wanted[j]);
+        const by = inOrder(wanted);
         layer.splice(0, layer.length, ...by.map((i) => layer[i]));
         wanted = by.map((i) => wanted[i]);
         weights = by.map((i) => weights[i]);
@@ -244,6 +244,20 @@ function placeAcross(n, layers, joints, breadths, space, entries) {
     }
   }
   return across;
+}
+
+function inOrder(wanted) {
+  const n = wanted.length, low = Math.min(...wanted), high = Math.max(...wanted);
+  let order = wanted.map((_, i) => i);
+  if (order.every((i) => i === 0 || wanted[i - 1] <= wanted[i])) return order;
+  const base = Math.max(16, n), scale = (base ** 3 - 1) / (high - low);
+  const keys = wanted.map((at) => Math.floor((at - low) * scale));
+  for (const digit of [1, base, base * base]) {
+    const buckets = Array.from({length: base}, () => []);
+    for (const i of order) buckets[Math.floor(keys[i] / digit) % base].push(i);
+    order = buckets.flat();
+  }
+  return order;
 }
 
 function place(layer, wanted, weights, across, breadths, n, space) {
