@@ -228,7 +228,10 @@ def test_a_tensor_opens_to_its_numbers_and_to_single_scalars(opened: Any) -> Non
     assert numbers(one.locator(".value").text_content()) == [
         pytest.approx(float(h[1, 2]), rel=1e-3)
     ]
-    one.click()
+    assert page.evaluate(f"{DRAWING}.k") > 0.6  # not all at once, but large enough to be read
+    page.get_by_role("searchbox").fill("h[1, 2]")
+    page.get_by_role("searchbox").press("Enter")
+    one.click()  # it was brought to sight
     ledger = page.locator(".ledger tbody tr")
     total = numbers(ledger.nth(ledger.count() - 1).inner_text())
     assert total == [pytest.approx(float(h.grad[1, 2]), rel=1e-3)]
@@ -473,3 +476,144 @@ def test_a_notebook_shows_svg_and_html(opened: Any) -> None:
     page = opened(f'<body data-jp-theme-light="false">{html}</body>')
     assert page.locator("[data-rnn-drawing] .box").count() == 4 + 3
     assert page.locator(".app.dark").count() == 2  # as the notebook's theme
+
+
+# ---- large graphs, small pages, odd names -------------------------------------------------------
+
+
+def many_values() -> tuple[Any, Any]:
+    x = v = Value(1.0)
+    for _ in range(6_000):
+        v = v * 1.0001 + 0.0001
+    v.backward(retain_graph=True)
+    return v, x
+
+
+def test_a_scalar_that_a_page_does_not_hold_says_which_call_draws_it(opened: Any) -> None:
+    v, _ = many_values()
+    page = opened(rnn.show(v))
+    run = page.evaluate(f"{DRAWING}.graph.rows.find(row => row.spans > 1)")
+    wanted = run["id"] + run["n"] // 2
+    search = page.get_by_role("searchbox")
+    search.fill(f"#{wanted}")
+    search.press("Enter")
+    panel = page.locator(".panel")
+    assert panel.locator("h2").inner_text() == f"#{wanted}"
+    code = panel.locator("code").inner_text()
+    assert code == f"rnn.show(v, focus=[{wanted}])"
+    page = opened(eval(code))  # and it does
+    panel = page.locator(".panel")
+    assert f"#{wanted}" in panel.inner_text() and "why this gradient" in panel.inner_text()
+    node = rnn.inspect.graph(v).node(wanted)
+    total = numbers(panel.locator(".ledger tbody tr").last.inner_text())
+    assert total == [pytest.approx(node.grad, rel=1e-3)]
+    panel.locator(".ledger button").first.click()  # its user is there as well
+    assert "why this gradient" in panel.inner_text()
+    panel.locator("table").last.locator("button").first.click()  # and what it was made from
+    assert f"#{wanted}" in panel.inner_text()
+
+
+def test_a_search_without_a_match_says_what_can_be_found(opened: Any) -> None:
+    page = opened(lecture())
+    search, found = page.get_by_role("searchbox"), page.locator(".found")
+    search.fill("nothing like it")
+    assert "0 matches: names, operations, modules" in found.inner_text()
+    search.fill("#999999999999")
+    assert "is not in this graph, whose nodes are #" in found.inner_text()
+    search.press("Enter")
+    search.press("ArrowDown")
+    assert page.locator(".panel").is_hidden()
+
+
+def test_what_is_in_focus_is_what_the_page_opens_at(opened: Any) -> None:
+    v, x = many_values()
+    page = opened(rnn.show(v, focus=[x]))
+    wait_until(page, f"{DRAWING}.selected !== null")
+    assert page.locator(".panel h2").inner_text() == "x"
+    assert box(page, "x").is_visible()
+
+
+@pytest.mark.parametrize("width", [380, 700, 1240, 1920])
+def test_panel_and_drawing_stand_beside_each_other_on_any_page(opened: Any, width: int) -> None:
+    page = opened(lecture(), viewport={"width": width, "height": 700})
+    box(page, "a").click()
+    panel = page.locator(".panel").bounding_box()
+    for name in "abcdefL":
+        shown = box(page, name).locator(".card").bounding_box()
+        assert shown["x"] >= 0 and shown["x"] + shown["width"] <= width
+        beside = shown["x"] + shown["width"] <= panel["x"]
+        assert beside or shown["y"] + shown["height"] <= panel["y"]
+    page.locator("input[type=range]").fill("3")
+    said = page.locator(".said").bounding_box()
+    assert said["width"] > 150 and said["x"] + said["width"] <= width
+
+
+def test_the_drawing_cannot_be_lost(opened: Any) -> None:
+    page = opened(lecture())
+    page.mouse.move(700, 600)
+    page.mouse.down()
+    page.mouse.move(5_000, 5_000, steps=3)
+    page.mouse.up()
+    shown = box(page, "a").locator(".card").bounding_box()
+    assert shown["x"] < 1_400 and shown["y"] < 800
+    for key, limit in (("+", 6), ("-", 0.02)):
+        for _ in range(60):
+            page.locator(".stage").press(key)
+        assert page.evaluate(f"{DRAWING}.k") == pytest.approx(limit)
+    page.get_by_role("button", name="Fit to the page").click()
+    assert box(page, "a").is_visible()
+
+
+def texts_overlap(page: Any) -> list[list[str]]:
+    """Texts of one box that lie upon each other, or reach out of it."""
+    return page.evaluate("""() => {
+      const root = document.querySelector('[data-rnn-drawing]').shadowRoot, found = [];
+      for (const box of root.querySelectorAll('.box')) {
+        const card = box.querySelector(':scope > .card');
+        if (!card) continue;
+        const edge = card.getBoundingClientRect();
+        const texts = [...box.querySelectorAll('text:not(.glyph)')].map(
+          (t) => [t.textContent, t.getBoundingClientRect()]);
+        for (const [words, r] of texts) {
+          if (r.left < edge.left - 0.5 || r.right > edge.right + 0.5) found.push([words, 'out']);
+          for (const [other, q] of texts)
+            if (r !== q && r.left < q.left && r.right > q.left + 1 && Math.abs(r.top - q.top) < 4)
+              found.push([words, other]);
+        }
+      }
+      return found;
+    }""")
+
+
+def odd_graph() -> Any:
+    long = Value(-1.2345e-30, label="a_name_that_is_much_longer_than_any_box_can_ever_show_at_once")
+    wide = Value(-123456.789, label="WWWWWWWWWWWWWWWWWWWWWWWW")
+    nan = Value(float("nan"), label="<b>&amp;</b>" * 8)
+    a, b = long * wide, wide * Value(1.5e300)
+    y = (a + b * nan) * Value(float("-inf"), label="x")
+    y.backward()
+    return rnn.show(y)
+
+
+def test_texts_keep_within_their_boxes(opened: Any) -> None:
+    rnn.manual_seed(0)
+    t = rnn.randn(4, 5, requires_grad=True) * rnn.tensor([1.0, 1e-30, -1e20, 1e-5, -100.0])
+    loss = (t.softmax(-1) * -1e-7).sum().tanh()
+    loss.backward(retain_graph=True)
+    for drawing in (lecture(), odd_graph(), rnn.show(loss), rnn.show(many_values()[0])):
+        page = opened(drawing)
+        wait_until(page, f"{DRAWING}.fitted !== undefined")
+        assert texts_overlap(page) == []
+
+
+def test_an_empty_tensor_and_thousands_of_edges_between_two_boxes(opened: Any) -> None:
+    v = Value(2.0)
+    loss = rnn.tensor([v] * 3_000).sum() + rnn.zeros(0, 3, requires_grad=True).sum()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss))
+    assert page.locator(".wires .wire").count() < 8
+    box(page, "v").click()
+    assert numbers(page.locator(".ledger tbody tr").last.inner_text()) == [3_000]
+    page.locator('.box[aria-label*="shape 0 by 3"]').locator(".title").click()
+    assert "It has no elements" in page.locator(".panel").inner_text()
+    assert "null" not in page.locator(".panel").inner_text()

@@ -37,8 +37,10 @@ def show(
     Args:
         roots: float Tensors and Values.
         focus: scalars that a drawing of a large graph must hold with all that concerns them:
-            Nodes, Values, one-element Tensors, or tuples (tensor, i, j). Graphs of up to some
-            ten thousand scalars are held whole.
+            Nodes, Values, one-element Tensors, tuples (tensor, i, j), or ids as a drawing writes
+            them (123 for #123). The page opens at the first. Graphs of up to some ten thousand
+            scalars are held whole; of a graph of very many Values, those around the ones in focus
+            have a box each and the others share boxes in stretches of the tape.
         paths: what `rnn.inspect.paths` found, to be marked where the graph is large. In a small one
             the paths that carry most of any scalar's gradient are marked when it is selected.
         names: {"x": x}: what nodes are called; by default the caller's variables are looked at.
@@ -101,8 +103,8 @@ def _reasons(graph: Graph, scene: Scene, wanted: list[Node], roots: tuple[Any, .
 
 
 def _node(graph: Graph, x: Any) -> Node:
-    if isinstance(x, Node):
-        return graph.node(x.id)
+    if isinstance(x, (Node, int)) and not isinstance(x, bool):
+        return graph.node(x if isinstance(x, int) else x.id)
     return graph.node(*x) if isinstance(x, tuple) else graph.node(x)
 
 

@@ -132,8 +132,9 @@ def _row(row: Row) -> dict[str, Any]:
         "constant": not row.requires_grad,
         "dense": row.dense, "spans": row.spans, "value": _number(row.largest_value),
         "grad": _number(row.largest_grad), "bins": row.value_strip, "strip": strip,
-        "caption": row.caption, "module": row.module, "line": row.line, "torch": row.torch,
-        "dtype": row.dtype,
+        "caption": row.caption, "last": row.last if row.spans > 1 else None,
+        "leaves": row.leaves or None, "module": row.module, "line": row.line,
+        "torch": row.torch, "dtype": row.dtype,
     }  # fmt: skip
     return {k: x for k, x in given.items() if x is not None and x != "" and x is not False}
 

@@ -91,20 +91,25 @@ def row_of(span: Span) -> Row:
 
 def entitle(rows: Sequence[Row], links: Iterable[tuple[int, int]]) -> None:
     """What is written in the boxes."""
-    operands: dict[int, list[str]] = {}
+    operands: dict[int, list[int]] = {}
     for a, b in links:
-        operands.setdefault(b, []).append(rows[a].name or "")
+        operands.setdefault(b, []).append(a)
+    made = [""] * len(rows)
     for i, row in enumerate(rows):
-        made = words.expression(row.op, row.parameters, operands.get(i, []))
-        row.title = row.name or made or f"#{row.id}"
+        of = [rows[a].name or made[a] for a in operands.get(i, [])]
+        if not row.leaf and row.spans == 1:
+            made[i] = words.expression(row.op, row.parameters, of)
+        row.title = row.name or made[i] or f"#{row.id}"
         row.short = row.title
         if row.module and row.title.startswith(row.module + "."):
             row.short = row.title[len(row.module) + 1 :]
         row.glyph = "" if row.leaf else words.glyph(row.op, row.parameters)
         if row.scalar:
-            row.note = made if row.name else ""
+            row.note = made[i] if row.name and len(made[i]) <= 13 else ""
         elif row.spans > 1:
-            row.note = f"{words.count(row.spans)} spans"
+            row.title = row.short = f"from #{row.id}"
+            row.note = f"{words.count(row.spans)} operations"
+            row.note += f", {words.count(row.leaves)} leaves" if row.leaves else ""
         else:
             row.note = words.shape(row.shape)
 

@@ -162,6 +162,31 @@ def ledgers(graph: Graph, nodes: Sequence[Node]) -> dict[int, Uses]:
     return found
 
 
+#: nodes around what is in focus: of those made from it, and in all
+USERS, AROUND = 40, 120
+
+
+def around(graph: Graph, focus: Sequence[Node]) -> list[Node]:
+    """What one sees around scalars of a graph of very many spans: the uses that add most to their
+    gradients, those of these, and what all of them were made from, the nearest first."""
+    found = {node.id: node for node in focus}
+    level = list(found.values())
+    for _ in range(2):
+        known = ledgers(graph, level) if level else {}
+        ids = [int(user) for node in level if node.id in known for user in known[node.id][0]]
+        level = [graph.node(i) for i in dict.fromkeys(ids) if i not in found][: USERS // 2]
+        found.update({node.id: node for node in level})
+    queue = [node.span for node in found.values()]
+    seen = {span.id for span in queue}
+    for span in queue:
+        for operand in () if span.freed else span.operands:
+            if operand.span.id not in seen and len(found) < AROUND:
+                seen.add(operand.span.id)
+                queue.append(operand.span)
+                found[operand.span.id] = Node(operand.span, 0)
+    return list(found.values())
+
+
 def _largest(rows: Sequence[Row], look: _Reader) -> Iterable[Node]:
     """The scalars with the largest gradients of every span."""
     for row in rows:

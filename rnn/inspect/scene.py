@@ -9,6 +9,7 @@ out says so in the drawing. What it is not: no coordinates, no colours, no text 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,11 +19,11 @@ from rnn.inspect.names import first_of
 from rnn.inspect.node import Node
 from rnn.inspect.paths import Path
 from rnn.inspect.rows import ROWS, Array, Row, entitle, links_of, row_of, runs_of_spans
-from rnn.inspect.scalars import Chosen, Edges, all_edges, choose, numbers
+from rnn.inspect.scalars import Chosen, Edges, all_edges, around, choose, numbers
 from rnn.nn.scopes import Scope
 
-#: boxes that one group holds before it is cut into runs
-CROWD = 400
+#: boxes that one group holds before it is cut into runs, and that a run then holds at most
+CROWD, FAN = 400, 12
 #: boxes that a drawing shows at first, about
 VISIBLE = 16
 
@@ -95,7 +96,7 @@ def make_scene(
         rows = [row_of(span) for span in graph.spans]
         links = links_of(graph, rows)
     else:
-        rows, links = runs_of_spans(graph, [*focus, *more])
+        rows, links = runs_of_spans(graph, [*around(graph, focus), *more])
     entitle(rows, links)
     number = {row.id: i for i, row in enumerate(rows)}
     root_ids = {first_of(lib.rnn_span_of(t._h)) for t in graph.roots}
@@ -194,7 +195,8 @@ def _members(rows: Sequence[int], homes: Sequence[Home], depth: int) -> list[int
 
 
 def _cut(group: Group, rows: Sequence[Row], place: Sequence[float]) -> None:
-    """Cuts the members of a crowded group into runs of the tape, in as many levels as it takes."""
+    """Cuts the members of a crowded group into runs of the tape, in as many levels as it takes for
+    each to be seen at a glance."""
     for member in group.members:
         if isinstance(member, Group):
             _cut(member, rows, place)
@@ -205,19 +207,16 @@ def _cut(group: Group, rows: Sequence[Row], place: Sequence[float]) -> None:
         return place[member] if isinstance(member, int) else place[member.rows[0]]
 
     members = sorted(group.members, key=at)
-    while len(members) > CROWD:
-        size = max(2, min(40, -(-len(members) // 40)))
+    levels = math.ceil(math.log(len(members), FAN) - 1e-9)
+    size = math.ceil(len(members) ** (1 / levels) - 1e-9)
+    while len(members) > FAN:
         runs: list[int | Group] = []
         for i in range(0, len(members), size):
             part = members[i : i + size]
             held = [r for m in part for r in ([m] if isinstance(m, int) else m.rows)]
-            runs.append(Group(_run_name(held, rows), "run", part, held))
+            runs.append(Group(f"from #{rows[held[0]].id}", "run", part, held))
         members = runs
     group.members = members
-
-
-def _run_name(held: Sequence[int], rows: Sequence[Row]) -> str:
-    return f"#{rows[held[0]].id} \u2026 #{rows[held[-1]].id}"
 
 
 def _open_at_first(scene: Scene) -> None:

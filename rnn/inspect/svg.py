@@ -62,10 +62,10 @@ def summary(scene: Scene) -> str:
     """A sentence about the graph, for those who do not see it."""
     root = scene.rows[scene.roots[0]] if scene.roots else None
     name = f" of {root.name}" if root is not None and root.name else ""
-    return (
-        f"Computation graph{name}: {scene.nodes:,} scalar nodes in {scene.spans:,} "
-        f"operation{'s' if scene.spans != 1 else ''} and leaves"
-    )
+    nodes = "1 scalar node" if scene.nodes == 1 else f"{scene.nodes:,} scalar nodes"
+    if scene.spans == 1:
+        return f"Computation graph{name}: {nodes}, a leaf"
+    return f"Computation graph{name}: {nodes} in {scene.spans:,} operations and leaves"
 
 
 def _style(name: str) -> str:
@@ -152,7 +152,7 @@ def _title(title: str, x: float, y: float, room: float) -> str:
     """A short name as mathematics writes it, a longer one as a program does."""
     if len(title) <= 3 and title[:1].isalpha() and "." not in title:
         return _text(x, y + 1, title, "math")
-    return _text(x, y, words.shorten(title, room, 13), "title")
+    return _text(x, y, words.shorten(title, room, 13 * words.BOLD), "title")
 
 
 def _scalar(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
@@ -178,16 +178,18 @@ def _folded(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
     inner = item.w - 2 * PAD
     note_w = words.width(item.note, 11)
     if row.caption:
-        return (
-            _title(item.title, x + PAD, y + 18, inner - note_w - 8)
-            + _text(x + item.w - PAD, y + 18, item.note, "note end")
-            + _text(x + PAD, y + 42, words.shorten(row.caption, inner, 10), "tiny")
-            + _text(x + PAD, y + 75, "a stretch of the tape", "tiny")
-        )
-    parts = [
-        _title(item.title, x + PAD, y + 18, inner - note_w - 8),
-        _text(x + item.w - PAD, y + 18, item.note, "note end"),
-        histogram(row.value_strip, x + PAD, y + 27, inner, 20.0),
+        parts = [
+            _title(item.title, x + PAD, y + 18, inner),
+            _text(x + PAD, y + 33, words.shorten(item.note, inner, 11), "note"),
+            _text(x + PAD, y + 46, words.shorten(row.caption, inner, 10), "tiny"),
+        ]
+    else:
+        parts = [
+            _title(item.title, x + PAD, y + 18, inner - note_w - 8),
+            _text(x + item.w - PAD, y + 18, item.note, "note end"),
+            histogram(row.value_strip, x + PAD, y + 27, inner, 20.0),
+        ]
+    parts += [
         strip(row.grad_strip, x + PAD, y + 51, inner, 9.0, scene),
         _text(x + PAD, y + 75, f"|x| \u2264 {words.number(row.largest_value)}", "tiny"),
         _text(x + item.w - PAD, y + 75, _most(row.largest_grad), "tiny end"),
@@ -218,8 +220,11 @@ def _grid(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
             parts.append(_tint(box, shown, scene))
             parts.append(_path(box, "rule"))
             middle, kind = left + cell_w / 2, f"tiny {_ink(shown)} middle"
-            parts.append(_text(middle, top + 15, words.number(value, 3), "small middle"))
-            parts.append(_text(middle, top + 28, words.number(shown, 3), kind))
+            above, below = (
+                words.fitting(x, cell_w - 4, size, 3) for x, size in ((value, 12), (shown, 10))
+            )
+            parts.append(_text(middle, top + 15, above, "small middle"))
+            parts.append(_text(middle, top + 28, below, kind))
     return "".join(parts)
 
 
@@ -249,10 +254,13 @@ def profile(grads: list[float]) -> list[float]:
 
 
 def _open_group(item: Item) -> str:
+    taken = words.width(item.title, 13 * words.BOLD)
+    fits = taken + words.width(item.note, 11) < item.w - 60
     return (
         f"<g><title>{escape(item.title)}</title>"
         + _rect(item.x, item.y, item.w, item.h, 12, "group")
         + _text(item.x + 14, item.y + 20, item.title, "title")
+        + (_text(item.x + 24 + taken, item.y + 20, item.note, "note") if fits else "")
         + "</g>"
     )
 

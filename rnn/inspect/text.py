@@ -50,7 +50,8 @@ def _group(
                 grad = row.largest_grad
                 if row.caption:
                     name = f"{indent}\u25b8 {row.caption}"
-                    table.append((f"#{row.id}", name, row.note, "", None))
+                    most = "\u2013" if grad is None else f"|\u2207| \u2264 {words.number(grad)}"
+                    table.append((f"#{row.id}", name, row.note, most, grad))
                     continue
                 name += f"  [{words.shape(row.shape)}]"
                 texts = (

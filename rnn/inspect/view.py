@@ -16,14 +16,16 @@ from rnn.inspect.scene import Group, Scene
 
 #: sizes of the parts of a box
 SCALAR_W, SCALAR_H = 124.0, 54.0
-ROW_W, ROW_H = 172.0, 84.0
-GROUP_W, GROUP_H = 180.0, 70.0
+ROW_W, ROW_H = 186.0, 84.0
+GROUP_W, GROUP_H = 186.0, 70.0
 HEAD, PAD, CELL_W, CELL_H = 26.0, 12.0, 60.0, 34.0
 PILL_H, STEM = 24.0, 9.0
 #: how far from a bubble's middle an edge may enter
 ENTRY = 8.0
 #: a drawing from left to right that is wider than this runs downwards
 WIDE = 1500.0
+#: edges from one scalar to another that are drawn apart; more share the last
+TWINS = 3
 #: rows and columns that an open tensor shows at once
 GRID = 8
 
@@ -126,10 +128,10 @@ def _grow(scene: Scene, item: Item, visible: dict[int, Item]) -> None:
                 visible[member] = child
             else:
                 child = Item(group=member, open=id(member) in scene.open, title=member.name)
+                _size_group(child, scene)
                 if child.open:
                     stack.append(child)
                 else:
-                    _size_group(child, scene)
                     visible.update(dict.fromkeys(member.rows, child))
             child.parent = parent
             parent.children.append(child)
@@ -165,7 +167,7 @@ def _size_group(item: Item, scene: Scene) -> None:
     assert item.group is not None
     rows = [scene.rows[i] for i in item.group.rows]
     item.w, item.h = GROUP_W, GROUP_H
-    operations = sum(row.spans for row in rows if not row.leaf)
+    operations = sum(row.spans - row.leaves for row in rows if not row.leaf)
     nodes = sum(row.count for row in rows)
     ops = "op" if operations == 1 else "ops"
     item.note = f"{words.count(operations)} {ops} \u00b7 {words.count(nodes)} nodes"
@@ -183,7 +185,7 @@ def _wires(scene: Scene, visible: dict[int, Item]) -> list[Wire]:
             continue
         twice = 0
         if b.row >= 0 and a.row >= 0 and scene.rows[b.row].scalar and scene.rows[a.row].scalar:
-            while (id(a), id(b), twice) in found:
+            while (id(a), id(b), twice) in found and twice < TWINS - 1:
                 twice += 1
         wire = found.get((id(a), id(b), twice))
         if wire is not None:

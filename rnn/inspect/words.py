@@ -35,7 +35,7 @@ def number(x: float | None, digits: int = 4) -> str:
     if x == 0:
         return sign + "0.0"
     if x < 1e-3 or x >= 1e6:
-        mantissa, exponent = f"{x:.2e}".split("e")
+        mantissa, exponent = f"{x:.{min(digits - 1, 2)}e}".split("e")
         return sign + _tidy(mantissa) + "e" + str(int(exponent)).replace("-", MINUS)
     if x >= 1e4:
         return sign + f"{x:.0f}"
@@ -43,9 +43,9 @@ def number(x: float | None, digits: int = 4) -> str:
     return sign + _tidy(f"{x:.{max(digits - 1 - exponent10, 0)}f}")
 
 
-def fitting(x: float | None, room: float, size: float) -> str:
-    """As many digits of a number, four at most, as there is room for."""
-    for digits in (4, 3, 2):
+def fitting(x: float | None, room: float, size: float, most: int = 4) -> str:
+    """As many digits of a number, `most` at most, as there is room for."""
+    for digits in range(most, 0, -1):
         text = number(x, digits)
         if width(text, size) <= room:
             break
@@ -90,35 +90,59 @@ def glyph(op: str, parameters: tuple[float, ...]) -> str:
 
 
 _SIGNS = {"add": "+", "sub": MINUS, "mul": "\u00b7", "div": "/", "matmul": "@"}
+_SUMS = ("+", MINUS)
 
 
 def expression(
-    op: str, parameters: tuple[float, ...], operands: list[str], longest: int = 16
+    op: str, parameters: tuple[float, ...], operands: list[str], longest: int = 17
 ) -> str:
-    """'a \u00b7 b' for a product of a and b, where it is short enough, else ''."""
+    """'a \u00b7 b' for a product of a and b, where it is short enough, else ''. An operand may be
+    an expression itself: 'x1\u00b7w1 + x2\u00b7w2'."""
     text = ""
+    sums = op in ("add", "sub", "add_scalar", "sub_scalar")
     if op in _SIGNS and len(operands) == 2:
-        text = f"{operands[0]} {_SIGNS[op]} {operands[1]}"
+        a, b = (_operand(x, sums, k == 1) for k, x in enumerate(operands))
+        text = f"{a} {_SIGNS[op]} {b}"
     elif op == "pow_scalar" and len(operands) == 1 and parameters:
-        text = operands[0] + f"{parameters[0]:g}".translate(_SUPERSCRIPTS)
+        text = _operand(operands[0], False, True) + f"{parameters[0]:g}".translate(_SUPERSCRIPTS)
     elif op in ("add_scalar", "sub_scalar", "mul_scalar", "div_scalar") and parameters:
         sign = _SIGNS[op.removesuffix("_scalar")]
-        text = f"{operands[0]} {sign} {number(parameters[0])}" if operands else ""
+        if operands:
+            text = f"{_operand(operands[0], sums, False)} {sign} {number(parameters[0])}"
     elif len(operands) == 1 and op not in GLYPHS:
         text = f"{op}({operands[0]})"
     return text if all(operands) and len(text) <= longest else ""
 
 
+def _operand(text: str, in_sum: bool, last: bool) -> str:
+    """An operand within an expression: closed up, in brackets where the reader needs them."""
+    depth, signs = 0, set()
+    for k, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if not depth and 0 < k < len(text) - 1 and text[k - 1] == text[k + 1] == " ":
+            signs.add(c)
+    if not signs:
+        return text
+    closed = text.replace(" ", "")
+    needs = bool(signs & set(_SUMS)) if in_sum and last else not in_sum
+    return f"({closed})" if needs else closed
+
+
 def width(text: str, size: float) -> float:
-    """About how wide a text is in a sans-serif face, in the unit of its size."""
+    """About how wide a text is in a wide sans-serif face (DejaVu's), in the unit of its size."""
     return size * sum(_WIDTHS(c) for c in text)
 
 
+#: how much wider the letters of a title are than others of its size
+BOLD = 1.12
+
+
 def _make_widths() -> Callable[[str], float]:
-    table = dict.fromkeys("ijl.,:;|!'()[]\u2009 ", 0.31)
-    table |= dict.fromkeys("ftrI/-1\u2026", 0.42) | {"\u2026": 0.9, "1": 0.6}
-    table |= dict.fromkeys("mwMW@%", 0.9) | dict.fromkeys("ABCDEFGHKLNOPQRSTUVXYZ", 0.7)
-    return lambda c: table.get(c, 0.6)
+    table = dict.fromkeys("ijl.,:;|!'()[]\u2009 ", 0.33) | dict.fromkeys("0123456789", 0.64)
+    table |= dict.fromkeys("ftrI/-", 0.42) | {"\u2026": 0.98}
+    table |= dict.fromkeys("+=\u2212\u00d7\u2264", 0.88) | dict.fromkeys("mwMW@%", 0.98)
+    table |= dict.fromkeys("ABCDEFGHKLNOPQRSTUVXYZ", 0.7)
+    return lambda c: table.get(c, 0.61)
 
 
 _WIDTHS = _make_widths()

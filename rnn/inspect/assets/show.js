@@ -48,7 +48,7 @@ function number(x, digits = 4) {
   if (x === Infinity) return sign + "\u221e";
   if (x === 0) return sign + "0.0";
   if (x < 1e-3 || x >= 1e6) {
-    const [mantissa, exponent] = x.toExponential(2).split("e");
+    const [mantissa, exponent] = x.toExponential(Math.min(digits - 1, 2)).split("e");
     return sign + tidy(mantissa) + "e" + String(Number(exponent)).replace("-", MINUS);
   }
   if (x >= 1e4) return sign + x.toFixed(0);
@@ -62,9 +62,9 @@ function tidy(text) {
 }
 
 /** As many digits of a number, four at most, as there is room for. */
-function fitting(x, room, size) {
+function fitting(x, room, size, most = 4) {
   let text = "";
-  for (const digits of [4, 3, 2]) {
+  for (let digits = most; digits > 0; digits--) {
     text = number(x, digits);
     if (width(text, size) <= room) break;
   }
@@ -74,6 +74,8 @@ function fitting(x, room, size) {
 /** All digits of a number. */
 function exact(x) {
   if (x === null || x === undefined) return "none";
+  if (Math.abs(x) === Infinity) return number(x);
+  if (x !== 0 && Math.abs(x) < 1e-4) return x.toExponential().replace(/-/g, MINUS);
   return String(x).replace("-", MINUS) + (Number.isInteger(x) && Math.abs(x) < 1e16 ? ".0" : "");
 }
 
@@ -83,12 +85,17 @@ function count(n) {
     if (n >= size) return (n / size).toFixed(n / size >= 100 ? 0 : 1) + "\u2009" + unit;
 }
 
+/** How much wider the letters of a title are than others of its size. */
+const BOLD = 1.12;
+
 function charWidth(c) {
-  if ("ijl.,:;|!'()[]\u2009 ".includes(c)) return 0.31;
-  if (c === "\u2026") return 0.9;
+  if ("ijl.,:;|!'()[]\u2009 ".includes(c)) return 0.33;
+  if (c >= "0" && c <= "9") return 0.64;
+  if (c === "\u2026") return 0.98;
   if ("ftrI/-".includes(c)) return 0.42;
-  if ("mwMW@%".includes(c)) return 0.9;
-  return "ABCDEFGHKLNOPQRSTUVXYZ".includes(c) ? 0.7 : 0.6;
+  if ("+=\u2212\u00d7\u2264".includes(c)) return 0.88;
+  if ("mwMW@%".includes(c)) return 0.98;
+  return "ABCDEFGHKLNOPQRSTUVXYZ".includes(c) ? 0.7 : 0.61;
 }
 
 function width(text, size) {
@@ -312,6 +319,7 @@ class Graph {
       row.note = row.note || "";
       row.pill = row.pill || "";
       row.scalar = row.n === 1 && row.spans === 1;
+      row.leaves = row.leaves || 0;
       row.columns = row.shape.length ? row.shape[row.shape.length - 1] : 1;
     }
     const pairs = unpack(data.links, Uint32Array);
@@ -353,7 +361,13 @@ class Graph {
 
   rowOf(id) {
     const row = search(this.byId, (r) => r.id <= id);
-    return row && id < row.id + row.n ? row : null;
+    return row && (row.spans > 1 ? id <= row.last : id < row.id + row.n) ? row : null;
+  }
+
+  /** Whether a scalar is within a row of many operations, which this page does not hold apart. */
+  within(id) {
+    const row = this.rowOf(id);
+    return row !== null && row.spans > 1;
   }
 
   /** Whether the page holds this scalar's value. */
@@ -412,7 +426,8 @@ class Graph {
   label(id) {
     const row = this.rowOf(id);
     if (!row) return "#" + id;
-    if (row.scalar || row.spans > 1) return row.title;
+    if (row.spans > 1) return "#" + id;
+    if (row.scalar) return row.title;
     const title = row.title.startsWith("#") ? row.op : row.title;
     return (/ /.test(title) ? "(" + title + ")" : title) + "[" + this.index(id).join(", ") + "]";
   }
@@ -476,8 +491,12 @@ function search(list, holds) {
 
 /* ---- the view (rnn/inspect/view.py) ---------------------------------------------------------- */
 
-const SCALAR_W = 124, SCALAR_H = 54, ROW_W = 172, ROW_H = 84, GROUP_W = 180, GROUP_H = 70;
+const SCALAR_W = 124, SCALAR_H = 54, ROW_W = 186, ROW_H = 84, GROUP_W = 186, GROUP_H = 70;
 const HEAD = 26, PAD = 12, CELL_W = 60, CELL_H = 34, PILL_H = 24, STEM = 9, ENTRY = 8, GRID = 8;
+/** Edges from one scalar to another that are drawn apart; more share the last. */
+const TWINS = 3;
+/** A drawing that must be made smaller than this to fit is not opened as far at first. */
+const READABLE = 0.66;
 /** Scalars that a tensor shows as boxes of their own. */
 const MOST_SCALARS = 64;
 
@@ -513,16 +532,14 @@ class View {
         } else {
           child = this.item("g" + member.id, {group: member, title: member.name,
             open: this.state.open.has(member.id)});
+          const rows = rowsOf(member).map((i) => this.graph.rows[i]);
+          const ops = rows.reduce((sum, row) => sum + operations(row), 0);
+          child.w = GROUP_W;
+          child.h = GROUP_H;
+          child.note = count(ops) + (ops === 1 ? " op" : " ops") + " \u00b7 " +
+            count(rows.reduce((sum, row) => sum + row.n, 0)) + " nodes";
           if (child.open) stack.push(child);
-          else {
-            const rows = rowsOf(member).map((i) => this.graph.rows[i]);
-            const ops = rows.reduce((sum, row) => sum + (row.leaf ? 0 : row.spans), 0);
-            child.w = GROUP_W;
-            child.h = GROUP_H;
-            child.note = count(ops) + (ops === 1 ? " op" : " ops") + " \u00b7 " +
-              count(rows.reduce((sum, row) => sum + row.n, 0)) + " nodes";
-            for (const row of rows) this.visible.set(row.index, child);
-          }
+          else for (const row of rows) this.visible.set(row.index, child);
         }
         child.parent = parent;
         parent.children.push(child);
@@ -589,7 +606,7 @@ class View {
     const add = (a, b, link, edge) => {
       if (a === b || !a || !b) return;
       let twin = 0, key = a.key + " " + b.key + " ";
-      if (a.node !== null && b.node !== null) while (found.has(key + twin)) twin++;
+      if (a.node !== null && b.node !== null) while (found.has(key + twin) && twin < TWINS - 1) twin++;
       if (found.has(key + twin)) {
         found.get(key + twin).links.push(link);
         return;
@@ -791,6 +808,10 @@ function hop(wire, group, a, b) {
   wire.hops.push(group.hops.get(key));
 }
 
+function operations(row) {
+  return row.leaf ? 0 : row.spans - row.leaves;
+}
+
 function rowsOf(group) {
   const rows = [];
   for (const member of group.members)
@@ -826,6 +847,8 @@ class Tape {
     this.scalar = graph.complete && graph.edgeCount <= 3000;
     this.steps = [];
     const rows = graph.byId, backward = graph.rows.some((row) => row.grad !== null);
+    this.into = new Map();
+    for (const [operand, user] of graph.links) push(this.into, user, graph.rows[operand]);
     for (const row of rows) if (!row.leaf) {
       if (!this.scalar) this.steps.push({kind: "forward", row});
       else for (let k = 0; k < row.n; k++) this.steps.push({kind: "forward", row, id: row.id + k});
@@ -851,9 +874,8 @@ class Tape {
     for (const row of [...rows].reverse()) {
       if (row.leaf || row.grad === null) continue;
       if (this.scalar) for (let k = row.n - 1; k >= 0; k--) this.addScalar(row.id + k, sums);
-      else for (const [operand, user] of this.graph.links)
-        if (user === row.index && this.graph.rows[operand].grad !== null)
-          this.steps.push({kind: "add", row, operand: this.graph.rows[operand]});
+      else for (const operand of this.into.get(row.index) || [])
+        if (operand.grad !== null) this.steps.push({kind: "add", row, operand});
     }
   }
 
@@ -926,6 +948,8 @@ class Tape {
       return "backward starts: " + name + ".grad = " + (step.id ? number(step.after) : "1.0");
     }
     if (step.kind === "forward") {
+      if (!this.scalar && step.row.spans > 1) return count(step.row.spans) + " operations, #" + step.row.id +
+        " to #" + step.row.last + ": " + step.row.caption;
       if (!this.scalar) return step.row.title + " = " + step.row.op + ": " + count(step.row.n) +
         (step.row.n === 1 ? " node" : " nodes");
       const operands = g.operands(step.id).map((e) => e.operand);
@@ -1174,6 +1198,14 @@ class Drawing {
     return {width: box.width || 900, height: box.height || 500};
   }
 
+  /** What the panel leaves of it: it lies at the right, on a narrow page at the bottom. */
+  free() {
+    const {width: w, height: h} = this.size();
+    if (this.panel.hidden) return {width: w, height: h};
+    const {offsetWidth: wide, offsetHeight: high} = this.panel;
+    return wide > 0.7 * w ? {width: w, height: Math.max(h - high, 60)} : {width: w - wide, height: h};
+  }
+
   drawBox(item) {
     const [x, y] = this.view.card(item);
     const open = item.children.length > 0 || item.scalars;
@@ -1211,9 +1243,12 @@ class Drawing {
   }
 
   drawHolder(g, item) {
+    const taken = width(item.title, 13 * BOLD), note = !item.scalars ? item.note
+      : item.row.n > item.children.length ? item.children.length + " of " + count(item.row.n) : "";
     g.append(rect(item.x, item.y, item.w, item.h, 12, "group"),
-      text(item.x + 14, item.y + 20, item.title + (item.scalars && item.row.n > item.children.length ?
-        "  (" + item.children.length + " of " + count(item.row.n) + ")" : ""), "title"));
+      text(item.x + 14, item.y + 20, item.title, "title"));
+    if (note && taken + width(note, 11) < item.w - 60)
+      g.append(text(item.x + 24 + taken, item.y + 20, note, "note"));
     this.sign(g, item, item.x + item.w - 22, item.y + 8, "\u2212");
   }
 
@@ -1242,7 +1277,7 @@ class Drawing {
   title(item, x, y, room) {
     const name = item.title;
     if (name.length <= 3 && /^\p{L}[^.]*$/u.test(name)) return text(x, y + 1, name, "math");
-    return text(x, y, shorten(name, room, 13), "title");
+    return text(x, y, shorten(name, room, 13 * BOLD), "title");
   }
 
   drawScalar(g, item, x, y) {
@@ -1261,16 +1296,16 @@ class Drawing {
 
   drawRow(g, item, x, y) {
     const row = item.row, inner = item.w - 2 * PAD, made = this.tape.hasRow(row);
-    g.append(this.title(item, x + PAD, y + 18, inner - width(item.note, 11) - 24),
-      text(x + item.w - PAD - 18, y + 18, item.note, "note end"));
-    if (row.caption) {
-      g.append(text(x + PAD, y + 42, shorten(row.caption, inner, 10), "tiny"),
-        text(x + PAD, y + 75, "a stretch of the tape", "tiny"));
-      return;
-    }
-    this.sign(g, item, x + item.w - PAD - 12, y + 7, "+");
     const back = this.tape.rowHasGrad(row);
-    if (made) g.append(bars(row.bins || [], x + PAD, y + 27, inner, 20));
+    if (row.caption) g.append(this.title(item, x + PAD, y + 18, inner),
+      text(x + PAD, y + 33, shorten(item.note, inner, 11), "note"),
+      text(x + PAD, y + 46, shorten(row.caption, inner, 10), "tiny"));
+    else {
+      g.append(this.title(item, x + PAD, y + 18, inner - width(item.note, 11) - 24),
+        text(x + item.w - PAD - 18, y + 18, item.note, "note end"));
+      this.sign(g, item, x + item.w - PAD - 12, y + 7, "+");
+      if (made) g.append(bars(row.bins || [], x + PAD, y + 27, inner, 20));
+    }
     this.strip(g, back ? row.strip : null, x + PAD, y + 51, inner, 9);
     g.append(text(x + PAD, y + 75, made ? "|x| \u2264 " + number(row.value) : "\u00b7", "tiny"),
       text(x + item.w - PAD, y + 75, back ? most(row.grad) : "", "tiny end"));
@@ -1293,8 +1328,9 @@ class Drawing {
       c.append(path(box, "rule"));
       const middle = cell.label ? cell.x + cell.w * 0.72 : cell.x + cell.w / 2;
       if (cell.label) c.append(text(cell.x + 6, cell.y + 21, shorten(cell.label, cell.w * 0.46, 10), "tiny"));
-      c.append(text(middle, cell.y + 15, value === undefined ? "\u00b7" : number(value, 3), "small middle"),
-        text(middle, cell.y + 28, number(grad, 3), "tiny " + ink(grad) + " middle"));
+      c.append(text(middle, cell.y + 15, value === undefined ? "\u00b7" :
+        fitting(value, cell.w - 4, 12, 3), "small middle"),
+        text(middle, cell.y + 28, fitting(grad, cell.w - 4, 10, 3), "tiny " + ink(grad) + " middle"));
       if (this.selected && this.selected.id === cell.id) c.classList.add("picked");
       c.addEventListener("click", (event) => {
         event.stopPropagation();
@@ -1534,9 +1570,17 @@ class Drawing {
   opened(key) {
     this.layOut(key);
     if (this.selected && this.selected.id) this.markPaths(this.graph.paths(this.selected.id, 3));
+    const {fitted} = this;
+    this.fitted = false;
     this.redraw();
     this.writePanel();
-    if (this.fitted) this.fit();
+    if (!fitted) return;
+    const k = this.scaleOf(this.view), item = this.byKey.get(key);
+    if (!item || k > 0.8 * Math.min(this.k, READABLE)) this.fit();
+    else { // all of it would be too small to be read
+      this.k = Math.max(this.k, READABLE);
+      this.bringToSight(item);
+    }
   }
 
   /** Opens all that hides a row, a group or a scalar; then selects it and brings it into sight. */
@@ -1576,8 +1620,7 @@ class Drawing {
       this.k = 0.9;
     }
     this.fitted = false;
-    const {width: w, height: h} = this.size();
-    const room = this.panel.hidden ? w : w - this.panel.offsetWidth;
+    const {width: room, height: h} = this.free();
     this.x = room / 2 - (item.x + item.w / 2) * this.k;
     this.y = h / 2 - (item.y + item.h / 2) * this.k;
     this.place();
@@ -1589,16 +1632,16 @@ class Drawing {
   writePanel() {
     const s = this.selected;
     this.panel.textContent = "";
-    if (this.panel.hidden === Boolean(s)) {
-      this.panel.hidden = !s;
-      if (this.fitted) this.fit();
+    const {height: before} = this.free(), turned = this.panel.hidden === Boolean(s);
+    this.panel.hidden = !s;
+    if (s) {
+      this.panel.append(make("button", {type: "button", class: "close", "aria-label": "Close (Esc)",
+        title: "Close (Esc)", onclick: () => this.select(null)}, "\u00d7"));
+      if (s.group) this.groupPanel(s.group);
+      else if (s.row) this.rowPanel(s.row);
+      else this.nodePanel(s.id);
     }
-    if (!s) return;
-    this.panel.append(make("button", {type: "button", class: "close", "aria-label": "Close (Esc)",
-      title: "Close (Esc)", onclick: () => this.select(null)}, "\u00d7"));
-    if (s.group) this.groupPanel(s.group);
-    else if (s.row) this.rowPanel(s.row);
-    else this.nodePanel(s.id);
+    if (this.fitted && (turned || this.free().height !== before)) this.fit();
   }
 
   facts(...pairs) {
@@ -1621,12 +1664,26 @@ class Drawing {
       onclick: () => this.reveal({id})}, this.graph.label(id));
   }
 
+  /** Says how a scalar that this page does not hold is drawn: the call, to be copied. */
+  how(id) {
+    const root = this.graph.rows[this.data.roots[0]];
+    const name = root && /^[A-Za-z_]\w*$/.test(root.title) ? root.title : "loss";
+    const code = make("code", {}, "rnn.show(" + name + ", focus=[" + (id || "\u2026") + "])");
+    const copy = make("button", {type: "button", onclick: () => {
+      const done = () => { copy.textContent = "Copied"; };
+      const select = () => getSelection().selectAllChildren(code);
+      if (navigator.clipboard) navigator.clipboard.writeText(code.textContent).then(done, select);
+      else select();
+    }}, "Copy");
+    this.panel.append(make("div", {class: "how"}, code, id ? copy : null));
+  }
+
   groupPanel(group) {
     const rows = rowsOf(group).map((i) => this.graph.rows[i]);
     const open = this.state.open.has(group.id), item = this.byKey.get("g" + group.id);
     this.panel.append(make("h2", {}, group.name));
     this.facts(["kind", group.kind === "run" ? "a stretch of the tape" : "one call of " + group.kind],
-      ["operations", count(rows.filter((row) => !row.leaf).length)],
+      ["operations", count(rows.reduce((sum, row) => sum + operations(row), 0))],
       ["scalar nodes", count(rows.reduce((sum, row) => sum + row.n, 0))],
       ["largest |gradient|", number(rows.reduce((m, row) => row.grad !== null && row.grad > m ? row.grad : m, 0))]);
     if (item) this.panel.append(this.action(open ? "Fold" : "Open", () => this.toggle(item)));
@@ -1638,22 +1695,19 @@ class Drawing {
 
   rowPanel(row) {
     const mode = this.state.rows.get(row.index) || FOLDED, g = this.graph;
+    if (row.spans > 1) return this.runPanel(row);
     this.panel.append(make("h2", {}, row.title));
     this.facts(["operation", row.op + (row.torch ? "  (" + row.torch + ")" : "")],
       ["shape", row.shape.join("\u00d7") || "scalar"], ["dtype", row.dtype],
-      ["nodes", row.n === 1 ? "#" + row.id : "#" + row.id + " \u2026 #" + (row.id + row.n - 1)],
+      ["nodes", row.n === 0 ? "none" : row.n === 1 ? "#" + row.id : "#" + row.id + " \u2026 #" + (row.id + row.n - 1)],
       ["module", row.module], ["line", row.line], ["largest |value|", number(row.value)],
       ["largest |gradient|", number(row.grad)]);
-    if (row.spans > 1) {
-      this.note("A stretch of " + count(row.spans) + " operations: " + row.caption + ". This page does not hold them one by " +
-        "one: rnn.show(loss, focus=[a]) holds those around a.");
-      return;
-    }
+    if (!row.n) return this.note("It has no elements.");
     const shown = g.shown(row, MOST_SCALARS);
     this.panel.append(
       this.action(mode === NUMBERS ? "Fold" : "Show numbers", () => this.setMode(row, mode === NUMBERS ? FOLDED : NUMBERS)),
       mode === SCALARS ? this.action("Fold", () => this.setMode(row, FOLDED))
-        : shown.length ? this.action("Open to scalars", () => this.setMode(row, SCALARS)) : null);
+        : shown.length ? this.action("Open to scalars", () => this.setMode(row, SCALARS)) : "");
     const by = [...(row.dense >= 0 ? Array.from({length: row.n}, (_, k) => row.id + k) : shown)]
       .filter((id) => g.grad(id)).sort((a, b) => Math.abs(g.grad(b)) - Math.abs(g.grad(a))).slice(0, 8);
     if (by.length) {
@@ -1661,19 +1715,42 @@ class Drawing {
       this.table(["scalar", "value", "gradient"], by.map((id) =>
         [this.link(id), number(g.value(id)), this.coloured(g.grad(id))]));
     }
-    if (row.dense < 0) this.note("This page holds " + shown.length + " of its " + count(row.n) +
-      " scalars. rnn.show(loss, focus=[(tensor, i, j)]) holds others.");
+    if (row.dense < 0) {
+      this.note("This page holds " + shown.length + " of its " + count(row.n) + " scalars. Any other, " +
+        (row.title.startsWith("#") ? "#" + row.id : row.title + "[" + row.shape.map(() => 0).join(", ") + "]") +
+        " for one, can be searched for; its panel says how to draw it.");
+    }
+    return undefined;
+  }
+
+  /** A stretch of the tape. */
+  runPanel(row) {
+    this.panel.append(make("h2", {}, "#" + row.id + " \u2026 #" + row.last));
+    this.facts(["a stretch of", row.note], ["scalar nodes", count(row.n)], ["operations", row.caption],
+      ["module", row.module], ["largest |value|", number(row.value)], ["largest |gradient|", number(row.grad)]);
+    this.note("The graph is large: this page holds these as one. Any of them can be drawn with all around " +
+      "it, by its number:");
+    this.how(row.id);
   }
 
   nodePanel(id) {
     const g = this.graph, row = g.rowOf(id), item = this.view.itemOf(id);
     this.panel.append(make("h2", {}, g.label(id)));
+    if (g.within(id)) {
+      this.facts(["in a stretch of", row.note + ", #" + row.id + " to #" + row.last], ["operations", row.caption]);
+      this.note("The graph is large: this page does not hold this scalar apart. This draws it, with its " +
+        "ledger and all around it:");
+      this.how(id);
+      return;
+    }
     this.facts(["value", exact(g.value(id))], ["gradient", exact(g.grad(id))],
       ["operation", row.op + (row.torch ? "  (" + row.torch + ")" : "")], ["node", "#" + id],
       ["index", row.shape.length ? "[" + g.index(id).join(", ") + "] of " + row.shape.join("\u00d7") : ""],
       ["module", row.module], ["line", row.line]);
     if (!g.has(id)) {
-      this.note("This page does not hold this scalar: rnn.show(loss, focus=[(tensor, i, j)]) does.");
+      this.note("The graph is large: this page holds a part of its scalars, and not this one. This draws it, " +
+        "with its ledger:");
+      this.how(id);
       return;
     }
     if (!row.scalar && item && !item.scalars && this.state.rows.get(row.index) !== SCALARS)
@@ -1692,7 +1769,10 @@ class Drawing {
     if (grad === null) return this.note(g.rowOf(id).constant ? "It takes none: requires_grad is False."
       : "It has none: no backward pass has come here.");
     if (this.data.reasons[id]) this.note(this.data.reasons[id]);
-    if (uses === null) return this.note("This page does not hold its uses: rnn.show(loss, focus=[\u2026]) does.");
+    if (uses === null) {
+      this.note("This page does not hold its uses. This does:");
+      return this.how(id);
+    }
     const root = this.data.roots.includes(g.rowOf(id).index);
     if (!uses.length) return this.note(root ? "Backward started here." : "Nothing that was made from it takes a gradient.");
     const adds = (e) => Math.abs((e.userGrad || 0) * e.local);
@@ -1726,7 +1806,7 @@ class Drawing {
       const share = path.share !== undefined ? real(path.share) : grad ? path.product * (seed || 1) / grad : null;
       const names = path.nodes.length > 6 ? [...path.nodes.slice(0, 3), null, ...path.nodes.slice(-2)] : path.nodes;
       const entry = make("li", {}, make("b", {}, number(path.product)),
-        share === null ? "" : "  " + (100 * share).toFixed(share < 0.1 ? 1 : 0).replace("-", MINUS) + "\u2009%  ",
+        share === null || !isFinite(share) ? "" : "  " + (100 * share).toFixed(share < 0.1 ? 1 : 0).replace("-", MINUS) + "\u2009%  ",
         make("span", {class: "muted"}, names.map((n) => (n === null ? "\u2026" : this.graph.label(n))).join(" \u2192 ")));
       entry.dataset.path = i;
       list.append(entry);
@@ -1839,13 +1919,24 @@ class Drawing {
     for (const [i, target] of this.hits.entries()) {
       const row = target.id ? this.graph.rowOf(target.id) : target.row;
       const name = target.group ? target.group.name : target.id ? this.graph.label(target.id) : row.title;
-      const about = target.group ? target.group.kind : row.op + (target.id ? "  " + number(this.graph.value(target.id))
+      const about = target.id && this.graph.within(target.id) ? "in a stretch of the tape" : target.group ? target.group.kind : row.op + (target.id ? "  " + number(this.graph.value(target.id))
         : "  " + row.shape.join("\u00d7"));
       this.found.append(make("button", {type: "button", role: "option", "aria-selected": i === 0 ? "true" : "false",
         onclick: () => this.choose(i)}, make("b", {}, name), " ", make("span", {class: "muted"}, about)));
     }
-    if (!this.found.hidden) this.found.append(make("div", {class: "muted count"},
-      all.length > 30 ? "30 of " + all.length : all.length === 1 ? "1 match" : all.length + " matches"));
+    if (!this.found.hidden) this.found.append(make("div", {class: "muted count", role: "status"},
+      all.length > 30 ? "30 of " + all.length : all.length === 1 ? "1 match" : all.length ?
+        all.length + " matches" : this.nothing(this.search.value.trim())));
+  }
+
+  /** What is said where a search finds nothing. */
+  nothing(query) {
+    const id = /^#?(\d+)$/.exec(query), rows = this.graph.byId, last = rows[rows.length - 1];
+    if (id && last) return "0 matches: #" + id[1] + " is not in this graph, whose nodes are #" + rows[0].id +
+      " to #" + (last.spans > 1 ? last.last : last.id + last.n - 1) + ".";
+    const part = rows.some((row) => row.spans > 1) ? " Of a large graph this page holds a part one by one: " +
+      "search a node by its number, #" + rows[0].id + "." : "";
+    return "0 matches: names, operations, modules, lines, #12 and w[0, 1] can be searched for." + part;
   }
 
   choose(i) {
@@ -1892,6 +1983,7 @@ class Drawing {
       this.fitted = false;
       this.x = from[2] + dx;
       this.y = from[3] + dy;
+      this.keepInSight();
       this.place();
     });
     const end = () => { from = null; };
@@ -1965,8 +2057,7 @@ class Drawing {
     }
     if (!best) return;
     this.select(best[0]);
-    const {width: w, height: h} = this.size(), x = best[1] * this.k + this.x, y = best[2] * this.k + this.y;
-    const room = this.panel.hidden ? w : w - this.panel.offsetWidth;
+    const {width: room, height: h} = this.free(), x = best[1] * this.k + this.x, y = best[2] * this.k + this.y;
     if (x < 60 || x > room - 60) this.x += room / 2 - x;
     if (y < 40 || y > h - 40) this.y += h / 2 - y;
     this.place();
@@ -1980,13 +2071,26 @@ class Drawing {
     this.x = x - (x - this.x) * k / this.k;
     this.y = y - (y - this.y) * k / this.k;
     this.k = k;
+    this.keepInSight();
     this.place();
   }
 
+  /** A corner of the drawing stays on the page, wherever it is moved. */
+  keepInSight() {
+    const {width: w, height: h} = this.size(), {w: wide, h: high} = this.view.top, rest = 80;
+    this.x = Math.min(Math.max(this.x, rest - wide * this.k), w - rest);
+    this.y = Math.min(Math.max(this.y, rest - high * this.k), h - rest);
+  }
+
+  /** How large a view can be drawn on the page. */
+  scaleOf(view) {
+    const {width: room, height: h} = this.free(), {w: wide, h: high} = view.top;
+    return Math.max(Math.min((room - 48) / wide, (h - 64) / high, this.page.standalone ? 1.8 : 1.2), 0.02);
+  }
+
   fit(first) {
-    const {width: w, height: h} = this.size(), {w: wide, h: high} = this.view.top;
-    const room = this.panel.hidden ? w : w - this.panel.offsetWidth;
-    this.k = Math.max(Math.min((room - 48) / wide, (h - 64) / high, this.page.standalone ? 1.8 : 1.2), 0.02);
+    const {width: room, height: h} = this.free(), {w: wide, h: high} = this.view.top;
+    this.k = this.scaleOf(this.view);
     this.x = (room - wide * this.k) / 2;
     this.y = (h - 20 - high * this.k) / 2;
     this.fitted = true;
@@ -2001,11 +2105,21 @@ class Drawing {
     this.place();
   }
 
-  /** The direction in which the drawing is larger on this page. */
-  turnIfLarger() {
-    const was = this.k;
-    this.turn();
-    if (this.k < was * 1.05) this.turn();
+  /** Opens as much as can be read on this page, in the direction in which it is larger. */
+  openToFit() {
+    const {open, rows, down} = this.state, none = new Set(), folded = new Map();
+    if (this.view.items.length > 500) return;
+    let best = null;
+    for (const [groups, tensors] of [[open, rows], [open, folded], [none, folded]]) {
+      for (const turned of [down, !down]) {
+        const view = new View(this.graph, {...this.state, open: groups, rows: tensors, down: turned});
+        const k = this.scaleOf(view);
+        if (!best || k > 1.05 * best.k) best = {k, open: groups, rows: tensors, down: turned};
+      }
+      if (best.k >= READABLE) break;
+    }
+    Object.assign(this.state, {open: best.open, rows: best.rows, down: best.down});
+    this.layOut();
   }
 
   turn() {
@@ -2020,18 +2134,20 @@ class Drawing {
     const first = this.lastWidth === undefined;
     this.lastWidth = w;
     if (first) {
+      if (!this.page.standalone) this.root.style.setProperty("--height", "712px");
+      this.openToFit();
       if (!this.page.standalone) {
         const scale = Math.min((w - 48) / this.view.top.w, 1.2);
         const wanted = Math.min(Math.max(this.view.top.h * scale + 80, 220), 620);
         this.root.style.setProperty("--height", wanted + 92 + "px");
       }
       requestAnimationFrame(() => {
-        this.fit();
-        if (this.k < 0.75) this.turnIfLarger();
         this.fit(true);
         this.step(this.tape.at);
+        if (this.data.focus.length && !this.selected) this.reveal({id: this.data.focus[0]});
       });
-    } else this.place();
+    } else if (this.fitted) this.fit();
+    else this.place();
   }
 
   watchTheme() {
