@@ -34,9 +34,9 @@ def lecture(folder: Path) -> Path:
     return rnn.show(L).save(folder / "lecture.html")
 
 
-def photograph(browser: Any, path: Path, dark: bool, height: int, act: Any) -> None:
+def photograph(browser: Any, path: Path, dark: bool, size: tuple[int, int], act: Any) -> None:
     page = browser.new_page(
-        viewport={"width": 1240, "height": height},
+        viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if dark else "light",
         device_scale_factor=1.25,
     )
@@ -65,9 +65,9 @@ def open_block(page: Any) -> None:
         d.state.down = true;
         d.reveal({{id: d.data.focus[0]}});
         const shown = d.byKey.get("g" + block.id);
-        d.k = 0.62;
-        d.x = 425 - (shown.x + shown.w / 2) * d.k;
-        d.y = 24;
+        d.k = Math.min(0.62, (d.size().height - 40) / (shown.y + shown.h));
+        d.x = 480 - (shown.x + shown.w / 2) * d.k;
+        d.y = 20;
         d.place();
     }}""")
 
@@ -79,9 +79,9 @@ def main() -> None:
         browser = p.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        photograph(browser, lecture(folder), False, 440, select_a)
+        photograph(browser, lecture(folder), False, (1240, 440), select_a)
         gpt2(folder)
-        photograph(browser, folder / "gpt2.html", True, 860, open_block)
+        photograph(browser, folder / "gpt2.html", True, (1120, 960), open_block)
         browser.close()
 
 

@@ -255,12 +255,12 @@ def profile(grads: list[float]) -> list[float]:
 
 def _open_group(item: Item) -> str:
     taken = words.width(item.title, 13 * words.BOLD)
-    fits = taken + words.width(item.note, 11) < item.w - 60
+    fits = taken + words.width(item.note, 11) < item.w - 70
     return (
         f"<g><title>{escape(item.title)}</title>"
         + _rect(item.x, item.y, item.w, item.h, 12, "group")
         + _text(item.x + 14, item.y + 20, item.title, "title")
-        + (_text(item.x + 24 + taken, item.y + 20, item.note, "note") if fits else "")
+        + (_text(item.x + item.w - 14, item.y + 20, item.note, "note end") if fits else "")
         + "</g>"
     )
 

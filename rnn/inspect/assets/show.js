@@ -1247,8 +1247,8 @@ class Drawing {
       : item.row.n > item.children.length ? item.children.length + " of " + count(item.row.n) : "";
     g.append(rect(item.x, item.y, item.w, item.h, 12, "group"),
       text(item.x + 14, item.y + 20, item.title, "title"));
-    if (note && taken + width(note, 11) < item.w - 60)
-      g.append(text(item.x + 24 + taken, item.y + 20, note, "note"));
+    if (note && taken + width(note, 11) < item.w - 70)
+      g.append(text(item.x + item.w - 30, item.y + 20, note, "note end"));
     this.sign(g, item, item.x + item.w - 22, item.y + 8, "\u2212");
   }
 
@@ -1450,10 +1450,14 @@ class Drawing {
   overlay() {
     const over = this.layers.over;
     over.textContent = "";
+    for (const cell of this.layers.boxes.querySelectorAll(".cell.linked")) cell.classList.remove("linked");
     if (!this.selected || !this.selected.id) return;
     const id = this.selected.id, pairs = [];
     for (const e of this.graph.operands(id) || []) pairs.push([e.operand, id, e.local]);
     for (const e of this.graph.uses(id) || []) if (e.userGrad !== 0) pairs.push([id, e.user, e.local]);
+    const ends = new Set(pairs.flatMap(([from, to]) => [String(from), String(to)]));
+    for (const cell of this.layers.boxes.querySelectorAll(".cell"))
+      cell.classList.toggle("linked", ends.has(cell.dataset.node));
     for (const [from, to] of pairs.slice(0, 200)) {
       const cellFrom = this.view.cellOf(from), cellTo = this.view.cellOf(to);
       if (!cellFrom && !cellTo) continue;
@@ -1465,14 +1469,13 @@ class Drawing {
   }
 
   spot(id, cell, leaving) {
-    const down = this.view.down;
-    if (cell) {
-      const [x, y, w, h] = cell;
-      return down ? [x + w / 2, leaving ? y + h : y] : [leaving ? x + w : x, y + h / 2];
-    }
-    const item = this.view.itemOf(id);
+    const down = this.view.down, item = this.view.itemOf(id);
     if (!item) return null;
     const [x, y] = this.view.card(item);
+    if (cell) { // at the edge of its tensor's box: no line crosses other numbers
+      const across = down ? cell[0] + cell[2] / 2 : cell[1] + cell[3] / 2;
+      return down ? [across, leaving ? y + item.h : y] : [leaving ? x + item.w : x, across];
+    }
     if (!leaving) return this.view.entry({b: item, twin: 0, points: [[x, y + item.h / 2]]});
     return down ? [x + item.w / 2, y + item.h] : [x + item.w, y + item.h / 2];
   }
