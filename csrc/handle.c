@@ -68,6 +68,43 @@ static void handle_dealloc(PyObject *self) {
     rnn_py_free_instance(self);
 }
 
+/* Hooks and Functions that hold the tensor that holds them, by its span: the collector sees what a
+ * handle keeps alive alone. */
+typedef struct {
+    visitproc visit;
+    void *arg;
+    int stop;
+} visitor;
+
+static void visit_object(void *object, void *arg) {
+    visitor *v = arg;
+    if (!v->stop && object) v->stop = v->visit(object, v->arg);
+}
+
+static int handle_traverse(PyObject *self, visitproc visit, void *arg) {
+    const handle *t = (handle *)self;
+    visitor v = {visit, arg, 0};
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(t->array);
+    if (t->h <= 0) return 0;
+    rnn_lock(rnn_py.e);
+    const rnn_store *store = rnn_tensor_of(t->h)->store;
+    if (store->refs == 1) rnn_span_visit(rnn_py.e, store->span, visit_object, &v);
+    rnn_unlock(rnn_py.e);
+    return v.stop;
+}
+
+static int handle_clear(PyObject *self) {
+    const handle *t = (handle *)self;
+    if (t->h <= 0) return 0;
+    rnn_lock(rnn_py.e);
+    const rnn_store *store = rnn_tensor_of(t->h)->store;
+    if (store->refs == 1) rnn_span_forget(rnn_py.e, store->span);
+    rnn_unlock(rnn_py.e);
+    rnn_py_drain();
+    return 0;
+}
+
 static PyObject *handle_shape(PyObject *self, void *closure) {
     (void)closure;
     handle *t = (handle *)self;
@@ -106,6 +143,8 @@ static PyGetSetDef handle_getset[] = {
 static PyType_Slot handle_slots[] = {
     {Py_tp_doc, "Owns one tensor handle of the engine."},
     {Py_tp_dealloc, handle_dealloc},
+    {Py_tp_traverse, handle_traverse}, /* of subclasses, which have a dict */
+    {Py_tp_clear, handle_clear},
     {Py_tp_members, handle_members},
     {Py_tp_getset, handle_getset},
     {Py_tp_new, PyType_GenericNew},

@@ -315,6 +315,11 @@ uint32_t rnn_span_new(rnn_engine *e,
 void rnn_span_ref(rnn_engine *e, uint32_t id);   /* under the lock */
 void rnn_span_unref(rnn_engine *e, uint32_t id); /* under the lock; frees iteratively */
 void rnn_span_pass(rnn_engine *e, uint32_t id);  /* under the lock; frees what it was made from */
+/* The Python objects that only a span keeps which has one reference left, and no pass: they are as
+ * good as that reference's owner's own, for Python's collector. Under the lock, both. */
+typedef void (*rnn_visit)(void *object, void *arg);
+void rnn_span_visit(rnn_engine *e, uint32_t id, rnn_visit visit, void *arg);
+void rnn_span_forget(rnn_engine *e, uint32_t id);
 /* Operands of a span, whatever its form. */
 static inline int rnn_span_operands(const rnn_span *s) {
     if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return 0;

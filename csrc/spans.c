@@ -91,6 +91,38 @@ void rnn_span_pass(rnn_engine *e, uint32_t id) {
     s->flags &= (uint8_t)~RNN_S_HOOK;
 }
 
+/* ---- what a handle keeps alive alone ----------------------------------------------------------- */
+
+static bool is_alone(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = &e->spans[id];
+    return s->refs == 1 && !(s->flags & RNN_S_SCALAR) && !(rnn_state(s) & RNN_G_SEEN);
+}
+
+static void visit_objects(const rnn_span *s, rnn_visit visit, void *arg) {
+    if (s->ext->hooks) visit(s->ext->hooks->object, arg);
+    if (s->ext->function) visit(s->ext->function->object, arg);
+}
+
+/* A Function of several outputs is the operand of each: it goes with the last. */
+void rnn_span_visit(rnn_engine *e, uint32_t id, rnn_visit visit, void *arg) {
+    const rnn_span *s = &e->spans[id];
+    if (!is_alone(e, id)) return;
+    visit_objects(s, visit, arg);
+    for (int k = 0; s->op == RNN_OP_CUSTOM && k < rnn_span_operands(s); k++) {
+        const uint32_t o = rnn_span_operand(s, k);
+        if (is_alone(e, o)) visit_objects(&e->spans[o], visit, arg);
+    }
+}
+
+void rnn_span_forget(rnn_engine *e, uint32_t id) {
+    rnn_span *s = &e->spans[id];
+    if (!is_alone(e, id) || !(s->ext->hooks || s->op == RNN_OP_CUSTOM)) return;
+    rnn_span_pass(e, id);
+    rnn_orphan(e, s->ext->hooks); /* a leaf's */
+    s->ext->hooks = NULL;
+    s->flags &= (uint8_t)~RNN_S_HOOK;
+}
+
 /* ---- asking ------------------------------------------------------------------------------------ */
 
 int64_t rnn_span_size(const rnn_span *s) { return s->flags & RNN_S_SCALAR ? 1 : s->ext->n; }

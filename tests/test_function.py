@@ -550,6 +550,27 @@ def test_a_function_that_writes_in_place_goes_with_its_output():
     assert live() == before
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_ctx_that_holds_its_output_goes_when_nobody_else_does(outputs):
+    class Keeps(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, box):
+            ctx.box = box
+            return tuple(x * k for k in (2, 3)[:outputs])
+
+        @staticmethod
+        def backward(ctx, *g):
+            return g[0], None
+
+    before = live()
+    x, box = leaf(rnn, 3), []
+    made = Keeps.apply(x, box)
+    box.append(made[0])
+    box[0].sum().backward(retain_graph=True)
+    del x, box, made
+    assert live() == before
+
+
 @pytest.mark.parametrize("view", ["x", "x[::2]", "x[0]", "x.T", "x.detach()"])
 def test_a_view_that_forward_writes_in_place(view):
     """Its base and the other views see the output too."""

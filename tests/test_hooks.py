@@ -330,6 +330,37 @@ def test_a_hook_that_knows_its_inner_tensor_goes_with_the_graph():
     assert live() == before
 
 
+def test_a_hook_that_knows_its_tensor_goes_when_nobody_else_does():
+    """Without a pass: the collector sees through the graph."""
+    before = live()
+    x = leaf(rnn, 3)
+    h = x * x
+    x.register_hook(lambda g, knows=x: None)
+    x.register_post_accumulate_grad_hook(lambda t, knows=x: None)
+    h.register_hook(lambda g, knows=h: None)
+    loss = h.sum()
+    del x, h
+    assert live() > before  # the loss needs them
+    del loss
+    gc.collect()  # h, whose span held x's
+    assert live() == before
+
+
+def test_the_collector_leaves_what_a_pass_has_yet_to_come_to():
+    x = leaf(rnn, 3)
+    seen = []
+
+    def build():
+        h = x * 2
+        h.register_hook(lambda g, knows=h: seen.append(knows.tolist()))
+        last = h * 3
+        last.register_hook(lambda g: [gc.collect(), None][1])
+        return last.sum()
+
+    build().backward()
+    assert seen == [(x * 2).tolist()]
+
+
 def test_a_hook_may_fail_on_a_leaf_that_only_the_pass_keeps():
     def fails(g):
         raise KeyError("hook")

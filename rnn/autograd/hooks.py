@@ -24,7 +24,7 @@ HOOKS, POST_ACCUMULATE = 2, 4  # what rnn_backward_step asks for
 class _Hooks:
     """All hooks of one span. The engine keeps it, for as long as the span has its graph.
 
-    It must not hold a tensor of the span: nobody would ever see that the two only hold each other.
+    It must not hold a tensor of the span, which would live longer than it is wanted for.
     """
 
     def __init__(self) -> None:
@@ -110,8 +110,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
         hook: gets the gradient; what it returns, unless None, takes its place. Hooks run in the
             order in which they were registered, of a leaf before the gradient is added to .grad.
 
-    The graph holds the hook: one that holds this tensor in turn keeps both alive until a pass has
-    freed the graph, or until it is removed.
+    The graph holds the hook. One that holds this tensor in turn goes when nobody else holds the
+    tensor; one that holds a tensor which was made from this one, or a view of it, keeps both alive
+    until a pass has freed the graph, or until it is removed.
 
     Returns:
         A handle whose remove() takes the hook away.
