@@ -22,6 +22,8 @@ HEAD, PAD, CELL_W, CELL_H = 26.0, 12.0, 60.0, 34.0
 PILL_H, STEM = 24.0, 9.0
 #: how far from a bubble's middle an edge may enter
 ENTRY = 8.0
+#: between ranks whose edges show no derivatives
+CLOSE_DOWN, CLOSE = 28.0, 38.0
 #: a drawing from left to right that is wider than this runs downwards
 WIDE = 1500.0
 #: edges from one scalar to another that are drawn apart; more share the last
@@ -35,6 +37,7 @@ class Item:
     """A box on the page: a row, or a group with what is in it. x, y: its upper left corner."""
 
     row: int = -1
+    scalar: bool = False
     group: Group | None = None
     open: bool = False
     w: float = 0.0
@@ -142,6 +145,7 @@ def _row_item(scene: Scene, i: int, within: bool) -> Item:
     item = Item(row=i, title=row.short if within else row.title, note=row.note, pill=row.glyph)
     if item.pill:
         item.pill_w = max(PILL_H, words.width(item.pill, 13) + 14)
+    item.scalar = row.scalar
     if row.scalar:
         item.h = SCALAR_H
         needed = words.width(item.title, 15) + words.width(item.note, 11) + 32
@@ -256,7 +260,10 @@ def _arrange(item: Item, down: bool) -> None:
         at_a = 0.0 if hop.a is None else hop.a.exits.get(source, 0.0)
         at_b = 0.0 if hop.b is None else hop.b.entries.get(source, 0.0)
         links.append(Link(a, b, at_a, at_b))
+    labelled = any(h.a and h.a.scalar and (h.b is None or h.b.scalar) for h in hops)
     gap, space = (46.0, 22.0) if down else (58.0, 18.0)
+    if not labelled:
+        gap = CLOSE_DOWN if down else CLOSE
     sizes = [(0.0, BEND)] * len(entries)
     sizes += [outer(child, down) for child in item.children]
     sizes += [(0.0, BEND)] * len(exits)

@@ -493,6 +493,8 @@ function search(list, holds) {
 
 const SCALAR_W = 124, SCALAR_H = 54, ROW_W = 186, ROW_H = 84, GROUP_W = 186, GROUP_H = 70;
 const HEAD = 26, PAD = 12, CELL_W = 60, CELL_H = 34, PILL_H = 24, STEM = 9, ENTRY = 8, GRID = 8;
+/** Between ranks whose edges show no derivatives. */
+const CLOSE_DOWN = 28, CLOSE = 38;
 /** Edges from one scalar to another that are drawn apart; more share the last. */
 const TWINS = 3;
 /** A drawing that must be made smaller than this to fit is not opened as far at first. */
@@ -691,7 +693,9 @@ class View {
       atA: (h.a && h.a.exits.get(h.source)) || 0,
       atB: (h.b && h.b.entries.get(h.source)) || 0,
     }));
-    const [gap, space] = this.down ? [46, 22] : [58, 18];
+    const labelled = hops.some((h) => h.a && h.a.node !== null && (!h.b || h.b.node !== null));
+    const space = this.down ? 22 : 18;
+    const gap = labelled ? (this.down ? 46 : 58) : this.down ? CLOSE_DOWN : CLOSE;
     const sizes = [...[...entries].map(() => [0, BEND]), ...item.children.map((c) => this.outer(c)),
       ...[...exits].map(() => [0, BEND])];
     const placed = layered(sizes, links, gap, space, entries.size, exits.size);
@@ -950,11 +954,15 @@ class Tape {
     if (step.kind === "forward") {
       if (!this.scalar && step.row.spans > 1) return count(step.row.spans) + " operations, #" + step.row.id +
         " to #" + step.row.last + ": " + step.row.caption;
-      if (!this.scalar) return step.row.title + " = " + step.row.op + ": " + count(step.row.n) +
+      const known = step.row.scalar && g.operands(step.row.id);
+      if (!this.scalar && !known) return step.row.title + " = " + step.row.op + ": " + count(step.row.n) +
         (step.row.n === 1 ? " node" : " nodes");
-      const operands = g.operands(step.id).map((e) => e.operand);
-      return g.label(step.id) + " = " + written(step.row, operands.map((o) => g.label(o))) + " = " +
-        written(step.row, operands.map((o) => number(g.value(o)))) + " = " + number(g.value(step.id));
+      const id = this.scalar ? step.id : step.row.id, operands = g.operands(id).map((e) => e.operand);
+      const values = operands.every((o) => g.has(o)) ?
+        " = " + written(step.row, operands.map((o) => number(g.value(o)))) : "";
+      const made = written(step.row, operands.map((o) => g.label(o)));
+      const title = g.label(id) === made ? "" : g.label(id) + " = ";
+      return title + made + values + " = " + number(g.value(id));
     }
     if (step.edge) {
       const o = g.label(step.edge.operand), u = g.label(step.id);
@@ -1372,7 +1380,8 @@ class Drawing {
       rect(x, y, item.w, item.h, 9, "card"), this.title(item, x + PAD, y + 19, inner - 20),
       text(x + PAD, y + 36, item.note, "note"));
     this.strip(g, profile(seen), x + PAD, y + 44, inner, 7);
-    g.append(text(x + item.w - PAD, y + 63, most(seen.length ? Math.max(...seen) : null), "tiny end"),
+    const largest = seen.length ? most(Math.max(...seen)) : this.tape.ended ? most(null) : "";
+    g.append(text(x + item.w - PAD, y + 63, largest, "tiny end"),
       text(x + PAD, y + 63, "folded", "tiny"));
     this.sign(g, item, x + item.w - PAD - 12, y + 7, "+");
   }
@@ -2178,9 +2187,7 @@ class Drawing {
   }
 
   help() {
-    const s = this.selected;
-    if (s && s.help) return this.select(null);
-    this.selected = null;
+    this.select(null);
     this.panel.hidden = false;
     this.panel.textContent = "";
     this.panel.append(make("button", {type: "button", class: "close", "aria-label": "Close (Esc)",
@@ -2193,7 +2200,7 @@ class Drawing {
     this.note("Left: the value. Right: the gradient, orange above zero and blue below. An edge is as wide " +
       "as what it adds to its operand's gradient; \u00d7 is its local derivative. The paths that carry most " +
       "of a selected scalar's gradient are marked.");
-    return undefined;
+    if (this.fitted) this.fit();
   }
 }
 
