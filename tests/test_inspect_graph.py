@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import rnn
-from rnn._c import ffi, lib
+from rnn._c import E, ffi, lib
 from rnn.inspect import rows, scalars
 
 
@@ -327,3 +327,31 @@ def test_nan_is_the_largest_of_a_stretch() -> None:
     (infos, _), _ = rows._fold(g, np.array([0, len(g)]))
     assert np.isnan([infos[0].value, infos[0].grad]).all()
     assert np.isnan(list(infos[0].strip)).any() and list(infos[0].strip)[-1] == 1.0
+
+
+def test_without_memory_nothing_is_left_behind() -> None:
+    loss = jumbled(100_000)
+    before = rnn.memory_stats()["spans"]
+    roots = list(rnn.inspect.graph(loss).roots)
+
+    def look() -> None:
+        g = rnn.inspect.Graph(roots, {})
+        g._users  # noqa: B018
+        rows._fold(g, np.array([0, 1, len(g)]))
+        scalars.ledgers(g, [g.spans[0].node(0)])
+
+    for n in range(1, 60):
+        lib.rnn_fail_after(E, n)
+        try:
+            look()
+            break
+        except MemoryError:
+            pass
+        finally:
+            lib.rnn_fail_after(E, 0)
+            gc.collect()
+    assert 5 < n < 59  # it failed at each allocation, and then did not
+    roots.clear()
+    gc.collect()
+    assert rnn.memory_stats()["spans"] == before
+    loss.backward()  # the search has left no mark

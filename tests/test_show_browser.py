@@ -513,6 +513,26 @@ def test_a_scalar_that_a_page_does_not_hold_says_which_call_draws_it(opened: Any
     assert f"#{wanted}" in panel.inner_text()
 
 
+def test_an_element_that_a_page_does_not_hold_says_which_call_draws_it(opened: Any) -> None:
+    rnn.manual_seed(0)
+    w, x = rnn.randn(300, 400, requires_grad=True), rnn.randn(400)
+    loss = (w @ x).tanh().mean()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss))
+    search, panel = page.get_by_role("searchbox"), page.locator(".panel")
+    search.fill("w[123, 45]")
+    search.press("Enter")
+    assert panel.locator("h2").inner_text() == "w[123, 45]"
+    assert "value" not in panel.locator("dl").inner_text()
+    code = panel.locator("code").inner_text()
+    assert code == f"rnn.show(loss, focus=[{rnn.inspect.node(w, 123, 45).id}])"
+    page = opened(eval(code))
+    panel = page.locator(".panel")
+    assert panel.locator("h2").inner_text() == "w[123, 45]"
+    total = numbers(panel.locator(".ledger tbody tr").last.inner_text())
+    assert total == [pytest.approx(float(w.grad[123, 45]), rel=1e-3)]
+
+
 def test_a_search_without_a_match_says_what_can_be_found(opened: Any) -> None:
     page = opened(lecture())
     search, found = page.get_by_role("searchbox"), page.locator(".found")

@@ -1679,7 +1679,8 @@ class Drawing {
   /** Says how a scalar that this page does not hold is drawn: the call, to be copied. */
   how(id) {
     const root = this.graph.rows[this.data.roots[0]];
-    const name = root && /^[A-Za-z_]\w*$/.test(root.title) ? root.title : "loss";
+    const whole = root && (!this.data.rootNodes.length || this.data.rootNodes.length === root.n);
+    const name = whole && /^[A-Za-z_]\w*$/.test(root.title) ? root.title : "loss";
     const code = make("code", {}, "rnn.show(" + name + ", focus=[" + (id || "\u2026") + "])");
     const copy = make("button", {type: "button", onclick: () => {
       const done = () => { copy.textContent = "Copied"; };
@@ -1755,11 +1756,12 @@ class Drawing {
       this.how(id);
       return;
     }
-    this.facts(["value", exact(g.value(id))], ["gradient", exact(g.grad(id))],
+    const held = g.has(id);
+    this.facts(["value", held ? exact(g.value(id)) : null], ["gradient", held ? exact(g.grad(id)) : null],
       ["operation", row.op + (row.torch ? "  (" + row.torch + ")" : "")], ["node", "#" + id],
       ["index", row.shape.length ? "[" + g.index(id).join(", ") + "] of " + row.shape.join("\u00d7") : ""],
       ["module", row.module], ["line", row.line]);
-    if (!g.has(id)) {
+    if (!held) {
       this.note("The graph is large: this page holds a part of its scalars, and not this one. This draws it, " +
         "with its ledger:");
       this.how(id);
