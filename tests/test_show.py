@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import rnn
 from rnn import Value
-from rnn.inspect import rows, scalars
+from rnn.inspect import rows, scalars, words
 from rnn.inspect import scene as scenes
 from rnn.inspect.layout import Link, _in_order, layered
 from rnn.inspect.page import scene_data
@@ -495,3 +495,48 @@ def test_open_tensors_and_groups_stay_within_their_boxes(down: bool) -> None:
         assert item.x >= parent.x - 1e-6 and item.y >= parent.y - 1e-6
         assert item.x + item.w <= parent.x + parent.w + 1e-6
         assert item.y + item.h <= parent.y + parent.h + 1e-6
+
+
+@pytest.mark.parametrize("made, title", [
+    (lambda a, b, c: a * b + c * a, "a\u00b7b + c\u00b7a"),
+    (lambda a, b, c: (a + b) * c, "(a+b) \u00b7 c"),
+    (lambda a, b, c: a - (b - c), "a \u2212 (b\u2212c)"),
+    (lambda a, b, c: a - b - c, "a\u2212b \u2212 c"),
+    (lambda a, b, c: (a - 1.0) ** 2, "(a\u22121.0)\u00b2"),
+    (lambda a, b, c: (a * b).tanh() * c, "tanh(a \u00b7 b) \u00b7 c"),
+    (lambda a, b, c: a / (b * c), "a \u00b7 (b\u00b7c)\u207b\u00b9"),
+    (lambda a, b, c: (a * b + c).exp() * (a * b), None),  # too long: its number
+])  # fmt: skip
+def test_what_has_no_name_is_called_by_what_it_is(made: Any, title: str | None) -> None:
+    a, b, c = Value(2.0), Value(3.0), Value(5.0)
+    x = made(a, b, c)
+    scene = make_scene(rnn.inspect.graph(x, names={"a": a, "b": b, "c": c}))
+    assert scene.rows[-1].title == (title or f"#{rnn.inspect.node(x).id}")
+
+
+def test_numbers_are_cut_to_the_room_there_is() -> None:
+    for x in (-1e-30, -123456.789, 1.5e300, -0.00012345, 0.0, float("nan"), float("-inf")):
+        text = words.fitting(x, 52.0, 12)
+        assert words.width(text, 12) <= 52.0, text
+
+
+def test_calls_of_modules_cut_a_long_tape() -> None:
+    """Of very many spans rows follow the calls of modules; their parameters are named."""
+
+    class Step(rnn.nn.Module):
+        def forward(self, x: Any) -> Any:
+            for _ in range(1_500):
+                x = x * 0.999
+            return x
+
+    model = rnn.nn.Sequential(*(Step() for _ in range(4)))
+    x = rnn.ones(1, requires_grad=True)
+    loss = model(x).sum()
+    loss.backward(retain_graph=True)
+    scene = make_scene(rnn.inspect.graph(loss, names={"x": x}, modules=model))
+    assert scene.spans == 6_002 and len(scene.rows) <= rows.ROWS
+    groups = [m for m in scene.top.members if isinstance(m, Group)]
+    assert [(g.name, g.kind) for g in groups] == [(str(i), "Step") for i in range(4)]
+    for g in groups:
+        assert sum(scene.rows[i].spans for i in g.rows) == 1_500
+    assert scene.rows[0].name == "x" and scene.rows[-1].name is None

@@ -37,7 +37,7 @@ def _label(row: Row, scene: Scene) -> str:
         if row.largest_grad is not None:
             parts.append("grad " + words.number(float(scene.grads[row.dense])))
     else:
-        parts.append(_record(row.caption) or words.shape(row.shape))
+        parts.append(_record(row.caption or row.note))
         if row.largest_grad is not None:
             parts.append("largest grad " + words.number(row.largest_grad))
     return " | ".join(parts)

@@ -17,6 +17,7 @@ from rnn.nn.scopes import Scope, scope
 
 Array = np.ndarray[Any, Any]
 
+LEAF_OP: int = lib.rnn_op_find(b"leaf")
 #: spans that have a row each; more are drawn in runs
 ROWS = 4_000
 #: changes from one module's call to another's that are looked at
@@ -108,8 +109,11 @@ def entitle(rows: Sequence[Row], links: Iterable[tuple[int, int]]) -> None:
             row.note = made[i] if row.name and len(made[i]) <= 13 else ""
         elif row.spans > 1:
             row.title = row.short = f"from #{row.id}"
-            row.note = f"{words.count(row.spans)} operations"
-            row.note += f", {words.count(row.leaves)} leaves" if row.leaves else ""
+            ops, leaves = row.spans - row.leaves, row.leaves
+            kinds = ((ops, "operation", "operations"), (leaves, "leaf", "leaves"))
+            parts = [f"{words.count(n)} {one if n == 1 else more}" for n, one, more in kinds if n]
+            row.note = ", ".join(parts)
+            row.glyph = row.glyph if ops else ""
         else:
             row.note = words.shape(row.shape)
 
@@ -254,8 +258,8 @@ def _fold(graph: Graph, ends: Array) -> tuple[tuple[Any, Array], list[tuple[int,
 def _run(info: Any, of_op: Array, spans: int) -> Row:
     caption = ", ".join(
         f"{words.count(int(of_op[k]))} {ffi.string(lib.rnn_op_name(int(k))).decode()}"
-        for k in np.argsort(-of_op, kind="stable")[:4]
-        if of_op[k]
+        for k in np.argsort(-of_op, kind="stable")[:5]
+        if of_op[k] and k != LEAF_OP
     )
     row = Row(int(info.first), int(info.nodes), "run", (int(info.nodes),), spans=spans)
     row.last, row.caption, row.leaves = int(info.last), caption, int(info.leaves)

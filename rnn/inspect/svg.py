@@ -46,9 +46,11 @@ def to_svg(view: View) -> str:
         f'<g transform="translate({MARGIN + max(0.0, (340 - view.w) / 2):.1f} {MARGIN})">',
     ]
     boxes = view.items[1:]
-    parts += [_open_group(item) for item in boxes if item.group is not None and item.open]
+    groups = [item for item in boxes if item.group is not None and item.open]
+    parts += [_open_group(item) for item in groups]
     known, nothing = flows(view), (None, None)
     parts += [_wire(wire, view, known.get(id(wire), nothing)[1]) for wire in view.wires]
+    parts += [_head(item) for item in groups]
     parts += [_box(item, view) for item in boxes if not (item.group is not None and item.open)]
     if len(view.wires) <= LABELLED:
         parts += [_local(wire, view, known.get(id(wire), nothing)[0]) for wire in view.wires]
@@ -177,7 +179,7 @@ def _scalar(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
 def _folded(item: Item, row: Row, scene: Scene, x: float, y: float) -> str:
     inner = item.w - 2 * PAD
     note_w = words.width(item.note, 11)
-    if row.caption:
+    if row.spans > 1:
         parts = [
             _title(item.title, x + PAD, y + 18, inner),
             _text(x + PAD, y + 33, words.shorten(item.note, inner, 11), "note"),
@@ -254,15 +256,16 @@ def profile(grads: list[float]) -> list[float]:
 
 
 def _open_group(item: Item) -> str:
+    box = _rect(item.x, item.y, item.w, item.h, 12, "group")
+    return f"<g><title>{escape(item.title)}</title>{box}</g>"
+
+
+def _head(item: Item) -> str:
+    """What is written in an open group, above the edges that pass."""
     taken = words.width(item.title, 13 * words.BOLD)
     fits = taken + words.width(item.note, 11) < item.w - 70
-    return (
-        f"<g><title>{escape(item.title)}</title>"
-        + _rect(item.x, item.y, item.w, item.h, 12, "group")
-        + _text(item.x + 14, item.y + 20, item.title, "title")
-        + (_text(item.x + item.w - 14, item.y + 20, item.note, "note end") if fits else "")
-        + "</g>"
-    )
+    note = _text(item.x + item.w - 14, item.y + 20, item.note, "note head end") if fits else ""
+    return _text(item.x + 14, item.y + 20, item.title, "title head") + note
 
 
 # ---- small pictures -----------------------------------------------------------------------------

@@ -48,8 +48,8 @@ def _group(
                 texts = words.number(value), words.number(grad)
             else:
                 grad = row.largest_grad
-                if row.caption:
-                    name = f"{indent}\u25b8 {row.caption}"
+                if row.spans > 1:
+                    name = f"{indent}\u25b8 {row.caption or row.note}"
                     most = "\u2013" if grad is None else f"|\u2207| \u2264 {words.number(grad)}"
                     table.append((f"#{row.id}", name, row.note, most, grad))
                     continue

@@ -106,9 +106,11 @@ def expression(
     elif op == "pow_scalar" and len(operands) == 1 and parameters:
         text = _operand(operands[0], False, True) + f"{parameters[0]:g}".translate(_SUPERSCRIPTS)
     elif op in ("add_scalar", "sub_scalar", "mul_scalar", "div_scalar") and parameters:
-        sign = _SIGNS[op.removesuffix("_scalar")]
+        sign, x = _SIGNS[op.removesuffix("_scalar")], parameters[0]
+        if sums and x < 0:
+            sign, x = _SUMS[sign == "+"], -x
         if operands:
-            text = f"{_operand(operands[0], sums, False)} {sign} {number(parameters[0])}"
+            text = f"{_operand(operands[0], sums, False)} {sign} {number(x)}"
     elif len(operands) == 1 and op not in GLYPHS:
         text = f"{op}({operands[0]})"
     return text if all(operands) and len(text) <= longest else ""

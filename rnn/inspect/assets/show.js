@@ -953,7 +953,7 @@ class Tape {
     }
     if (step.kind === "forward") {
       if (!this.scalar && step.row.spans > 1) return count(step.row.spans) + " operations, #" + step.row.id +
-        " to #" + step.row.last + ": " + step.row.caption;
+        " to #" + step.row.last + (step.row.caption ? ": " + step.row.caption : "");
       const known = step.row.scalar && g.operands(step.row.id);
       if (!this.scalar && !known) return step.row.title + " = " + step.row.op + ": " + count(step.row.n) +
         (step.row.n === 1 ? " node" : " nodes");
@@ -1184,7 +1184,7 @@ class Drawing {
         item.y + item.h + 60 > top);
       if (inside && !this.drawn.has(item.key)) this.drawBox(item);
       else if (!inside && this.drawn.has(item.key)) {
-        this.drawn.get(item.key).remove();
+        for (const part of this.drawn.get(item.key)) part.remove();
         this.drawn.delete(item.key);
       }
     }
@@ -1220,7 +1220,8 @@ class Drawing {
     const g = svg("g", {class: "box" + (open ? " holder" : ""), role: "button", tabindex: "-1",
       "data-key": item.key, "aria-label": this.describe(item)});
     g.append(svg("title", {}, this.describe(item)));
-    if (open) this.drawHolder(g, item);
+    const parts = [g];
+    if (open) parts.push(this.drawHolder(g, item));
     else {
       if (item.pill) this.drawBubble(g, item);
       if (item.group) this.drawGroup(g, item, x, y);
@@ -1238,7 +1239,7 @@ class Drawing {
     g.addEventListener("click", (event) => this.clicked(event, item));
     g.addEventListener("dblclick", () => this.toggle(item));
     this.layers[open ? "groups" : "boxes"].append(g);
-    this.drawn.set(item.key, g);
+    this.drawn.set(item.key, parts);
   }
 
   describe(item) {
@@ -1253,11 +1254,13 @@ class Drawing {
   drawHolder(g, item) {
     const taken = width(item.title, 13 * BOLD), note = !item.scalars ? item.note
       : item.row.n > item.children.length ? item.children.length + " of " + count(item.row.n) : "";
-    g.append(rect(item.x, item.y, item.w, item.h, 12, "group"),
-      text(item.x + 14, item.y + 20, item.title, "title"));
-    if (note && taken + width(note, 11) < item.w - 70)
-      g.append(text(item.x + item.w - 30, item.y + 20, note, "note end"));
+    g.append(rect(item.x, item.y, item.w, item.h, 12, "group"));
     this.sign(g, item, item.x + item.w - 22, item.y + 8, "\u2212");
+    const head = svg("g", {class: "heads"}, text(item.x + 14, item.y + 20, item.title, "title head"));
+    if (note && taken + width(note, 11) < item.w - 70)
+      head.append(text(item.x + item.w - 30, item.y + 20, note, "note head end"));
+    this.layers.labels.append(head); // above the edges that pass
+    return head;
   }
 
   /** The sign that opens or folds. */
@@ -1305,7 +1308,7 @@ class Drawing {
   drawRow(g, item, x, y) {
     const row = item.row, inner = item.w - 2 * PAD, made = this.tape.hasRow(row);
     const back = this.tape.rowHasGrad(row);
-    if (row.caption) g.append(this.title(item, x + PAD, y + 18, inner),
+    if (row.spans > 1) g.append(this.title(item, x + PAD, y + 18, inner),
       text(x + PAD, y + 33, shorten(item.note, inner, 11), "note"),
       text(x + PAD, y + 46, shorten(row.caption, inner, 10), "tiny"));
     else {
