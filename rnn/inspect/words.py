@@ -34,7 +34,7 @@ def number(x: float | None, digits: int = 4) -> str:
         return sign + "\u221e"
     if x == 0:
         return sign + "0.0"
-    if x < 1e-3 or x >= 1e6:
+    if x < 1e-3 or x >= 1e6 or (digits < 3 and x >= 1e4):
         mantissa, exponent = f"{x:.{min(digits - 1, 2)}e}".split("e")
         return sign + _tidy(mantissa) + "e" + str(int(exponent)).replace("-", MINUS)
     if x >= 1e4:

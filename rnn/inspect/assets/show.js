@@ -47,7 +47,7 @@ function number(x, digits = 4) {
   x = Math.abs(x);
   if (x === Infinity) return sign + "\u221e";
   if (x === 0) return sign + "0.0";
-  if (x < 1e-3 || x >= 1e6) {
+  if (x < 1e-3 || x >= 1e6 || (digits < 3 && x >= 1e4)) {
     const [mantissa, exponent] = x.toExponential(Math.min(digits - 1, 2)).split("e");
     return sign + tidy(mantissa) + "e" + String(Number(exponent)).replace("-", MINUS);
   }
