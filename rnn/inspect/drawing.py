@@ -6,7 +6,7 @@ import contextlib
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnn.inspect.graph import Graph, handle
@@ -60,7 +60,7 @@ def show(
         ...
     """
     from rnn.inspect.inside import insides
-    from rnn.inspect.scene import make_scene
+    from rnn.inspect.scene import Marked, make_scene
 
     graph = Graph([handle(x) for x in roots], find_names(names, modules, sys._getframe(1)))
     for t in graph.roots:
@@ -72,12 +72,23 @@ def show(
             )
     wanted = [_node(graph, x) for x in focus]
     marked = list(paths)
-    on_paths = [graph.node(n.id) for path in marked for n in path.nodes]
-    scene = make_scene(graph, wanted, on_paths, marked)
+    ways = [[graph.node(n.id) for n in _ends(path.nodes)] for path in marked]
+    scene = make_scene(graph, wanted, [n for way in ways for n in way])
+    scene.paths = [
+        Marked([n.id for n in way], path.product, path.share) for way, path in zip(ways, marked)
+    ]
     scene.reasons = _reasons(graph, scene, wanted, roots)
     opened = insides(scene, wanted)
     scene.let_go()
     return Drawing(scene, opened)
+
+
+#: nodes of a path's beginning and of its end that a drawing holds
+ENDS = 1_000
+
+
+def _ends(nodes: Sequence[Node]) -> Sequence[Node]:
+    return nodes if len(nodes) <= 2 * ENDS else [*nodes[:ENDS], *nodes[-ENDS:]]
 
 
 #: zero gradients whose reasons a drawing holds, and up to which size of the graph it seeks them

@@ -17,7 +17,6 @@ from rnn._c import lib
 from rnn.inspect.graph import Graph
 from rnn.inspect.names import first_of
 from rnn.inspect.node import Node
-from rnn.inspect.paths import Path
 from rnn.inspect.rows import ROWS, Array, Row, entitle, links_of, row_of, runs_of_spans
 from rnn.inspect.scalars import Chosen, Edges, all_edges, around, choose, numbers
 from rnn.nn.scopes import Scope
@@ -71,7 +70,9 @@ class Scene:
 
     @property
     def largest_grad(self) -> float:
-        return max((row.largest_grad or 0.0 for row in self.rows), default=0.0)
+        """What colours are measured against: NaN is no size."""
+        known = (row.largest_grad or 0.0 for row in self.rows)
+        return max((size for size in known if size == size), default=0.0)
 
     def let_go(self) -> None:
         """Forgets the graph."""
@@ -83,14 +84,12 @@ def make_scene(
     graph: Graph,
     focus: Sequence[Node] = (),
     more: Sequence[Node] = (),
-    paths: Sequence[Path] = (),
 ) -> Scene:
     """The scene of a graph.
 
     Args:
         focus: scalars that it must hold with their edges.
         more: others that it holds, and their spans: those on the paths.
-        paths: paths to be marked.
     """
     if len(graph) <= ROWS:
         rows = [row_of(span) for span in graph.spans]
@@ -114,7 +113,6 @@ def make_scene(
         if scene.edges is None:
             scene.chosen = choose(graph, rows, [*focus, *more])
     scene.focus = [node.id for node in focus]
-    scene.paths = [Marked([n.id for n in p.nodes], p.product, p.share) for p in paths]
     if len(root_nodes) == len(graph.roots):
         scene.root_nodes = root_nodes
     _open_at_first(scene)

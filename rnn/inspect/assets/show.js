@@ -254,7 +254,8 @@ function placeAcross(n, layers, joints, breadths, space, entries) {
 }
 
 function inOrder(wanted) {
-  const n = wanted.length, low = Math.min(...wanted), high = Math.max(...wanted);
+  const n = wanted.length;
+  const [low, high] = wanted.reduce(([a, b], x) => [Math.min(a, x), Math.max(b, x)], [Infinity, -Infinity]);
   let order = wanted.map((_, i) => i);
   if (order.every((i) => i === 0 || wanted[i - 1] <= wanted[i])) return order;
   const base = Math.max(16, n), scale = (base ** 3 - 1) / (high - low);
