@@ -175,6 +175,10 @@ def test_a_value_used_twice_adds_up_step_by_step(opened: Any) -> None:
     page = opened(rnn.show(b))
     slider, said = page.locator("input[type=range]"), page.locator(".said")
     assert page.locator(".wires .wire").count() == 2
+    box(page, "a").click()
+    ways = page.locator(".wire.trail").evaluate_all("found => found.map(w => w.getAttribute('d'))")
+    assert len(set(ways)) == 2  # each path takes an edge of its own
+    page.keyboard.press("Escape")
     slider.fill("3")
     assert numbers(said.inner_text())[-2:] == [0, 3]
     assert numbers(box(page, "a").locator(".grad").text_content()) == [3]
@@ -637,3 +641,17 @@ def test_an_empty_tensor_and_thousands_of_edges_between_two_boxes(opened: Any) -
     page.locator('.box[aria-label*="shape 0 by 3"]').locator(".title").click()
     assert "It has no elements" in page.locator(".panel").inner_text()
     assert "null" not in page.locator(".panel").inner_text()
+
+
+def test_a_drawing_follows_the_size_of_its_page(opened: Any) -> None:
+    page = opened(lecture())
+    before = page.evaluate(f"{DRAWING}.k")
+    for size in ((700, 800), (1400, 240), (1400, 800)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        wait_until(page, f"{DRAWING}.lastSize.startsWith('{size[0]} ')")
+        page.wait_for_timeout(100)
+        for name in "abL":
+            shown = box(page, name).locator(".card").bounding_box()
+            assert shown["x"] > 0 and shown["x"] + shown["width"] < size[0]
+            assert shown["y"] > 0 and shown["y"] + shown["height"] < size[1] - 40
+    assert page.evaluate(f"{DRAWING}.k") == pytest.approx(before)

@@ -1020,7 +1020,8 @@ class Drawing {
     host.rnnDrawing = this;
     this.watchTheme();
     this.layOut();
-    new ResizeObserver(() => this.resized()).observe(this.stage);
+    this.resized();
+    new ResizeObserver(() => requestAnimationFrame(() => this.resized())).observe(this.stage);
   }
 
   /** Shows other data: the graph, or the operations within a scalar. */
@@ -1546,6 +1547,7 @@ class Drawing {
   }
 
   markPaths(paths) {
+    const taken = new Set(); // of two edges between two scalars each path has its own
     this.trail = paths.map((path) => {
       const keys = new Set(), wires = new Set();
       path.nodes.forEach((id) => {
@@ -1554,11 +1556,11 @@ class Drawing {
       });
       for (let i = 1; i < path.nodes.length; i++) {
         const a = this.view.itemOf(path.nodes[i - 1]), b = this.view.itemOf(path.nodes[i]);
-        for (const wire of this.view.wires) if (wire.a === a && wire.b === b) {
-          wires.add(wire);
-          break;
-        }
+        const between = this.view.wires.filter((wire) => wire.a === a && wire.b === b);
+        const wire = between.find((w) => !taken.has(w)) || between[0];
+        if (wire) wires.add(wire);
       }
+      for (const wire of wires) taken.add(wire);
       return {...path, keys, wires};
     });
   }
@@ -1824,7 +1826,7 @@ class Drawing {
       const share = path.share !== undefined ? real(path.share) : grad ? path.product * (seed || 1) / grad : null;
       const names = path.nodes.length > 6 ? [...path.nodes.slice(0, 3), null, ...path.nodes.slice(-2)] : path.nodes;
       const entry = make("li", {}, make("b", {}, number(path.product)),
-        share === null || !isFinite(share) ? "" : "  " + (100 * share).toFixed(share < 0.1 ? 1 : 0).replace("-", MINUS) + "\u2009%  ",
+        share === null || !isFinite(share) ? "  " : "  " + (100 * share).toFixed(share < 0.1 ? 1 : 0).replace("-", MINUS) + "\u2009%  ",
         make("span", {class: "muted"}, names.map((n) => (n === null ? "\u2026" : this.graph.label(n))).join(" \u2192 ")));
       entry.dataset.path = i;
       list.append(entry);
@@ -2147,10 +2149,10 @@ class Drawing {
   }
 
   resized() {
-    const {width: w} = this.size();
-    if (w === this.lastWidth || !w) return;
-    const first = this.lastWidth === undefined;
-    this.lastWidth = w;
+    const {width: w, height: h} = this.stage.getBoundingClientRect();
+    if (!w || w + " " + h === this.lastSize) return; // 0: in a notebook's cell that is not shown yet
+    const first = this.lastSize === undefined;
+    this.lastSize = w + " " + h;
     if (first) {
       if (!this.page.standalone) this.root.style.setProperty("--height", "712px");
       this.openToFit();
@@ -2159,11 +2161,9 @@ class Drawing {
         const wanted = Math.min(Math.max(this.view.top.h * scale + 80, 220), 620);
         this.root.style.setProperty("--height", wanted + 92 + "px");
       }
-      requestAnimationFrame(() => {
-        this.fit(true);
-        this.step(this.tape.at);
-        if (this.data.focus.length && !this.selected) this.reveal({id: this.data.focus[0]});
-      });
+      this.fit(true);
+      this.step(this.tape.at);
+      if (this.data.focus.length && !this.selected) this.reveal({id: this.data.focus[0]});
     } else if (this.fitted) this.fit();
     else this.place();
   }
