@@ -110,6 +110,24 @@ def inspection() -> None:
         assert x.grad is None and z.grad is None
 
 
+def drawings() -> None:
+    """A long graph in records that lie out of order: its list, its fold, its ledgers."""
+    for apart in (0, 10_000):
+        values = [rnn.Value(float(i)) for i in range(3_000)]
+        del values[::3], values[1::2]
+        x = v = rnn.Value(1.0)
+        for i in range(5_000):
+            if i < 500:
+                rnn.zeros(apart)
+            v = (v * x).tanh() if i % 7 else v + x
+        v.backward(retain_graph=True)
+        g = rnn.inspect.graph(v)
+        assert [span.id for span in g] == sorted(g.columns()["id"].tolist())
+        assert len(g.node(x).users) == 5_001  # x + x is two uses
+        drawing = rnn.show(v, focus=[x, g.spans[4_000].id])
+        assert drawing._scene.spans == len(g) and drawing.to_html() and drawing.to_svg()
+
+
 def provenance() -> None:
     """Module scopes, traced lines and the words for a NaN: numbers and handles that C keeps."""
     x = rnn.tensor([[1.0, -1.0], [0.0, 2.0]], requires_grad=True)
@@ -166,7 +184,7 @@ def failures() -> None:
         raise AssertionError("no error")
 
 
-for test in (values, tensors, in_place, retained, inspection, provenance, failures):
+for test in (values, tensors, in_place, retained, inspection, drawings, provenance, failures):
     test()
     gc.collect()
 print("smoke passed")

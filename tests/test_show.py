@@ -19,9 +19,11 @@ import rnn
 from rnn import Value
 from rnn.inspect import rows, scalars, words
 from rnn.inspect import scene as scenes
+from rnn.inspect.graph import Graph
 from rnn.inspect.layout import Link, _in_order, layered
 from rnn.inspect.page import scene_data
 from rnn.inspect.scene import Group, make_scene
+from rnn.inspect.span import Span
 from rnn.inspect.view import make_view
 
 
@@ -540,3 +542,32 @@ def test_calls_of_modules_cut_a_long_tape() -> None:
     for g in groups:
         assert sum(scene.rows[i].spans for i in g.rows) == 1_500
     assert scene.rows[0].name == "x" and scene.rows[-1].name is None
+
+
+def test_what_a_drawing_takes_does_not_grow_with_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many spans the engine makes the summary: no object a span, no column over all."""
+    made, read = 0, []
+    init, column = Span.__init__, Graph._column
+
+    def counted(self: Span, *args: Any) -> None:
+        nonlocal made
+        made += 1
+        init(self, *args)
+
+    def noted(self: Graph, which: str, dtype: Any) -> Any:
+        read.append(which)
+        return column(self, which, dtype)
+
+    monkeypatch.setattr(Span, "__init__", counted)
+    monkeypatch.setattr(Graph, "_column", noted)
+    counts = []
+    for operations in (20_000, 80_000):
+        x = v = Value(1.0)
+        for _ in range(operations):
+            v = v * 0.999
+        v.backward(retain_graph=True)
+        made = 0
+        drawing = rnn.show(v, focus=[x])
+        assert drawing._scene.spans == operations + 1 and len(drawing.to_html()) < 1_500_000
+        counts.append(made)
+    assert counts[0] == counts[1] < 6_000 and not read
