@@ -1,6 +1,5 @@
-/* create.c: leaves made from outside or by a rule: from memory, with given strides, ranges, random
- * numbers. What it is not: full, empty and borrow, which copies.c has; the random stream itself,
- * which random.h has. */
+/* create.c: leaves: empty, filled, from memory (copied or borrowed), with given strides, ranges, random
+ * numbers. What it is not: the random stream itself, which random.h has. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,52 @@ static int begin(rnn_engine *e, rnn_build *b, int dtype, int ndim, const int64_t
                         ndim);
     if (ndim) memcpy(b->shape, shape, (size_t)ndim * sizeof(int64_t));
     return rnn_build_begin(e, b);
+}
+
+rnn_ref rnn_empty(rnn_engine *e, int dtype, int ndim, const int64_t *shape) {
+    rnn_build b;
+    int failed = begin(e, &b, dtype, ndim, shape);
+    return failed ? failed : rnn_build_finish(e, &b);
+}
+
+static void fill_run(void *data, int dtype, int64_t n, double value) {
+    if (value == 0 && !__builtin_signbit(value)) memset(data, 0, (size_t)n * rnn_itemsize(dtype));
+    else if (dtype == RNN_F64)
+        for (int64_t i = 0; i < n; i++) ((double *)data)[i] = value;
+    else
+        for (int64_t i = 0; i < n; i++) ((float *)data)[i] = (float)value;
+}
+
+rnn_ref rnn_full(rnn_engine *e, int dtype, int ndim, const int64_t *shape, double value) {
+    rnn_build b;
+    int failed = begin(e, &b, dtype, ndim, shape);
+    if (failed) return failed;
+    fill_run(b.out, dtype, b.n, value);
+    return rnn_build_finish(e, &b);
+}
+
+rnn_ref rnn_borrow(rnn_engine *e, int dtype, int ndim, const int64_t *shape, const int64_t *stride,
+                   void *data, int64_t offset, int64_t nodes, int64_t owner_object) {
+    rnn_owner *owner = rnn_malloc(e, sizeof *owner);
+    rnn_block *block = NULL;
+    if (owner) {
+        *owner = (rnn_owner){(void *)(intptr_t)owner_object, NULL};
+        block = rnn_block_borrow(e, data, owner);
+        if (!block) {
+            rnn_lock(e);
+            rnn_orphan(e, owner);
+            rnn_unlock(e);
+        }
+    }
+    if (!block) return rnn_fail(e, RNN_EMEMORY, "no memory for the record of a tensor");
+    rnn_build b = {.op = RNN_OP_LEAF, .dtype = dtype, .ndim = 1, .shape = {nodes}, .block = block};
+    int failed = rnn_build_begin(e, &b);
+    rnn_ref flat = failed ? failed : rnn_build_finish(e, &b);
+    if (flat < 0) return flat;
+    rnn_ref out = rnn_as_view(e, flat, RNN_V_NONE, offset, ndim, shape, stride);
+    if (out > 0) rnn_tensor_of(out)->flags = 0;
+    rnn_release(e, flat);
+    return out;
 }
 
 rnn_ref rnn_from_memory(rnn_engine *e, int dtype, int ndim, const int64_t *shape,

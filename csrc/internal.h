@@ -390,24 +390,29 @@ rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const r
 uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rnn_node *in);
 int rnn_check_gradients(rnn_engine *e, uint32_t id);
 
+/* shapes.c */
+int64_t rnn_numel(int ndim, const int64_t *shape);
+int rnn_check_shape(rnn_engine *e, const char *what, int ndim, const int64_t *shape, int64_t *n);
+const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size);
+void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride);
+bool rnn_is_packed(int ndim, const int64_t *shape, const int64_t *stride);
+bool rnn_view_is_contiguous(const rnn_view *v);
+bool rnn_view_is_injective(const rnn_view *v);
+int rnn_infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wanted, int64_t *shape);
+bool rnn_view_strides(const rnn_tensor *t, int ndim, const int64_t *shape, int64_t *stride);
+int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim,
+                  int64_t *shape);
+void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape);
+
 /* views.c */
 rnn_tensor *rnn_tensor_of(rnn_ref t);
 rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op,
                        int64_t offset, int ndim, const int64_t *shape, const int64_t *stride);
 rnn_ref rnn_tensor_wrap(rnn_engine *e, uint32_t span); /* takes over a reference of the span */
 int rnn_view_of(rnn_engine *e, rnn_ref t, rnn_view *v);
-int64_t rnn_numel(int ndim, const int64_t *shape);
-int rnn_check_shape(rnn_engine *e, const char *what, int ndim, const int64_t *shape, int64_t *n);
-void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride);
-bool rnn_view_is_contiguous(const rnn_view *v);
-bool rnn_view_is_injective(const rnn_view *v);
 bool rnn_tensor_needs_grad(rnn_engine *e, const rnn_tensor *t);
 int rnn_tensor_lost(const rnn_tensor *t); /* RNN_L_... */
 bool rnn_view_needs_grad(rnn_engine *e, const rnn_view *v);
-int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_view *b, int *ndim,
-                  int64_t *shape);
-void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape);
-const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t size);
 void *rnn_view_data(rnn_engine *e, const rnn_view *v);
 
 /* turns.c: gradients belong to one thread at a time */
@@ -491,6 +496,9 @@ void rnn_result_index(const rnn_ext *x, int64_t node,
     int rnn_##function##_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out); \
     int rnn_##function##_backward(rnn_engine *e, uint32_t id);
 RNN_OTHER_OPS(RNN_OTHER_EDGES)
+
+/* copies.c: dst = src, both views of one shape and dtype */
+void rnn_write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const rnn_view *src);
 
 /* elementwise.c */
 int rnn_elementwise_backward(rnn_engine *e, uint32_t id);

@@ -1,7 +1,7 @@
 """Tensors put together, repeated, turned round and cut to triangles: results are new, unlike the
 views of shape.py.
 
-Joining is one operation in C (csrc/copies.c); the rest are views that are then copied: `flip` is a
+Joining is one operation in C (csrc/cat.c); the rest are views that are then copied: `flip` is a
 copy of a view with
 negative strides, `repeat` one of an expanded view, `tril` a mask. So every function here has its
 gradient for free.

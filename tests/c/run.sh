@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 build=${1:-$(mktemp -d)}
 mkdir -p "$build"
 CC=${CC:-cc}
-common=(-std=gnu11 -O1 -g -Icsrc -Wall -Wextra -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+common=(-std=gnu11 -O1 -g -Icsrc -Wall -Wextra -fno-math-errno -fno-trapping-math)
 mapfile -t engine < <(grep -L -i 'python\.h[">]' csrc/*.c) # the others are Python's objects
 
 # usage: library NAME FLAGS...: every object of the engine, once for each kind of build

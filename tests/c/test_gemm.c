@@ -5,7 +5,7 @@
  * its arguments, or the library named on the command line). Prints what failed and returns 1, or
  * prints "ok".
  *
- *     cc -std=gnu11 -O2 -g -Wall -Wextra -ffp-contract=fast -pthread -Icsrc tests/c/test_gemm.c \
+ *     cc -std=gnu11 -O2 -g -Wall -Wextra -pthread -Icsrc tests/c/test_gemm.c \
  *        csrc/gemm.c csrc/isa.c csrc/threads.c csrc/kernels_base.c csrc/kernels_avx2.c \
  *        csrc/kernels_avx512.c -lm -ldl
  *     ./a.out [libscipy_openblas.so [prefix of cblas_sgemm, such as scipy_]]
