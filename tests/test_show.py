@@ -295,6 +295,24 @@ def test_modules_fold_by_call_with_their_parameters_and_their_classes() -> None:
     assert sorted(scene.top.rows) == list(range(len(scene.rows)))
 
 
+def test_the_blocks_of_a_deep_model_fold_into_one_box() -> None:
+    model = rnn.nn.Sequential(
+        rnn.nn.Linear(4, 4), *(Block() for _ in range(8)), rnn.nn.Linear(4, 1)
+    )
+    loss = model(rnn.ones(2, 4)).sum()
+    loss.backward(retain_graph=True)
+    scene = make_scene(rnn.inspect.graph(loss, names={}, modules=model))
+    groups = [m for m in scene.top.members if isinstance(m, Group)]
+    assert [g.name for g in groups] == ["0", "1 \u2026 8", "9"]
+    blocks = groups[1]
+    assert blocks.kind == "8 calls of Block"
+    assert [m.name for m in blocks.members if isinstance(m, Group)] == [str(i) for i in range(1, 9)]
+    assert sorted(scene.top.rows) == list(range(len(scene.rows)))
+    few = rnn.nn.Sequential(*(Block() for _ in range(3)))(rnn.ones(2, 4)).sum()
+    scene = make_scene(rnn.inspect.graph(few, names={}))
+    assert [m.name for m in scene.top.members if isinstance(m, Group)] == ["0", "1", "2"]
+
+
 def test_two_models_are_told_apart() -> None:
     class Generator(rnn.nn.Linear):
         pass

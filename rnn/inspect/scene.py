@@ -23,6 +23,8 @@ from rnn.nn.scopes import Scope
 
 #: boxes that one group holds before it is cut into runs, and that a run then holds at most
 CROWD, FAN = 400, 12
+#: calls of one class, one after another, from which on they have a group around them
+ALIKE = 6
 #: boxes that a drawing shows at first, about
 VISIBLE = 16
 
@@ -189,7 +191,31 @@ def _members(rows: Sequence[int], homes: Sequence[Home], depth: int) -> list[int
         else:
             members.append(Group(name, kind, within, list(rows[i:j])))
         i = j
-    return members
+    return _alike(members)
+
+
+def _alike(members: list[int | Group]) -> list[int | Group]:
+    """Many calls of one class one after another, a deep model's blocks, are one group as well."""
+    together: list[int | Group] = []
+    i = 0
+    while i < len(members):
+        j, first = i, members[i]
+        while j < len(members) and _kind(members[j]) == _kind(first) is not None:
+            j += 1
+        blocks = [m for m in members[i:j] if isinstance(m, Group)]
+        if ALIKE <= len(blocks) < len(members):
+            name = f"{blocks[0].name} \u2026 {blocks[-1].name}"
+            held = [row for block in blocks for row in block.rows]
+            kind = f"{len(blocks)} calls of {blocks[0].kind}"
+            together.append(Group(name, kind, list(blocks), held))
+        else:
+            together += members[i : max(j, i + 1)]
+        i = max(j, i + 1)
+    return together
+
+
+def _kind(member: int | Group) -> str | None:
+    return member.kind if isinstance(member, Group) else None
 
 
 def _cut(group: Group, rows: Sequence[Row], place: Sequence[float]) -> None:

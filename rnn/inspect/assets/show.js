@@ -1701,7 +1701,8 @@ class Drawing {
     const rows = rowsOf(group).map((i) => this.graph.rows[i]);
     const open = this.state.open.has(group.id), item = this.byKey.get("g" + group.id);
     this.panel.append(make("h2", {}, group.name));
-    this.facts(["kind", group.kind === "run" ? "a stretch of the tape" : "one call of " + group.kind],
+    this.facts(["kind", group.kind === "run" ? "a stretch of the tape" : / calls of /.test(group.kind) ? group.kind
+      : "one call of " + group.kind],
       ["operations", count(rows.reduce((sum, row) => sum + operations(row), 0))],
       ["scalar nodes", count(rows.reduce((sum, row) => sum + row.n, 0))],
       ["largest |gradient|", number(rows.reduce((m, row) => row.grad !== null && row.grad > m ? row.grad : m, 0))]);
