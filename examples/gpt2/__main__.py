@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-if not __package__:  # run as a folder
+if __package__:
+    from .cli import main
+else:  # run as a folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-    __package__ = "gpt2"
-
-from .cli import main
+    from gpt2.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

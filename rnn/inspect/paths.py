@@ -184,6 +184,8 @@ class Paths:
         x, y = self.source.label, self.target.label
         many = f"{self.count:,.0f}" if self.count < 1e6 else f"{self.count:.3g}"
         title = f"d {y} / d {x} = {number(self.total)}, the sum over {many} paths"
+        if self.count == 1:
+            title = f"d {y} / d {x} = {number(self.total)}, by one path"
         out = Table(title, ("product", "share", "path"), left=0)
         for path in self:
             out.add(number(path.product), percent(path.share), _steps(path))

@@ -1,7 +1,7 @@
 /* test_engine.c: the engine without Python, for the sanitizers: what several threads do at once, what happens when
  * memory ends at any point, and that everything comes back.
  *
- *   S=$(grep -L 'python.h"' csrc/*.c)     all but what needs Python
+ *   S=$(find csrc -name "*.c" | xargs grep -L 'python.h"')     all but what needs Python
  *   clang -std=gnu11 -O1 -g -fsanitize=thread -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t threads
  *   gcc -std=gnu11 -O1 -g -fsanitize=address,undefined -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
  */
