@@ -171,7 +171,8 @@ static int look_at_user(ledgers *l, int64_t t, uint32_t user) {
     for (int64_t asked = 0; count > l->room; asked = count) {
         if (asked > l->room && !make_room(l, asked))
             return rnn_fail(e, RNN_EMEMORY, "no memory for %lld uses", (long long)asked);
-        count = rnn_effects(e, user, l->spans[t], l->nodes[t], l->room, l->at, l->locals, l->flows);
+        count = (s->flags & RNN_S_SCALAR ? rnn_uses : rnn_effects)(
+            e, user, l->spans[t], l->nodes[t], l->room, l->at, l->locals, l->flows);
     }
     if (count < 0) l->total[t] = -1;
     for (int64_t i = 0; i < count; i++) {

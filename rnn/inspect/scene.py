@@ -12,6 +12,7 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rnn._c import lib
 from rnn.inspect.graph import Graph
@@ -70,7 +71,7 @@ class Scene:
     freed: bool = False
     reasons: dict[int, str] = field(default_factory=dict)  # why gradients are zero, by node
 
-    @property
+    @cached_property
     def largest_grad(self) -> float:
         """What colours are measured against: NaN is no size."""
         known = (row.largest_grad or 0.0 for row in self.rows)
