@@ -32,7 +32,7 @@ static int64_t at(const norm *j, int64_t channel, int64_t run) {
 
 static void take_statistics(const norm *j, int64_t c) {
     const rnn_kernels *k = j->e->k;
-    const double n = (double)(j->runs * j->length);
+    const double n = fmax((double)(j->runs * j->length), 1);
     double total = 0, squares = 0;
     for (int64_t i = 0; i < j->runs; i++) total += k->sum[j->dtype](j->length, j->x + at(j, c, i));
     const double mean = total / n;
@@ -161,7 +161,9 @@ enum { X, WEIGHT, BIAS, MEAN, VARIANCE, GIVEN };
 
 static int check_channels(rnn_engine *e, const rnn_view *x, const rnn_view *v, const char *what) {
     if (v->dtype != x->dtype)
-        return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): all inputs must share same datatype.");
+        return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): %s",
+                        v->dtype ? "expect parameter to have scalar type of Float"
+                                 : "all inputs must share same datatype.");
     if (v->ndim == 1 && v->shape[0] == x->shape[1]) return 0;
     return rnn_fail(e, RNN_ERUNTIME, "%s should contain %lld elements not %lld", what,
                     (long long)x->shape[1], (long long)rnn_numel(v->ndim, v->shape));
@@ -174,7 +176,7 @@ static int take_views(rnn_engine *e, const rnn_ref *refs, rnn_view *v, bool *giv
                                      BIAS}; /* PyTorch's, of complaints */
     for (int k = 0; k < GIVEN; k++) {
         const int i = order[k];
-        given[i] = refs[i] != 0;
+        given[i] = refs[i] != 0 || i == X;
         if (given[i] && rnn_view_of(e, refs[i], &v[i])) return RNN_ETYPE;
         if (i == X && v[X].ndim < 2)
             return rnn_fail(
@@ -192,22 +194,23 @@ static void settle_statistics(norm *j, const rnn_view *mean, const rnn_view *var
                               double momentum) {
     rnn_engine *e = j->e;
     const double n = (double)(j->images * j->places);
+    const bool moving = j->training && n > 0;
     for (int64_t c = 0; c < j->channels; c++) {
         double *m = &j->stats[2 * c], *v = &j->stats[2 * c + 1];
         if (!j->training) {
             *m = element(e, mean, c, 0);
             *v = element(e, variance, c, 1);
         }
-        if (j->training && mean)
+        if (moving && mean)
             rnn_node_set(e, mean->span, mean->offset + c * mean->stride[0],
                          (1 - momentum) * element(e, mean, c, 0) + momentum * *m);
-        if (j->training && variance)
+        if (moving && variance)
             rnn_node_set(e, variance->span, variance->offset + c * variance->stride[0],
                          (1 - momentum) * element(e, variance, c, 0) + momentum * *v * n / (n - 1));
         *v = 1 / sqrt(*v + j->eps);
     }
-    if (j->training && mean) rnn_span_stamp(e, mean->span);
-    if (j->training && variance) rnn_span_stamp(e, variance->span);
+    if (moving && mean) rnn_span_stamp(e, mean->span);
+    if (moving && variance) rnn_span_stamp(e, variance->span);
 }
 
 static int run_forward(norm *j, const rnn_view *v, const bool *given, double momentum, void *out) {

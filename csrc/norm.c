@@ -58,7 +58,9 @@ static int check_affine(rnn_engine *e, const rnn_view *x, int dims, const rnn_vi
                         const char *what) {
     char want[256], have[256];
     if (w->dtype != x->dtype)
-        return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): all inputs must share same datatype.");
+        return rnn_fail(e, RNN_ERUNTIME, "mixed dtype (CPU): %s",
+                        w->dtype ? "expect parameter to have scalar type of Float"
+                                 : "all inputs must share same datatype.");
     if (w->ndim == dims &&
         !memcmp(w->shape, x->shape + x->ndim - dims, (size_t)dims * sizeof(int64_t)))
         return 0;

@@ -162,7 +162,7 @@ int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_
                   int64_t *shape) {
     (void)what;
     *ndim = a->ndim > b->ndim ? a->ndim : b->ndim;
-    for (int d = 0; d < *ndim; d++) {
+    for (int d = *ndim - 1; d >= 0; d--) { /* PyTorch complains of the last that does not fit */
         int i = d - (*ndim - a->ndim), j = d - (*ndim - b->ndim);
         int64_t m = i >= 0 ? a->shape[i] : 1, n = j >= 0 ? b->shape[j] : 1;
         if (m != n && m != 1 && n != 1)

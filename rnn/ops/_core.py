@@ -169,6 +169,18 @@ def c_name(d: dtype) -> str:
     return _C_NAMES[d.name]
 
 
+def floats_only(kernel: str, *tensors: Any) -> None:
+    """PyTorch's kernel of this name computes floats only.
+
+    Raises:
+        NotImplementedError: a tensor holds integers.
+    """
+    for t in tensors:
+        if isinstance(t, Handle) and not t._h:
+            kind = type_name(dtype_of(t))
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind}'")
+
+
 def check_cast(result: dtype, to: dtype) -> None:
     """Whether a result may be written into a tensor of dtype `to`, or RuntimeError in PyTorch's
     words.

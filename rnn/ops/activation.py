@@ -5,10 +5,12 @@ relu, sigmoid and tanh stand in unary.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnn._c import Handle, op
+from rnn import _dtypes, _shapes
+from rnn._c import op
 from rnn.ops import _core
+from rnn.ops._core import floats_only
 from rnn.ops.elementwise import in_place, unary, unary_in_place
 from rnn.ops.selection import where
 from rnn.ops.unary import relu, relu_, sigmoid, tanh
@@ -28,21 +30,10 @@ _HARDTANH, _HARDSIGMOID, _HARDSWISH = op("hardtanh"), op("hardsigmoid"), op("har
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
-def _floats_only(name: str, input: Any) -> None:
-    """PyTorch computes these of floats only.
-
-    Raises:
-        NotImplementedError: input holds integers.
-    """
-    if isinstance(input, Handle) and not input._h and input._array.dtype.kind != "f":
-        kind = _core.type_name(_core.dtype_of(input))
-        raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
-
-
 def _row(
     name: str, number: int, input: Tensor, inplace: bool, p0: float = 0.0, p1: float = 0.0
 ) -> Tensor:
-    _floats_only(name, input)
+    floats_only(name, input)
     if inplace:
         return unary_in_place(number, lambda t: unary(number, t, p0, p1), input, p0=p0, p1=p1)
     return unary(number, input, p0, p1)
@@ -93,7 +84,14 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     Args:
         input: (N, C, ...); weight: one number, or (C,).
     """
-    if weight.numel() > 1:
+    if input.dtype != weight.dtype:
+        kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {' and '.join(kinds)}")
+    if weight.numel() == 1:
+        weight = weight if input._shape else weight.reshape(())
+    else:
+        if not input._shape:
+            raise RuntimeError("Not allow zero-dim input tensor.")
         channels = input._shape[1] if len(input._shape) > 1 else 1
         if weight.numel() != channels:
             raise RuntimeError(
@@ -126,7 +124,9 @@ def selu_(input: Tensor) -> Tensor:
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where it is positive, else alpha (exp(x / alpha) - 1) (torch.nn.functional.celu)."""
-    _floats_only("elu_cpu", input)
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    floats_only("elu_cpu", input)
     made = unary(_ELU, input / alpha, 1.0, alpha)
     return in_place(input, made) if inplace else made
 
@@ -194,6 +194,8 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where it is above threshold, else value (torch.nn.functional.threshold)."""
+    if not input._h:
+        threshold, value = int(threshold), int(value)
     made: Tensor = where(input <= threshold, value, input)
     return in_place(input, made) if inplace else made
 
@@ -206,14 +208,19 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink)."""
+    floats_only("hardshrink_cpu", input)
     inside = (input >= -lambd) & (input <= lambd)
     return where(inside, 0.0, input)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.functional.softshrink)."""
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+    floats_only("softshrink_check", input)
+    if not 0 <= lambd <= _dtypes.finfo(input.dtype).max:
+        raise RuntimeError(
+            f"lambda must be in range [0, {_dtypes.finfo(input.dtype).max:g}] for input dtype "
+            f"{_core.type_name(input.dtype)}, but found {lambd:g}"
+        )
     moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
     inside = (input >= -lambd) & (input <= lambd)
     return where(inside, input * 0.0, moved)
@@ -225,11 +232,13 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     Raises:
         RuntimeError: dim's size is odd.
     """
-    size = input._shape[dim] if input._shape else 1
-    if size % 2:
+    if not input._shape:
+        raise RuntimeError("glu does not support scalars because halving size must be even")
+    dim = _shapes.normalize_dim(dim, len(input._shape))
+    if input._shape[dim] % 2:
         raise RuntimeError(
-            "Halving dimension must be even, but dimension "
-            f"{dim % max(len(input._shape), 1)} is size {size}"
+            f"Halving dimension must be even, but dimension {dim} is size {input._shape[dim]}"
         )
+    floats_only("glu_cpu", input)
     a, b = input.chunk(2, dim)
     return a * sigmoid(b)

@@ -413,11 +413,11 @@ def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: An
         raise TypeError(f"{name}(): argument 'dim' must be int, not NoneType")
     input = converted(input, dtype)
     if not input._h:
-        at, ndim = _shapes.normalize_dim(dim, len(input._shape)), len(input._shape)
-        name = f"{'log_' if log else ''}softmax_{'lastdim_' if at + 1 >= ndim else ''}"
-        raise NotImplementedError(
-            f"\"{name}kernel_impl\" not implemented for '{type_name(dtype_of(input))}'"
-        )
+        rank = len(input._shape) or 1
+        if not input.numel():
+            return input.clone()
+        last = "_lastdim" if _shapes.normalize_dim(dim, rank) == rank - 1 else ""
+        _core.floats_only(f"{'log_' if log else ''}softmax{last}_kernel_impl", input)
     h = lib.rnn_softmax(E, input._h, dim, log)
     if h > 0:
         return adopt(h)

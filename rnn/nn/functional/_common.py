@@ -27,8 +27,8 @@ def result(h: int) -> Tensor | None:
 
 
 def handle(t: Any) -> Any:
-    """The engine's handle of a tensor; 0 for None."""
-    return 0 if t is None else t._h
+    """The engine's handle of a tensor; 0 for None, and -1, which it refuses, for integers."""
+    return 0 if t is None else t._h or -1
 
 
 def same_floats(*tensors: Any) -> bool:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import rnn
 from rnn import _c
-from rnn._c import COMPOSE, EDTYPE, E, adopt, fail, ffi, lib, op
+from rnn._c import COMPOSE, EDTYPE, ETYPE, E, adopt, fail, ffi, lib, op
 from rnn.nn.functional._common import handle
-from rnn.nn.functional.linear import linear
-from rnn.ops import _core
+from rnn.nn.functional.linear import linear, refuse_dtypes
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -59,9 +58,10 @@ def layer(
         return adopt(h)
     if h == COMPOSE:
         return _compose(number, sums, w_hh, b_hh, h0, c0, reverse, sizes)
-    if h == EDTYPE:
-        names = [_core.type_name(_core.dtype_of(t)) for t in (h0 if h0 is not None else x, w_hh)]
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(names)}")
+    if h in (EDTYPE, ETYPE):
+        for state in (h0, c0):
+            if state is not None and state.dtype is not w_hh.dtype:
+                refuse_dtypes(state, w_hh, b_hh)
     fail(h)
 
 

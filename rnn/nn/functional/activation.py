@@ -96,6 +96,7 @@ def rrelu(
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return rnn.nn.functional.leaky_relu(input, (lower + upper) / 2, inplace)
+    _core.floats_only("rrelu_with_noise_out_cpu", input)
     values = _core.array_of(input)
     slopes = np.ones(values.shape)
     below = values <= 0

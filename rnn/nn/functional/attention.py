@@ -320,7 +320,7 @@ def multi_head_attention_forward(
         )
     if width % num_heads:
         raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
-    _check_keys(key, value, use_separate_proj_weight)
+    _check_keys(key, value, use_separate_proj_weight, batch_first)
     if is_causal and attn_mask is None:
         raise RuntimeError(
             "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
@@ -336,9 +336,18 @@ def multi_head_attention_forward(
         None if is_causal else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
     )
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    for name, t, w in zip(("query", "key", "value"), (query, key, value), separate or ()):
+        wanted = (width, t._shape[-1])
+        if w is not None and w._shape != wanted:
+            raise AssertionError(f"expecting {name} weights shape of {wanted}, but got {w.shape}")
     q, k, v = _projections(query, key, value, in_proj_weight, separate, in_proj_bias)
     q, k, v = [_heads(t, num_heads, batch_first) for t in (q, k, v)]
     batch, _, queries, depth = q._shape
+    if k._shape[0] != batch:
+        raise RuntimeError(
+            f"shape '[{k._shape[2]}, {batch * num_heads}, {depth}]' is invalid for input of size "
+            f"{k.numel()}"
+        )
     joint = _mask_of_heads(mask, padding, batch, num_heads, queries, k._shape[2])
     pairs: Any = ((bias_k, bias_v), ("zeros", "zeros"))
     for more_k, more_v in pairs:
@@ -380,7 +389,9 @@ def _weights_of_mask(q: Tensor, k: Tensor, mask: Any, dropout_p: float, scale: f
     return dropout(weights, dropout_p, True) if dropout_p > 0 else weights
 
 
-def _check_keys(key: Tensor, value: Tensor, separate: bool) -> None:
+def _check_keys(key: Tensor, value: Tensor, separate: bool, batch_first: bool) -> None:
+    if batch_first:  # PyTorch says the sizes with the steps first
+        key, value = key.transpose(0, 1), value.transpose(0, 1)
     if separate and key._shape[:2] != value._shape[:2]:
         raise AssertionError(
             f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}"

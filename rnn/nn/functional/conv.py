@@ -15,6 +15,7 @@ import numpy as np
 import rnn
 from rnn import _c
 from rnn._c import EDTYPE, ETYPE, E, adopt, check, ffi, lib
+from rnn._shapes import normalize_dim
 from rnn.nn.functional._common import (
     c_name,
     expect_tensor,
@@ -90,6 +91,13 @@ def unfold(
         RuntimeError: the input has not 3 or 4 dimensions, or no window fits.
     """
     kernel, dilations, strides = several(kernel_size, 2), several(dilation, 2), several(stride, 2)
+    if len(input._shape) < 3:
+        normalize_dim(2, len(input._shape))
+    if min(strides) <= 0:
+        raise RuntimeError(
+            f"stride should be greater than zero, but got stride_height: {strides[0]} "
+            f"stride_width: {strides[1]}"
+        )
     if len(input._shape) == 3:
         return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
     if len(input._shape) != 4:
@@ -98,6 +106,7 @@ def unfold(
             "dimensions for input, "
             f"but got: {list(input._shape)}"
         )
+    _core.floats_only("im2col_out_cpu", input)
     height, width = several(padding, 2)
     x = pad(input, (width, width, height, height)) if height or width else input
     n, c, h, w = x._shape
@@ -165,6 +174,7 @@ def fold(
             f"blocks {counts[0]} * "
             f"{counts[1]} = {counts[0] * counts[1]}, but got input.size(2)={count}."
         )
+    _core.floats_only("col2im_out_cpu", input)
     planes = n * (rows // area)
     index = np.ascontiguousarray(in_planes(places, planes, whole[0] * whole[1]))
     zeros = rnn.zeros(n, rows // area, *whole, dtype=input.dtype)
@@ -369,11 +379,18 @@ def conv_transpose2d(
                 f"stride_width: {strides[1]} "
                 f"dilation_height: {dilations[0]} dilation_width: {dilations[1]}"
             )
+    if any(t is not None and t.dtype is not input.dtype for t in (weight, bias)):
+        _fail_types(input, weight, bias)
     filters = weight._shape[1] * groups
     out_size = [
         (i - 1) * s - 2 * p + d * (k - 1) + e + 1
         for i, s, p, d, k, e in zip(size, strides, pads, dilations, kernel, more)
     ]
+    if min(out_size) <= 0:
+        raise RuntimeError(
+            f"Given input size per channel: ({size[0]} x {size[1]}). Calculated output size per "
+            f"channel: ({out_size[0]} x {out_size[1]}). Output size is too small"
+        )
     matrix = weight.reshape(groups, c // groups, -1).transpose(
         1, 2
     )  # (groups, O / groups * area, C / groups)
@@ -411,6 +428,12 @@ def conv_transpose1d(
     strides, pads, dilations, more = [
         several(x, 1) for x in (stride, padding, dilation, output_padding)
     ]
+    if len(weight._shape) == 3 and weight._shape[0] != input._shape[1]:
+        raise RuntimeError(
+            f"Given transposed=1, weight of size {list(weight._shape)}, expected "
+            f"input{list(input._shape)} to have {weight._shape[0]} channels, but got "
+            f"{input._shape[1]} channels instead"
+        )
     out = conv_transpose2d(
         input.unsqueeze(2),
         weight.unsqueeze(2),

@@ -19,9 +19,21 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The dot product over the product of the norms, each at least eps
     (torch.nn.functional.cosine_similarity).
     """
-    x1, x2 = rnn.broadcast_tensors(x1, x2)
-    norms = [t.norm(2, dim, keepdim=True).clamp_min(eps) for t in (x1, x2)]
+    floats = _core.result_dtype(x1, x2)
+    floats = floats if floats.is_floating_point else rnn.get_default_dtype()
+    x1, x2 = rnn.broadcast_tensors(x1.to(floats), x2.to(floats))
+    norms = [_at_least(eps, t.norm(2, dim, keepdim=True)) for t in (x1, x2)]
     return ((x1 / norms[0]) * (x2 / norms[1])).sum(dim)
+
+
+def _at_least(eps: float, norm: Tensor) -> Tensor:
+    """The norm, raised to eps where it is smaller: with the gradient of the norm even there, as
+    PyTorch has it.
+    """
+    values = _core.array_of(norm)
+    if not (values < eps).any():
+        return norm
+    return norm + _core.nodes(np.maximum(eps - values, 0).astype(values.dtype))
 
 
 def pairwise_distance(

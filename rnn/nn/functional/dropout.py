@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import rnn
+from rnn.ops import _core
 from rnn.ops.elementwise import in_place
 from rnn.random import dropout_mask
 
@@ -23,12 +24,19 @@ def _check(p: float) -> None:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
 
 
+def _refuse_integers(input: Tensor, p: float) -> None:
+    if p != 1 and not input._h:
+        kind = _core.type_name(input.dtype)
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {kind}")
+
+
 def _drop(input: Tensor, p: float, training: bool, inplace: bool, shape: Any = None) -> Tensor:
     """input times a mask of its own shape, or of one that broadcasts to it."""
     if not training or p == 0 or input.numel() == 0:
         return input
+    _refuse_integers(input, p)
     if p == 1:
-        made: Tensor = input * 0.0
+        made: Tensor = input * 0
     else:
         like = input if shape is None else rnn.empty(shape, dtype=input.dtype)
         made = input * dropout_mask(like, p)
@@ -120,9 +128,10 @@ def dropout3d(
         ValueError: p is not in 0 .. 1.
     """
     _check(p)
-    if len(input._shape) != 4:
+    if len(input._shape) == 5:
         return _drop(input, p, training, inplace, _channels(input))
-    made = _drop(input.unsqueeze(0), p, training, False, (1, input._shape[0], 1, 1, 1)).squeeze(0)
+    one = input.unsqueeze(0)
+    made = _drop(one, p, training, False, _channels(one)).squeeze(0)
     return in_place(input, made) if inplace else made
 
 
@@ -137,8 +146,9 @@ def _alpha_drop(
     """
     if not training or p == 0 or input.numel() == 0:
         return input
+    _refuse_integers(input, p)
     if p == 1:
-        made: Tensor = input * 0.0
+        made: Tensor = input * 0
     else:
         like = input if shape is None else rnn.empty(shape, dtype=input.dtype)
         kept = dropout_mask(like, p) * (1 - p)  # ones and zeros

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rnn
+from rnn import _dtypes
 from rnn._c import lib
 from rnn.nn.functional._common import gather_flat
 from rnn.ops import _core
@@ -25,7 +26,7 @@ def _indices(input: Tensor, rows: int, function: str) -> Any:
         RuntimeError: they are not integers.
     """
     if input._h or input._array.dtype not in (np.int64, np.int32):
-        name = "rnn.FloatTensor" if input._h else _core.dtype_of(input).tensor_type
+        name = _dtypes.prefix + _core.dtype_of(input).tensor_type
         raise RuntimeError(
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {name} instead (while checking arguments for {function})"
@@ -135,10 +136,10 @@ def embedding_bag(
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
     bags, count = _bags(input, offsets, include_last_offset)
-    flat = input.reshape(-1)
+    flat = input.reshape(-1)[: len(bags)]  # what lies behind the last offset is in no bag
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
     if per_sample_weights is not None:
-        rows = rows * per_sample_weights.reshape(-1, 1)
+        rows = rows * per_sample_weights.reshape(-1)[: len(bags)].unsqueeze(1)
     padding_idx = _row_of_padding(padding_idx, weight._shape[0])
     if padding_idx is not None:
         kept = np.flatnonzero(flat._array != padding_idx)
@@ -170,8 +171,20 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
         raise ValueError("offsets has to be a 1D Tensor but got None")
     if len(offsets._shape) != 1:
         raise ValueError("offsets has to be a 1D Tensor")
-    starts = offsets._array[:-1] if include_last_offset else offsets._array
-    bags = np.searchsorted(starts, np.arange(input._shape[0]), "right") - 1
+    starts, count = offsets._array, input._shape[0]
+    if len(starts) and starts[0]:
+        raise RuntimeError(
+            "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+            f"position 0. However, got {starts[0]}"
+        )
+    if len(starts) and starts[-1] > count:
+        raise RuntimeError(
+            f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
+            f"{starts[-1]}"
+        )
+    if include_last_offset:
+        starts, count = starts[:-1], int(starts[-1])
+    bags = np.searchsorted(starts, np.arange(count), "right") - 1
     return bags, len(starts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rnn._c import COMPOSE, E, adopt, fail, lib
 from rnn.nn.functional._common import c_name, expect_tensor
@@ -27,7 +27,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         RuntimeError: the shapes or dtypes do not fit.
     """
     try:
-        h = _linear(E, input._h, weight._h, 0 if bias is None else bias._h, 1)
+        h = _linear(E, input._h, weight._h, 0 if bias is None else bias._h or -1, 1)
     except AttributeError:
         expect_tensor(input, "linear")
         expect_tensor(weight, "linear", "weight", 2)
@@ -45,13 +45,7 @@ def _other_linear(input: Tensor, weight: Tensor, bias: Tensor | None, code: int)
     PyTorch's words.
     """
     if _core.dtype_of(input) is not _core.dtype_of(weight):
-        if bias is None:
-            raise RuntimeError(
-                f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != "
-                f"{c_name(weight)}"
-            )
-        kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(kinds)}")
+        refuse_dtypes(input, weight, bias)
     if len(weight._shape) == 2 and input._h and (bias is None or bias._shape == weight._shape[:1]):
         if bias is None or _core.dtype_of(bias) is _core.dtype_of(weight):
             fail(code)
@@ -59,6 +53,21 @@ def _other_linear(input: Tensor, weight: Tensor, bias: Tensor | None, code: int)
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {' and '.join(kinds)}")
     product = linear(input, weight) if len(weight._shape) == 2 and input._h else input @ weight.t()
     return product if bias is None else product + bias.expand(product._shape)
+
+
+def refuse_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> NoReturn:
+    """PyTorch's words for an input and a weight of different dtypes.
+
+    Raises:
+        RuntimeError: always.
+    """
+    if bias is None:
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {c_name(input)} != "
+            f"{c_name(weight)}"
+        )
+    kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
+    raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(kinds)}")
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -90,6 +99,11 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
                 f"bilinear(): input{at} size does not match weight size: got {t._shape[-1]} but "
                 f"expected {size}"
             )
+    given = {"input1": input1, "input2": input2, "weight": weight, "bias": bias}
+    kinds = {name: t.dtype for name, t in given.items() if t is not None}
+    if len(set(kinds.values())) > 1:
+        listed = ", ".join(f"{name}: {_core.c_name(kind)}" for name, kind in kinds.items())
+        raise RuntimeError(f"All tensors must have the same dtype, got {listed}")
     outer = input1.unsqueeze(-1) * input2.unsqueeze(-2)
     rows = outer.reshape(*outer._shape[:-2], i * j)
     return linear(rows, weight.reshape(n, i * j), bias)

@@ -61,16 +61,16 @@ def cross_entropy(
         fit.
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    if target._h and input._shape == target._shape and ignore_index >= 0:
+        raise RuntimeError("ignore_index is not supported for floating point target")
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     if input._shape == target._shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     classes = _class_indices(input, target)
     if not input._h:
-        name = _core.type_name(_core.dtype_of(input))
-        raise NotImplementedError(
-            f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{name}'"
-        )
+        last = "_lastdim" if len(input._shape) < 3 else ""
+        _core.floats_only(f"log_softmax{last}_kernel_impl", input)
     _check_weight(input, weight)
     if label_smoothing == 0.0:
         plain = weight is None
@@ -95,9 +95,6 @@ def _class_indices(input: Tensor, target: Tensor) -> Any:
     shape, given = input._shape, target._shape
     if not shape:
         raise ValueError("Expected 1 or more dimensions (got 0)")
-    if target._h or target._array.dtype not in (np.int64, np.uint8):
-        kind = _core.type_name(_core.dtype_of(target))
-        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind}")
     if len(shape) == 1 and given not in ((), (1,)):
         raise ValueError(
             f"For 1D input, 1D target must have size 1, but got target size: {given[0]}"
@@ -105,23 +102,39 @@ def _class_indices(input: Tensor, target: Tensor) -> Any:
     if len(shape) > 1 and shape[:1] != given[:1]:
         raise ValueError(
             f"Expected input batch_size ({shape[0]}) to match target batch_size "
-            f"({given[0] if given else 1})."
+            f"({given[0] if given else 0})."
         )
     if len(shape) == 2 and len(given) > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if len(shape) == 4 and len(given) != 3:
+        raise RuntimeError(
+            "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
+            f"{len(given)}"
+        )
+    if len(shape) == 4 and given != shape[:1] + shape[2:]:
+        raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(given)}")
     if len(shape) > 1 and given != shape[:1] + shape[2:]:
         raise RuntimeError(f"Expected target size {list(shape[:1] + shape[2:])}, got {list(given)}")
+    if target._h or target._array.dtype not in (np.int64, np.uint8):
+        kind = _core.type_name(_core.dtype_of(target))
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind}")
     return np.asarray(target._array, np.int64, order="C")
 
 
-def _check_weight(input: Tensor, weight: Tensor | None) -> None:
+def _check_weight(input: Tensor, weight: Tensor | None, hard: bool = True) -> None:
     count = input._shape[0 if len(input._shape) == 1 else 1]
-    if weight is not None and weight._shape != (count,):
+    if weight is None:
+        return
+    if weight._shape != (count,):
         raise RuntimeError(
-            f"weight tensor should be defined either for all {count} classes or no classes but "
-            "got weight tensor of "
-            f"shape: {list(weight._shape)}"
+            "weight tensor should be defined either for all or no classes"
+            if len(input._shape) > 2
+            else f"weight tensor should be defined either for all {count} classes or no classes "
+            f"but got weight tensor of shape: {list(weight._shape)}"
         )
+    if hard and weight.dtype != input.dtype:
+        kinds = [_core.type_name(t.dtype) for t in (input, weight)]
+        raise RuntimeError(f"expected scalar type {kinds[0]} but found {kinds[1]}")
 
 
 def _fused(input: Tensor, classes: Any, ignore_index: int, reduction: str) -> Tensor | None:
@@ -170,6 +183,8 @@ def nll_loss(
     """
     reduction = reduction_of(reduction, size_average, reduce)
     classes = _class_indices(input, target)
+    frame = "nll_loss_out_frame" if len(input._shape) < 3 else "nll_loss2d_forward_out_frame"
+    _core.floats_only(frame, input)
     _check_weight(input, weight)
     return _pick(input, classes, weight, ignore_index, reduction)
 
@@ -236,7 +251,7 @@ def _soft_cross_entropy(
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got {kind}"
         )
-    _check_weight(input, weight)
+    _check_weight(input, weight, hard=False)
     dim = 0 if len(input._shape) == 1 else 1
     count = input._shape[dim]
     if smoothing > 0:
@@ -270,14 +285,18 @@ def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
         )
 
 
-def _weigh(losses: Tensor, weight: Any, reduction: str) -> Tensor:
-    """losses times weight, reduced; "mean" divides by the weights."""
-    if weight is None:
-        return reduced(losses, reduction)
+def _weigh(losses: Tensor, input: Tensor, weight: Any, reduction: str) -> Tensor:
+    """losses times weight, reduced; "mean" divides by the weights.
+
+    Raises:
+        ValueError: weight has not the input's shape.
+    """
+    if weight._shape != input._shape:
+        raise ValueError("Weights and input must have the same size.")
     losses = losses * weight
     if reduction != "mean":
         return reduced(losses, reduction)
-    return losses.sum() / weight.expand(losses._shape).sum()
+    return losses.sum() / weight.sum()
 
 
 def mse_loss(
@@ -293,7 +312,7 @@ def mse_loss(
     _warn_of_sizes(input, target)
     if weight is None:
         return elementwise_loss(_MSE, input, target, reduction)
-    return _weigh(binary(_MSE, input, target), weight, reduction)
+    return _weigh(binary(_MSE, input, target), input, weight, reduction)
 
 
 def l1_loss(
@@ -307,7 +326,10 @@ def l1_loss(
     """|input - target| (torch.nn.functional.l1_loss)."""
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_of_sizes(input, target)
-    return _weigh((input - target).abs(), weight, reduction)
+    losses = (input - target).abs()
+    if weight is None:
+        return reduced(losses, reduction)
+    return _weigh(losses, input, weight, reduction)
 
 
 def smooth_l1_loss(
@@ -351,7 +373,9 @@ def huber_loss(
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     if weight is None:
         return elementwise_loss(_HUBER, input, target, reduction, delta)
-    return _weigh(binary(_HUBER, input, target, delta), weight, reduction)
+    if weight._shape != input._shape:
+        raise ValueError("Weights and input must have the same size.")
+    return reduced(binary(_HUBER, input, target, delta) * weight, reduction)
 
 
 def binary_cross_entropy(
@@ -379,6 +403,7 @@ def binary_cross_entropy(
     kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, target)]
     if kinds[0] != kinds[1]:
         raise RuntimeError(f"Found dtype {kinds[1]} but expected {kinds[0]}")
+    _core.floats_only("binary_cross_entropy", input)
     values = _core.array_of(input)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
@@ -410,6 +435,7 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
+    _core.floats_only("log_sigmoid_cpu", input)
     if not target._h:
         kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, target)]
         raise RuntimeError(
@@ -440,6 +466,8 @@ def kl_div(
     """
     if reduction != "batchmean":
         reduction = reduction_of(reduction, size_average, reduce)
+    if not (input._h and target._h):
+        raise RuntimeError("kl_div: Integral inputs not supported.")
     if reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support "
@@ -509,9 +537,12 @@ def gaussian_nll_loss(
     if var._shape != input._shape:
         if input._shape[:-1] == var._shape:
             var = var.unsqueeze(-1)
-        elif input._shape[:-1] != var._shape[:-1] or var._shape[-1] != 1:
+        elif len(input._shape) != len(var._shape) or sum(
+            m for n, m in zip(input._shape, var._shape) if n != m
+        ) != 1:
             raise ValueError("var is of incorrect size")
-    reduction = reduction_of(reduction)
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
     raised = var.detach().clamp(min=eps) - var.detach()
     safe = var + raised  # at least eps, with the gradient of var
     losses = (safe.log() + (input - target) ** 2 / safe) * 0.5
@@ -538,15 +569,16 @@ def cosine_embedding_loss(
     Args:
         input1, input2: (N, D) or (D,); target: (N,) or ().
     """
+    reduction = reduction_of(reduction, size_average, reduce)
     dims = len(target._shape)
     if dims > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if dims == 1 and len(input1._shape) != 2:
+    if dims == 1 and not len(input1._shape) == len(input2._shape) == 2:
         raise RuntimeError(
             "1D target tensor expects 2D input tensors, but found inputs with sizes "
             f"{list(input1._shape)} and {list(input2._shape)}."
         )
-    if dims == 0 and len(input1._shape) != 1:
+    if dims == 0 and not len(input1._shape) == len(input2._shape) == 1:
         raise RuntimeError(
             "0D target tensor expects 1D input tensors, but found inputs with sizes "
             f"{list(input1._shape)} and {list(input2._shape)}."
@@ -556,7 +588,7 @@ def cosine_embedding_loss(
     similarity = (input1 * input2).sum(dims) / (squares[0] * squares[1]).sqrt()
     apart = (similarity - margin).clamp_min(0)
     losses = where(target == 1, 1 - similarity, where(target == -1, apart, 0.0))
-    return reduced(losses, reduction_of(reduction, size_average, reduce))
+    return reduced(losses, reduction)
 
 
 def margin_ranking_loss(
@@ -607,7 +639,13 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-target input)) (torch.nn.functional.soft_margin_loss)."""
     reduction = reduction_of(reduction, size_average, reduce)
-    return reduced(softplus(-target * input, 1.0, math.inf), reduction)
+    losses = softplus(-input * target, 1.0, math.inf)
+    if losses._shape != input._shape:  # torch computes in a tensor of the input's shape
+        raise RuntimeError(
+            f"output with shape {list(input._shape)} doesn't match the broadcast shape "
+            f"{list(losses._shape)}"
+        )
+    return reduced(losses, reduction)
 
 
 def multilabel_soft_margin_loss(
@@ -621,11 +659,33 @@ def multilabel_soft_margin_loss(
     """Binary cross-entropy of each class, averaged over classes (torch.nn.functional's of this
     name).
     """
-    reduction = reduction_of(reduction, size_average, reduce)
+    if size_average is not None or reduce is not None:
+        reduction = reduction_of(reduction, size_average, reduce)
     losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         losses = losses * weight
-    return reduced(losses.mean(-1), reduction)
+    if not input._shape:
+        raise IndexError("Dimension specified as -1 but tensor has no dimensions")
+    last = len(input._shape) - 1
+    losses = losses.sum(last) / input._shape[last]
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    return reduced(losses, reduction)
+
+
+def _rows_of_classes(input: Tensor) -> Tensor:
+    """(N, C), or one row of it, as (N, C).
+
+    Raises:
+        RuntimeError: the input is neither.
+    """
+    shape = input._shape
+    if len(shape) > 2 or (shape and not shape[-1]):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(shape)}"
+        )
+    return input if len(shape) == 2 else input.reshape(1, -1)
 
 
 def multi_margin_loss(
@@ -651,10 +711,24 @@ def multi_margin_loss(
     reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    single = len(input._shape) == 1
-    rows = input.unsqueeze(0) if single else input
-    classes = np.asarray(target._array).reshape(-1)
+    single = len(input._shape) < 2
+    rows = _rows_of_classes(input)
     n, count = rows._shape
+    classes = np.asarray(target._array).reshape(-1)
+    if len(classes) != n:
+        raise RuntimeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input "
+            f"samples (batch size). Expected target size [{n}], but got {list(target._shape)}. "
+            f"Input has shape {list(input._shape)}."
+        )
+    if weight is not None and weight._shape != (count,):
+        raise RuntimeError(
+            f"inconsistent weight size, expected {count} but got {list(weight._shape)}"
+        )
+    _core.floats_only("multi_margin_loss_cpu_kernel", input)
+    _check_weight(rows, weight)
+    if classes.size and not 0 <= classes.min() <= classes.max() < count:
+        raise RuntimeError("target out of range")
     right = gather_flat(rows, np.arange(n) * count + classes, (n, 1))
     losses = (margin - right + rows).clamp_min(0)  # type: ignore[attr-defined]
     losses = losses * losses if p == 2 else losses
@@ -679,16 +753,25 @@ def multilabel_margin_loss(
         input: (N, C) or (C,); target: the same shape: right classes, then -1.
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    single = len(input._shape) == 1
-    rows = input.unsqueeze(0) if single else input
+    single = len(input._shape) < 2
+    rows = _rows_of_classes(input)
     n, count = rows._shape
-    listed = np.atleast_2d(target._array)
-    right = np.zeros((n, count), np.bool_)
+    if target.numel() != input.numel() or (target._shape != input._shape and input._shape):
+        raise RuntimeError(
+            f"inconsistent target size: {list(target._shape)} for input of size: "
+            f"{list(input._shape)}"
+        )
+    _core.floats_only("multilabel_margin_loss_forward_out_frame", input)
+    listed = target._array.reshape(n, count)
+    if listed.size and not -1 <= listed.min() <= listed.max() < count:
+        raise RuntimeError("argument #2 'target' is out of range")
+    right = np.zeros((n, count), np.int64)  # how often each class is listed
     for row, classes in zip(right, listed):
-        row[classes[: (classes < 0).argmax() if (classes < 0).any() else count]] = True
+        stop = (classes < 0).argmax() if (classes < 0).any() else count
+        np.add.at(row, classes[:stop], 1)
     pairs = (1 - rows.unsqueeze(2) + rows.unsqueeze(1)).clamp_min(0)  # type: ignore[attr-defined]
-    counted = right[:, :, None] & ~right[:, None, :]
-    each = where(_core.wrap(counted), pairs, 0.0).sum((1, 2)) / count
+    factors = right[:, :, None] * (right[:, None, :] == 0)
+    each = where(_core.wrap(factors > 0), pairs * _core.wrap(factors), 0.0).sum((1, 2)) / count
     return reduced(each.squeeze(0) if single else each, reduction)
 
 
@@ -744,6 +827,13 @@ def _triplets(
     swap: bool,
     reduction: str,
 ) -> Tensor:
+    ranks = [len(t._shape) for t in (anchor, positive, negative)]
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            f"dimensions, but got: anchor {ranks[0]}D, positive {ranks[1]}D, and negative "
+            f"{ranks[2]}D inputs"
+        )
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = rnn.minimum(far, distance(positive, negative))

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import rnn
-from rnn._c import E, lib
-from rnn.nn.functional._common import handle, result
+from rnn._c import COMPOSE, E, adopt, fail, lib
+from rnn.nn.functional._common import handle
 from rnn.ops import _core
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 
-def _normalized(input: Tensor, normalized_shape: Sequence[int]) -> tuple[int, ...]:
+def _normalized(
+    input: Tensor, normalized_shape: Sequence[int], separator: str = ", "
+) -> tuple[int, ...]:
     """The shape to normalise over.
 
     Raises:
@@ -33,11 +35,37 @@ def _normalized(input: Tensor, normalized_shape: Sequence[int]) -> tuple[int, ..
         )
     if tuple(input._shape[max(len(input._shape) - len(shape), 0) :]) != shape:
         raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
-            f"{', '.join(map(str, shape))}], but "
-            f"got input of size{list(input._shape)}"
+            f"Given normalized_shape={list(shape)}, expected input with shape [*{separator}"
+            f"{', '.join(map(str, shape))}], but got input of size{list(input._shape)}"
         )
     return shape
+
+
+def _result(h: int, kernel: str, input: Tensor, *parameters: Tensor | None) -> Tensor | None:
+    """The tensor of a handle; None at scalar resolution.
+
+    Raises:
+        RuntimeError, NotImplementedError: the dtypes do not fit, in PyTorch's words.
+    """
+    if h > 0:
+        return adopt(h)
+    if h == COMPOSE:
+        return None
+    if kernel == "batch_norm":
+        _core.floats_only(kernel, input)
+    _check_dtypes(kernel, input, *parameters)
+    fail(h)
+
+
+def _check_dtypes(kernel: str, input: Tensor, *parameters: Tensor | None) -> None:
+    for dtype in [t.dtype for t in parameters if t is not None]:
+        if dtype != input.dtype:
+            raise RuntimeError(
+                "mixed dtype (CPU): all inputs must share same datatype."
+                if dtype is rnn.float32
+                else "mixed dtype (CPU): expect parameter to have scalar type of Float"
+            )
+    _core.floats_only(kernel, input)
 
 
 def layer_norm(
@@ -54,7 +82,8 @@ def layer_norm(
         RuntimeError: normalized_shape is not the end of the input's shape.
     """
     shape = _normalized(input, normalized_shape)
-    out = result(lib.rnn_layer_norm(E, input._h, len(shape), handle(weight), handle(bias), eps))
+    h = lib.rnn_layer_norm(E, input._h, len(shape), handle(weight), handle(bias), eps)
+    out = _result(h, "LayerNormKernelImpl", input, weight, bias)
     return _compose_layer_norm(input, len(shape), weight, bias, eps) if out is None else out
 
 
@@ -78,10 +107,13 @@ def rms_norm(
     Raises:
         RuntimeError: normalized_shape is not the end of the input's shape.
     """
-    shape = _normalized(input, normalized_shape)
+    shape = _normalized(input, normalized_shape, "")
+    _core.floats_only("rms_norm", input)
     if eps is None:
         eps = rnn.finfo(input.dtype).eps
-    out = result(lib.rnn_rms_norm(E, input._h, len(shape), handle(weight), eps))
+    if weight is not None and weight.dtype is not input.dtype:
+        return (rms_norm(input, shape, None, eps) * weight).to(input.dtype)
+    out = _result(lib.rnn_rms_norm(E, input._h, len(shape), handle(weight), eps), "rms_norm", input)
     if out is not None:
         return out
     squares = (input * input).mean(tuple(range(-len(shape), 0)), keepdim=True)
@@ -118,7 +150,7 @@ def batch_norm(
         RuntimeError: the shapes do not fit, or there is nothing to normalise by.
     """
     shape = input._shape
-    if training and len(shape) >= 2 and input.numel() == shape[1]:
+    if training and len(shape) >= 2 and input.numel() == shape[1] > 0:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.shape}"
         )
@@ -137,7 +169,7 @@ def batch_norm(
         momentum,
         eps,
     )
-    out = result(h)
+    out = _result(h, "batch_norm", input, running_mean, running_var, weight, bias)
     if out is None:
         return _compose_batch_norm(
             input, running_mean, running_var, weight, bias, training, momentum, eps
@@ -162,7 +194,8 @@ def _compose_batch_norm(
         centre = x.mean(dims)
         offsets = x - _by_channel(centre, ndim)
         spread = (offsets * offsets).mean(dims)
-        move_statistics(mean, variance, centre, spread, x.numel() // x._shape[1], momentum)
+        if x.numel():
+            move_statistics(mean, variance, centre, spread, x.numel() // x._shape[1], momentum)
     else:
         offsets = x - _by_channel(centre, ndim)
     out = offsets * _by_channel((spread + eps) ** -0.5, ndim)
@@ -215,6 +248,7 @@ def group_norm(
                 f"input, but got {name} of "
                 f"shape {list(t._shape)} and input of shape {list(shape)}"
             )
+    _check_dtypes("GroupNormKernelImpl", input, weight, bias)
     each = input.numel() // (shape[0] * num_groups) if shape[0] else 1
     if each == 1 and shape[0] == 1:
         # PyTorch counts N * C / groups and the places
@@ -251,16 +285,26 @@ def instance_norm(
         ValueError: a channel of a sample has one value.
     """
     shape = input._shape
-    if not use_input_stats:
-        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    _core.floats_only("batch_norm", input)
     places = input.numel() // (shape[0] * shape[1]) if shape[0] * shape[1] else 0
-    if places == 1:
+    if use_input_stats and places == 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {input.shape}"
         )
+    for name, t in (("running_mean", running_mean), ("running_var", running_var)):
+        if t is not None and input.numel() and t.numel() != shape[1]:
+            raise RuntimeError(
+                f"{name} should contain {shape[0] * shape[1]} elements not {shape[0] * t.numel()}"
+            )
+    if not use_input_stats:
+        mean, variance = (
+            None if t is None else t.to(input.dtype) for t in (running_mean, running_var)
+        )
+        return batch_norm(input, mean, variance, weight, bias, False, momentum, eps)
+    _check_dtypes("batch_norm", input, weight, bias)
     rows = input.reshape(shape[0], shape[1], places)
     out = layer_norm(rows, (places,), None, None, eps).reshape(shape)
-    if running_mean is not None or running_var is not None:
+    if places and (running_mean is not None or running_var is not None):
         values = rows.detach()
         variance = values.var(-1, correction=0).mean(0)
         move_statistics(running_mean, running_var, values.mean((0, 2)), variance, places, momentum)

@@ -8,7 +8,7 @@ import functools
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def pad(
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if len(input._shape) - len(pairs) not in (1, 2):
         raise NotImplementedError(
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
+            f"Padding size {len(sides)} is not supported for {len(input._shape)}D input tensor."
         )
     return _by_index(input, pairs, mode)
 
@@ -86,7 +86,7 @@ def _constant(input: Tensor, pairs: list[tuple[int, int]], value: float) -> Tens
     return made
 
 
-def _index(size: int, before: int, after: int, mode: str, dim: int) -> Any:
+def _index(size: int, before: int, after: int, mode: str, dim: int, argument: int) -> Any:
     """Which element each place of a padded dimension takes.
 
     Raises:
@@ -101,9 +101,8 @@ def _index(size: int, before: int, after: int, mode: str, dim: int) -> Any:
         return at % size
     if before >= size or after >= size:
         raise RuntimeError(
-            "Argument #4: Padding size should be less than the corresponding input dimension, but "
-            "got: padding "
-            f"({before}, {after}) at dimension {dim} of input {{}}"
+            f"Argument #{argument}: Padding size should be less than the corresponding input "
+            f"dimension, but got: padding ({before}, {after}) at dimension {dim} of input {{}}"
         )
     return size - 1 - np.abs(size - 1 - np.abs(at))
 
@@ -112,9 +111,10 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     first = len(input._shape) - len(pairs)
     sizes = input._shape[first:]
     try:
-        each = [_index(sizes[i], *pairs[i], mode, first + i) for i in reversed(range(len(pairs)))][
-            ::-1
-        ]
+        each: list[Any] = []
+        for i in reversed(range(len(pairs))):  # PyTorch looks at the last dimension first
+            argument = 4 + 2 * (len(pairs) - 1 - i)
+            each.insert(0, _index(sizes[i], *pairs[i], mode, first + i, argument))
     except RuntimeError as error:
         raise RuntimeError(str(error).replace("{}", str(list(input._shape)))) from None
     places = np.zeros((), np.int64)
@@ -243,7 +243,7 @@ def interpolate(
     """
     if antialias:
         raise NotImplementedError("interpolate: antialias is not supported")
-    linear = mode in ("linear", "bilinear", "bicubic")
+    linear = mode not in ("nearest", "nearest-exact", "area")
     if not linear and align_corners is not None:
         raise ValueError(
             "align_corners option can only be set with the interpolating modes: linear | bilinear "
@@ -251,25 +251,38 @@ def interpolate(
         )
     sizes, scales = _out_sizes(input, size, scale_factor, recompute_scale_factor)
     dims = len(sizes)
+    if (linear and {"linear": 1, "bilinear": 2, "bicubic": 2}.get(mode) != dims) or dims < 1:
+        _refuse_mode(mode, len(input._shape))
     if mode == "area":
         from rnn.nn.functional import pool
 
+        if dims > 2:
+            _refuse_mode(mode, len(input._shape))
         area = {1: pool.adaptive_avg_pool1d, 2: pool.adaptive_avg_pool2d}
         return area[dims](input, sizes)
+    if not (mode == "nearest" and input.dtype is rnn.uint8):
+        letters = "bicubic" if mode == "bicubic" else "linear" if linear else "nearest"
+        _core.floats_only(f"compute_indices_weights_{letters}", input)
     if mode in ("nearest", "nearest-exact"):
         return _take_nearest(input, sizes, scales, mode == "nearest-exact")
-    if {"linear": 1, "bilinear": 2, "bicubic": 2}.get(mode) != dims:
-        raise NotImplementedError(
-            "Input Error: Only 3D, 4D and 5D input Tensors supported (got "
-            f"{len(input._shape)}D) for the modes: nearest | linear | bilinear | bicubic | "
-            "trilinear | area | "
-            f"nearest-exact (got {mode})"
-        )
     matrices = [
         _resize_matrix(n, out, scale, bool(align_corners), mode == "bicubic")
         for n, out, scale in zip(input._shape[2:], sizes, scales)
     ]
     return apply_matrices(input, matrices)
+
+
+def _refuse_mode(mode: str, rank: int) -> NoReturn:
+    needed = {"linear": 3, "bilinear": 4, "trilinear": 5}.get(mode)
+    if needed and rank in (3, 4, 5) and rank != needed:
+        raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {needed}D input")
+    if rank == 5 and mode in ("trilinear", "area"):
+        raise NotImplementedError(f"interpolate: {mode} of 5-D images is not there")
+    raise NotImplementedError(
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: "
+        "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact "
+        f"(got {mode})"
+    )
 
 
 def _take_nearest(input: Tensor, sizes: list[int], scales: list[Any], exact: bool) -> Tensor:
@@ -332,6 +345,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """
     *outer, c, h, w = _image(input, "pixel_unshuffle")
     r = downscale_factor
+    if r <= 0:
+        raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
     for size, name, at in ((h, "height", -2), (w, "width", -1)):
         if size % r:
             raise RuntimeError(
@@ -360,6 +375,15 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     Raises:
         RuntimeError: the channels are not divisible by groups.
     """
+    if len(input._shape) < 3:
+        raise RuntimeError(
+            "channel_shuffle expects input with > 2 dims, but got input with sizes "
+            f"{list(input._shape)}"
+        )
+    if groups <= 0:
+        raise RuntimeError(
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}"
+        )
     n, c, *rest = input._shape
     if c % groups:
         raise RuntimeError(

@@ -37,14 +37,14 @@ def _numbers(kernel_size: Any, stride: Any, padding: Any, dilation: Any, *flags:
     return _c.dims((*kernel, *steps, *pads, *dilations, *[int(f) for f in flags]))
 
 
-def _check_rank(input: Tensor, dims: int, name: str) -> None:
+def _check_rank(input: Tensor, dims: int, name: str, indices: bool = False) -> None:
     """Raises:
     RuntimeError, IndexError: the input has another number of dimensions.
     """
     rank = len(input._shape)
     if rank in (dims + 1, dims + 2):
         return
-    if name == "max_pool1d":
+    if name == "max_pool1d" and not indices:
         raise RuntimeError(
             "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
             "input, but "
@@ -52,13 +52,18 @@ def _check_rank(input: Tensor, dims: int, name: str) -> None:
         )
     if name == "max_pool2d":
         raise RuntimeError("non-empty 3D or 4D (batch mode) tensor expected for input")
+    if dims == 1:
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' "
+            f"(while checking arguments for {name})"
+        )
     if rank <= dims:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got "
             f"{-dims - 1})"
         )
     raise RuntimeError(
-        f"{name}: Expected 3D or 4D (batch mode) tensor expected for input, but got: "
+        "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got:"
         f"{list(input._shape)}"
     )
 
@@ -188,10 +193,12 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """max_pool2d of (N, C, L) or (C, L), over one row (torch.nn.functional.max_pool1d)."""
-    _check_rank(input, 1, "max_pool1d")
+    _check_rank(input, 1, "max_pool1d", return_indices)
     steps = None if stride is None or stride == () else _one_row(stride, "stride")
     kernel, rows, pads = (several(t, 1)[0] for t in (kernel_size, dilation, padding))
-    _check_window(input, kernel, kernel if steps is None else steps[1], pads, rows, ceil_mode)
+    if not return_indices:
+        _check_window(input, kernel, kernel if steps is None else steps[1], pads, rows, ceil_mode)
+        _core.floats_only("max_pool1d_impl", input)
     made = max_pool2d(
         input.unsqueeze(-2),
         _one_row(kernel_size, "kernel_size"),
@@ -238,6 +245,19 @@ def max_unpool1d(
 
 
 def _unpool(input: Tensor, indices: Tensor, dims: int, size: Sequence[int]) -> Tensor:
+    shape = list(input._shape) if dims == 2 else [*input._shape, 1]  # PyTorch's is the 2-d one
+    if len(shape) not in (3, 4):
+        raise RuntimeError(
+            "Input to max_unpooling2d should be a 3d or 4d Tensor, but got a tensor with "
+            f"{len(shape)} dimensions."
+        )
+    if indices._shape != input._shape:
+        raise RuntimeError(
+            "Expected shape of indices to be same as that of the input tensor "
+            f"({shape}) but got indices tensor with shape: "
+            f"{list(indices._shape) if dims == 2 else [*indices._shape, 1]}"
+        )
+    _core.floats_only("max_unpool2d", input)
     outer = input._shape[:-dims]
     room = int(np.prod(size))
     zeros = rnn.zeros(*outer, room, dtype=input.dtype)
@@ -358,10 +378,42 @@ def lp_pool1d(
 # ---- adaptive: the size of the result is given --------------------------------------------------
 
 
-def _adaptive_sizes(input: Tensor, output_size: Any, dims: int) -> tuple[int, ...]:
-    """The size of each dimension; None keeps it."""
+def _adaptive_sizes(
+    input: Tensor, output_size: Any, dims: int, kind: str = "avg"
+) -> tuple[int, ...]:
+    """The size of each dimension; None keeps it.
+
+    Raises:
+        RuntimeError, NotImplementedError: the input's shape or dtype does not fit.
+    """
+    rank, name = len(input._shape), f"adaptive_{kind}_pool{dims}d"
+    if dims == 2 and output_size is None:
+        raise TypeError("object of type 'NoneType' has no len()")
+    if isinstance(output_size, (tuple, list)) and rank <= len(output_size) > 1:
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
+    if rank not in (dims + 1, dims + 2):
+        raise RuntimeError(
+            f"{name}(): Expected 3D or 4D tensor, but got"
+            f"{':' if kind == 'max' else ''} {list(input._shape)}"
+            if dims == 2
+            else f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 "
+            f"'self' (while checking arguments for {name})"
+        )
     given = several(output_size, dims, "output_size")
-    return tuple([n if o is None else int(o) for o, n in zip(given, input._shape[-dims:])])
+    sizes = tuple([n if o is None else int(o) for o, n in zip(given, input._shape[-dims:])])
+    if kind == "avg" and sizes == (1,) * dims:
+        return sizes  # PyTorch's is a mean then
+    if dims == 1:  # PyTorch's is the 2-d one of a single row
+        shape, name = [*input._shape[:-1], 1, input._shape[-1]], f"adaptive_{kind}_pool2d"
+    else:
+        shape = list(input._shape)
+    if 0 in shape[1 if rank == dims + 2 else 0 :]:
+        raise RuntimeError(
+            f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input "
+            f"has sizes {shape} with dimension {shape.index(0, rank - dims - 1)} being empty"
+        )
+    _core.floats_only(name, input)
+    return sizes
 
 
 @functools.lru_cache(maxsize=64)
@@ -378,10 +430,6 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps
             a size.
     """
-    if len(input._shape) not in (3, 4):
-        raise RuntimeError(
-            f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(input._shape)}"
-        )
     return _adaptive_avg(input, _adaptive_sizes(input, output_size, 2))
 
 
@@ -405,12 +453,6 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of
     this name).
     """
-    if len(input._shape) not in (2, 3):
-        raise RuntimeError(
-            f"Expected 2 to 3 dimensions, but got {len(input._shape)}-dimensional tensor for "
-            "argument #1 'self' (while "
-            "checking arguments for adaptive_avg_pool1d)"
-        )
     return _adaptive_avg(input, _adaptive_sizes(input, output_size, 1))
 
 
@@ -435,11 +477,11 @@ def _adaptive_max(input: Tensor, sizes: tuple[int, ...], indices: bool) -> Any:
 
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool2d)."""
-    return _adaptive_max(input, _adaptive_sizes(input, output_size, 2), return_indices)
+    return _adaptive_max(input, _adaptive_sizes(input, output_size, 2, "max"), return_indices)
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for of (N, C, L) or (C, L)
     (torch.nn.functional.adaptive_max_pool1d).
     """
-    return _adaptive_max(input, _adaptive_sizes(input, output_size, 1), return_indices)
+    return _adaptive_max(input, _adaptive_sizes(input, output_size, 1, "max"), return_indices)

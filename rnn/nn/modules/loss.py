@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnn.nn import functional as F
 from rnn.nn.functional._common import reduction_of
 from rnn.nn.module import Module
+from rnn.nn.modules.shape import PairwiseDistance
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -387,7 +388,7 @@ class TripletMarginWithDistanceLoss(_Loss):
                 f"{margin} instead"
             )
         self.distance_function = (
-            distance_function if distance_function is not None else F.pairwise_distance
+            distance_function if distance_function is not None else PairwiseDistance()
         )
         self.margin = margin
         self.swap = swap

@@ -219,6 +219,8 @@ class RNNBase(Module):
             h, c = (t if t is None else t.index_select(1, input.sorted_indices) for t in (h, c))
         self._check_input(x, 2 if packed else 3)
         self._check_states(h, c, batch)
+        if not packed and not x._shape[1 if self.batch_first else 0]:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         last_h: Any
         out, last_h, last_c = self._layers(x, h, c, packing)
         if packed:

@@ -79,6 +79,9 @@ class _Pad(Module):
         self.padding = several(padding, 2 * self._dims, "padding")
 
     def forward(self, input: Tensor) -> Tensor:
+        rank, dims = len(input._shape), self._dims
+        if self._mode == "circular" and rank not in (dims + 1, dims + 2):
+            raise ValueError(f"expected {dims + 1}D or {dims + 2}D input (got {rank}D input)")
         return F.pad(input, self.padding, self._mode)
 
     def extra_repr(self) -> str:
