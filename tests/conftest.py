@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None)
@@ -14,7 +15,8 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
-def pytest_collection_finish() -> None:
-    """What is there before the first test stays: later collections need not look at it again."""
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_there_stays() -> None:
+    """A module's own collections need not look at PyTorch and at what earlier modules left."""
     gc.collect()
     gc.freeze()
