@@ -782,6 +782,17 @@ VAGUE = (
 )
 
 
+# An AttributeError, say, would be a mistake of rnn's own.
+REFUSALS = (
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+    NotImplementedError,
+    AssertionError,
+)
+
+
 def words(error: Any) -> str:
     return str(error).partition("\n")[0].replace("torch.", "rnn.")
 
@@ -822,16 +833,16 @@ def not_alike(x: Any, y: Any, tolerance: float) -> str:
 
 
 def check(name: str, right: Drawn, draw: Drawn) -> str:
-    """How rnn differs from torch on `draw`; where two things are wrong with it, and torch may say
-    either first, only that it fails."""
+    """How rnn differs from torch on `draw`. Arguments that are refused are so in the same words;
+    of inputs that do not fit it is enough that they are refused, as torch may say so in many ways.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = run(torch, name, draw, None)
         with rnn.resolution("scalar" if draw.scalar else "tensor"):
             ours = run(rnn, name, draw, None if theirs.error is not None else theirs.state)
-        failed = theirs.error is not None and ours.error is not None
-        if failed and draw is not right and run(torch, name, right, None).error is not None:
-            return ""
+    if theirs.error is not None and draw is not right and isinstance(ours.error, REFUSALS):
+        return ""
     single = set(draw.dtypes) != {"float64"} or not draw.double
     return difference(theirs, ours, 2e-4 if single else 1e-8)
 
@@ -839,7 +850,7 @@ def check(name: str, right: Drawn, draw: Drawn) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_module_of_any_arguments(name: str) -> None:
     @settings(
-        max_examples=20,
+        max_examples=15,
         deadline=None,
         database=None,
         derandomize=True,

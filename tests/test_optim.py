@@ -48,6 +48,11 @@ OPTIONS = {
         {}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled_weight_decay": True},
         {"momentum_decay": 0.1, "lr": 0.1, "maximize": True},
     ],
+    "Rprop": [{}, {"etas": (0.3, 1.5), "step_sizes": (1e-3, 0.05), "lr": 0.1, "maximize": True}],
+    "ASGD": [
+        {}, {"weight_decay": 0.1, "lr": 0.1}, {"t0": 3.0, "lambd": 0.1, "alpha": 0.5},
+        {"maximize": True, "lr": 0.3},
+    ],
     "RAdam": [
         {}, {"weight_decay": 0.1},
         {"weight_decay": 0.1, "decoupled_weight_decay": True, "betas": (0.5, 0.6)},
@@ -146,6 +151,7 @@ def test_any_options(data):
         "maximize": draw(st.booleans()),
     }
     accepts = inspect.signature(getattr(torch.optim, name)).parameters
+    options = {k: v for k, v in options.items() if k in accepts}
     if "betas" in accepts:
         options["betas"] = (draw(st.floats(0, 0.95)), draw(st.floats(0.01, 0.999)))
     for key in ("momentum", "alpha", "rho", "lr_decay", "dampening"):
@@ -281,6 +287,8 @@ def test_groups_and_errors():
         lambda m: m.optim.Adam([leaf(m)], betas=(0.5, -0.1)),
         lambda m: m.optim.Adam([leaf(m)], eps=-1),
         lambda m: m.optim.NAdam([leaf(m)], momentum_decay=-1.0),
+        lambda m: m.optim.Rprop([leaf(m)], etas=(1.5, 2.0)),
+        lambda m: m.optim.ASGD([leaf(m)], weight_decay=-1.0),
         lambda m: m.optim.RMSprop([leaf(m)], alpha=-1),
         lambda m: m.optim.Adadelta([leaf(m)], rho=2),
         lambda m: m.optim.Adagrad([leaf(m)], lr_decay=-1),

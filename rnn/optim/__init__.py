@@ -13,6 +13,8 @@ from rnn.optim.adam import Adamax as Adamax
 from rnn.optim.adam import AdamW as AdamW
 from rnn.optim.adam import NAdam as NAdam
 from rnn.optim.adam import RAdam as RAdam
+from rnn.optim.composed import ASGD as ASGD
+from rnn.optim.composed import Rprop as Rprop
 from rnn.optim.lbfgs import LBFGS as LBFGS
 from rnn.optim.optimizer import Optimizer as Optimizer
 from rnn.optim.sgd import SGD as SGD

@@ -391,6 +391,8 @@ def _adaptive_sizes(
         raise TypeError("object of type 'NoneType' has no len()")
     if isinstance(output_size, (tuple, list)) and rank <= len(output_size) > 1:
         raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
+    if dims == 2 and kind == "avg" and output_size in (1, (1, 1), [1, 1]) and rank > 4:
+        return 1, 1  # PyTorch's is a mean then, of whatever stands in front
     if rank not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"{name}(): Expected 3D or 4D tensor, but got"
@@ -401,12 +403,12 @@ def _adaptive_sizes(
         )
     given = several(output_size, dims, "output_size")
     sizes = tuple([n if o is None else int(o) for o, n in zip(given, input._shape[-dims:])])
-    if kind == "avg" and sizes == (1,) * dims:
-        return sizes  # PyTorch's is a mean then
     if dims == 1:  # PyTorch's is the 2-d one of a single row
         shape, name = [*input._shape[:-1], 1, input._shape[-1]], f"adaptive_{kind}_pool2d"
     else:
         shape = list(input._shape)
+    if kind == "avg" and sizes == (1,) * dims:
+        return sizes
     if 0 in shape[1 if rank == dims + 2 else 0 :]:
         raise RuntimeError(
             f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input "
