@@ -643,13 +643,16 @@ CASES: dict[str, Case] = {
 
 # Where torch casts back to the input's dtype on the way, rnn promotes.
 PROMOTES = {
+    "L1Loss",
     "LocalResponseNorm",
+    "MSELoss",
     "MultiheadAttention",
     "Transformer",
     "BCEWithLogitsLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
     "HuberLoss",
+    "SmoothL1Loss",
     "SoftMarginLoss",
 }
 
@@ -686,7 +689,7 @@ def reshaped(p: Pick, x: Any) -> Any:
     shape = x.shape
     if len(shape) and p(*YES):
         at = p(*range(len(shape)))
-        shape = (*shape[:at], shape[at] + p(1, -1) if shape[at] else 1, *shape[at + 1 :])
+        shape = (*shape[:at], max(shape[at] + p(1, -1), 1), *shape[at + 1 :])
     else:
         shape = p((*shape, 2), (2, *shape), shape[1:])
     return x._replace(shape=shape)

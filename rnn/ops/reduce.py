@@ -414,9 +414,9 @@ def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: An
     input = converted(input, dtype)
     if not input._h:
         rank = len(input._shape) or 1
+        last = "_lastdim" if _shapes.normalize_dim(dim, rank) == rank - 1 else ""
         if not input.numel():
             return input.clone()
-        last = "_lastdim" if _shapes.normalize_dim(dim, rank) == rank - 1 else ""
         _core.floats_only(f"{'log_' if log else ''}softmax{last}_kernel_impl", input)
     h = lib.rnn_softmax(E, input._h, dim, log)
     if h > 0:
