@@ -189,10 +189,27 @@ static void test_shapes(const rnn_gemm_env *env, const char *mode) {
     try_shape(env, mode, 2, 3, 300001);
     try_shape(env, mode, 700, 6, 10);
     try_shape(env, mode, 600, 500, 3);
-    try_shape(env, mode, 70, 81, 300);  /* packed by all threads, in two slabs */
-    try_shape(env, mode, 9, 1030, 290); /* each task packs its part of B */
+    try_shape(env, mode, 70, 81, 300); /* two slabs */
+    try_shape(env, mode, 24, 96, 257);
+    try_shape(env, mode, 17, 64, 512);  /* columns of 32 and 32, not of 48 and 16 */
+    try_shape(env, mode, 20, 50, 1024); /* rows of A that fall on one cache set */
+    try_shape(env, mode, 9, 1030, 290);
     try_shape(env, mode, 4100, 100, 3); /* more rows or columns than are packed at a time */
     try_shape(env, mode, 200, 4100, 2);
+}
+
+/* Products large enough for all threads to share what is packed; and few rows of a large W, of
+ * which each task packs its part. */
+static void test_large(const rnn_gemm_env *env, const char *mode) {
+    static const int64_t sizes[][3] = {{410, 401, 411}, {75, 1290, 700}};
+    for (int i = 0; i < 3; i++) {
+        trial t = {.transa = (int)below(2), .transb = (int)below(2), .batch = 1, .mode = mode};
+        t.m = sizes[i % 2][0], t.n = sizes[i % 2][1], t.k = sizes[i % 2][2];
+        t.lda = (t.transa ? t.m : t.k) + below(9), t.ldb = (t.transb ? t.k : t.n) + below(9);
+        t.ldc = t.n + below(9), t.alpha = 1, t.beta = (double)below(2);
+        if (i < 2) try_s(env, &t);
+        else try_d(env, &t);
+    }
 }
 
 /* Operands that are packed one part of k at a time. */
@@ -333,6 +350,7 @@ static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name)
     snprintf(mode, sizeof mode, "%s, %d threads, %s", rnn_isa_name(isa), threads, blas_name);
     rnn_gemm_env_init(&env, pool, blas, isa);
     test_shapes(&env, mode);
+    test_large(&env, mode);
     test_deep(&env, mode);
     test_batches(&env, mode);
     test_odd_leading_dimensions(&env, mode);
