@@ -201,7 +201,7 @@ static void test_shapes(const rnn_gemm_env *env, const char *mode) {
 /* Products large enough for all threads to share what is packed; and few rows of a large W, of
  * which each task packs its part. */
 static void test_large(const rnn_gemm_env *env, const char *mode) {
-    static const int64_t sizes[][3] = {{410, 401, 411}, {75, 1290, 700}};
+    static const int64_t sizes[][3] = {{520, 520, 500}, {75, 1800, 1000}};
     for (int i = 0; i < 3; i++) {
         trial t = {.transa = (int)below(2), .transb = (int)below(2), .batch = 1, .mode = mode};
         t.m = sizes[i % 2][0], t.n = sizes[i % 2][1], t.k = sizes[i % 2][2];
