@@ -70,8 +70,10 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
         p->inputs = rnn_malloc(e, (size_t)input_count * sizeof *p->inputs);
     }
     if (!p || !p->roots || !p->inputs) failed = no_memory(e);
-    for (int i = 0; i < count && !failed; i++)
+    for (int i = 0; i < count && !failed; i++) {
         failed = add_root(e, p, roots[i], grads ? grads[i] : 0);
+        if (!failed && p->check) failed = rnn_check_root(e, roots[i]);
+    }
     for (int i = 0; i < input_count && !failed; i++) add_input(e, p, inputs[i]);
     if (!failed) return p;
     rnn_backward_end(e, p);

@@ -275,13 +275,22 @@ struct rnn_engine {
     void (*site_text)(uint32_t site, char *text, size_t size);
 };
 
+/* A result with a NaN, held; and the operation that made that NaN first. */
+typedef struct {
+    rnn_ref made;
+    rnn_anomaly birth;
+} rnn_suspect;
+
 /* What belongs to a thread: PyTorch keeps its grad mode so, and messages of two threads must not
  * mix. */
 typedef struct {
-    bool no_grad, inference, scalar, trace, check;
+    bool no_grad, inference, scalar, trace;
+    uint8_t check;  /* RNN_CHECK_... */
     uint32_t scope; /* the innermost call of a module */
     int code;
-    rnn_anomaly anomaly; /* what stopped a checked operation, until Python takes it */
+    rnn_anomaly anomaly, origin; /* what stopped a checked operation, until Python takes it */
+    rnn_suspect *suspects;       /* NaNs that nothing has read yet */
+    int suspect_count, suspect_capacity;
     char message[1024];
 } rnn_thread;
 
@@ -389,6 +398,7 @@ const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size)
 rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in);
 uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rnn_node *in);
 int rnn_check_gradients(rnn_engine *e, uint32_t id);
+int rnn_check_root(rnn_engine *e, rnn_ref root); /* of a pass */
 
 /* shapes.c */
 int64_t rnn_numel(int ndim, const int64_t *shape);

@@ -522,11 +522,18 @@ int64_t rnn_edge_list_of(rnn_engine *e, int64_t count, const uint32_t *spans, in
 /* The living spans that were made from a span, held as those of rnn_graph_new. NULL: no memory. */
 rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span);
 
-/* Checked, in this thread: operations, and backward passes that begin, stop with RNN_EANOMALY at the
- * first NaN that they make. */
+/* Checked, in this thread: operations, and backward passes, stop with RNN_EANOMALY at the first NaN.
+ * RNN_CHECK_ALL: at an operation that makes one. RNN_CHECK_USED: not while where() may yet throw it
+ * away: operations that take elements one by one go on with it; those that mix elements (a sum, a
+ * matrix product), a pass that begins at it, and rnn_check_rest do stop. */
+enum { RNN_CHECK_NOTHING, RNN_CHECK_USED, RNN_CHECK_ALL };
 int rnn_checking(void);
-int rnn_set_checking(int on);
+int rnn_set_checking(int what);
+/* RNN_EANOMALY where a NaN has been made that nothing has read since; 0. */
+int rnn_check_rest(rnn_engine *e);
+void rnn_forget_rest(rnn_engine *e);
 enum { RNN_SHOWN = 4 };
+enum { RNN_AT_OPERATION, RNN_AT_ROOT, RNN_AT_END };
 typedef struct {
     rnn_ref
         made; /* of an operation: its result, and below its first operands; owned by the taker */
@@ -535,8 +542,11 @@ typedef struct {
     rnn_ref read[4];
     uint32_t site;       /* of an operation */
     uint32_t user, span; /* of a backward pass: whose backward made it, and whose gradient has it */
+    int32_t where;       /* RNN_AT_...: what stopped, if it is not what made it */
 } rnn_anomaly;
+/* What stopped; and the operation that made the NaN first, where that is known to be another. */
 void rnn_take_anomaly(rnn_anomaly *out);
+void rnn_take_origin(rnn_anomaly *out);
 
 /* ---- the Python objects that own handles (handle.c) ------------------------------------------ */
 

@@ -224,7 +224,7 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b) {
     }
     b->record = wants_record(b);
     b->origin = rnn_here(e);
-    b->check = rnn_thread_state()->check;
+    b->check = rnn_thread_state()->check != RNN_CHECK_NOTHING;
     if (!b->block) b->block = rnn_block_new(e, name, b->n, b->dtype);
     if (!b->block) {
         rnn_build_abort(e, b);

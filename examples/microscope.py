@@ -10,6 +10,7 @@ The GPT-2 part reads text by its tokenizer, which `pip install '.[gpt2]'` brings
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,16 @@ def small(out: Path) -> None:
     print(rnn.inspect.paths(x[0, 0], loss, k=4))
 
     headline("4. Where did this NaN come from?")
+    bad = rnn.tensor([4.0, 0.0], requires_grad=True)
     try:
         with rnn.detect_anomaly():
-            bad = rnn.tensor([4.0, 0.0, -1.0], requires_grad=True)
-            rnn.where(bad > 0, bad.log(), rnn.zeros(3)).sum().backward()
+            (bad.log() * bad).sum()
+    except RuntimeError as error:
+        print(error)
+    print("\nand this one, of a branch that where() does not take?")
+    try:
+        with rnn.detect_anomaly():
+            rnn.where(bad > 0, bad.log(), rnn.zeros(2)).sum().backward()
     except RuntimeError as error:
         print(error)
 
@@ -106,7 +113,7 @@ def small(out: Path) -> None:
 
 
 def gpt2(out: Path, text: str = TEXT) -> None:
-    """The same questions, asked of 2.4 million parameters."""
+    """The same questions, asked of 3.8 million parameters."""
     from gpt2 import files
     from gpt2.tokenizer import Tokenizer
 
@@ -134,6 +141,22 @@ def gpt2(out: Path, text: str = TEXT) -> None:
     headline("GPT-2: along which paths")
     paths = rnn.inspect.paths(rnn.inspect.node(model.wte.weight, source, j), logit, k=3)
     print(paths)
+
+    headline("GPT-2: where did this NaN come from?")
+    broken = files.load(folder)
+    with rnn.no_grad():
+        broken.h[2].ln_2.weight[7] = math.inf
+    try:
+        with rnn.detect_anomaly():
+            broken(files.tensor_of([ids]))
+    except RuntimeError as error:
+        print(error)
+
+    headline("GPT-2: are its derivatives right?")
+    block = files.load(folder).double().h[0]
+    vectors = model.wte.weight[ids[:2]].detach().double()[None].requires_grad_()
+    right = rnn.autograd.gradcheck(lambda v: block(v)[..., :4], (vectors,))
+    print(f"8 results of the first block by {vectors.numel()} numbers that come in:", right)
 
     headline("GPT-2: see it")
     drawing = rnn.show(logit, focus=[(model.wte.weight, source, j)], paths=paths)

@@ -4,6 +4,8 @@ into C.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnn import _c, _dtypes, _repr, autograd, interop, random
@@ -35,6 +37,10 @@ from rnn.ops import (
 from rnn.ops import gather as rows
 from rnn.ops import shape as views
 from rnn.value import Value, dtype_code
+
+if TYPE_CHECKING:
+    from rnn.inspect.explain import Ledger
+    from rnn.inspect.node import Node
 
 Bool: TypeAlias = bool  # what Tensor's own `bool`, `int` and `float` hide from its annotations
 Int: TypeAlias = int
@@ -625,6 +631,45 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
                 raise IndexError(f"index {at} is out of bounds for dimension {i} with size {size}")
             position = position * size + at % size
         return _c.value_at(self._h, position)
+
+    def node(self, *index: Int) -> Node:
+        """One element as a Node of rnn.inspect: its operands, local derivatives, users, line.
+
+        Args:
+            index: an int per dimension; none where there is one element.
+
+        Raises:
+            IndexError: the index is out of range, or has another length than the shape.
+            TypeError: the tensor is not floating-point.
+
+        Example:
+            >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> [(edge.node.value, edge.local) for edge in (x * 3).node(1).operands]
+            [(2.0, 3.0)]
+        """
+        from rnn.inspect.graph import Living, node_of
+        from rnn.inspect.names import find_names
+
+        return node_of(self, index, Living(find_names(None, None, sys._getframe(1))))
+
+    def explain(
+        self, loss: Tensor | Value, depth: Int = 1, *, index: Sequence[Int] | None = None
+    ) -> Ledger:
+        """Why d loss / d self is what it is: rnn.inspect.explain(self, loss), of one element.
+
+        Args:
+            loss: a one-element Tensor or a Value whose graph is kept (retain_graph=True).
+            depth: how far the ledger's `children` go.
+            index: which element, where there are several.
+
+        Example:
+            >>> w = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> [(e.user.op, e.contribution) for e in w[1].explain((w * w).sum())]
+            [('mul', 2.0), ('mul', 2.0)]
+        """
+        from rnn.inspect.explain import explained
+
+        return explained(self, loss, depth, index, (None, None, sys._getframe(1)))
 
     def graph_size(self) -> Int:
         """How many scalar nodes are behind this tensor, its own included."""

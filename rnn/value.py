@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rnn import _dtypes
 from rnn._c import E, ValueBase, adopt, check, ffi, lib, ref_of
+
+if TYPE_CHECKING:
+    from rnn.inspect.explain import Ledger
+    from rnn.inspect.node import Node
+    from rnn.tensor import Tensor
 
 NULL = ffi.NULL
 _SIGNS = {
@@ -120,6 +126,31 @@ class Value(ValueBase):  # type: ignore[misc]
     def detach(self) -> Value:
         """A new leaf with this value that requires no gradient."""
         return Value(self.data, dtype=self.dtype, requires_grad=False)
+
+    def node(self) -> Node:
+        """This Value as a Node of rnn.inspect: its operands, local derivatives, users, line.
+
+        Example:
+            >>> a, b = Value(2.0), Value(-3.0)
+            >>> [(edge.node.value, edge.local) for edge in (a * b).node().operands]
+            [(2.0, -3.0), (-3.0, 2.0)]
+        """
+        from rnn.inspect.graph import Living, node_of
+        from rnn.inspect.names import find_names
+
+        return node_of(self, (), Living(find_names(None, None, sys._getframe(1))))
+
+    def explain(self, loss: Value | Tensor, depth: int = 1) -> Ledger:
+        """Why d loss / d self is what it is: rnn.inspect.explain(self, loss).
+
+        Example:
+            >>> a = Value(3.0)
+            >>> [(e.user.op, e.contribution) for e in a.explain(a * a + a)]
+            [('mul', 3.0), ('mul', 3.0), ('add', 1.0)]
+        """
+        from rnn.inspect.explain import explained
+
+        return explained(self, loss, depth, None, (None, None, sys._getframe(1)))
 
     def graph_size(self) -> int:
         """How many scalar nodes are behind this Value, its own included."""

@@ -142,7 +142,39 @@ def test_bad_arguments() -> None:
     with pytest.raises(IndexError, match="out of bounds"):
         explain(x, loss, index=(3,))
     with pytest.raises(TypeError, match="int64"):
-        explain(rnn.arange(3)[0], loss)
+        explain(x[0], rnn.arange(3)[0])
+    with pytest.raises(IndexError, match="shape \\[3\\] takes 1 indices, not 2"):
+        explain(rnn.arange(3), loss, index=(0, 1))
+
+
+def test_an_integer_has_no_gradient() -> None:
+    x = rnn.randn(3, requires_grad=True)
+    index = rnn.tensor([0, 2])
+    loss = x[index].sum()
+    for ledger in (explain(index[0], loss), explain(index, loss, index=(1,)), index.explain(loss)):
+        assert (len(ledger), ledger.gradient, ledger.total, ledger.node) == (0, None, 0.0, None)
+        said = str(ledger)
+        assert "rnn.int64, and an integer has no gradient" in said and "x.float()" in said
+        assert ledger.reason in said and ledger.stored is None
+    assert "rnn.bool, and bool has no gradient" in str(explain(x > 0, loss))
+
+
+def test_methods() -> None:
+    w = rnn.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    loss = (w @ w).sum()
+    n = w.node(0, 1)
+    assert n == rnn.inspect.node(w, 0, 1) and n.name == "w[0, 1]"
+    assert loss.node().label == "loss"
+    for ledger in (w[0, 1].explain(loss), w.explain(loss, 2, index=(0, 1))):
+        assert ledger.gradient == 11.0 and ledger.node == n
+        assert ledger.node.name == "w[0, 1]"
+    a = rnn.Value(3.0)
+    b = a * a
+    assert (a.node().name, b.node().op, len(a.explain(b, depth=2))) == ("a", "mul", 2)
+    with pytest.raises(TypeError, match="not nodes"):
+        rnn.arange(3).node(0)
+    with pytest.raises(IndexError, match="takes 2 indices, not 1"):
+        w.node(1)
 
 
 @settings(max_examples=30, deadline=None)

@@ -17,7 +17,8 @@ def test_the_small_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "<Graph of 11 spans and 19 nodes>" in said
     assert "d loss / d hidden.weight[0, 1] = 14.0" in said
     assert "a dead ReLU" in said
-    assert "log made nan at index [2]" in said
+    assert "mul made nan at index [1] of its result: 0 * inf" in said
+    assert "is used only by the branch that is not taken" in said
     assert "analytic 6, numeric 12" in said
     assert "Computation graph of loss: 19 scalar nodes" in said
     assert (tmp_path / "network.html").stat().st_size > 50_000
@@ -28,5 +29,7 @@ def test_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     microscope.gpt2(tmp_path, "ROMEO:")
     said = capsys.readouterr().out
     assert "d logits[" in said and "the sum over" in said
+    assert "1. h.2.ln_2.weight[7] = inf: it was there from the start" in said
+    assert "numbers that come in: True" in said
     assert "\u25b8 h.1" in said  # folded by module
     assert (tmp_path / "gpt2.html").stat().st_size > 500_000

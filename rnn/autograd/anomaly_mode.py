@@ -6,7 +6,9 @@ PyTorch looks at gradients only; rnn looks at every result too, and names the sc
 
 from __future__ import annotations
 
-from rnn._c import lib
+import sys
+
+from rnn._c import E, check, lib
 from rnn.autograd.modes import _Mode
 from rnn.inspect.anomaly import AnomalyError as AnomalyError
 
@@ -15,16 +17,27 @@ class detect_anomaly(_Mode):
     """Stops at the first NaN that an operation or its backward makes, in this thread
     (torch.autograd.detect_anomaly). A context manager and a decorator.
 
-    The error names the operation, its operands with their values, the index in the tensor, the line
-    of Python and the module, and the path on which infinities and NaNs came there. Lines are traced
-    meanwhile, as with rnn.trace(); the graph is kept until a backward pass has ended well.
+    The error names the operation that made it, its operands with their values, the index in the
+    tensor, the line of Python and the module, and the path on which infinities and NaNs came there
+    and went on. Lines are traced meanwhile, as with rnn.trace(); the graph is kept until a backward
+    pass has ended well.
+
+    A NaN in the branch that where() does not take harms no value, so the program goes on from it
+    while that may be so: while it stays in its element. It stops at an operation that spreads a NaN
+    to other elements (a sum, a matrix product, a softmax), at backward() of one, and at the end of
+    the `with` block where one was made and nothing has read it. Where the branch that was not taken
+    poisons the gradient (0 * inf, 0 / 0), the backward pass stops; the error then says that the
+    operation's result is used by that branch alone, and what to do. A Value's NaN stops at once:
+    there is no where() of Values.
 
     Infinities alone do not stop: masks are made of them. An infinity that leads to a NaN is named
-    as its origin. Operations that only move values (indexing, cat, where, clone, masked_fill) do
-    not stop at a NaN that was there before; whatever computes with it does.
+    as its origin.
 
     Args:
         check_nan: False only traces lines.
+        at_once: stop at the operation that makes a NaN, whether where() discards it later or not: a
+            debugger then stands there. Operations that only move values (indexing, cat, where,
+            clone, masked_fill) still do not stop at a NaN that was there before.
 
     Raises:
         AnomalyError: a NaN; a RuntimeError with the attributes phase ("forward" or "backward"), op,
@@ -33,25 +46,23 @@ class detect_anomaly(_Mode):
     Example:
         >>> x = rnn.tensor([1.0, -1.0], requires_grad=True)
         >>> with rnn.detect_anomaly():
-        ...     y = x.log()
+        ...     y = x.log().sum()
         Traceback (most recent call last):
         rnn.inspect.anomaly.AnomalyError: log made nan at index [1] ...
     """
 
-    def __init__(self, check_nan: bool = True) -> None:
-        self.check_nan = bool(check_nan)
+    def __init__(self, check_nan: bool = True, *, at_once: bool = False) -> None:
+        self.check_nan, self.at_once = bool(check_nan), bool(at_once)
         self._was: list[tuple[int, int]] = []
 
     def _again(self) -> _Mode:
-        return detect_anomaly(self.check_nan)
+        return detect_anomaly(self.check_nan, at_once=self.at_once)
 
     def __enter__(self) -> None:
-        self._was.append(_set(True, self.check_nan))
+        self._was.append(_set(True, self.check_nan, self.at_once))
 
     def __exit__(self, *exception: object) -> None:
-        tracing, checking = self._was.pop()
-        lib.rnn_set_tracing(tracing)
-        lib.rnn_set_checking(checking)
+        _back(self._was.pop(), any(exception))
 
 
 class set_detect_anomaly(_Mode):
@@ -59,28 +70,47 @@ class set_detect_anomaly(_Mode):
     (torch.autograd.set_detect_anomaly).
 
     Args:
-        mode: whether to detect.
-        check_nan: see detect_anomaly.
+        mode: whether to detect. Switching it off ends it as a `with` block does.
+        check_nan, at_once: see detect_anomaly.
     """
 
-    def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.mode, self.check_nan = bool(mode), bool(check_nan)
-        self._was = _set(self.mode, self.check_nan)
+    def __init__(self, mode: bool, check_nan: bool = True, *, at_once: bool = False) -> None:
+        self.mode, self.check_nan, self.at_once = bool(mode), bool(check_nan), bool(at_once)
+        self._was = _set(self.mode, self.check_nan, self.at_once)
+        _end(sys.exc_info()[0] is not None)
 
     def _again(self) -> _Mode:
-        return set_detect_anomaly(self.mode, self.check_nan)
+        return set_detect_anomaly(self.mode, self.check_nan, at_once=self.at_once)
 
     def __enter__(self) -> None:
-        _set(self.mode, self.check_nan)
+        _set(self.mode, self.check_nan, self.at_once)
 
     def __exit__(self, *exception: object) -> None:
-        lib.rnn_set_tracing(self._was[0])
-        lib.rnn_set_checking(self._was[1])
+        _back(self._was, any(exception))
 
 
-def _set(mode: bool, check_nan: bool) -> tuple[int, int]:
+def _set(mode: bool, check_nan: bool, at_once: bool) -> tuple[int, int]:
     """Sets both switches of the engine; returns what they were."""
-    return lib.rnn_set_tracing(mode), lib.rnn_set_checking(mode and check_nan)
+    checks = lib.RNN_CHECK_ALL if at_once else lib.RNN_CHECK_USED
+    checks = checks if mode and check_nan else lib.RNN_CHECK_NOTHING
+    return lib.rnn_set_tracing(mode), lib.rnn_set_checking(checks)
+
+
+def _back(was: tuple[int, int], failed: bool) -> None:
+    lib.rnn_set_tracing(was[0])
+    lib.rnn_set_checking(was[1])
+    _end(failed)
+
+
+def _end(failed: bool) -> None:
+    """Where nothing is checked any more: what is left is an anomaly, unless one is on its way."""
+    if lib.rnn_checking():
+        return
+    try:
+        if not failed:
+            check(lib.rnn_check_rest(E))
+    finally:
+        lib.rnn_forget_rest(E)
 
 
 def is_anomaly_enabled() -> bool:

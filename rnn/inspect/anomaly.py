@@ -19,12 +19,14 @@ from rnn._c import E, adopt, ffi, lib
 from rnn.inspect import causes
 from rnn.inspect.graph import Living, node_of
 from rnn.inspect.names import Names, _add_modules, find_names
-from rnn.inspect.node import Node, subscript, uses
+from rnn.inspect.node import Edge, Node, edges, subscript, uses
+from rnn.inspect.span import Span
 from rnn.inspect.trace import line
 from rnn.nn import scopes
-from rnn.ops._core import array_of
+from rnn.ops._core import Array, array_of
 
 _NAN = float("nan")
+_GIVEN = "it was there from the start"
 MOST, KEPT = 8, 64  # operands that a message shows, and that a Step keeps
 
 
@@ -74,15 +76,15 @@ class AnomalyError(RuntimeError):
         operands: (name, value) of what the operation read there, of many the first 64; backwards
             also the gradient that came in and the derivative.
         line, module: of the operation, where they are known.
-        path: the Steps on which it came, from its origin to the NaN.
+        path: the Steps on which it came, from its origin to where it stopped.
     """
 
-    def __init__(self, phase: str, message: str, path: Sequence[Step]) -> None:
+    def __init__(self, phase: str, message: str, path: Sequence[Step], at: int = -1) -> None:
         self.path = list(path)
         self.phase = phase
-        last = self.path[-1]
-        self.op, self.index, self.value = last.op, last.index, last.value
-        self.operands, self.line, self.module = last.operands, last.line, last.module
+        made = self.path[at]
+        self.op, self.index, self.value = made.op, made.index, made.value
+        self.operands, self.line, self.module = made.operands, made.line, made.module
         steps = "".join(f"\n  {i}. {step}" for i, step in enumerate(self.path, 1))
         super().__init__(f"{message}\nThe path, from its origin:{steps}")
 
@@ -94,20 +96,25 @@ def _number(x: float) -> str:
 # ---- names --------------------------------------------------------------------------------------
 
 
-def _caller() -> FrameType | None:
-    """The innermost frame outside the rnn package."""
+def _callers(most: int = 12) -> list[FrameType]:
+    """The innermost frames outside the rnn package."""
     ours = __file__[: -len("inspect/anomaly.py")]
+    frames: list[FrameType] = []
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(ours):
+    while frame is not None and len(frames) < most:
+        if not frame.f_code.co_filename.startswith(ours):
+            frames.append(frame)
         frame = frame.f_back
-    return frame
+    return frames
 
 
 def _names() -> Names:
     found: Names = {}
     for root in scopes.roots():
         _add_modules(found, {"": root})
-    return find_names(None, None, _caller()) | found
+    for frame in _callers()[::-1]:
+        found = find_names(None, None, frame) | found
+    return found
 
 
 # ---- why an operation makes a NaN ----------------------------------------------------------------
@@ -151,14 +158,27 @@ def _cause(op: str, operands: Sequence[float], count: int) -> str:
     return ""
 
 
+def _read_by(n: Node) -> tuple[list[Node], list[float]]:
+    """What a node was made from; of very many, those that are not finite, then the first."""
+    if n.is_leaf:
+        return [], []
+    try:
+        made_from, _, _ = edges(n)
+    except RuntimeError:  # freed, or an autograd.Function that cannot be asked
+        return [], []
+    values = np.empty(len(made_from.nodes))
+    for i, span in enumerate(made_from.spans):
+        mine = made_from.which == i
+        values[mine] = span.values().reshape(-1)[made_from.nodes[mine]]
+    order = np.arange(len(values))
+    if len(values) > KEPT:
+        order = np.argsort(np.isfinite(values), kind="stable")[:KEPT]
+    return [made_from.node(int(i)) for i in order], values[order].tolist()
+
+
 def _step(n: Node) -> tuple[Step, Node | None]:
     """One node on a forward path, and the operand from which the path comes."""
-    try:
-        edges = n.operands if not n.is_leaf else ()
-    except RuntimeError:
-        edges = ()
-    nodes = [edge.node for edge in edges]
-    values = [node.value for node in nodes]
+    nodes, values = _read_by(n)
     bad = [i for i, x in enumerate(values) if not math.isfinite(x)]
     worst = next((i for i in bad if math.isnan(values[i])), bad[0] if bad else None)
     cause = ""
@@ -166,11 +186,11 @@ def _step(n: Node) -> tuple[Step, Node | None]:
     if math.isnan(n.value) and not n.is_leaf:
         cause = _cause(n.op, [*values, *number], len(values))
     elif n.is_leaf and not math.isfinite(n.value):
-        cause = "it was there from the start"
+        cause = _GIVEN
     elif n.op == "log" and values == [0.0]:
         cause = "the logarithm of 0"
     # of a long row, what is not finite comes first
-    order = sorted(range(len(nodes)), key=lambda i: math.isfinite(values[i]))[:KEPT]
+    order = sorted(range(len(nodes)), key=lambda i: math.isfinite(values[i]))
     shown = (
         *(Operand(causes.name(nodes[i]), values[i]) for i in order),
         *(Operand("the number", x) for x in number),
@@ -242,38 +262,86 @@ def _read(op: int, t: Any, n: Node, source: Living) -> Node:
 
 
 _HINT = (
-    "\nWhere a later where() discards this element, its value does no harm, but its gradient is "
-    "killed: 0 * nan is nan. Mask the operand before the operation, not its result after it."
+    "\nWhere a later where() discards this element, its value does no harm, but its gradient may "
+    "be killed: 0 * nan is nan. Mask the operand before the operation, not its result after it."
 )
 
 
-def forward_error() -> AnomalyError:
-    """The error of an operation whose result has a NaN, from what the engine kept of it."""
+def _came_from(origin: Any, source: Living) -> list[Step]:
+    """The path to an operation whose result no graph leads to: made under no_grad."""
+    made = adopt(origin.made)
+    operands = [adopt(h) for h in origin.read[0 : min(origin.operands, 4)] if h]
+    n = Node(source._span(lib.rnn_span_of(made._h)), int(origin.node))
+    if n.span._info.op == origin.op and not n.is_leaf:
+        return _forward_path(n)
+    return _unrecorded(origin, n, operands, source)
+
+
+def forward_error(at_once: bool) -> AnomalyError:
+    """The error of a NaN in a value, from what the engine kept of it."""
     found, made, operands = _take()
+    origin = ffi.new("rnn_anomaly *")
+    lib.rnn_take_origin(origin)
     source = Living(_names())
     n = Node(source._span(lib.rnn_span_of(made._h)), int(found.node))
-    recorded = n.span._info.op == found.op and not n.is_leaf
-    path = _forward_path(n) if recorded else _unrecorded(found, n, operands, source)
+    born = _came_from(origin, source) if origin.made else []
+    if n.span._info.op == found.op and not n.is_leaf:
+        path = _forward_path(n)
+    elif found.where == lib.RNN_AT_OPERATION:
+        path = _unrecorded(found, n, operands, source)
+    else:
+        path, born = born or _forward_path(n), []
+    if born and _is_given(path[0]):
+        if math.isnan(path[0].value):  # the graph begins after it
+            path = [*born, *path[1:]]
+    elif born and lib.rnn_op_find(path[0].op.encode()) < 0:  # it is within a Function
+        path = [*born, *path]
+    at = next((i for i, s in enumerate(path) if math.isnan(s.value) and not _is_given(s)), -1)
+    message = _made(path[at], n.shape if at in (-1, len(path) - 1) else None)
+    message += _went_on(path, at, found.where)
+    hint = _HINT if at_once and len(path) == 1 and path[0].op in _NEGATIVE else ""
+    return AnomalyError("forward", message + hint, path, at)
+
+
+def _is_given(step: Step) -> bool:
+    """It made nothing: a leaf."""
+    return step.cause == _GIVEN
+
+
+def _made(step: Step, shape: tuple[int, ...] | None) -> str:
+    where = f" at index {list(step.index)} of its result" if step.index else ""
+    if where and shape is not None:
+        where += f" of shape {list(shape)}"
+    message = f"{step.op} made nan{where}"
+    if step.cause:
+        message += f": {step.cause}"
+    if step.line:
+        message += f"\n  line: {step.line}"
+    if step.module:
+        message += f"\n  module: {step.module}"
+    return message
+
+
+def _went_on(path: Sequence[Step], at: int, where: int) -> str:
+    """What came of the NaN, where that is not where it was made."""
     last = path[-1]
-    op = last.op
-    where = f" at index {list(last.index)} of its result of shape {list(n.shape)}"
-    message = f"{op} made nan{where if n.shape else ''}"
-    if last.cause:
-        message += f": {last.cause}"
-    if last.line:
-        message += f"\n  line: {last.line}"
-    if last.module:
-        message += f"\n  module: {last.module}"
-    hint = _HINT if len(path) == 1 and op in _NEGATIVE else ""
-    return AnomalyError("forward", message + hint, path)
+    line = f" ({last.line})" if last.line else ""
+    if where == lib.RNN_AT_END:
+        return "\nNo where() had discarded it when detect_anomaly() ended."
+    if where == lib.RNN_AT_ROOT:
+        return "\nbackward() was called on it: a gradient of a NaN means nothing."
+    if at in (-1, len(path) - 1):
+        return ""
+    return f"\nNo where() has discarded it: {last.op} has computed with it{line}."
 
 
 def raise_forward() -> NoReturn:
     """Raises it; what is done to find the words is not checked."""
     was = lib.rnn_set_checking(0)
     try:
-        raise forward_error() from None
+        raise forward_error(was == lib.RNN_CHECK_ALL) from None
     finally:
+        lib.rnn_forget_rest(E)
         lib.rnn_set_checking(was)
 
 
@@ -285,17 +353,48 @@ def _gradient(n: Node) -> float:
     return 0.0 if grad is None else grad
 
 
-def _dead_branch(user: Node, local: float) -> str:
-    """Why the gradient 0 that meets an infinite derivative is 0."""
-    cause = causes.zero(user)
+_DISCARDED = frozenset({"masked", "overwritten", "not_gathered", "not_used", "not_chosen"})
+
+
+def _discards(n: Node, most: int = 200) -> bool:
+    """Whether all that is made from n ends where it is not chosen."""
+    queue, seen = [n], {n}
+    while queue and len(seen) < most:
+        here = queue.pop()
+        for user in here.span.users:
+            found, passed = causes.uses_of(here, user) if user.requires_grad else ([], [])
+            if passed:
+                return False
+            for use in found:
+                if use.cause is None and use.user not in seen:
+                    seen.add(use.user)
+                    queue.append(use.user)
+                elif use.cause is not None and use.cause.kind not in _DISCARDED:
+                    return False
+    return not queue
+
+
+def _dead_branch(at: Node, n: Node, local: float) -> str:
+    """Why the gradient 0 of `at` that meets a derivative (by n) which is not finite is 0."""
+    cause = causes.zero(at)
+    if cause.kind not in _DISCARDED:
+        return f"The gradient that came in is 0 because {cause.text}"
+    line = f" ({cause.node.line})" if cause.node.line else ""
+    name, x = causes.name(at), causes.name(n)
     if cause.kind == "masked":
-        at = f" ({cause.node.line})" if cause.node.line else ""
-        return (
-            f"The {cause.text}{at}. That branch does no harm to the value, but it kills the "
-            f"gradient: its gradient is 0, and 0 * {_number(local)} is nan. Mask the operand of "
-            f"{user.op} before it, not its result after it"
-        )
-    return f"The gradient that came in is 0 because {cause.text}"
+        taken = "the branch that is not taken"
+        made = f"{name} = {_number(at.value)}, made from {x} = {_number(n.value)}, is used"
+        only = f"{made} only by {taken}" if _discards(at) else f"{made} by {taken}"
+    else:
+        only = f"{name} = {_number(at.value)}, made from {x} = {_number(n.value)}, is thrown away"
+    product = f"{_number(0.0)} * {_number(local)}" if not math.isnan(local) else "0 * nan"
+    return (
+        f"{only}: {cause.text}{line}. There it does no harm to the value, but it poisons the "
+        f"gradient, which comes back through {at.op} as {product} = nan.\n"
+        f"What to do: mask what {at.op} reads, not what it gives (the 'double where'): "
+        f"safe = where(mask, x, 1); where(mask, {at.op}(safe), ...), with a number in place of 1 "
+        f"at which {at.op} is smooth"
+    )
 
 
 def _inf_gradient(n: Node, most: int = 100) -> list[Step]:
@@ -323,6 +422,19 @@ def _inf_gradient(n: Node, most: int = 100) -> list[Step]:
     return path[::-1]
 
 
+def _flat(user: Span) -> Array:
+    grads = user.grads()
+    return np.zeros(user.count) if grads is None else grads.reshape(-1).astype(np.float64)
+
+
+def _poisoned(n: Node, user: Span) -> tuple[Span, Array, Array]:
+    """Where n is used in a span, and the local derivatives there."""
+    try:
+        return (user, *uses(user, n)[:2])
+    except RuntimeError:  # an autograd.Function of several outputs
+        return user, np.empty(0, np.int64), np.empty(0)
+
+
 def backward_error(found: Any) -> AnomalyError:
     """The error of a gradient that has become NaN. Called while the pass still stands there."""
     source = Living(_names())
@@ -330,11 +442,10 @@ def backward_error(found: Any) -> AnomalyError:
     user = source._span(found.user)
     label = causes.name(n)
     try:
-        nodes, locals_, _ = uses(user, n)
-    except RuntimeError:  # an autograd.Function of several outputs
+        user, nodes, locals_ = _poisoned(n, user)
+    except RuntimeError:  # an autograd.Function whose backward raised
         nodes, locals_ = np.empty(0, np.int64), np.empty(0)
-    grads = user.grads()
-    flat = np.zeros(user.count) if grads is None else grads.reshape(-1).astype(np.float64)
+    flat = _flat(user)
     with np.errstate(all="ignore"):
         products = flat[nodes] * locals_
     bad = np.flatnonzero(np.isnan(products))
@@ -375,9 +486,11 @@ def backward_error(found: Any) -> AnomalyError:
 
 def _edges(n: Node) -> Sequence[Any]:
     try:
-        return n.operands[:MOST]
+        made_from, locals_, flows = edges(n)
     except RuntimeError:
         return ()
+    return [Edge(made_from.node(i), float(locals_[i]), bool(flows[i]))
+            for i in range(min(MOST, len(locals_)))]  # fmt: skip
 
 
 def _explained(n: Node, at: Node, grad: float, local: float) -> tuple[list[Step], str]:
@@ -387,11 +500,11 @@ def _explained(n: Node, at: Node, grad: float, local: float) -> tuple[list[Step]
     if math.isnan(local) or any(not math.isfinite(e.node.value) for e in _edges(at)):
         path = _forward_path(at if not math.isfinite(at.value) else n)
         if grad == 0:
-            return path, _dead_branch(at, local)
+            return path, _dead_branch(at, n, local)
         return path, "The value was not finite in the forward pass already"
     if grad == 0:
         path = _forward_path(at) if not math.isfinite(at.value) else []
-        return path, _dead_branch(at, local)
+        return path, _dead_branch(at, n, local)
     if math.isinf(grad):
         return _inf_gradient(at), "The gradient had become infinite before"
     return [], ""

@@ -151,25 +151,25 @@ def unused(n: Node, user: Span) -> Cause:
     )
 
 
-class _Use(NamedTuple):
+class Use(NamedTuple):
     cause: Cause | None  # None: the zero comes from above
     user: Node
 
 
-def _uses_of(n: Node, user: Span) -> tuple[list[_Use], list[float]]:
+def uses_of(n: Node, user: Span) -> tuple[list[Use], list[float]]:
     """Why each use in a span passes nothing, and what the others contribute."""
     nodes, locals_, flows = uses(user, n)
     if not len(nodes):
-        return [_Use(unused(n, user), n)], []
+        return [Use(unused(n, user), n)], []
     grads = user.grads()
     if grads is None:
         at = user.node(int(nodes[0]))
         text = f"{name(n)} was used by {user.op}, but that does not lead to the loss"
-        return [_Use(Cause("not_connected", text, at), at)], []
+        return [Use(Cause("not_connected", text, at), at)], []
     flat_grads = grads.reshape(-1)[nodes].astype(np.float64)
     with np.errstate(all="ignore"):
         products = flat_grads * locals_
-    found: list[_Use] = []
+    found: list[Use] = []
     detached, is_flat = ~flows, flows & (locals_ == 0)
     above = flows & (flat_grads == 0) & ~is_flat
     # of thousands of uses in one span, one of each sort speaks for all
@@ -179,20 +179,20 @@ def _uses_of(n: Node, user: Span) -> tuple[list[_Use], list[float]]:
         at = user.node(int(nodes[int(np.argmax(sort))]))
         if sort is detached:
             text = f"{user.op} used {name(n)} detached"
-            found.append(_Use(Cause("detached", text, at), at))
+            found.append(Use(Cause("detached", text, at), at))
         else:
-            found.append(_Use(flat(n, at) if sort is is_flat else None, at))
+            found.append(Use(flat(n, at) if sort is is_flat else None, at))
     return found, [float(p) for p, f in zip(products, flows) if f and p != 0]
 
 
 def zero(n: Node, limit: int = 1000) -> Cause:
     """Why the gradient of n is 0, where n leads to the loss: the first cause on the way there."""
     for _ in range(limit):
-        found: list[_Use] = []
+        found: list[Use] = []
         parts: list[float] = []
         for user in n.span.users:
             if user.requires_grad:
-                causes, products = _uses_of(n, user)
+                causes, products = uses_of(n, user)
                 found += causes
                 parts += products
         if len(parts) > 1:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from rnn._c import E, adopt, check, lib
+from rnn._c import E, Handle, adopt, check, lib
 from rnn.autograd.passes import run
 from rnn.inspect.graph import Graph, handle, node_of
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node, uses
-from rnn.inspect.span import Span
+from rnn.inspect.span import Span, position
 from rnn.inspect.tables import Table, number, percent
 from rnn.inspect.why import reason
 from rnn.ops._core import Array, array_of
@@ -39,15 +39,20 @@ def explain(
     """Why d loss / d x is what it is: every use of x, and what it contributes.
 
     Args:
-        x: a Value, a one-element Tensor (`w[0, 1]` is one), a Node; or any Tensor, with `index`.
+        x: a Value, a one-element Tensor (`w[0, 1]` is one), a Node; or any Tensor, with `index`. An
+            integer gets a ledger without entries, whose reason says so.
         loss: a Value or a one-element Tensor whose graph is kept (retain_graph=True).
         depth: how far `children` go: 2 explains the gradients of the uses too, and so on.
         index: which element of x.
         names, modules: what nodes are called, as for rnn.inspect.graph.
 
+    An autograd.Function that x was used in is asked by running its backward, once for each of its
+    outputs.
+
     Raises:
         RuntimeError: the graph behind loss was freed by backward(), or a value that a derivative
-            needs was overwritten.
+            needs was overwritten; x was used in an autograd.Function of several tensors or of more
+            than 4096 scalars.
         ValueError: x or loss has more than one element; depth is less than 1.
         TypeError: x or loss is no Tensor, Value or Node.
 
@@ -60,10 +65,19 @@ def explain(
         >>> ledger.gradient
         7.0
     """
+    return explained(x, loss, depth, index, (names, modules, sys._getframe(1)))
+
+
+def explained(
+    x: Any, loss: Any, depth: int, index: Sequence[int] | None, naming: tuple[Any, Any, Any]
+) -> Ledger:
+    """explain(), with the arguments of find_names."""
     if depth < 1:
         raise ValueError(f"depth must be at least 1, not {depth}")
     root = _one(loss, "loss")
-    g = Graph([root], find_names(names, modules, sys._getframe(1)))
+    g = Graph([root], find_names(*naming))
+    if is_integer(x):
+        return _of_integers(x, index, node_of(loss, (), g), g)
     target = _element(x, index, g)
     end = node_of(loss, (), g)
     if end.span.freed:
@@ -74,6 +88,19 @@ def explain(
     ledger = _ledger(target, end, root, depth, g)
     if not ledger.gradient:
         ledger.reason = str(reason(x if index is None else x[tuple(index)], loss, g.names))
+    return ledger
+
+
+def is_integer(x: Any) -> bool:
+    """A Tensor whose elements are not nodes."""
+    return isinstance(x, Handle) and not x._h
+
+
+def _of_integers(x: Any, index: Sequence[int] | None, end: Node, g: Graph) -> Ledger:
+    """The ledger of a number that has no gradient."""
+    position(tuple(index or (0,) * len(x._shape)), x._shape)
+    ledger = Ledger(None, end, _Gradients(), 1)
+    ledger.reason = str(reason(x, end, g.names))
     return ledger
 
 
@@ -210,6 +237,12 @@ class _Uses:
             return np.where(self.flows, self.grads * self.locals, 0.0)
 
 
+def _uses_of(n: Node, found: _Gradients) -> list[_Uses]:
+    users = [s for s in n.span.users if s != n.span or not lib.rnn_is_running(E, s._number)]
+    every = [_Uses(span, n, found) for span in users]
+    return [u for u in every if len(u.nodes)]
+
+
 class Ledger:
     """Every use of a node, in tape order, and what each contributes to its gradient.
 
@@ -217,7 +250,7 @@ class Ledger:
     add up to the gradient exactly (math.fsum).
 
     Attributes:
-        node: the explained node; loss: the node that is differentiated.
+        node: the explained node, None of an integer; loss: the node that is differentiated.
         gradient: d loss / d node, as the engine's kernels find it, in the node's dtype; None where
             the loss does not reach the node.
         total: the sum of the contributions, in float64.
@@ -227,14 +260,12 @@ class Ledger:
         reason: why the gradient is None or 0, in words; else None.
     """
 
-    def __init__(self, n: Node, loss: Node, found: _Gradients, depth: int) -> None:
+    def __init__(self, n: Node | None, loss: Node, found: _Gradients, depth: int) -> None:
         self.node, self.loss, self._depth, self._found = n, loss, depth, found
-        users = [s for s in n.span.users if s != n.span or not lib.rnn_is_running(E, s._number)]
-        every = [_Uses(span, n, found) for span in users]
-        self._uses = [u for u in every if len(u.nodes)]
+        self._uses = [] if n is None else _uses_of(n, found)
         self._parts = [x for u in self._uses for x in u.contributions().tolist()]
-        whole = found.read(n.span)
-        self.gradient = None if whole is None else float(whole[n.offset])
+        whole = None if n is None else found.read(n.span)
+        self.gradient = None if whole is None or n is None else float(whole[n.offset])
         self.seed = 1.0 if n == loss else 0.0
         self.reason: str | None = None
         self.total = _sum([self.seed, *self._parts])
@@ -244,7 +275,7 @@ class Ledger:
 
     @property
     def stored(self) -> float | None:
-        return self.node.grad
+        return None if self.node is None else self.node.grad
 
     # ---- entries ---------------------------------------------------------------------------------
 
@@ -283,10 +314,10 @@ class Ledger:
 
     def table(self, limit: int = 12) -> Table:
         """The entries that contribute most, and below the line what they add up to."""
-        x, loss = self.node.label, self.loss.label
-        title = (
-            f"d {loss} / d {x} = {number(self.gradient)}   where {x} = {number(self.node.value)}"
-        )
+        x, loss = "x" if self.node is None else self.node.label, self.loss.label
+        title = f"d {loss} / d {x} = {number(self.gradient)}"
+        if self.node is not None:
+            title += f"   where {x} = {number(self.node.value)}"
         out = Table(title, ("use", "made by", f"d {loss} / d use", "times d use / d " + x,
                             "contributes", "share"), left=2)  # fmt: skip
         shown = self.largest(limit) if len(self) > limit else list(self)
@@ -300,8 +331,10 @@ class Ledger:
             out.add(f"{x} is the loss itself", "", "", "", number(self.seed), "")
         if self.rounding:
             out.add_foot("sum", "", "", "", number(self.total), "")
-            out.add_foot(f"{self.node.dtype.name} rounding", "", "", "", number(self.rounding), "")
-        out.add_foot(f"d {loss} / d {x}", "", "", "", number(self.gradient), "")
+            kind = self.node.dtype.name if self.node is not None else ""
+            out.add_foot(f"{kind} rounding", "", "", "", number(self.rounding), "")
+        if self.node is not None:
+            out.add_foot(f"d {loss} / d {x}", "", "", "", number(self.gradient), "")
         out.notes += self._notes(x)
         return out
 

@@ -134,40 +134,19 @@ class Node:
         Raises:
             RuntimeError: backward() has freed the graph behind it.
         """
-        if self.span._info.op == CUSTOM:
-            return self._custom_operands()
-        count, room = -1, 4
-        while count < 0:
-            spans, nodes = ffi.new("uint32_t[]", room), ffi.new("int64_t[]", room)
-            locals_, flows = ffi.new("double[]", room), ffi.new("uint8_t[]", room)
-            here = self.span._number, self.offset
-            count = check(lib.rnn_edges(E, *here, room, spans, nodes, locals_, flows))
-            if count > room:
-                count, room = -1, count
-        overwritten = lib.rnn_check_values(E, self.span._number) < 0
+        made_from, locals_, flows = edges(self)
         found: list[Edge] = []
         known: dict[tuple[int, int], int] = {}
         apart = lib.rnn_op_elementwise(self.span._info.op)
-        for i in range(count):
-            at, local = (spans[i], nodes[i]), nan if overwritten else locals_[i]
+        for i, local in enumerate(locals_.tolist()):
+            at = int(made_from.which[i]), int(made_from.nodes[i])
             if at in known and not apart:
                 old = found[known[at]]
                 found[known[at]] = old._replace(local=old.local + local)
                 continue
             known[at] = len(found)
-            n = Node(self.span._source._span(at[0]), at[1])
-            found.append(Edge(n, local, bool(flows[i])))
+            found.append(Edge(made_from.node(i), local, bool(flows[i])))
         return tuple(found)
-
-    def _custom_operands(self) -> tuple[Edge, ...]:
-        from rnn.inspect import custom
-
-        return tuple(
-            Edge(Node(self.span.operands[k].span, int(at)), float(local), True)
-            for k, places, locals_ in custom.row(self.span, self.offset)
-            for at, local in zip(places, locals_)
-            if local
-        )
 
     @property
     def users(self) -> list[Edge]:
@@ -255,11 +234,72 @@ class Node:
         return f"<Node {self.id} {self.label}: {self.op} = {number(value)}{text}>"
 
 
+class MadeFrom(NamedTuple):
+    """Operand nodes as columns: node `nodes[i]` of `spans[which[i]]`."""
+
+    spans: list[Span]
+    which: Array
+    nodes: Array
+
+    def node(self, i: int) -> Node:
+        return Node(self.spans[int(self.which[i])], int(self.nodes[i]))
+
+
+def _custom_edges(n: Node) -> tuple[MadeFrom, Array, Array]:
+    """As edges(), for an output of an autograd.Function; derivatives of 0 are left out."""
+    from rnn.inspect import custom
+
+    spans = [operand.span for operand in n.span.operands]
+    which, nodes, found = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
+    for k, places, locals_ in custom.row(n.span, n.offset):
+        kept = np.flatnonzero(locals_ != 0)  # nan is kept
+        which.append(np.full(len(kept), k))
+        nodes.append(places[kept])
+        found.append(locals_[kept])
+    columns = np.concatenate(which), np.concatenate(nodes)
+    return MadeFrom(spans, *columns), np.concatenate(found), np.ones(len(columns[0]), bool)
+
+
 def custom_uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
     """The same, for an autograd.Function."""
     from rnn.inspect import custom
 
     return custom.uses(user, n.span._number, n.offset)
+
+
+def edges(n: Node) -> tuple[MadeFrom, Array, Array]:
+    """What a node was made from as the engine lists it (an operand that is read twice has two
+    entries), the local derivatives and whether gradients flow.
+
+    Raises:
+        RuntimeError: backward() has freed the graph behind it.
+    """
+    if n.span._info.op == CUSTOM:
+        return _custom_edges(n)
+    count, room = -1, 16
+    while count < 0:
+        spans, nodes = np.empty(room, np.uint32), np.empty(room, np.int64)
+        locals_, flows = np.empty(room), np.empty(room, np.uint8)
+        count = check(
+            lib.rnn_edges(
+                E,
+                n.span._number,
+                n.offset,
+                room,
+                ffi.from_buffer("uint32_t[]", spans),
+                ffi.from_buffer("int64_t[]", nodes),
+                ffi.from_buffer("double[]", locals_),
+                ffi.from_buffer("uint8_t[]", flows),
+            )
+        )
+        if count > room:
+            count, room = -1, count
+    if lib.rnn_check_values(E, n.span._number) < 0:
+        locals_[:] = nan
+    numbers, which = np.unique(spans[:count], return_inverse=True)
+    of = [n.span._source._span(int(number)) for number in numbers]
+    made_from = MadeFrom(of, which.reshape(-1), nodes[:count])
+    return made_from, locals_[:count], flows[:count].astype(bool)
 
 
 def uses(user: Span, n: Node, through: bool = False) -> tuple[Array, Array, Array]:

@@ -83,7 +83,12 @@ def why(
 def reason(x: Any, loss: Any, names: Names) -> Reason:
     """why(), where names were found already."""
     if isinstance(x, Handle) and not x._h:
-        return Reason("integer", f"x is a tensor of dtype {x.dtype}: only floats have gradients")
+        made = "bool" if str(x.dtype) == "rnn.bool" else "an integer"
+        return Reason(
+            "integer",
+            f"x is a tensor of dtype {x.dtype}, and {made} has no gradient, only floats have one: "
+            "make it one first, as x.float().requires_grad_() does",
+        )
     root = handle(loss)
     if root.numel() != 1:
         raise ValueError(f"loss must have one element, but its shape is {list(root._shape)}")
