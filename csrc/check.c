@@ -213,16 +213,17 @@ static bool wait(rnn_engine *e, int op, const rnn_view *v, int64_t at, int read,
 rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in) {
     const rnn_thread *me = rnn_thread_state();
     const bool moves = only_moves(op), waits = moves || rnn_ops[op].elementwise;
-    const int read = me->suspect_count ? read_by(e, made, count, in) : -1;
+    int read = me->suspect_count ? read_by(e, made, count, in) : -1;
     rnn_view v;
     const int64_t at = moves && read < 0 ? -1 : nan_in(e, made, &v);
     if (at < 0) {
         if (read >= 0) clear_all(e, made, count, in);
         return made;
     }
-    if (waits && me->check == RNN_CHECK_USED && me->suspect_count < MOST_SUSPECTS &&
-        wait(e, op, &v, at, read, made, count, in))
-        return made;
+    if (waits && me->check == RNN_CHECK_USED && me->suspect_count < MOST_SUSPECTS) {
+        if (wait(e, op, &v, at, read, made, count, in)) return made;
+        read = -1; /* no memory for a suspect: what it was read from is forgotten */
+    }
     rnn_anomaly found = record(e, op, at, count, in), birth;
     found.made = made;
     if (read < 0) return stop(e, &found, NULL);

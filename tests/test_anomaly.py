@@ -479,3 +479,22 @@ def test_a_nan_that_an_infinite_leaf_leads_to_is_told_once() -> None:
     error = _caught(run)
     assert [step.op for step in error.path] == ["x", "sub", "exp", "sum"]
     assert error.op == "sub"
+
+
+def test_a_function_whose_result_is_nan_is_let_go_once() -> None:
+    class Nowhere(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return rnn.tensor([float("nan")])
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            return grad
+
+    x = _x(1.0)
+    gc.collect()
+    before = rnn.memory_stats()["spans"]
+    for _ in range(100):
+        assert _caught(lambda: Nowhere.apply(x)).op == "Nowhere"
+        gc.collect()
+    assert rnn.memory_stats()["spans"] == before

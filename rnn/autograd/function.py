@@ -275,7 +275,8 @@ def _span(values: Any, operands: Sequence[Any], turn: Any, name: int) -> Any:
         E, values._h, len(operands), ffi.new("rnn_ref[]", [t._h for t in operands]), kept, name
     )
     if h < 0:
-        _c.forget(kept)
+        if h != _c.EANOMALY:  # then the span is there, with what it keeps: the error shows it
+            _c.forget(kept)
         fail(h)
     return adopt(h)
 
