@@ -380,3 +380,13 @@ int rnn_batch_norm_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use
     }
     return 0;
 }
+
+/* training, the places of weight and bias among the operands (0: not given), then mean and rstd of
+ * each channel: the bits of doubles */
+int64_t rnn_batch_norm_numbers(const rnn_ext *x, int64_t capacity, int64_t *out) {
+    rnn_copy_numbers(3, x->ip, capacity, out);
+    const int64_t count = (int64_t)(x->saved_bytes / sizeof(double));
+    for (int64_t i = 0; i < count && i + 3 < capacity; i++)
+        memcpy(out + 3 + i, (const double *)x->saved + i, sizeof(double));
+    return 3 + count;
+}

@@ -497,3 +497,11 @@ int rnn_conv2d_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_lis
     }
     return 0;
 }
+
+/* stride, padding, dilation (height and width of each), groups */
+int64_t rnn_conv2d_numbers(const rnn_ext *x, int64_t capacity, int64_t *out) {
+    const geometry *g = x->saved;
+    const int64_t numbers[] = {g->stride_h,   g->stride_w,   g->pad_h, g->pad_w,
+                               g->dilation_h, g->dilation_w, g->groups};
+    return rnn_copy_numbers(7, numbers, capacity, out);
+}

@@ -147,6 +147,23 @@ int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     return 0;
 }
 
+int64_t rnn_span_numbers(rnn_engine *e, uint32_t span, int64_t capacity, int64_t *out) {
+    if (!valid(e, span)) return rnn_fail(e, RNN_EINDEX, "there is no span %u", span);
+    const rnn_span *s = rnn_at(e, span);
+    const int failed = rnn_check_graph(e, span);
+    if (failed || s->flags & (RNN_S_SCALAR | RNN_S_LEAF)) return failed;
+    if (s->op == RNN_OP_CONV2D) return rnn_conv2d_numbers(s->ext, capacity, out);
+    if (s->op == RNN_OP_BATCH_NORM) return rnn_batch_norm_numbers(s->ext, capacity, out);
+    if (s->op >= RNN_OP_RNN_TANH && s->op <= RNN_OP_GRU)
+        return rnn_recurrent_numbers(s->ext, capacity, out);
+    return rnn_copy_numbers(4, s->ext->ip, capacity, out);
+}
+
+int64_t rnn_copy_numbers(int64_t count, const int64_t *from, int64_t capacity, int64_t *out) {
+    for (int64_t i = 0; i < count && i < capacity; i++) out[i] = from[i];
+    return count;
+}
+
 /* A handle for a view of a live span. */
 rnn_ref rnn_look_at(rnn_engine *e, const rnn_view *v, int flags) {
     rnn_lock(e);

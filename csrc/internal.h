@@ -497,6 +497,11 @@ int64_t rnn_edges_but(rnn_engine *e, uint32_t span, int64_t node, int unwanted, 
                       uint32_t *spans, int64_t *nodes, double *locals, uint8_t *flows);
 int rnn_check_node(rnn_engine *e, uint32_t span, int64_t node); /* 0, or RNN_EINDEX */
 int rnn_check_graph(rnn_engine *e, uint32_t span); /* RNN_ERUNTIME: backward has freed it */
+/* rnn_span_numbers of one operation */
+int64_t rnn_copy_numbers(int64_t count, const int64_t *from, int64_t capacity, int64_t *out);
+int64_t rnn_conv2d_numbers(const rnn_ext *x, int64_t capacity, int64_t *out);
+int64_t rnn_batch_norm_numbers(const rnn_ext *x, int64_t capacity, int64_t *out);
+int64_t rnn_recurrent_numbers(const rnn_ext *x, int64_t capacity, int64_t *out);
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
                    double local);
 void rnn_result_index(const rnn_ext *x, int64_t node,

@@ -765,3 +765,12 @@ int rnn_recurrent_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_
     free(room);
     return failed;
 }
+
+/* reverse, packed, then the places of bias, h0 and c0 among the operands (0: not given), the steps,
+ * and how many rows each has */
+int64_t rnn_recurrent_numbers(const rnn_ext *x, int64_t capacity, int64_t *out) {
+    const plan *p = x->saved;
+    const int64_t numbers[] = {p->reverse, p->packed, p->bias, p->h0, p->c0, p->steps};
+    rnn_copy_numbers(6, numbers, capacity, out);
+    return 6 + rnn_copy_numbers(p->steps, p->sizes, capacity - 6, out + 6);
+}

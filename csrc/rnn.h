@@ -413,6 +413,9 @@ typedef struct {
     int64_t cut[4];
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
+/* The whole numbers that an operation was given, which p has not (dimensions, sizes, flags; each
+ * operation's file says which). Returns how many there are; fills at most `capacity`. */
+int64_t rnn_span_numbers(rnn_engine *e, uint32_t span, int64_t capacity, int64_t *out);
 /* Operand k of a span as a tensor handle: a view of the nodes that it read. */
 rnn_ref rnn_operand_tensor(rnn_engine *e, uint32_t span, int k);
 /* How operand k was detached when it was used (RNN_L_..., 0: it was not), and the line of that. */

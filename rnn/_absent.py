@@ -108,7 +108,6 @@ class TensorNames:
     sparse_mask = Absent()
     stft = Absent()
     storage = Absent()
-    sum_to_size = Absent()
     svd = Absent()
     to_dense = Absent()
     to_sparse = Absent()

@@ -723,6 +723,7 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     unsqueeze_ = views.unsqueeze_
     expand = views.expand
     expand_as = views.expand_as
+    sum_to_size = views.sum_to_size
     broadcast_to = views.broadcast_to
     select = parts.select
     narrow = parts.narrow

@@ -383,17 +383,6 @@ def test_errors(fn):
     helpers.compare_errors(fn, (3,), grad=True, text=True)
 
 
-def test_gradients_of_gradients_are_refused():
-    x = leaf(rnn, 3)
-    with pytest.raises(NotImplementedError, match="create_graph"):
-        (x * x).sum().backward(create_graph=True)
-    with pytest.raises(NotImplementedError, match="create_graph"):
-        rnn.autograd.grad((x * x).sum(), x, create_graph=True)
-    with pytest.raises(NotImplementedError, match="gradients of gradients"):
-        rnn.autograd.functional.hessian(lambda x: (x * x).sum(), x)
-    assert x.grad is None
-
-
 def test_backward_with_inputs():
     def fn(m):
         x, y, z = leaf(m, 3), leaf(m, 3, seed=1), leaf(m, 3, seed=2)

@@ -13,6 +13,7 @@ from rnn.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from rnn.autograd.function import Function as Function
 from rnn.autograd.gradcheck import GradcheckError as GradcheckError
 from rnn.autograd.gradcheck import gradcheck as gradcheck
+from rnn.autograd.gradcheck import gradgradcheck as gradgradcheck
 from rnn.autograd.modes import enable_grad as enable_grad
 from rnn.autograd.modes import inference_mode as inference_mode
 from rnn.autograd.modes import is_grad_enabled as is_grad_enabled

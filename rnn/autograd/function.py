@@ -195,15 +195,21 @@ class _Turn:
         if not self.is_core:
             self.grads[self.only] = _gradient_of(span)
         grads, self.grads = self.grads, [None] * len(self.grads)
+        for k, g in self.gradients(grads):
+            to = adopt(check(lib.rnn_operand_tensor(E, span, k)))
+            fitted = _fit(self.name, self.operands[k], g, to)
+            check(lib.rnn_add_grad(E, to._h, fitted._h, 0))
+
+    def gradients(self, grads: list[Any]) -> list[tuple[int, Any]]:
+        """What backward makes of the outputs' gradients: (operand of the span, gradient)."""
         if self.ctx.materialize_grads:
             grads = [_zeros(like) if g is None else g for g, like in zip(grads, self.like)]
         found = self.function.backward(self.ctx, *grads)
         found = found if isinstance(found, tuple) else (found,)
-        for i, g in enumerate(_checked(self.name, found, len(self.shapes))):
-            if g is not None:
-                self._give(span, i, g)
+        given = enumerate(_checked(self.name, found, len(self.shapes)))
+        return [pair for i, g in given if g is not None for pair in self._of_operand(i, g)]
 
-    def _give(self, span: int, i: int, g: Any) -> None:
+    def _of_operand(self, i: int, g: Any) -> list[tuple[int, Any]]:
         if self.shapes[i] is None:
             raise RuntimeError(
                 f"function {self.name} returned a gradient different than None at position "
@@ -211,11 +217,7 @@ class _Turn:
             )
         if not isinstance(g, Handle):
             raise TypeError(f"expected Variable or None (got {type(g).__name__})")
-        if i not in self.operands:
-            return
-        to = adopt(check(lib.rnn_operand_tensor(E, span, self.operands.index(i))))
-        fitted = _fit(self.name, i, g, to)
-        check(lib.rnn_add_grad(E, to._h, fitted._h, 0))
+        return [(self.operands.index(i), g)] if i in self.operands else []
 
 
 class _Output:
@@ -358,11 +360,36 @@ def _fit(name: str, i: int, g: Any, to: Any) -> Any:
 
 
 def once_differentiable(function: _Callable) -> _Callable:
-    """Marks a backward that is not differentiable itself, as none is here
-    (torch.autograd.function.once_differentiable)."""
+    """Marks a backward whose results must not be differentiated in turn: where its arguments take
+    gradients, trying to is an error (torch.autograd.function.once_differentiable)."""
 
     @functools.wraps(function)
     def wrapped(ctx: Any, *grads: Any) -> Any:
-        return function(ctx, *grads)
+        was = lib.rnn_set_grad_mode(0)
+        try:
+            found = function(ctx, *grads)
+        finally:
+            lib.rnn_set_grad_mode(was)
+        if not was or not any(isinstance(g, Handle) and g.requires_grad for g in grads):
+            return found
+        made = tuple(
+            _Once.apply(g.detach().requires_grad_()) if isinstance(g, Handle) and g._h else g
+            for g in (found if isinstance(found, tuple) else (found,))
+        )
+        return made if isinstance(found, tuple) else made[0]
 
     return wrapped  # type: ignore[return-value]
+
+
+class _Once(Function):
+    """A gradient that cannot be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Any) -> Any:
+        return g.clone()
+
+    @staticmethod
+    def backward(ctx: Any, dz: Any) -> Any:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )

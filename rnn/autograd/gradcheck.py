@@ -105,6 +105,76 @@ def gradcheck(
     return True
 
 
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
+) -> bool:
+    """Whether the second derivatives of a function are those that central differences of its
+    gradients find (torch.autograd.gradgradcheck).
+
+    Args:
+        grad_outputs: the gradients of the outputs, of their shapes, to check with; None draws them.
+            All else is as in gradcheck.
+
+    Raises:
+        GradcheckError: names the failing scalar with both derivatives; its output is the gradient.
+        NotImplementedError: forward-mode or batched gradients.
+
+    Example:
+        >>> x = rnn.randn(3, dtype=rnn.float64, requires_grad=True)
+        >>> rnn.autograd.gradgradcheck(lambda x: x.tanh(), x)
+        True
+    """
+    if check_fwd_over_rev or not check_rev_over_rev:
+        raise NotImplementedError("gradgradcheck: rnn has no forward-mode gradients")
+    given = _sequence(inputs)
+    outputs = [t for t in _sequence(func(*given)) if t.requires_grad]
+    seeds = [_drawn(t) for t in outputs] if grad_outputs is None else _sequence(grad_outputs)
+    wanted = [i for i, t in enumerate(given) if _tensor(t) is not None and t.requires_grad]
+
+    def slopes(*args: Any) -> Any:
+        x, begin = args[: len(given)], args[len(given) :]
+        out = [t for t in _sequence(func(*x)) if t.requires_grad]
+        return grad(out, [x[i] for i in wanted], begin, create_graph=True, allow_unused=True,
+                    materialize_grads=True)  # fmt: skip
+
+    return gradcheck(
+        slopes,
+        (*given, *seeds),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_undefined_grad=check_undefined_grad,
+        check_batched_grad=check_batched_grad,
+        fast_mode=fast_mode,
+    )
+
+
+def _drawn(t: Any) -> Any:
+    """Random numbers in the shape and dtype of t, that take gradients."""
+    from rnn.random import randn
+
+    like = _tensor(t)
+    return randn(like._shape, dtype=like.dtype, requires_grad=True)
+
+
 # ---- inputs and outputs -------------------------------------------------------------------------
 
 

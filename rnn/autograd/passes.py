@@ -16,8 +16,8 @@ SLICE = 20_000_000  # nanoseconds that C works before Python looks for signals
 RETAIN_GRAPH, KEEP = 1, 2
 
 _CREATE_GRAPH = (
-    "create_graph=True is not supported: rnn records no graph of the backward pass itself, "
-    "so there are no gradients of gradients"
+    "backward(create_graph=True) is not supported: .grad holds numbers. Use "
+    "autograd.grad(..., create_graph=True), whose results are part of the graph"
 )
 
 # ---- running ------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def backward(
         tensors: a tensor or a sequence of them.
         grad_tensors: what to start from, of the tensors' shapes; one-element tensors need none.
         retain_graph: keep the graph for another pass.
-        create_graph: not supported.
+        create_graph: not supported; see grad.
         inputs: only these tensors' .grad gains anything; the rest of the graph is not visited.
 
     Raises:
@@ -205,24 +205,27 @@ def grad(
     The gradient of a view is that of its nodes, whichever way it came to them.
 
     Args:
-        outputs: a tensor or a sequence of them.
-        inputs: tensors that require gradients, leaves or not.
+        outputs: a tensor, a Value, or a sequence of them.
+        inputs: tensors or Values that require gradients, leaves or not. A Value's is a Value.
         grad_outputs: what to start from; one-element outputs need none.
-        retain_graph: keep the graph for another pass.
+        retain_graph: keep the graph for another pass; create_graph keeps it anyway.
+        create_graph: the gradients are part of the graph, and can be differentiated in turn. The
+            pass runs in Python then, and is slower.
         allow_unused: None for an input that the outputs do not depend on, instead of an error.
         materialize_grads: zeros for such an input.
 
     Raises:
         RuntimeError: see backward; or an input was not used.
-        NotImplementedError: create_graph, is_grads_batched.
+        NotImplementedError: is_grads_batched.
 
     Example:
         >>> x = rnn.tensor(3.0, requires_grad=True)
-        >>> rnn.autograd.grad(x * x, x)
-        (tensor(6.),)
+        >>> (slope,) = rnn.autograd.grad(x**3, x, create_graph=True)
+        >>> slope
+        tensor(27., grad_fn=<MulBackward0>)
+        >>> rnn.autograd.grad(slope, x)
+        (tensor(18.),)
     """
-    if create_graph:
-        raise NotImplementedError(_CREATE_GRAPH)
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched=True is not supported: call grad() in a loop")
     if materialize_grads and allow_unused is False:
@@ -230,15 +233,20 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
             "allow_unused=False."
         )
-    roots, wanted = _sequence(outputs), _sequence(inputs)
+    roots = [_as_tensor(t) for t in _sequence(outputs)]
+    asked = _sequence(inputs)
+    wanted = [_as_tensor(t) for t in asked]
     given = _sequence(grad_outputs)
     seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if any(not t.requires_grad for t in wanted):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    flags = KEEP | (RETAIN_GRAPH if retain_graph else 0)
-    found = run(roots, seeds, wanted, flags, lambda: [_gradient(t) for t in wanted])
+    if create_graph:
+        found = _recorded(roots, seeds, wanted)
+    else:
+        flags = KEEP | (RETAIN_GRAPH if retain_graph else 0)
+        found = run(roots, seeds, wanted, flags, lambda: [_gradient(t) for t in wanted])
     if materialize_grads:
         found = [_zeros(t) if g is None else g for t, g in zip(wanted, found)]
     for i, g in enumerate(found):
@@ -248,7 +256,27 @@ def grad(
                 f"graph. "
                 "Set allow_unused=True if this is the desired behavior."
             )
-    return tuple(found)
+    return tuple([_like(t, g) for t, g in zip(asked, found)])
+
+
+def _as_tensor(t: Any) -> Any:
+    """A Value's node as a tensor; what is none stays."""
+    return adopt(_c.ref_of(t)) if isinstance(t, _c.ValueBase) else t
+
+
+def _like(t: Any, g: Any) -> Any:
+    """A Value's gradient as a Value."""
+    return g.value() if g is not None and isinstance(t, _c.ValueBase) else g
+
+
+def _recorded(roots: list[Any], seeds: list[Any], wanted: list[Any]) -> list[Any]:
+    from rnn.autograd.second import gradients
+
+    was = lib.rnn_set_grad_mode(1)
+    try:
+        return gradients(roots, seeds, wanted)
+    finally:
+        lib.rnn_set_grad_mode(was)
 
 
 def _gradient(t: Any) -> Any:

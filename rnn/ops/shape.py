@@ -462,6 +462,26 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
     return expand(input, other._shape)
 
 
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """What expand does, undone: the sums over the dimensions that broadcasting `size` to the
+    input's shape would add or stretch (torch.Tensor.sum_to_size).
+
+    Raises:
+        RuntimeError: `size` does not broadcast to the input's shape.
+
+    Example:
+        >>> rnn.ones(3, 2).sum_to_size(1, 2)
+        tensor([[3., 3.]])
+    """
+    target = tuple(as_size_args(size, "sum_to_size")) if size else ()
+    shape = input._shape
+    lead = len(shape) - len(target)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(target, shape[lead:])):
+        raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
+    over = [d for d, m in enumerate(shape) if d < lead or (target[d - lead] == 1 and m != 1)]
+    return reshape(input.sum(over, keepdim=True), target) if over else input
+
+
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """expand by NumPy's name (torch.broadcast_to)."""
     return expand(input, tuple(size))
