@@ -2,8 +2,7 @@
  *
  * Two kinds of place. Scalar nodes live in the flat arrays data[] and grad[], reserved once as
  * address space and committed as they are touched. Blocks, for everything larger, are cut from one
- * reserved heap; a block that is given back goes to the list of its size class and is reused while
- * warm. Nothing ever moves.
+ * reserved heap (heap.c), and counted here. Nothing ever moves.
  *
  * What it is not: it knows no spans and no operations. */
 #define _GNU_SOURCE
@@ -14,15 +13,24 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* of the heap, bytes in pages of the ordinary size */
+enum { SMALL_HEAP = 64 << 20 };
+
+/* Pages of 2 MiB mean fewer page faults, but the last one is seldom full: `small` bytes at the
+ * beginning do without, so that a small job takes what it needs. */
+static void ask_for_huge_pages(uint8_t *p, uint64_t bytes, uint64_t small) {
+#ifdef MADV_HUGEPAGE
+    if (bytes > small) madvise(p + small, bytes - small, MADV_HUGEPAGE); /* may be refused */
+#endif
+}
+
 /* Address space without memory behind it; asks for less while the system refuses. */
-static void *reserve(uint64_t *bytes, uint64_t least) {
+static void *reserve(uint64_t *bytes, uint64_t least, uint64_t small) {
     for (; *bytes >= least; *bytes /= 2) {
         void *p = mmap(NULL, *bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p != MAP_FAILED) {
-#ifdef MADV_HUGEPAGE
-            madvise(p, *bytes, MADV_HUGEPAGE); /* fewer page faults; a refusal costs nothing */
-#endif
+            ask_for_huge_pages(p, *bytes, small);
             return p;
         }
     }
@@ -32,104 +40,45 @@ static void *reserve(uint64_t *bytes, uint64_t least) {
 int rnn_arena_init(rnn_engine *e) {
     const uint64_t least = (uint64_t)1 << 24;
     uint64_t bytes = (uint64_t)1 << 37;
-    if (!(e->spans = reserve(&bytes, least))) return -1;
+    if (!(e->spans = reserve(&bytes, least, 0))) return -1;
     uint64_t capacity = bytes / sizeof(rnn_span);
     e->span_capacity = capacity < UINT32_MAX ? (uint32_t)capacity : UINT32_MAX;
     e->span_top = 1; /* span 0 is none */
     bytes = (uint64_t)e->span_capacity * sizeof(double);
     const uint64_t whole = bytes;
-    e->data = reserve(&bytes, whole);
-    e->grad = e->data ? reserve(&bytes, whole) : NULL;
+    e->data = reserve(&bytes, whole, 0);
+    e->grad = e->data ? reserve(&bytes, whole, 0) : NULL;
     if (!e->grad) return -1;
     e->heap_capacity = (uint64_t)1 << 42;
-    return (e->heap = reserve(&e->heap_capacity, least)) ? 0 : -1;
+    return (e->heap = reserve(&e->heap_capacity, least, SMALL_HEAP)) ? 0 : -1;
 }
 
 void rnn_arena_origins(rnn_engine *e) {
     uint64_t bytes = (uint64_t)e->span_capacity * sizeof(rnn_origin);
-    e->origins = reserve(&bytes, bytes);
-}
-
-static void free_lists(rnn_engine *e) {
-    for (int c = 0; c < RNN_CLASSES; c++) {
-        while (e->free_blocks[c]) {
-            rnn_block *b = e->free_blocks[c];
-            e->free_blocks[c] = b->next;
-            free(b);
-        }
-    }
+    e->origins = reserve(&bytes, bytes, 0);
 }
 
 void rnn_arena_free(rnn_engine *e) {
-    free_lists(e);
+    rnn_heap_free(e);
     if (e->spans) munmap(e->spans, (uint64_t)e->span_capacity * sizeof(rnn_span));
     if (e->data) munmap(e->data, (uint64_t)e->span_capacity * sizeof(double));
     if (e->grad) munmap(e->grad, (uint64_t)e->span_capacity * sizeof(double));
     if (e->origins) munmap(e->origins, (uint64_t)e->span_capacity * sizeof(rnn_origin));
-    if (e->heap) munmap(e->heap, e->heap_capacity);
-}
-
-/* Size classes: every 64 bytes up to 1 KiB, then eight to a doubling. Returns the class and rounds
- * the size up. */
-static int size_class(uint64_t *bytes) {
-    uint64_t b = (*bytes + 63) / 64 * 64;
-    if (b == 0) b = 64;
-    if (b <= 1024) {
-        *bytes = b;
-        return (int)(b / 64);
-    }
-    int top = 63 - __builtin_clzll(b - 1); /* 2^top < b <= 2^(top + 1) */
-    uint64_t step = (uint64_t)1 << (top - 3), over = b - ((uint64_t)1 << top);
-    uint64_t eighth = (over + step - 1) / step; /* 1 .. 8 */
-    *bytes = ((uint64_t)1 << top) + eighth * step;
-    return 16 + (top - 10) * 8 + (int)eighth;
-}
-
-/* Under the lock. Gives the memory of kept blocks back to the system; their address space stays
- * ours. */
-static void trim(rnn_engine *e, uint64_t at_least) {
-    for (int c = 0; c < RNN_CLASSES; c++) {
-        for (rnn_block *b = e->free_blocks[c]; b; b = b->next) {
-            if (b->bytes < at_least || b->written) continue;
-            madvise(b->data, b->bytes, MADV_DONTNEED);
-            b->written = 1; /* a kept block's stamp says: cold */
-            e->cached -= b->bytes;
-        }
-    }
 }
 
 void rnn_trim(rnn_engine *e) {
     rnn_lock(e);
-    trim(e, 4096);
+    rnn_heap_trim(e, 4096);
     rnn_unlock(e);
 }
 
 /* Under the lock: counts bytes as live, or refuses. */
 bool rnn_charge(rnn_engine *e, uint64_t bytes) {
     if (bytes > e->limit || e->live > e->limit - bytes) return false;
-    if (e->live + bytes + e->cached > e->limit) trim(e, 4096);
+    if (e->live + bytes + e->cached > e->limit) rnn_heap_trim(e, 4096);
     e->live += bytes;
     if (e->live > e->peak) e->peak = e->live;
     return true;
-}
-
-/* Under the lock: a kept block of this class, or of one up to a quarter larger, or new address
- * space. */
-static rnn_block *take_block(rnn_engine *e, int class, uint64_t bytes) {
-    int last = class > 32 ? class + 2 : class;
-    for (int c = class; c <= last && c < RNN_CLASSES; c++) {
-        rnn_block *b = e->free_blocks[c];
-        if (!b) continue;
-        e->free_blocks[c] = b->next;
-        if (!b->written) e->cached -= b->bytes;
-        return b;
-    }
-    if (class >= RNN_CLASSES || bytes > e->heap_capacity - e->heap_top) return NULL;
-    rnn_block *b = malloc(sizeof *b);
-    if (!b) return NULL;
-    *b = (rnn_block){.data = e->heap + e->heap_top, .bytes = bytes, .size_class = class};
-    e->heap_top += bytes;
-    return b;
 }
 
 /* A block for `nodes` nodes; NULL with a message that says what for. */
@@ -138,11 +87,10 @@ rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dty
     rnn_block *b = NULL;
     if (nodes >= 0 && rnn_mul_size((uint64_t)nodes, rnn_itemsize(dtype), &bytes) &&
         bytes < (uint64_t)1 << 46) {
-        uint64_t rounded = bytes;
-        int class = size_class(&rounded);
+        const uint64_t rounded = rnn_heap_round(bytes);
         rnn_lock(e);
         if (!rnn_allocation_fails(e) && rnn_charge(e, rounded)) {
-            b = take_block(e, class, rounded);
+            b = rnn_heap_take(e, rounded);
             if (b) e->live += b->bytes - rounded;
             else e->live -= rounded;
         }
@@ -186,11 +134,8 @@ void rnn_block_unref(rnn_engine *e, rnn_block *b) {
         return;
     }
     e->live -= b->bytes;
-    e->cached += b->bytes;
-    b->written = 0;
-    b->next = e->free_blocks[b->size_class];
-    e->free_blocks[b->size_class] = b;
-    if (e->cached > e->live + ((uint64_t)2 << 30)) trim(e, (uint64_t)1 << 20);
+    rnn_heap_give(e, b);
+    if (e->cached > e->live + ((uint64_t)2 << 30)) rnn_heap_trim(e, (uint64_t)1 << 20);
 }
 
 void rnn_drop_block(rnn_engine *e, rnn_block *b) {

@@ -194,7 +194,7 @@ static int check_values(rnn_engine *e, uint32_t id, bool all) {
 
 int rnn_check_values(rnn_engine *e, uint32_t id) { return check_values(e, id, true); }
 
-static int run_kernel(rnn_engine *e, uint32_t id) {
+static int run_kernel(rnn_engine *e, const rnn_pass *p, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_PASSED)
         return rnn_fail(e, RNN_ERUNTIME,
@@ -202,6 +202,7 @@ static int run_kernel(rnn_engine *e, uint32_t id) {
                         rnn_ops[s->op].torch_name);
     int failed = check_values(e, id, false);
     if (failed) return failed;
+    e->spends = !(p->flags & (RNN_RETAIN_GRAPH | RNN_PRIVATE));
     return s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
 }
 
@@ -227,7 +228,7 @@ static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
             p->key = s->ext->function;
             return ASK_FUNCTION;
         }
-        if (!failed && !leaf) failed = run_kernel(e, id);
+        if (!failed && !leaf) failed = run_kernel(e, p, id);
     }
     if (!failed && p->stage == COMPUTED && !private) {
         p->stage = ADDED;

@@ -487,12 +487,14 @@ int rnn_binary_into(rnn_engine *e, int op, rnn_ref out, rnn_ref ra, rnn_ref rb, 
  * ------------------------------------------------------------------------------------------ */
 
 /* One operand's share: its gradient gains dz times the local derivative, summed where it was
- * broadcast. */
-static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *in, int count) {
+ * broadcast. last: dz is not read again. */
+static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *in, int count,
+                            bool last) {
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
     rnn_target target;
-    int failed = rnn_target_begin(e, id, k, x->n, &target);
+    const char *dz = rnn_span_grad(e, id);
+    int failed = (last ? rnn_target_inherit : rnn_target_begin)(e, id, k, x->n, &target);
     if (failed || !target.wanted) return failed;
     job j = {.e = e,
              .dtype = s->dtype,
@@ -509,7 +511,7 @@ static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *i
     if (needs & RNN_NEEDS_A) box_add(&j.x, A, &in[0], rnn_view_data(e, &in[0]));
     if (count > 1 && needs & RNN_NEEDS_B) box_add(&j.x, B, &in[1], rnn_view_data(e, &in[1]));
     if (needs & RNN_NEEDS_Z) box_add(&j.x, Z, &z, rnn_span_data(e, id));
-    box_add(&j.x, DZ, &z, rnn_span_grad(e, id));
+    box_add(&j.x, DZ, &z, (char *)(uintptr_t)dz);
     box_finish(&j.x);
     run(&j);
     return 0;
@@ -520,7 +522,7 @@ int rnn_elementwise_backward(rnn_engine *e, uint32_t id) {
     int count = rnn_at(e, id)->ext->count;
     for (int k = 0; k < count; k++) rnn_operand_view(e, id, k, &in[k]);
     for (int k = 0; k < count; k++) {
-        int failed = backward_operand(e, id, k, in, count);
+        int failed = backward_operand(e, id, k, in, count, k == count - 1 || !in[1].needs_grad);
         if (failed) return failed;
     }
     return 0;

@@ -204,6 +204,35 @@ int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t
     return 0;
 }
 
+/* Nobody will look at the span's gradient when the pass has left it, and it is what operand k's
+ * needs: as many nodes of one dtype, in one order, none there yet. */
+static bool can_inherit(rnn_engine *e, uint32_t id, const rnn_target *t) {
+    const rnn_span *s = rnn_at(e, id), *to = rnn_at(e, t->v.span);
+    return e->spends && !s->refs && !rnn_span_has_grad(to) &&
+           !((s->flags | to->flags) & RNN_S_SCALAR) && s->dtype == to->dtype &&
+           s->ext->n == to->ext->n && rnn_numel(t->v.ndim, t->v.shape) == s->ext->n &&
+           rnn_view_is_contiguous(&t->v) && s->ext->grad->refs == 1;
+}
+
+/* rnn_target_begin for a kernel that may write where it reads dz, and that reads it for the last
+ * time: the memory of the span's own gradient may become that of the operand's. */
+int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
+    rnn_operand_view(e, id, k, &t->v);
+    rnn_span *s = rnn_at(e, id), *to = rnn_at(e, t->v.span);
+    if (!t->v.needs_grad || !(to->flags & RNN_S_NEEDS_GRAD) || to->state & RNN_G_SKIP ||
+        !can_inherit(e, id, t))
+        return rnn_target_begin(e, id, k, n, t);
+    rnn_lock(e);
+    to->ext->grad = s->ext->grad;
+    s->ext->grad = NULL;
+    rnn_state_set(s, ~RNN_G_HAS, 0);
+    rnn_state_set(to, 0xff, RNN_G_HAS);
+    rnn_unlock(e);
+    t->wanted = t->fresh = true;
+    t->grad = to->ext->grad->data;
+    return 0;
+}
+
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t) {
     return rnn_target_begin(e, id, k, -1, t);
 }

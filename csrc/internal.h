@@ -36,7 +36,8 @@
 #define RNN_MAX_DIMS 16
 #define RNN_CUTS 4
 enum { RNN_SCALAR_BYTES = 16 }; /* a scalar node's value and gradient */
-#define RNN_CLASSES 512         /* size classes of the block free lists */
+#define RNN_CLASSES 64          /* size classes of small blocks, in heap.c */
+#define RNN_BINS 280            /* and bins of large ones */
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -54,10 +55,12 @@ typedef struct rnn_block {
     uint64_t bytes;   /* 0 for memory that `owner` owns (NumPy's) */
     uint64_t written; /* stamp of the last write in place */
     uint32_t refs;
-    int32_t size_class;
-    uint32_t writer; /* the site of that write */
+    int32_t size_class; /* -1: a large one */
+    uint32_t writer;    /* the site of that write */
+    bool kept;          /* a large one that waits to be used again */
     rnn_owner *owner;
-    struct rnn_block *next; /* in a free list */
+    struct rnn_block *next;           /* in a list of kept ones */
+    struct rnn_block *before, *after; /* a large one's neighbours in the heap */
 } rnn_block;
 
 /* ---- views ----------------------------------------------------------------------------------- */
@@ -256,13 +259,18 @@ struct rnn_engine {
     double *data, *grad; /* the flat arrays of scalar nodes, by span number */
     rnn_origin *origins; /* theirs; NULL before there is one to keep */
     /* blocks */
-    rnn_block *free_blocks[RNN_CLASSES];
+    rnn_block *free_blocks[RNN_CLASSES], *bins[RNN_BINS], *last_block;
+    bool given_back; /* a large block, since kept neighbours were united */
+    char *slab;      /* what small blocks are cut from */
+    uint64_t slab_left;
     uint8_t *heap; /* address space that blocks are cut from */
     uint64_t heap_top, heap_capacity;
     uint64_t limit, live, peak, cached;
     rnn_owner *orphans;
     int64_t fail_after; /* tests: the allocation that fails, counted down; < 0: never */
     /* machinery */
+    bool
+        spends; /* the running pass frees each span behind itself: kernels may use up what it saved */
     int isa;
     const rnn_kernels *k;
     rnn_gemm_env gemm;
@@ -317,6 +325,13 @@ rnn_block *rnn_block_borrow(rnn_engine *e, void *data, rnn_owner *owner);
 void rnn_block_unref(rnn_engine *e, rnn_block *b); /* under the lock */
 void rnn_drop_block(rnn_engine *e, rnn_block *b);  /* takes the lock */
 void rnn_orphan(rnn_engine *e, rnn_owner *owner);  /* under the lock */
+
+/* heap.c, under the lock */
+uint64_t rnn_heap_round(uint64_t bytes);
+rnn_block *rnn_heap_take(rnn_engine *e, uint64_t bytes);
+void rnn_heap_give(rnn_engine *e, rnn_block *b);
+void rnn_heap_trim(rnn_engine *e, uint64_t at_least);
+void rnn_heap_free(rnn_engine *e);
 
 /* spans.c */
 uint32_t rnn_span_new(rnn_engine *e,
@@ -440,6 +455,7 @@ typedef struct {
     bool wanted, fresh; /* fresh: nothing there yet, and the view covers the span: overwrite */
 } rnn_target;
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
+int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k,
                     rnn_target *t); /* never fresh: zeros where there was nothing */
 

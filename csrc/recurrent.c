@@ -23,7 +23,7 @@ typedef struct {
     int64_t gates, kept, out; /* a row of sums, of saved values, of the result: elements */
     int32_t op, reverse, packed, count;
     int32_t bias, h0, c0; /* which operands they are; 0: not given */
-    int32_t padding;
+    int32_t spent;        /* backward has written over the saved values */
     int64_t sizes
         []; /* steps: rows left; steps + 1: where each step's rows begin; then the saved values */
 } plan;
@@ -40,7 +40,7 @@ typedef struct {
     /* backward */
     const char *dout;
     char *dx, *ds; /* of the sums: the input's share, the state's. dx NULL: not wanted */
-    int64_t dx_step, dx_row;
+    int64_t dx_step, dx_row, ds_row;
     char *dh, *dc; /* (batch, hidden): what flows from step to step */
     rnn_gemm_env env;
 } layer;
@@ -162,7 +162,7 @@ static void backward_row(const layer *l, int64_t t, int64_t b, char *unwanted) {
     const rnn_kernels *k = l->e->k;
     int64_t row;
     char *dh = l->dh + b * p->hidden * l->size,
-         *ds = l->ds + (starts(p)[t] + b) * p->gates * l->size;
+         *ds = l->ds + (starts(p)[t] + b) * l->ds_row * l->size;
     char *dx = l->dx ? l->dx + x_at(l, t, b, l->dx_step, l->dx_row) : unwanted;
     const char *out = l->out + out_at(l, t, b), *dout = l->dout + out_at(l, t, b);
     k->add_scaled[l->dtype](p->hidden, dh, dout + h_in_row(l), 1);
@@ -199,7 +199,7 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
             if (!t && !l->h0) continue;
             /* a GRU's dh keeps its direct share */
             gemm(l, &l->env, 0, 0, m, p->hidden, p->gates,
-                 l->ds + (starts(p)[t] + from) * p->gates * l->size, p->gates, l->w, p->hidden,
+                 l->ds + (starts(p)[t] + from) * l->ds_row * l->size, l->ds_row, l->w, p->hidden,
                  p->op == RNN_OP_GRU, l->dh + from * p->hidden * l->size, p->hidden);
         }
     }
@@ -219,7 +219,7 @@ static void weight_gradient(const layer *l, char *dw, double beta) {
         if (!whole) last = t + 1; /* the step before has more rows: this one stands alone */
         if ((t || l->h0) && count) {
             gemm(l, &l->e->gemm, 1, 0, p->gates, p->hidden, count,
-                 l->ds + starts(p)[t] * p->gates * l->size, p->gates, prev, row, beta, dw,
+                 l->ds + starts(p)[t] * l->ds_row * l->size, l->ds_row, prev, row, beta, dw,
                  p->hidden);
             beta = 1;
         }
@@ -446,8 +446,14 @@ static int begin_sums(layer *l, rnn_target *t, rnn_block **dx, rnn_block **ds) {
         l->dx_row = p->gates;
     }
     const bool in_order = p->packed || (!p->reverse && l->dx_step == p->batch * p->gates);
+    l->ds_row = p->gates;
     if (l->dx && p->op != RNN_OP_GRU && in_order && l->dx_row == p->gates) {
         l->ds = l->dx;
+        return 0;
+    }
+    if (l->e->spends && p->kept >= p->gates) {
+        l->ds = l->kept; /* a row's saved values are read before its sums' gradients are written */
+        l->ds_row = p->kept;
         return 0;
     }
     *ds = rnn_block_new(l->e, "recurrent backward", n, l->dtype);
@@ -494,7 +500,7 @@ static int end_bias(const layer *l, uint32_t id) {
                               .src = l->ds,
                               .scale = 1,
                               .shape = {l->p->rows, l->p->gates},
-                              .src_stride = {l->p->gates, 1},
+                              .src_stride = {l->ds_row, 1},
                               .dst_stride = {0, t.v.stride[0]}};
     return rnn_accumulate(l->e, &job);
 }
@@ -509,6 +515,7 @@ static int end_state(const layer *l, uint32_t id, int operand, const char *grad)
 static int run_backward(layer *l, uint32_t id, rnn_block *dx, const rnn_target *t) {
     const plan *p = l->p;
     const int64_t chunks = l->each ? (p->batch + l->each - 1) / l->each : 0;
+    if (l->ds == l->kept) ((plan *)rnn_at(l->e, id)->ext->saved)->spent = 1;
     rnn_parallel_for(l->e->pool, chunks, 1, backward_task, l);
     if (l->failed) return no_memory(l->e);
     int failed = dx ? rnn_target_add(l->e, t, l->dtype, dx->data) : 0;
@@ -516,6 +523,16 @@ static int run_backward(layer *l, uint32_t id, rnn_block *dx, const rnn_target *
     if (!failed) failed = end_bias(l, id);
     if (!failed) failed = end_state(l, id, p->h0, l->dh);
     return failed ? failed : end_state(l, id, p->c0, l->dc);
+}
+
+/* A pass that frees the graph writes over the saved values; one that failed after that has left the
+ * span without them. */
+static int check_unspent(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    if (!((const plan *)s->ext->saved)->spent) return 0;
+    return rnn_fail(e, RNN_ERUNTIME,
+                    "the values that %s saved were used up by a backward pass that did not end",
+                    rnn_ops[s->op].torch_name);
 }
 
 int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
@@ -536,7 +553,8 @@ int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
                .env = e->gemm};
     if (l.each < p->batch) l.env.pool = NULL;
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &in[k]);
-    int failed = operands_of(&l, in, temp);
+    int failed = check_unspent(e, id);
+    if (!failed) failed = operands_of(&l, in, temp);
     if (!failed) failed = rnn_target_begin(e, id, X, p->rows * p->gates, &t);
     if (!failed) failed = begin_sums(&l, &t, &made[0], &made[1]);
     if (!failed) failed = begin_states(&l, &made[2]);
@@ -667,6 +685,8 @@ int rnn_recurrent_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
                   .self = {.span = id, .needs_grad = true},
                   .out = out,
                   .row = node / p->out};
+    const int spent = check_unspent(e, id);
+    if (spent) return spent;
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &j.in[k]);
     while (starts(p)[j.t + 1] <= j.row) j.t++;
     j.b = j.row - starts(p)[j.t];
@@ -741,6 +761,8 @@ static bool edges_by(rnn_engine *e, uint32_t id, int64_t at, uint32_t span, int6
 /* All operands at once: k is the first of those that look at the node's span, or RNN_ITSELF. */
 int rnn_recurrent_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     const plan *p = rnn_at(e, id)->ext->saved;
+    const int spent = check_unspent(e, id);
+    if (spent) return spent;
     const uint32_t span = k == RNN_ITSELF ? id : rnn_span_operand(rnn_at(e, id), k);
     for (int i = 0; i < k; i++)
         if (rnn_span_operand(rnn_at(e, id), i) == span) return 0;
