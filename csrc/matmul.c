@@ -395,7 +395,7 @@ static int run_halves(rnn_engine *e, uint32_t id, const product *p, half *h, con
     const double work =
         (double)p->m * (double)p->n * (double)p->k * (double)rnn_numel(p->batch_dims, p->batch);
     int failed = 0;
-    if (apart && work < 1 << 22 && work > 1 << 14) {
+    if (apart && work < 1 << 22 && work > 1 << 16) {
         failed = begin_half(id, dz, b, &h[0]);
         if (!failed) failed = begin_half(id, dz, a, &h[1]);
         if (!failed) rnn_parallel_for(e->pool, 2, 1, half_task, h);
