@@ -212,6 +212,9 @@ WORKS = {
 }
 
 
+#: bytes: what a process's resident memory moves by without any reason that belongs to the step
+PEAK_FLOOR = 256 << 10
+
 # ---- the run -------------------------------------------------------------------------------------
 
 
@@ -294,6 +297,8 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         lines.append([one["work"], one["contender"], *times, peak, ratio])
     print(common.table(headers, lines))
     print("\npeak: what a first step adds to model and data. ratio: times as fast as torch.")
+    floor = common.bytes_text(PEAK_FLOOR)
+    print(f"Peaks below {floor}, about what comes and goes by chance, are compared as {floor}.")
 
 
 def targets(rows: list[dict[str, Any]]) -> list[Target]:
@@ -305,8 +310,11 @@ def targets(rows: list[dict[str, Any]]) -> list[Target]:
         if ours is None:
             continue
         found.append(Target(work, ours["ratio"], bound, "x torch", at_least=True))
-        peaks = (ours["peak_bytes"], theirs and theirs["peak_bytes"])
-        part = peaks[0] / peaks[1] if peaks[0] is not None and peaks[1] else None
+        peaks = [one["peak_bytes"] for one in (ours, theirs) if one]
+        part = None
+        if len(peaks) == 2 and None not in peaks:
+            mine, other = (max(peak, PEAK_FLOOR) for peak in peaks)
+            part = mine / other
         found.append(Target(f"{work}, memory", part, 1.0, "x torch's peak"))
     return found
 

@@ -34,7 +34,6 @@
 #include "threads.h"
 
 #define RNN_MAX_DIMS 16
-#define RNN_CUTS 4
 enum { RNN_SCALAR_BYTES = 16 }; /* a scalar node's value and gradient */
 #define RNN_CLASSES 64          /* size classes of small blocks, in heap.c */
 #define RNN_BINS 280            /* and bins of large ones */
@@ -156,10 +155,7 @@ typedef struct {
     rnn_block *data, *grad;
     int64_t data_offset; /* nodes: where in `data` its first node is */
     double p[4];         /* numbers that the operation was given */
-    union {
-        int64_t ip[4];
-        uint64_t cut[RNN_CUTS]; /* of an unrecorded span: ids of what it was cut from */
-    };
+    int64_t ip[4];
     void *saved; /* what forward kept for backward besides nodes: indices, masks, statistics */
     size_t saved_bytes;
     int32_t ndim, count; /* dimensions, operands */
@@ -168,7 +164,8 @@ typedef struct {
     rnn_owner *hooks;    /* Python's tensor hooks */
     rnn_owner *function; /* Python's autograd.Function, for op CUSTOM */
     rnn_origin origin;
-    uint32_t cut_site;  /* of an unrecorded span: where the graph ended, */
+    uint64_t cut;       /* of an unrecorded span: what it was cut from (provenance.c), */
+    uint32_t cut_site;  /* where the graph ended, */
     uint8_t lost, made; /* RNN_L_... how, and in which operation */
 } rnn_ext;
 
@@ -403,6 +400,7 @@ rnn_origin rnn_here(rnn_engine *e);
 rnn_origin rnn_origin_of(rnn_engine *e, uint32_t id);
 void rnn_describe_origin(rnn_engine *e, uint32_t id, rnn_span_info *out);
 void rnn_scalar_origin(rnn_engine *e, uint32_t id, rnn_origin origin); /* under the lock */
+void rnn_cuts_drop(uint64_t set);                                      /* under the lock */
 void rnn_remember_cut(rnn_engine *e, const rnn_build *b, rnn_ext *x);  /* under the lock */
 void rnn_own_cut(rnn_engine *e, const rnn_tensor *t, rnn_ext *x);      /* under the lock */
 void rnn_scalar_cut(rnn_engine *e, uint32_t id, int op, uint32_t site, int count,

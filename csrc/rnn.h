@@ -407,12 +407,15 @@ typedef struct {
     uint32_t scope, site;
     /* Of what an operation made without recording it, or a detached tensor that got nodes of its
      * own: how the graph ended (RNN_L_..., 0: nothing there wanted gradients), in which operation,
-     * where, and the ids of the first nodes of up to 4 spans that it was cut from (0: no more). */
+     * where, and whether it was cut from more than rnn_span_cuts remembers. */
     int32_t lost, made;
     uint32_t cut_site;
-    int64_t cut[4];
+    int32_t cut_more;
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
+/* The ids of the first nodes of the spans that it was cut from, in order. Returns how many there are;
+ * fills at most `capacity`. */
+int64_t rnn_span_cuts(rnn_engine *e, uint32_t span, int64_t capacity, int64_t *out);
 /* The whole numbers that an operation was given, which p has not (dimensions, sizes, flags; each
  * operation's file says which). Returns how many there are; fills at most `capacity`. */
 int64_t rnn_span_numbers(rnn_engine *e, uint32_t span, int64_t capacity, int64_t *out);

@@ -49,10 +49,12 @@ static uint32_t drop_operands(rnn_engine *e, uint32_t id, uint32_t dead) {
 
 static void free_memory(rnn_engine *e, rnn_span *s) {
     if (s->flags & RNN_S_SCALAR) {
+        if (s->flags & RNN_S_LEAF) rnn_cuts_drop(s->cut);
         e->live -= RNN_SCALAR_BYTES;
         return;
     }
     rnn_ext *x = s->ext;
+    rnn_cuts_drop(x->cut);
     rnn_block_unref(e, x->data);
     rnn_block_unref(e, x->grad);
     rnn_orphan(e, x->hooks);

@@ -269,3 +269,44 @@ def test_errors() -> None:
         why(W, 1.0)
     with pytest.raises(TypeError, match="got ndarray"):
         why(np.ones(2), W.sum())
+
+
+# ---- everything that was cut off is remembered ---------------------------------------------------
+
+
+def test_every_parameter_behind_a_value_without_a_graph():
+    """Six layers under no_grad: twelve parameters, each of which is told of."""
+    rnn.manual_seed(0)
+    net = nn.Sequential(*[layer for _ in range(6) for layer in (nn.Linear(3, 3), nn.Tanh())])
+    with rnn.no_grad():
+        features = net(rnn.randn(2, 3))
+    head = nn.Linear(3, 1)
+    loss = head(features).sum()
+    loss.backward(retain_graph=True)
+    for parameter in net.parameters():
+        reason = why(parameter, loss)
+        assert reason.kind == "no_grad", reason
+        assert "lost its graph" in str(reason)
+
+
+def test_values_without_a_graph():
+    a, b, c = rnn.Value(2.0), rnn.Value(3.0), rnn.Value(4.0)
+    with rnn.no_grad():
+        d = a * b * c
+    loss = d * rnn.Value(1.0)
+    loss.backward(retain_graph=True)
+    assert [why(v, loss).kind for v in (a, b, c)] == ["no_grad"] * 3
+
+
+def test_a_long_loop_remembers_the_oldest():
+    """A sum of detached losses: what is remembered of it does not grow for ever."""
+    w = _x()
+    total = rnn.zeros(())
+    for _ in range(3000):
+        total = total + (w * w).sum().detach()
+    loss = (_x() * total).sum()
+    graph = rnn.inspect.graph(loss)
+    lost = [s for s in graph.spans if s.is_leaf and s._info.lost]
+    count = rnn._c.lib.rnn_span_cuts(rnn._c.E, lost[0]._number, 0, rnn._c.ffi.NULL)
+    assert count == 1024
+    assert lost[0]._info.cut_more

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn._c import E, Handle, adopt, ffi, lib
+from rnn._c import E, Handle, adopt, check, ffi, lib
 from rnn.autograd.passes import run
 from rnn.inspect import causes, trace
 from rnn.inspect.graph import Graph, Living, handle, node_of
@@ -171,6 +171,14 @@ def _no_graph(root: Any) -> Reason:
     )
 
 
+def _cuts(leaf: Span) -> list[int]:
+    """The ids of the spans that a value without a graph was cut from."""
+    count = check(lib.rnn_span_cuts(E, leaf._number, 0, ffi.NULL))
+    ids = ffi.new("int64_t[]", count)
+    check(lib.rnn_span_cuts(E, leaf._number, count, ids))
+    return list(ids)
+
+
 # ---- x is not behind the loss --------------------------------------------------------------------
 
 
@@ -183,8 +191,7 @@ def _not_there(t: Any, span: Span, g: Graph, what: str) -> Reason:
         info = leaf._info
         if not info.lost:
             continue
-        cut = [i for i in info.cut if i]
-        if ids.intersection(cut):
+        if ids.intersection(_cuts(leaf)):
             return _at(
                 _KINDS[info.lost],
                 f"{what} does not reach the loss: a value that was made from it lost its graph: "
