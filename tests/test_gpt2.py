@@ -559,9 +559,13 @@ def test_tokens_that_the_model_has_not(with_tokenizer: Path, tmp_path: Path) -> 
     poor.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(files.InputError, match="prompt: text: holds characters for which"):
         tokenizer.Tokenizer(tmp_path, CONFIG).encode("abc")
-    (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(files.InputError, match=r"tokenizer.json: file: is not a tokenizer"):
-        tokenizer.Tokenizer(tmp_path, CONFIG)
+    panics = json.loads((tmp_path / "tokenizer.json").read_text())
+    panics["model"]["merges"] = ["a b"]
+    panics["model"]["continuing_subword_prefix"] = "a prefix longer than the tokens"
+    for text in (json.dumps(panics), "{"):
+        (tmp_path / "tokenizer.json").write_text(text)
+        with pytest.raises(files.InputError, match=r"tokenizer.json: file: is not a tokenizer"):
+            tokenizer.Tokenizer(tmp_path, CONFIG)
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(files.InputError, match=r"neither tokenizer.json nor"):
         tokenizer.Tokenizer(tmp_path, CONFIG)

@@ -5,13 +5,24 @@ What it is: the `tokenizers` library, with its files and its results checked. Wh
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .model import Config
 from .program import InputError
 
 END_OF_TEXT = "<|endoftext|>"
+
+
+def _from_two_files(tokenizers: Any, vocabulary: Path, merges: Path) -> Any:
+    model = tokenizers.Tokenizer(tokenizers.models.BPE.from_file(str(vocabulary), str(merges)))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = tokenizers.decoders.ByteLevel()
+    if model.token_to_id(END_OF_TEXT) is not None:
+        model.add_special_tokens([END_OF_TEXT])
+    return model
 
 
 class Tokenizer:
@@ -28,33 +39,34 @@ class Tokenizer:
             ) from None
         self.file = folder / "tokenizer.json"
         vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
-        try:
-            if self.file.exists():
+        if self.file.exists():
+            with self._blaming_the_file():
                 self.model = tokenizers.Tokenizer.from_file(str(self.file))
-            elif vocabulary.exists() and merges.exists():
-                self.file = vocabulary
-                self.model = tokenizers.Tokenizer(
-                    tokenizers.models.BPE.from_file(str(vocabulary), str(merges))
-                )
-                self.model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
-                    add_prefix_space=False
-                )
-                self.model.decoder = tokenizers.decoders.ByteLevel()
-                if self.model.token_to_id(END_OF_TEXT) is not None:
-                    self.model.add_special_tokens([END_OF_TEXT])
-            else:
-                raise InputError(
-                    folder,
-                    "tokenizer",
-                    "there is neither tokenizer.json nor vocab.json and merges.txt",
-                )
-        except InputError:
-            raise
-        except Exception as problem:  # what the library's parser raises has no type of its own
-            raise InputError(self.file, "file", f"is not a tokenizer: {problem}") from None
+        elif vocabulary.exists() and merges.exists():
+            self.file = vocabulary
+            with self._blaming_the_file():
+                self.model = _from_two_files(tokenizers, vocabulary, merges)
+        else:
+            raise InputError(
+                folder,
+                "tokenizer",
+                "there is neither tokenizer.json nor vocab.json and merges.txt",
+            )
         self.size = config.vocab_size
         end = self.model.token_to_id(END_OF_TEXT)
         self.end = config.eos_token_id if end is None or end >= self.size else end
+
+    @contextlib.contextmanager
+    def _blaming_the_file(self) -> Iterator[None]:
+        """What the library's parser raises has no type of its own; where the library gives up in
+        the middle ("panics"), it is no Exception either.
+        """
+        try:
+            yield
+        except BaseException as problem:
+            if isinstance(problem, Exception) or type(problem).__name__ == "PanicException":
+                raise InputError(self.file, "file", f"is not a tokenizer: {problem}") from None
+            raise
 
     def encode(self, text: str, source: str = "prompt") -> list[int]:
         """Token ids.
@@ -66,7 +78,8 @@ class Tokenizer:
             text.encode("utf-8")
         except UnicodeEncodeError:
             raise InputError(source, "text", "is not UTF-8") from None
-        ids: list[int] = self.model.encode(text, add_special_tokens=False).ids
+        with self._blaming_the_file():
+            ids: list[int] = self.model.encode(text, add_special_tokens=False).ids
         strange = max(ids, default=0)
         if strange >= self.size:
             token = self.model.id_to_token(strange)
@@ -83,7 +96,8 @@ class Tokenizer:
 
     def decode(self, ids: list[int]) -> str:
         """The text of tokens."""
-        text: str = self.model.decode(ids, skip_special_tokens=False)
+        with self._blaming_the_file():
+            text: str = self.model.decode(ids, skip_special_tokens=False)
         return text
 
     def stream(self, tokens: Iterator[int]) -> Iterator[str]:
