@@ -202,8 +202,15 @@ static int run_kernel(rnn_engine *e, const rnn_pass *p, uint32_t id) {
                         rnn_ops[s->op].torch_name);
     int failed = check_values(e, id, false);
     if (failed) return failed;
-    e->spends = !(p->flags & (RNN_RETAIN_GRAPH | RNN_PRIVATE));
-    return s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
+    e->spends = !(p->flags & (RNN_RETAIN_GRAPH | RNN_PRIVATE)) && !p->check;
+    e->spent = false;
+    failed = s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
+    if (failed && e->spent) { /* nobody shall read them */
+        rnn_lock(e);
+        rnn_span_pass(e, id);
+        rnn_unlock(e);
+    }
+    return failed;
 }
 
 /* The span at the head of the pass, as far as it goes without Python: what to ask of Python, then

@@ -211,7 +211,8 @@ static bool can_inherit(rnn_engine *e, uint32_t id, const rnn_target *t) {
     return e->spends && !s->refs && !rnn_span_has_grad(to) &&
            !((s->flags | to->flags) & RNN_S_SCALAR) && s->dtype == to->dtype &&
            s->ext->n == to->ext->n && rnn_numel(t->v.ndim, t->v.shape) == s->ext->n &&
-           rnn_view_is_contiguous(&t->v) && s->ext->grad->refs == 1;
+           rnn_view_is_contiguous(&t->v) &&
+           s->ext->grad->refs == (s->ext->grad == s->ext->data ? 2 : 1);
 }
 
 /* rnn_target_begin for a kernel that may write where it reads dz, and that reads it for the last
@@ -230,6 +231,34 @@ int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target 
     rnn_unlock(e);
     t->wanted = t->fresh = true;
     t->grad = to->ext->grad->data;
+    return 0;
+}
+
+/* Nobody will look at operand k's values again: the span alone holds it, no other memory is theirs,
+ * its own kernel does not read them, and no Python runs before the pass has left it. */
+static bool can_reuse(rnn_engine *e, int64_t n, const rnn_target *t) {
+    const rnn_span *s = rnn_at(e, t->v.span);
+    const int kinds = RNN_S_SCALAR | RNN_S_LEAF | RNN_S_PASSED | RNN_S_HOOK | RNN_S_RETAIN;
+    return e->spends && s->refs == 1 && !(s->flags & kinds) && s->op != RNN_OP_CUSTOM &&
+           !(rnn_ops[s->op].needs & RNN_NEEDS_Z) && !rnn_span_has_grad(s) && s->ext->n == n &&
+           rnn_numel(t->v.ndim, t->v.shape) == n && rnn_view_is_contiguous(&t->v) &&
+           s->ext->data->refs == 1 && !s->ext->data->owner && !s->ext->data_offset;
+}
+
+/* rnn_target_begin for a kernel that has read operand k's values for the last time, or reads each
+ * before it writes there: their memory may become that of the gradient. */
+int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
+    rnn_operand_view(e, id, k, &t->v);
+    rnn_span *s = rnn_at(e, t->v.span);
+    t->wanted = t->v.needs_grad && s->flags & RNN_S_NEEDS_GRAD && !(s->state & RNN_G_SKIP);
+    if (!t->wanted || !can_reuse(e, n, t)) return rnn_target_begin(e, id, k, n, t);
+    rnn_lock(e);
+    s->ext->grad = s->ext->data;
+    s->ext->grad->refs++;
+    rnn_state_set(s, 0xff, RNN_G_HAS);
+    rnn_unlock(e);
+    e->spent = t->fresh = true;
+    t->grad = s->ext->grad->data;
     return 0;
 }
 

@@ -266,8 +266,9 @@ struct rnn_engine {
     rnn_owner *orphans;
     int64_t fail_after; /* tests: the allocation that fails, counted down; < 0: never */
     /* machinery */
-    bool
-        spends; /* the running pass frees each span behind itself: kernels may use up what it saved */
+    /* the running pass frees each span behind itself: kernels may use up what it saved, and */
+    bool spends;
+    bool spent; /* the running kernel has used up an operand's values */
     int isa;
     const rnn_kernels *k;
     rnn_gemm_env gemm;
@@ -454,6 +455,7 @@ typedef struct {
 } rnn_target;
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
+int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k,
                     rnn_target *t); /* never fresh: zeros where there was nothing */
 

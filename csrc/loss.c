@@ -155,7 +155,7 @@ int rnn_cross_entropy_backward(rnn_engine *e, uint32_t id) {
               .entries = x->saved,
               .scale = 1};
     if (j.reduction == MEAN) j.scale = 1 / (double)x->ip[3];
-    int failed = rnn_target_begin(e, id, 0, j.rows * j.classes, &t);
+    int failed = rnn_target_reuse(e, id, 0, j.rows * j.classes, &t);
     if (failed || !t.wanted) return failed;
     rnn_operand_view(e, id, 0, &in);
     rnn_block *temp, *made = NULL;

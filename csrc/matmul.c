@@ -276,12 +276,13 @@ typedef struct {
     rnn_block *temp; /* where neither stride is 1 */
 } result;
 
-static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, result *r) {
+/* last: the operand's values are not read again. */
+static int begin_result(rnn_engine *e, uint32_t id, int k, const product *p, bool last, result *r) {
     int64_t n =
         k ? p->k * p->n
           : p->m * p->k; /* elements; with broadcast batches there are sums, so zeros first */
     for (int d = 0; d < p->batch_dims; d++) n *= p->batch[d];
-    int failed = rnn_target_begin(e, id, k, n, &r->t);
+    int failed = (last ? rnn_target_reuse : rnn_target_begin)(e, id, k, n, &r->t);
     if (failed || !r->t.wanted) return failed;
     r->rows = k ? p->k : p->m;
     r->cols = k ? p->n : p->k;
@@ -340,11 +341,11 @@ typedef struct {
     int k, dtype;
 } half;
 
-static int begin_half(uint32_t id, const void *dz, const void *other, half *h) {
+static int begin_half(uint32_t id, const void *dz, const void *other, bool last, half *h) {
     rnn_engine *e = h->e;
     const product *p = h->p;
     const int dims = p->batch_dims;
-    int failed = begin_result(e, id, h->k, p, &h->r);
+    int failed = begin_result(e, id, h->k, p, last, &h->r);
     if (failed || !h->r.t.wanted) return failed;
     failed = as_matrix(e, h->dtype, dz, p->m, p->n, p->n, 1, dims, p->batch, p->c_batch, &h->z);
     if (failed) return failed;
@@ -396,14 +397,15 @@ static int run_halves(rnn_engine *e, uint32_t id, const product *p, half *h, con
         (double)p->m * (double)p->n * (double)p->k * (double)rnn_numel(p->batch_dims, p->batch);
     int failed = 0;
     if (apart && work < 1 << 22 && work > 1 << 16) {
-        failed = begin_half(id, dz, b, &h[0]);
-        if (!failed) failed = begin_half(id, dz, a, &h[1]);
+        failed = begin_half(id, dz, b, false, &h[0]);
+        if (!failed) failed = begin_half(id, dz, a, false, &h[1]);
         if (!failed) rnn_parallel_for(e->pool, 2, 1, half_task, h);
         failed = end_half(&h[0], failed);
         return end_half(&h[1], failed);
     }
-    for (int k = 0; k < 2 && !failed; k++) {
-        failed = begin_half(id, dz, k ? a : b, &h[k]);
+    for (int i = 0; i < 2 && !failed; i++) {
+        const int k = !i; /* the gradient of a may take a's place, when b's has been made from it */
+        failed = begin_half(id, dz, k ? a : b, i == 1, &h[k]);
         if (!failed) multiply_half(&h[k]);
         failed = end_half(&h[k], failed);
     }

@@ -157,7 +157,7 @@ static void backward_affine_task(void *ctx, int64_t begin, int64_t end) {
 
 static int backward_x(rnn_engine *e, uint32_t id, norm *j) {
     rnn_target t;
-    int failed = rnn_target_begin(e, id, 0, j->rows * j->length, &t);
+    int failed = rnn_target_inherit(e, id, 0, j->rows * j->length, &t); /* the last to read dz */
     if (failed || !t.wanted) return failed;
     rnn_block *temp = NULL;
     j->out = t.grad;
@@ -218,8 +218,8 @@ int rnn_layer_norm_backward(rnn_engine *e, uint32_t id) {
         rnn_operand_view(e, id, w, &in[1]);
         failed = packed(e, &in[1], &j.w, &temp[1]);
     }
-    if (!failed) failed = backward_x(e, id, &j);
     if (!failed) failed = backward_affine(e, id, &j, w, b);
+    if (!failed) failed = backward_x(e, id, &j);
     rnn_drop_block(e, temp[0]);
     rnn_drop_block(e, temp[1]);
     return failed;

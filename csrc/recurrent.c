@@ -555,7 +555,7 @@ int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &in[k]);
     int failed = check_unspent(e, id);
     if (!failed) failed = operands_of(&l, in, temp);
-    if (!failed) failed = rnn_target_begin(e, id, X, p->rows * p->gates, &t);
+    if (!failed) failed = rnn_target_reuse(e, id, X, p->rows * p->gates, &t); /* x is not read */
     if (!failed) failed = begin_sums(&l, &t, &made[0], &made[1]);
     if (!failed) failed = begin_states(&l, &made[2]);
     if (!failed) failed = run_backward(&l, id, made[0], &t);

@@ -21,6 +21,7 @@ import pytest
 import rnn
 from rnn import Value
 from rnn._c import E, drain, ffi, lib
+from rnn.nn import functional
 
 FULL = os.environ.get("RNN_WITHSTAND") == "full"
 
@@ -225,7 +226,12 @@ def test_memory_may_end_anywhere():
         handle.remove()
         v = Value(2.0)
         (v * v).backward()
-        return found, v.grad
+        w, b = rnn.ones(3, 3, requires_grad=True), rnn.ones(3, requires_grad=True)
+        g = functional.layer_norm(functional.gelu(functional.linear(x, w, b)), (3,), w[0], b)
+        loss = functional.cross_entropy(functional.linear(g, w, b), rnn.tensor([1, 2]))
+        del g
+        loss.backward()
+        return found, v.grad, w.grad.tolist(), b.grad.tolist()
 
     right = scenario()
     before = memory()
@@ -243,6 +249,61 @@ def test_memory_may_end_anywhere():
             break
         assert scenario() == right
     assert n > 20
+
+
+def hidden_layers(x, weights, hold):
+    """The loss of a network, what `hold` returned for each activation, and none of the rest."""
+    h, held = x, []
+    for w in weights:
+        h = functional.gelu(functional.layer_norm(functional.linear(h, w), w.shape[:1]))
+        held.append(hold(h))
+    return functional.cross_entropy(h, rnn.arange(len(x))), held
+
+
+def test_gradients_take_the_place_of_values_that_nobody_holds():
+    """What backward frees behind itself is enough for what it makes, from the first layer on."""
+    n, depth = 256, 4
+    weights = [rnn.randn(n, n, requires_grad=True) for _ in range(depth)]
+    loss, _ = hidden_layers(rnn.randn(n, n), weights, lambda h: None)
+    gc.collect()
+    drain()
+    rnn.reset_peak_memory()
+    before = rnn.memory_stats()["live"]
+    loss.backward()
+    assert rnn.memory_stats()["peak"] - before < n * n * 4 / 2
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda h: h,
+        lambda h: h.view(-1),
+        lambda h: h[1:],
+        lambda h: h.detach(),
+        lambda h: h.detach().numpy(),
+        lambda h: h.data,
+        lambda h: rnn.from_numpy(h.detach().numpy()),
+        lambda h: h.exp(),
+    ],
+    ids=["tensor", "view", "slice", "detached", "numpy", "data", "from_numpy", "used"],
+)
+@pytest.mark.parametrize("n", [5, 170])
+def test_values_that_somebody_holds_outlive_backward(hold, n):
+    rnn.manual_seed(0)
+    weights = [rnn.randn(n, n, requires_grad=True) for _ in range(3)]
+    x = rnn.randn(n, n, requires_grad=True)
+    loss, held = hidden_layers(x, weights, hold)
+    copies = [np.array(h.detach() if isinstance(h, rnn.Tensor) else h) for h in held]
+    loss.backward()
+    for h, copy in zip(held, copies, strict=True):
+        assert np.array_equal(h.detach() if isinstance(h, rnn.Tensor) else h, copy)
+    found = [t.grad for t in (x, *weights)]
+    loss, _ = hidden_layers(x, weights, lambda h: None)
+    kept = rnn.autograd.grad(loss, [x, *weights], retain_graph=True)
+    freed = rnn.autograd.grad(loss, [x, *weights])
+    for a, b, c in zip(found, kept, freed, strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+        assert np.array_equal(b, c)
 
 
 @pytest.mark.parametrize(
