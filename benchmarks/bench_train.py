@@ -212,7 +212,8 @@ WORKS = {
 }
 
 
-#: bytes: what a process's resident memory moves by without any reason that belongs to the step
+#: bytes: Linux counts a process's pages on each processor, and adds them up 32 at a time: on two
+#: processors the figure that it tells is off by up to 64 pages.
 PEAK_FLOOR = 256 << 10
 
 # ---- the run -------------------------------------------------------------------------------------
@@ -298,7 +299,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     print(common.table(headers, lines))
     print("\npeak: what a first step adds to model and data. ratio: times as fast as torch.")
     floor = common.bytes_text(PEAK_FLOOR)
-    print(f"Peaks below {floor}, about what comes and goes by chance, are compared as {floor}.")
+    print(f"Peaks below {floor}, as exactly as Linux counts them, are compared as {floor}.")
 
 
 def targets(rows: list[dict[str, Any]]) -> list[Target]:
