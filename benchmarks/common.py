@@ -286,8 +286,10 @@ def peak_bytes(warm_up: Job, job: Job) -> int | None:
 
 
 def _give_back_free_memory() -> None:
-    """What allocators keep for reuse goes back to the system, where they can be asked to: glibc's,
-    which torch and NumPy use, and the engine's. A step that finds free memory seems to need less."""
+    """What glibc's allocator (torch's, NumPy's) and the engine keep for reuse goes to the system.
+
+    A step that finds free memory would seem to need less. Elsewhere than on glibc nothing happens.
+    """
     if "rnn" in sys.modules:
         sys.modules["rnn"].empty_cache()
     with contextlib.suppress(OSError, AttributeError):
