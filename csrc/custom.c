@@ -30,7 +30,7 @@ static int prepare(rnn_engine *e, rnn_build *b, const rnn_view *v, bool copies) 
 }
 
 rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands,
-                   int64_t function, int64_t name) {
+                   int64_t function, int64_t name, int inner) {
     rnn_owner *owner = rnn_malloc(e, sizeof *owner);
     rnn_view *in = rnn_malloc(e, (size_t)count * sizeof *in), v;
     int failed =
@@ -49,7 +49,7 @@ rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *oper
                    .count = count,
                    .in = in,
                    .function = owner,
-                   .ip = {name}};
+                   .ip = {name, inner}};
     memcpy(b.shape, v.shape, sizeof b.shape);
     failed = prepare(e, &b, &v, shares(e, values, count, operands));
     rnn_ref out = failed ? failed : rnn_build_finish(e, &b);

@@ -79,9 +79,11 @@ static bool sort_by_tape(rnn_engine *e, uint32_t *spans, int64_t count, const id
 
 /* ---- making it ---------------------------------------------------------------------------------- */
 
-/* Under the lock: takes a span from the search into the list. */
+/* Under the lock: takes a span from the search into the list, unless it is an inner one. */
 static void take(rnn_engine *e, rnn_graph *g, uint32_t id, id_range *ids) {
     rnn_span *s = rnn_at(e, id);
+    rnn_state_set(s, RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER, 0);
+    if (rnn_is_inner(s)) return;
     ids->mixed |= s->first < ids->last;
     ids->last = s->first;
     if (s->first < ids->low) ids->low = s->first;
@@ -89,7 +91,6 @@ static void take(rnn_engine *e, rnn_graph *g, uint32_t id, id_range *ids) {
     g->spans[g->count++] = id;
     g->nodes += rnn_span_size(s);
     rnn_span_ref(e, id);
-    rnn_state_set(s, RNN_G_HAS | RNN_G_TARGET | RNN_G_OUTER, 0);
 }
 
 /* All that the search has found. Of many spans the records are read in their own order, which is
@@ -203,6 +204,7 @@ int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, 
         for (int64_t i = 0; i < g->count; i++) {
             const rnn_span *s = rnn_at(e, g->spans[i]);
             for (int k = 0; k < rnn_span_operands(s); k++) {
+                if (rnn_is_inner(rnn_at(e, rnn_span_operand(s, k)))) continue;
                 const uint32_t o = place[rnn_span_operand(s, k)];
                 if (last[o] == (uint32_t)i) continue;
                 last[o] = (uint32_t)i;
@@ -234,7 +236,7 @@ rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span) {
     rnn_lock(e);
     for (uint32_t id = 1; g && g->spans && id < e->span_top; id++) {
         const rnn_span *s = rnn_at(e, id);
-        if (!s->refs || s->first <= rnn_at(e, span)->first) continue;
+        if (!s->refs || rnn_is_inner(s) || s->first <= rnn_at(e, span)->first) continue;
         for (int k = 0; k < rnn_span_operands(s); k++) {
             if (rnn_span_operand(s, k) != span) continue;
             if (g->count == room) {

@@ -353,6 +353,10 @@ static inline uint32_t rnn_span_operand(const rnn_span *s, int k) {
     return s->flags & RNN_S_SCALAR ? s->in[k & 1].span : s->ext->in[k].span;
 }
 static inline rnn_span *rnn_at(rnn_engine *e, uint32_t id) { return &e->spans[id]; }
+/* Holds an autograd.Function of several outputs together (rnn_custom): no part of what is shown. */
+static inline bool rnn_is_inner(const rnn_span *s) {
+    return s->op == RNN_OP_CUSTOM && !(s->flags & RNN_S_SCALAR) && s->ext->ip[1];
+}
 /* `state` is written by the pass whose turn it is alone, and read by all: relaxed, but atomic. */
 static inline uint8_t rnn_state(const rnn_span *s) {
     return __atomic_load_n(&s->state, __ATOMIC_RELAXED);

@@ -6,6 +6,9 @@
  * later on the tape. An edge of a path goes from a node to a node: where an operation uses a node
  * twice (x * x), its two derivatives add up to one edge.
  *
+ * The edges of an autograd.Function are Python's to find: when such a span is come to, the search
+ * asks for those of all its nodes at once, and goes on with the answer.
+ *
  * What it is not: it knows no derivative (edges does), and no source but spans that it is given. */
 #include "internal.h"
 
@@ -48,6 +51,15 @@ typedef struct {
     double local;
 } edge;
 
+/* The edges of a Function's nodes, the caller's memory: those of the i-th of the nodes that have
+ * ways are begin[i] to begin[i + 1] - 1. */
+typedef struct {
+    int64_t layer, left; /* for which it is, -1: none; how many of its nodes have not been left */
+    const int64_t *begin, *nodes;
+    const uint32_t *spans;
+    const double *locals;
+} answer;
+
 struct rnn_paths {
     int64_t count;
     layer *layers;      /* in tape order */
@@ -64,6 +76,7 @@ struct rnn_paths {
     double *locals;
     uint8_t *flows;
     edge *edges;
+    answer given;
 };
 
 static int64_t now(void) {
@@ -160,8 +173,11 @@ rnn_paths *rnn_paths_begin(rnn_engine *e, int64_t count, const uint32_t *spans, 
         no_memory(e);
         return NULL;
     }
-    *p = (rnn_paths){
-        .k = k, .source = {source, source_node}, .target = {target, target_node}, .at = -1};
+    *p = (rnn_paths){.k = k,
+                     .source = {source, source_node},
+                     .target = {target, target_node},
+                     .at = -1,
+                     .given = {.layer = -1}};
     if (!begin(e, p, count, spans)) return p;
     rnn_paths_end(e, p);
     return NULL;
@@ -200,8 +216,24 @@ static int64_t list_edges(rnn_engine *e, const rnn_paths *p, const layer *l, int
                          p->flows);
 }
 
+/* Those of the next node of a Function: the answer is read from its end. */
+static int64_t given_edges(rnn_engine *e, rnn_paths *p) {
+    const answer *a = &p->given;
+    const int64_t from = a->begin[--p->given.left], count = a->begin[a->left + 1] - from;
+    int failed = count > p->room ? make_room(e, p, count) : 0;
+    int64_t kept = 0;
+    for (int64_t i = from; i < from + count && !failed; i++) {
+        const uint32_t to = p->layer_of[a->spans[i]];
+        if (to == NONE) continue;
+        failed = open_layer(e, p, &p->layers[to]);
+        p->edges[kept++] = (edge){to, a->nodes[i], a->locals[i]};
+    }
+    return failed ? failed : kept;
+}
+
 /* The edges of a node to spans of ours, one for each operand node: how many, or negative. */
 static int64_t edges_of(rnn_engine *e, rnn_paths *p, const layer *l, int64_t node) {
+    if (p->given.layer == p->at) return given_edges(e, p);
     int64_t count = list_edges(e, p, l, node);
     if (count > p->room) {
         int failed = make_room(e, p, count);
@@ -257,6 +289,9 @@ int rnn_paths_step(rnn_engine *e, rnn_paths *p, int64_t nanoseconds) {
         const int64_t n = rnn_span_size(rnn_at(e, l->span));
         int failed = p->node >= n ? rnn_check_values(e, l->span) : 0;
         if (failed) return failed;
+        const bool custom = rnn_at(e, l->span)->op == RNN_OP_CUSTOM;
+        if (custom && l->span == p->source.span) continue;
+        if (custom && p->given.layer != p->at) return RNN_PATHS_ASK;
         for (p->node = p->node < n ? p->node : n - 1; p->node >= 0; p->node--) {
             if (!l->states[p->node].ways) continue;
             if (work > 1 << 16) {
@@ -269,6 +304,30 @@ int rnn_paths_step(rnn_engine *e, rnn_paths *p, int64_t nanoseconds) {
         }
     }
     return 0;
+}
+
+int64_t rnn_paths_asked(rnn_engine *e, rnn_paths *p, uint32_t *span, int64_t capacity,
+                        int64_t *nodes) {
+    const layer *l = &p->layers[p->at];
+    const int64_t n = rnn_span_size(rnn_at(e, l->span));
+    int64_t count = 0;
+    *span = l->span;
+    for (int64_t i = 0; i < n; i++) {
+        if (!l->states[i].ways) continue;
+        if (count < capacity) nodes[count] = i;
+        count++;
+    }
+    p->given.left = count;
+    return count;
+}
+
+int rnn_paths_lead(const rnn_paths *p, uint32_t span) {
+    return span < p->spans && p->layer_of[span] != NONE;
+}
+
+void rnn_paths_answer(rnn_paths *p, const int64_t *begin, const uint32_t *spans,
+                      const int64_t *nodes, const double *locals) {
+    p->given = (answer){p->at, p->given.left, begin, nodes, spans, locals};
 }
 
 /* ---- what was found ---------------------------------------------------------------------------- */

@@ -324,9 +324,10 @@ int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t cou
 /* A span whose values Python computed and whose gradient Python will compute: autograd.Function.
  * The memory of `values` is shared where it is contiguous and none of the operands'. function: a
  * reference to its Python object, taken over unless the call fails, and kept until a pass has freed
- * the graph; name: a number of Python's, kept longer. */
+ * the graph; name: a number of Python's, kept longer. inner: it is no result, but only an operand of
+ * results, which list its operands as theirs; rnn_graph_new and rnn_graph_users leave it out. */
 rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands,
-                   int64_t function, int64_t name);
+                   int64_t function, int64_t name, int inner);
 
 /* ---- gradients ------------------------------------------------------------------------------- */
 
@@ -508,8 +509,20 @@ int64_t rnn_effects(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, i
  * spans: all behind the target in tape order, which the caller holds until the end. NULL: failed. */
 rnn_paths *rnn_paths_begin(rnn_engine *e, int64_t count, const uint32_t *spans, uint32_t source,
                            int64_t source_node, uint32_t target, int64_t target_node, int k);
-/* Works for about `nanoseconds`. 1: call again; 0: done; negative: failed. */
+/* Works for about `nanoseconds`. 1: call again; RNN_PATHS_ASK: answer, then call again; 0: done;
+ * negative: failed. */
+enum { RNN_PATHS_ASK = 2 };
 int rnn_paths_step(rnn_engine *e, rnn_paths *p, int64_t nanoseconds);
+/* The edges of an autograd.Function are known to Python alone. What is asked for: those of `nodes`,
+ * ascending, of `span`. Returns how many there are, fills at most `capacity`. */
+int64_t rnn_paths_asked(rnn_engine *e, rnn_paths *p, uint32_t *span, int64_t capacity,
+                        int64_t *nodes);
+/* Whether the source leads to a span, whose nodes alone are wanted in the answer. */
+int rnn_paths_lead(const rnn_paths *p, uint32_t span);
+/* Those of the i-th node asked for are begin[i] to begin[i + 1] - 1 of the rest, each to a node of
+ * its own. The arrays are the caller's, who keeps them until the next answer or the end. */
+void rnn_paths_answer(rnn_paths *p, const int64_t *begin, const uint32_t *spans,
+                      const int64_t *nodes, const double *locals);
 /* How many were found; the sum of the products of all paths, found or not, and how many there are. */
 int rnn_paths_found(rnn_paths *p, double *total, double *count);
 /* Path number `which`, from source to target; returns its nodes, fills at most `capacity`. */

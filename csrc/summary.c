@@ -50,8 +50,9 @@ typedef struct {
     int64_t *last;    /* by rows: the last row that a link went to */
 } links;
 
-static void add_links(const rnn_span *s, int64_t row, bool single, links *out) {
+static void add_links(rnn_engine *e, const rnn_span *s, int64_t row, bool single, links *out) {
     for (int k = 0; k < rnn_span_operands(s); k++) {
+        if (rnn_is_inner(rnn_at(e, rnn_span_operand(s, k)))) continue;
         const int64_t from = out->row_of[rnn_span_operand(s, k)];
         if (from == row || (!single && out->last[from] == row)) continue;
         out->last[from] = row;
@@ -88,7 +89,7 @@ int64_t rnn_graph_fold(rnn_engine *e, const rnn_graph *g, int64_t rows, const in
             found.row_of[id] = (uint32_t)r;
             ops[r * op_count + s->op]++;
             add_span(e, id, &out[r], &out[r].strip[(i - begin[r]) * RNN_STRIP / length]);
-            add_links(s, r, length == 1, &found);
+            add_links(e, s, r, length == 1, &found);
         }
         out[r].value = fabs(out[r].value);
         out[r].grad = fabs(out[r].grad);

@@ -282,25 +282,6 @@ def test_within_a_hook_and_beside_other_threads() -> None:
             done.result()
 
 
-def test_a_function_of_several_outputs_says_that_it_cannot_be_asked() -> None:
-    class Both(rnn.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x * 2, x * 3
-
-        @staticmethod
-        def backward(ctx, a, b):
-            return 2 * a + 3 * b
-
-    x = rnn.tensor([1.0, 2.0], requires_grad=True)
-    a, b = Both.apply(x)
-    loss = (a * b).sum()
-    with pytest.raises(RuntimeError, match="several outputs"):
-        explain(x[0], loss)
-    assert "several outputs" in str(rnn.inspect.node(a, 0))
-    assert x.grad is None and a.grad is None
-
-
 def test_every_gradient_of_the_shipped_gpt2_adds_up() -> None:
     from gpt2 import files
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from rnn import _c
 from rnn._c import E, Handle, adopt, check, fail, ffi, lib
+from rnn.autograd.passes import current
 
 #: of all Functions, by the number that the engine keeps
 names: list[str] = ["CustomBackward"]
@@ -187,18 +189,24 @@ class _Turn:
         self.shapes = [a._shape if isinstance(a, Handle) else None for a in args]
         self.operands = [i for i, needs in enumerate(ctx.needs_input_grad) if needs]
         self.like = [_like(o) for o in outputs]
-        self.grads: list[Any] = [None] * len(outputs)
+        #: of several outputs: their gradients in each pass that runs
+        self.grads: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
         self.only = 0  # the output whose span this is, where there is one span
         self.is_core = False
 
     def __call__(self, span: int, code: int) -> None:
+        grads = self.waiting()
         if not self.is_core:
-            self.grads[self.only] = _gradient_of(span)
-        grads, self.grads = self.grads, [None] * len(self.grads)
+            grads[self.only] = _gradient_of(span)
+        del self.grads[current.running]
         for k, g in self.gradients(grads):
             to = adopt(check(lib.rnn_operand_tensor(E, span, k)))
             fitted = _fit(self.name, self.operands[k], g, to)
             check(lib.rnn_add_grad(E, to._h, fitted._h, 0))
+
+    def waiting(self) -> list[Any]:
+        """The outputs' gradients in the pass that runs, None where it has not been."""
+        return self.grads.setdefault(current.running, [None] * len(self.like))
 
     def gradients(self, grads: list[Any]) -> list[tuple[int, Any]]:
         """What backward makes of the outputs' gradients: (operand of the span, gradient)."""
@@ -230,7 +238,7 @@ class _Output:
         self.core, self.i, self.name = core, i, core.name
 
     def __call__(self, span: int, code: int) -> None:
-        self.core.grads[self.i] = _gradient_of(span)
+        self.core.waiting()[self.i] = _gradient_of(span)
         core = adopt(check(lib.rnn_operand_tensor(E, span, 0)))
         zero = _number(lib.rnn_dtype(core._h))
         check(lib.rnn_add_grad(E, core._h, zero._h, 0))
@@ -241,9 +249,10 @@ def _record(
 ) -> list[Any]:
     """The outputs as part of the graph.
 
-    One output is one span. Several are one span each with a single operand, the core: a span of
-    one node whose operands are the arguments. So backward comes to the core when it has been at
-    every output.
+    One output is one span. Several are one span each, with one operand before the arguments: the
+    core, a span of one node whose operands are the arguments too. So backward comes to the core,
+    which alone gives them gradients, when it has been at every output. What is inspected has no
+    core (rnn_custom).
     """
     turn = _Turn(function, ctx, args, outputs)
     operands = [args[i] for i in turn.operands]
@@ -260,7 +269,9 @@ def _record(
     elif wanted:
         turn.is_core = True
         core = _span(_number(lib.rnn_dtype(outputs[wanted[0]]._h)), operands, turn, ctx._name)
-        made = {j: _span(outputs[j], [core], _Output(turn, j), ctx._name) for j in wanted}
+        made = {
+            j: _span(outputs[j], [core, *operands], _Output(turn, j), ctx._name) for j in wanted
+        }
     else:
         made = {}
     for j, h in made.items():
@@ -274,7 +285,13 @@ def _record(
 def _span(values: Any, operands: Sequence[Any], turn: Any, name: int) -> Any:
     kept = _c.retain(turn)
     h = lib.rnn_custom(
-        E, values._h, len(operands), ffi.new("rnn_ref[]", [t._h for t in operands]), kept, name
+        E,
+        values._h,
+        len(operands),
+        ffi.new("rnn_ref[]", [t._h for t in operands]),
+        kept,
+        name,
+        turn.is_core,
     )
     if h < 0:
         if h != _c.EANOMALY:  # then the span is there, with what it keeps: the error shows it

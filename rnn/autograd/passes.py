@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,17 @@ _CREATE_GRAPH = (
 # ---- running ------------------------------------------------------------------------------------
 
 
+class Running:
+    """A pass that runs: what Functions know it by. Nothing of it is left when it has ended."""
+
+
+class _Current(threading.local):
+    running: Running | None = None
+
+
+current = _Current()
+
+
 def run(
     roots: Sequence[Any],
     seeds: Sequence[Any],
@@ -38,12 +50,12 @@ def run(
     )
     if begun == ffi.NULL:
         fail(lib.rnn_failure())
-    step, code = lib.rnn_backward_step, 1
+    step, code, me = lib.rnn_backward_step, 1, Running()
     try:
         while code:
             code = step(E, begun, SLICE)
             if code > 1:
-                _python_turn(begun, code)
+                _python_turn(begun, code, me)
             elif code == _c.EANOMALY:
                 _explain_anomaly()
             elif code < 0:
@@ -54,13 +66,15 @@ def run(
         _c.drain()
 
 
-def _python_turn(begun: Any, code: int) -> None:
+def _python_turn(begun: Any, code: int, me: Running) -> None:
     """A hook or an autograd.Function, whose object knows what to do with the span at the head."""
     turn = _c.object_at(lib.rnn_pass_key(begun))
-    was = lib.rnn_set_grad_mode(0)
+    was, outer = lib.rnn_set_grad_mode(0), current.running
+    current.running = me
     try:
         turn(lib.rnn_pass_span(begun), code)
     finally:
+        current.running = outer
         lib.rnn_set_grad_mode(was)
 
 

@@ -313,10 +313,10 @@ class _Pass:
         core = getattr(turn, "core", None)
         if core is not None:  # one of several outputs: the core comes when all have been
             span = lib.rnn_span_of(s.x._h)
-            self.outputs.setdefault(span, [None] * len(core.grads))[turn.i] = dz
+            self.outputs.setdefault(span, [None] * len(core.like))[turn.i] = dz
             self._add(span, rnn.zeros_like(s.x))
             return
-        grads = self.outputs.pop(s.span, None) or [None] * len(turn.grads)
+        grads = self.outputs.pop(s.span, None) or [None] * len(turn.like)
         if not turn.is_core:
             grads[turn.only] = dz
         for k, g in turn.gradients(grads):

@@ -46,13 +46,17 @@ def explain(
         index: which element of x.
         names, modules: what nodes are called, as for rnn.inspect.graph.
 
-    An autograd.Function that x was used in is asked by running its backward, once for each of its
-    outputs.
+    An autograd.Function that x was used in is asked by running its backward. Where that consists of
+    operations that are recorded, it is differentiated: two passes in all, whatever the number of
+    outputs. Elsewhere (NumPy in it, once_differentiable) the outputs that x reaches are sought by
+    halves: about 2 log2(outputs) runs of backward for each of them. What backward does beside
+    returning gradients, it does then too; the random stream is put back.
 
     Raises:
         RuntimeError: the graph behind loss was freed by backward(), or a value that a derivative
-            needs was overwritten; x was used in an autograd.Function of several tensors or of more
-            than 4096 scalars.
+            needs was overwritten; the backward of an autograd.Function that x was used in raised,
+            or is not linear in the outputs' gradients, or would have to run so often that it
+            computes more than 2^29 numbers.
         ValueError: x or loss has more than one element; depth is less than 1.
         TypeError: x or loss is no Tensor, Value or Node.
 

@@ -249,22 +249,14 @@ def _custom_edges(n: Node) -> tuple[MadeFrom, Array, Array]:
     """As edges(), for an output of an autograd.Function; derivatives of 0 are left out."""
     from rnn.inspect import custom
 
-    spans = [operand.span for operand in n.span.operands]
-    which, nodes, found = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
-    for k, places, locals_ in custom.row(n.span, n.offset):
-        kept = np.flatnonzero(locals_ != 0)  # nan is kept
-        which.append(np.full(len(kept), k))
-        nodes.append(places[kept])
-        found.append(locals_[kept])
-    columns = np.concatenate(which), np.concatenate(nodes)
-    return MadeFrom(spans, *columns), np.concatenate(found), np.ones(len(columns[0]), bool)
+    spans, nodes, found = custom.row(n.span, n.offset)
+    return _made_from(n, spans, nodes), found, np.ones(len(nodes), bool)
 
 
-def custom_uses(user: Span, n: Node) -> tuple[Array, Array, Array]:
-    """The same, for an autograd.Function."""
-    from rnn.inspect import custom
-
-    return custom.uses(user, n.span._number, n.offset)
+def _made_from(n: Node, spans: Array, nodes: Array) -> MadeFrom:
+    numbers, which = np.unique(spans, return_inverse=True)
+    of = [n.span._source._span(int(number)) for number in numbers]
+    return MadeFrom(of, which.reshape(-1), nodes)
 
 
 def edges(n: Node) -> tuple[MadeFrom, Array, Array]:
@@ -296,9 +288,7 @@ def edges(n: Node) -> tuple[MadeFrom, Array, Array]:
             count, room = -1, count
     if lib.rnn_check_values(E, n.span._number) < 0:
         locals_[:] = nan
-    numbers, which = np.unique(spans[:count], return_inverse=True)
-    of = [n.span._source._span(int(number)) for number in numbers]
-    made_from = MadeFrom(of, which.reshape(-1), nodes[:count])
+    made_from = _made_from(n, spans[:count], nodes[:count])
     return made_from, locals_[:count], flows[:count].astype(bool)
 
 
@@ -314,7 +304,9 @@ def uses(user: Span, n: Node, through: bool = False) -> tuple[Array, Array, Arra
         RuntimeError: backward() has freed the graph behind the span.
     """
     if user._info.op == CUSTOM:
-        return custom_uses(user, n)
+        from rnn.inspect import custom
+
+        return custom.uses(user, n.span._number, n.offset)
     count, room = -1, 16
     while count < 0:
         nodes, locals_ = np.empty(room, np.int64), np.empty(room)

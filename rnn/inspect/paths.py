@@ -6,8 +6,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from rnn._c import E, check, fail, ffi, lib
 from rnn.autograd.passes import SLICE
+from rnn.inspect.custom import derivatives
 from rnn.inspect.explain import _element, _one
 from rnn.inspect.graph import Graph, node_of
 from rnn.inspect.names import find_names
@@ -36,7 +39,8 @@ def paths(
 
     Raises:
         RuntimeError: the graph between them was freed by backward(); a value that a derivative
-            needs was overwritten; or an autograd.Function lies between them.
+            needs was overwritten; or an autograd.Function between them cannot be asked for its
+            local derivatives, as in `explain`.
         MemoryError: the memory limit would be exceeded; k best ways are kept for each node between.
         ValueError: k is out of range, or source or target has more than one element.
 
@@ -72,14 +76,43 @@ def _search(g: Graph, start: Node, end: Node, k: int) -> Paths:
     if begun == ffi.NULL:
         fail(lib.rnn_failure())
     try:
-        while check(lib.rnn_paths_step(E, begun, SLICE)):
-            pass
+        held: list[Any] = []
+        code = 1
+        while code:
+            code = check(lib.rnn_paths_step(E, begun, SLICE))
+            if code == lib.RNN_PATHS_ASK:
+                held[:] = _answer(g, begun)
         total, count = ffi.new("double *"), ffi.new("double *")
         many = lib.rnn_paths_found(begun, total, count)
         every = [_path(g, begun, i, total[0]) for i in range(many)]
         return Paths(start, end, every, total[0], count[0])
     finally:
         lib.rnn_paths_end(E, begun)
+
+
+def _answer(g: Graph, begun: Any) -> list[Any]:
+    """Tells the search the edges of the nodes of an autograd.Function that it has come to. What is
+    returned is read by the engine until the next answer."""
+    number = ffi.new("uint32_t *")
+    count = lib.rnn_paths_asked(E, begun, number, 0, ffi.NULL)
+    offsets = np.empty(count, np.int64)
+    lib.rnn_paths_asked(E, begun, number, count, ffi.from_buffer("int64_t[]", offsets))
+    known = derivatives(g._span(number[0]))
+    leads = [n for n in np.unique(known.spans) if lib.rnn_paths_lead(begun, int(n))]
+    wanted = np.isin(known.spans, leads)
+    columns = None if wanted.all() else np.flatnonzero(wanted)
+    found = known.rows(offsets, columns)
+    at = found.columns if columns is None else columns[found.columns]
+    arrays = (
+        found.begin.astype(np.int64),
+        known.spans[at].astype(np.uint32),
+        known.nodes[at].astype(np.int64),
+        found.values,
+    )
+    kinds = ("int64_t[]", "uint32_t[]", "int64_t[]", "double[]")
+    held = [ffi.from_buffer(kind, a) for kind, a in zip(kinds, arrays)]
+    lib.rnn_paths_answer(begun, *held)
+    return held
 
 
 def _path(g: Graph, begun: Any, i: int, total: float) -> Path:

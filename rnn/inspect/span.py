@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rnn import _dtypes
-from rnn._c import E, adopt, check, ffi, lib
+from rnn._c import E, adopt, check, ffi, lib, object_at
 from rnn.inspect.names import Names
 from rnn.inspect.trace import line_of, module_of
 from rnn.ops._core import NODE_DTYPES, Array, array_of
@@ -177,8 +177,17 @@ class Span:
     @property
     def operands(self) -> tuple[Operand, ...]:
         if self._operands is None:
-            self._operands = tuple(self._operand(k) for k in range(self._info.operands))
+            first = 1 if self._has_core() else 0
+            self._operands = tuple(self._operand(k) for k in range(first, self._info.operands))
         return self._operands
+
+    def _has_core(self) -> bool:
+        """Is its first operand the inner span of an autograd.Function of several outputs?"""
+        from rnn.autograd.function import _Output
+
+        info = ffi.new("rnn_span_info *")
+        check(lib.rnn_describe(E, self._number, info))
+        return bool(info.key) and isinstance(object_at(info.key), _Output)
 
     def _operand(self, k: int) -> Operand:
         t = adopt(check(lib.rnn_operand_tensor(E, self._number, k)))
