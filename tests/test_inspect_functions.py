@@ -260,7 +260,7 @@ def test_every_entry_is_found_exactly(name: str, double: bool) -> None:
     for rows in (np.arange(200), np.arange(0, 200, 3), np.array([4, 150])):
         count = 0
         found = sparse.entries(
-            product, 200, rows, sparse.Allowance(), double,
+            product, 200, rows, sparse.Allowance(sparse.WORK), double,
             (lambda c: matrix[:, c].astype(np.float64)) if name == "a full column" else None,
         )  # fmt: skip
         dense = np.zeros((len(rows), 200))
@@ -279,7 +279,7 @@ def test_what_is_not_a_matrix_is_noticed() -> None:
     ):
         for rows in (np.arange(100), np.array([3])):
             with pytest.raises(sparse.NotLinear):
-                sparse.entries(product, 100, rows, sparse.Allowance(), True)
+                sparse.entries(product, 100, rows, sparse.Allowance(sparse.WORK), True)
     with pytest.raises(sparse.TooMuch):
         full = rng.normal(size=(100, 100))
         sparse.entries(
@@ -322,7 +322,9 @@ def test_three_hundred_thousand_outputs() -> None:
     assert len(node(x, 5).users) == 1 and len(node(w).users) == 300_000
 
 
-def test_too_many_derivatives_are_refused() -> None:
+def test_too_many_derivatives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse, "WORK", 1 << 24)
+
     class Sums(rnn.autograd.Function):
         @staticmethod
         def forward(ctx, x):

@@ -48,7 +48,7 @@ class NotLinear(RuntimeError):
 class Allowance:
     """The work that is left."""
 
-    def __init__(self, work: int = WORK) -> None:
+    def __init__(self, work: int) -> None:
         self.left = work
 
     def spend(self, work: int) -> None:
@@ -157,6 +157,7 @@ def _many(
             blocks, columns, groups = blocks[kept], columns[kept], groups[kept]
         if len(blocks) + len(hidden) * count > ENTRIES:
             raise TooMuch
+        work.spend(8 * len(blocks))
         if not last and len(columns):  # at least as many products will be needed
             work.must_have(int(np.bincount(columns).max()) * (of + len(base) + ONCE))
         groups = _regrouped(blocks, columns, groups, work, rng)
@@ -318,4 +319,4 @@ _shared: Allowance | None = None
 
 def allowance() -> Allowance:
     """A new one, or the rest of what is shared."""
-    return Allowance() if _shared is None else _shared
+    return Allowance(WORK) if _shared is None else _shared
