@@ -288,7 +288,7 @@ def peak_bytes(warm_up: Job, job: Job) -> int | None:
 def _give_back_free_memory() -> None:
     """What glibc's allocator (torch's, NumPy's) and the engine keep for reuse goes to the system.
 
-    A step that finds free memory would seem to need less. Elsewhere than on glibc nothing happens.
+    A step that finds free memory would seem to need less. Without glibc, only the engine's does.
     """
     if "rnn" in sys.modules:
         sys.modules["rnn"].empty_cache()

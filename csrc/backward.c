@@ -205,6 +205,7 @@ static int run_kernel(rnn_engine *e, const rnn_pass *p, uint32_t id) {
     e->spends = !(p->flags & (RNN_RETAIN_GRAPH | RNN_PRIVATE)) && !p->check;
     e->spent = false;
     failed = s->flags & RNN_S_SCALAR ? rnn_value_backward(e, id) : rnn_ops[s->op].backward(e, id);
+    e->spends = false;
     if (failed && e->spent) { /* nobody shall read them */
         rnn_lock(e);
         rnn_span_pass(e, id);

@@ -186,9 +186,37 @@ void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     memcpy(v->stride, o->dims + o->ndim, (size_t)o->ndim * sizeof(int64_t));
 }
 
-/* Where a backward kernel adds the gradient of operand k, of which it makes n elements. A fresh one
- * that they cover node for node needs no zeros: the kernel overwrites it. */
-int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
+/* Whether the span's kernel reads operand k's values. */
+static bool is_read(const rnn_span *s, int k) {
+    const int needs = rnn_ops[s->op].needs;
+    return needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
+           (k == 1 && needs & RNN_NEEDS_B);
+}
+
+/* Nobody else will look at an operand's values again: the running span alone holds it, no other
+ * memory is theirs, its own kernel does not read them, and no Python runs before the pass has left
+ * it. */
+static bool is_spare(const rnn_engine *e, const rnn_span *s) {
+    const int kinds = RNN_S_SCALAR | RNN_S_LEAF | RNN_S_PASSED | RNN_S_HOOK | RNN_S_RETAIN;
+    return e->spends && s->refs == 1 && !(s->flags & kinds) && s->op != RNN_OP_CUSTOM &&
+           !(rnn_ops[s->op].needs & RNN_NEEDS_Z) && s->ext->data->refs == 1 &&
+           !s->ext->data->owner && !s->ext->data_offset;
+}
+
+/* The memory of the span's values becomes that of its gradient. */
+static void reuse_values(rnn_engine *e, rnn_span *s, bool zero) {
+    rnn_lock(e);
+    s->ext->grad = s->ext->data;
+    s->ext->grad->refs++;
+    rnn_state_set(s, 0xff, RNN_G_HAS);
+    rnn_unlock(e);
+    e->spent = true;
+    if (zero) memset(s->ext->grad->data, 0, (size_t)s->ext->n * rnn_itemsize(s->dtype));
+}
+
+/* done: the kernel has read operand k's values for the last time, or reads each before it writes
+ * there. */
+static int begin_target(rnn_engine *e, uint32_t id, int k, int64_t n, bool done, rnn_target *t) {
     rnn_operand_view(e, id, k, &t->v);
     rnn_span *s = rnn_at(e, t->v.span);
     t->wanted = t->v.needs_grad && s->flags & RNN_S_NEEDS_GRAD && !(s->state & RNN_G_SKIP);
@@ -197,11 +225,27 @@ int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t
     if (!rnn_span_has_grad(s)) {
         t->fresh = n == rnn_span_size(s) && n == rnn_numel(t->v.ndim, t->v.shape) &&
                    !(s->flags & RNN_S_SCALAR) && rnn_view_is_injective(&t->v);
-        int failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
-        if (failed) return failed;
+        const bool unread =
+            !is_read(rnn_at(e, id), k) || (done && t->fresh && rnn_view_is_contiguous(&t->v));
+        if (unread && is_spare(e, s)) {
+            reuse_values(e, s, !t->fresh);
+        } else {
+            int failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
+            if (failed) return failed;
+        }
     }
     t->grad = (char *)rnn_span_grad(e, t->v.span) + t->v.offset * (int64_t)rnn_itemsize(s->dtype);
     return 0;
+}
+
+/* Where a backward kernel adds the gradient of operand k, of which it makes n elements. A fresh one
+ * that they cover node for node needs no zeros: the kernel overwrites it. */
+int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
+    return begin_target(e, id, k, n, false, t);
+}
+
+int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
+    return begin_target(e, id, k, n, true, t);
 }
 
 /* Nobody will look at the span's gradient when the pass has left it, and it is what operand k's
@@ -231,34 +275,6 @@ int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target 
     rnn_unlock(e);
     t->wanted = t->fresh = true;
     t->grad = to->ext->grad->data;
-    return 0;
-}
-
-/* Nobody will look at operand k's values again: the span alone holds it, no other memory is theirs,
- * its own kernel does not read them, and no Python runs before the pass has left it. */
-static bool can_reuse(rnn_engine *e, int64_t n, const rnn_target *t) {
-    const rnn_span *s = rnn_at(e, t->v.span);
-    const int kinds = RNN_S_SCALAR | RNN_S_LEAF | RNN_S_PASSED | RNN_S_HOOK | RNN_S_RETAIN;
-    return e->spends && s->refs == 1 && !(s->flags & kinds) && s->op != RNN_OP_CUSTOM &&
-           !(rnn_ops[s->op].needs & RNN_NEEDS_Z) && !rnn_span_has_grad(s) && s->ext->n == n &&
-           rnn_numel(t->v.ndim, t->v.shape) == n && rnn_view_is_contiguous(&t->v) &&
-           s->ext->data->refs == 1 && !s->ext->data->owner && !s->ext->data_offset;
-}
-
-/* rnn_target_begin for a kernel that has read operand k's values for the last time, or reads each
- * before it writes there: their memory may become that of the gradient. */
-int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
-    rnn_operand_view(e, id, k, &t->v);
-    rnn_span *s = rnn_at(e, t->v.span);
-    t->wanted = t->v.needs_grad && s->flags & RNN_S_NEEDS_GRAD && !(s->state & RNN_G_SKIP);
-    if (!t->wanted || !can_reuse(e, n, t)) return rnn_target_begin(e, id, k, n, t);
-    rnn_lock(e);
-    s->ext->grad = s->ext->data;
-    s->ext->grad->refs++;
-    rnn_state_set(s, 0xff, RNN_G_HAS);
-    rnn_unlock(e);
-    e->spent = t->fresh = true;
-    t->grad = s->ext->grad->data;
     return 0;
 }
 

@@ -459,6 +459,8 @@ typedef struct {
 } rnn_target;
 int rnn_target_begin(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
+/* for a kernel that has read the operand for the last time, or reads each value before it writes
+ * there: the memory of its values may become that of its gradient */
 int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k,
                     rnn_target *t); /* never fresh: zeros where there was nothing */

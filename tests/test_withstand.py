@@ -260,11 +260,22 @@ def hidden_layers(x, weights, hold):
     return functional.cross_entropy(h, rnn.arange(len(x))), held
 
 
-def test_gradients_take_the_place_of_values_that_nobody_holds():
+def residual_layers(x, weights):
+    h = x
+    for w in weights:
+        h = h + functional.linear(h * 0.5, w).t().clone()
+    return rnn.cat([h]).square().mean()
+
+
+@pytest.mark.parametrize("network", ["plain", "residual"])
+def test_gradients_take_the_place_of_values_that_nobody_holds(network):
     """What backward frees behind itself is enough for what it makes, from the first layer on."""
-    n, depth = 256, 4
-    weights = [rnn.randn(n, n, requires_grad=True) for _ in range(depth)]
-    loss, _ = hidden_layers(rnn.randn(n, n), weights, lambda h: None)
+    n, x = 256, rnn.randn(256, 256)
+    weights = [rnn.randn(n, n, requires_grad=True) for _ in range(4)]
+    if network == "plain":
+        loss, _ = hidden_layers(x, weights, lambda h: None)
+    else:
+        loss = residual_layers(x, weights)
     gc.collect()
     drain()
     rnn.reset_peak_memory()
