@@ -195,7 +195,7 @@ static bool is_read(const rnn_span *s, int k) {
 
 /* Nobody else will look at an operand's values again: the running span alone holds it, no other
  * memory is theirs, its own kernel does not read them, and no Python runs before the pass has left
- * it. */
+ * it. Under the lock: another thread may just let go of it. */
 static bool is_spare(const rnn_engine *e, const rnn_span *s) {
     const int kinds = RNN_S_SCALAR | RNN_S_LEAF | RNN_S_PASSED | RNN_S_HOOK | RNN_S_RETAIN;
     return e->spends && s->refs == 1 && !(s->flags & kinds) && s->op != RNN_OP_CUSTOM &&
@@ -203,15 +203,19 @@ static bool is_spare(const rnn_engine *e, const rnn_span *s) {
            !s->ext->data->owner && !s->ext->data_offset;
 }
 
-/* The memory of the span's values becomes that of its gradient. */
-static void reuse_values(rnn_engine *e, rnn_span *s, bool zero) {
+/* The memory of an operand's values becomes that of its gradient, if they are spare. */
+static bool reuse_values(rnn_engine *e, rnn_span *s, bool zero) {
     rnn_lock(e);
-    s->ext->grad = s->ext->data;
-    s->ext->grad->refs++;
-    rnn_state_set(s, 0xff, RNN_G_HAS);
+    const bool spare = is_spare(e, s);
+    if (spare) {
+        s->ext->grad = s->ext->data;
+        s->ext->grad->refs++;
+        rnn_state_set(s, 0xff, RNN_G_HAS);
+        e->spent = true;
+    }
     rnn_unlock(e);
-    e->spent = true;
-    if (zero) memset(s->ext->grad->data, 0, (size_t)s->ext->n * rnn_itemsize(s->dtype));
+    if (spare && zero) memset(s->ext->grad->data, 0, (size_t)s->ext->n * rnn_itemsize(s->dtype));
+    return spare;
 }
 
 /* done: the kernel has read operand k's values for the last time, or reads each before it writes
@@ -227,12 +231,10 @@ static int begin_target(rnn_engine *e, uint32_t id, int k, int64_t n, bool done,
                    !(s->flags & RNN_S_SCALAR) && rnn_view_is_injective(&t->v);
         const bool unread =
             !is_read(rnn_at(e, id), k) || (done && t->fresh && rnn_view_is_contiguous(&t->v));
-        if (unread && is_spare(e, s)) {
-            reuse_values(e, s, !t->fresh);
-        } else {
-            int failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
-            if (failed) return failed;
-        }
+        int failed = 0;
+        if (!unread || !reuse_values(e, s, !t->fresh))
+            failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);
+        if (failed) return failed;
     }
     t->grad = (char *)rnn_span_grad(e, t->v.span) + t->v.offset * (int64_t)rnn_itemsize(s->dtype);
     return 0;
@@ -249,7 +251,7 @@ int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t
 }
 
 /* Nobody will look at the span's gradient when the pass has left it, and it is what operand k's
- * needs: as many nodes of one dtype, in one order, none there yet. */
+ * needs: as many nodes of one dtype, in one order, none there yet. Under the lock. */
 static bool can_inherit(rnn_engine *e, uint32_t id, const rnn_target *t) {
     const rnn_span *s = rnn_at(e, id), *to = rnn_at(e, t->v.span);
     return e->spends && !s->refs && !rnn_span_has_grad(to) &&
@@ -264,15 +266,18 @@ static bool can_inherit(rnn_engine *e, uint32_t id, const rnn_target *t) {
 int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t) {
     rnn_operand_view(e, id, k, &t->v);
     rnn_span *s = rnn_at(e, id), *to = rnn_at(e, t->v.span);
-    if (!t->v.needs_grad || !(to->flags & RNN_S_NEEDS_GRAD) || to->state & RNN_G_SKIP ||
-        !can_inherit(e, id, t))
-        return rnn_target_begin(e, id, k, n, t);
     rnn_lock(e);
-    to->ext->grad = s->ext->grad;
-    s->ext->grad = NULL;
-    rnn_state_set(s, ~RNN_G_HAS, 0);
-    rnn_state_set(to, 0xff, RNN_G_HAS);
+    const bool wanted =
+        t->v.needs_grad && to->flags & RNN_S_NEEDS_GRAD && !(to->state & RNN_G_SKIP);
+    const bool inherits = wanted && can_inherit(e, id, t);
+    if (inherits) {
+        to->ext->grad = s->ext->grad;
+        s->ext->grad = NULL;
+        rnn_state_set(s, ~RNN_G_HAS, 0);
+        rnn_state_set(to, 0xff, RNN_G_HAS);
+    }
     rnn_unlock(e);
+    if (!inherits) return rnn_target_begin(e, id, k, n, t);
     t->wanted = t->fresh = true;
     t->grad = to->ext->grad->data;
     return 0;
