@@ -5,6 +5,7 @@ from typing import Any as _Any
 
 from rnn import _config
 from rnn.optim import lr_scheduler as lr_scheduler
+from rnn.optim import swa_utils as swa_utils
 from rnn.optim.adagrad import Adadelta as Adadelta
 from rnn.optim.adagrad import Adagrad as Adagrad
 from rnn.optim.adagrad import RMSprop as RMSprop
