@@ -65,8 +65,10 @@ int rnn_custom_backward(rnn_engine *e, uint32_t id) {
 
 int rnn_custom_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
     (void)id, (void)node, (void)out;
-    return rnn_fail(e, RNN_ERUNTIME,
-                    "the local derivatives of an autograd.Function are not known one by one");
+    return rnn_fail(
+        e, RNN_ERUNTIME,
+        "the local derivatives of an autograd.Function are known to its backward alone: "
+        "rnn.inspect asks it, as in rnn.inspect.node(x).operands");
 }
 
 int rnn_custom_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {

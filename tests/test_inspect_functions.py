@@ -341,3 +341,222 @@ def test_too_many_derivatives_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
             ask(x[0], loss)
     assert explain(x[29_998], loss).gradient == 4.0
     assert paths(x[29_990], (Sums.apply(x) * 2)[29_995]).total == 2.0
+
+
+# ---- all that reads the graph --------------------------------------------------------------------
+
+
+def test_columns_json_and_networkx() -> None:
+    x, _, loss = run(rnn, ["both", "in place"], 0)
+    loss.backward(retain_graph=True)
+    graph = rnn.inspect.graph(loss)
+    assert {"Both", "InPlace"} <= set(graph.columns()["op"])
+    assert len(list(graph.where(op="Both"))) == 7  # (2, 3) and (): nothing beside the outputs
+    edges = graph.edges()
+    listed = {
+        (n.id, edge.node.id): edge.local
+        for span in graph.spans
+        for n in (graph.node(span.id + i) for i in range(span.count))
+        for edge in n.operands
+    }
+    keys = list(zip(edges["user"].tolist(), edges["operand"].tolist()))
+    assert set(keys) == set(listed)
+    grads = dict(zip(graph.columns()["id"].tolist(), graph.columns()["grad"].tolist()))
+    found = np.zeros(6)
+    first = node(x, 0, 0).id
+    for user, operand, local in zip(edges["user"], edges["operand"], edges["local"]):
+        if first <= operand < first + 6:
+            found[operand - first] += grads[user] * local
+    np.testing.assert_allclose(found, x.grad.numpy().ravel(), 1e-9)
+    assert graph.to_networkx().number_of_edges() == len(keys)
+    assert '"Both"' in graph.to_json()
+    with pytest.raises(ValueError, match="more than the limit of 20"):
+        graph.edges(20)
+
+
+def test_next_functions_and_grads_are_as_they_were() -> None:
+    for m in (rnn, torch):
+        x, w, _ = run(m, ["sine"], 0)
+        a, _, mask = CALLS_BOTH[m](x, w)
+        assert [f[0].name() for f in a.grad_fn.next_functions[:2]] == [
+            "torch::autograd::AccumulateGrad"
+        ] * 2
+        assert not mask.requires_grad
+
+
+CALLS_BOTH = {
+    m: lambda x, w, m=m: CALLS[m]["both"].__closure__[0].cell_contents.apply(x, w, 0.5)
+    for m in (rnn, torch)
+}
+
+
+class Doubled(rnn.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = rnn.nn.Parameter(rnn.tensor([1.0, 2.0, 3.0], dtype=rnn.float64))
+
+    def forward(self, x: Any) -> Any:
+        return CALLS_BOTH[rnn](x, self.weight.expand(3, 3) * 1)[0]
+
+
+def test_in_a_module_and_drawn() -> None:
+    net = rnn.nn.Sequential(Doubled(), Doubled())
+    x = rnn.ones(2, 3, dtype=rnn.float64, requires_grad=True)
+    loss = net(x).sum()
+    loss.backward(retain_graph=True)
+    ledger = explain(net[0].weight[1], loss, modules=net)
+    np.testing.assert_allclose(ledger.total, float(net[0].weight.grad[1]))
+    assert {span.module for span in rnn.inspect.graph(loss, modules=net).where(op="Both")} == {
+        "0", "1"
+    }  # fmt: skip
+    drawing = rnn.show(loss)
+    assert "Both" in drawing.text() and drawing._scene.edges is not None
+    assert drawing.to_html() and drawing.to_svg()
+    assert "Both" in str(node(x, 0, 0))
+
+
+def test_a_large_drawing_knows_the_uses_in_functions() -> None:
+    x = rnn.rand(100, 100).requires_grad_()
+    h = x * 1
+    for _ in range(5000):
+        h = h + 0.001
+    loss = (Scaled.apply(h, rnn.tensor(0.5)) + h).sum()
+    loss.backward(retain_graph=True)
+    scene = rnn.show(loss, focus=[(h, 3, 4)])._scene
+    chosen = scene.chosen[node(h, 3, 4).id]
+    assert chosen.use_count == 2 and len(chosen.uses) == 2
+
+
+def test_a_freed_graph_says_so() -> None:
+    x, w, _ = run(rnn, ["both"], 0)
+    a, b, _ = CALLS_BOTH[rnn](x, w)
+    (a.sum() + b).backward()
+    for ask in (lambda: node(a, 0, 0).operands, lambda: rnn.inspect.graph(a).edges()):
+        with pytest.raises(RuntimeError, match=r"retain_graph=True"):
+            ask()
+    for ask in (explain, paths):
+        with pytest.raises(RuntimeError, match=r"retain_graph=True"):
+            ask(x[0, 0], b)
+
+
+def test_why_names_the_function_that_passes_nothing_on() -> None:
+    class Stops(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            return x + y
+
+        @staticmethod
+        def backward(ctx, g):
+            return None, g
+
+    x, y = (rnn.ones(3, requires_grad=True) for _ in range(2))
+    loss = Stops.apply(x * 2, y).sum()
+    reason = rnn.inspect.why(x, loss)
+    assert "Stops" in str(reason) and "backward" in str(reason)
+    assert explain(y[0], loss).gradient == 1.0
+    ledger = explain(x[0], loss)
+    assert ledger.total == 0 and ledger.reason
+    assert len(paths(x[0], loss)) == 0
+
+
+# ---- backwards that are no derivatives -----------------------------------------------------------
+
+
+def made(backward: Any) -> tuple[Any, Any]:
+    class Odd(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * 2
+
+    Odd.backward = staticmethod(backward)
+    x = rnn.ones(40, requires_grad=True)
+    return x, (Odd.apply(x * 1) * 3).sum()
+
+
+@pytest.mark.parametrize(
+    "backward, text",
+    [
+        (lambda ctx, g: 1 / 0, "raised ZeroDivisionError: division by zero"),
+        (lambda ctx, g: (g, g, g), "returned an incorrect number of gradients"),
+        (lambda ctx, g: g.clamp(max=0.5), "not linear"),
+        (lambda ctx, g: g * rnn.rand(40), "differs from run to run"),
+        (lambda ctx, g: g + 1, "not linear"),
+    ],
+)
+def test_a_backward_that_is_no_derivative(backward: Any, text: str) -> None:
+    x, loss = made(backward)
+    h = loss.grad_fn
+    before, random = rnn.memory_stats()["spans"], rnn.get_rng_state().tolist()
+    last = rnn.inspect.graph(loss)
+    custom = next(iter(last.where(op="Odd")))
+    with pytest.raises(RuntimeError, match=text):
+        custom.operands  # noqa: B018
+    with pytest.raises(RuntimeError, match=text):
+        paths(x[0], loss)
+    with pytest.raises(RuntimeError, match=text):
+        last.edges()
+    assert text in str(custom)
+    del last, custom
+    assert rnn.memory_stats()["spans"] == before and h is loss.grad_fn
+    assert rnn.get_rng_state().tolist() == random and x.grad is None
+    assert rnn.is_grad_enabled() and rnn.show(loss).to_html()
+
+
+def test_overwritten_saved_tensors() -> None:
+    x = rnn.ones(3, dtype=rnn.float64, requires_grad=True)
+    h = x * 1
+    y = CALLS[rnn]["sine"](h, None, None)
+    assert len(node(y, 0).operands) == 1
+    h.detach().mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        node(y, 0).operands  # noqa: B018
+
+
+def test_a_pass_that_ended_within_a_function_leaves_no_gradient_behind() -> None:
+    class Two(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return 2 * a + 3 * b
+
+    x = rnn.ones(2, requires_grad=True)
+    a, b = Two.apply(x)
+    fails = True
+
+    def hook(g: Any) -> None:
+        if fails:
+            raise KeyError("stop")
+
+    a.register_hook(hook)
+    with pytest.raises(KeyError):  # b's gradient has come by then
+        (a + b).sum().backward(retain_graph=True)
+    fails = False
+    a.sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_infinite_derivatives() -> None:
+    class Log(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.log()
+
+        @staticmethod
+        def backward(ctx, g):
+            return g / ctx.saved_tensors[0]
+
+    for n in (3, 100):
+        x = rnn.ones(n, requires_grad=True)
+        with rnn.no_grad():
+            x[1] = 0.0
+        y = Log.apply(x)
+        assert [e.local for e in explain(x[1], y.sum())] == [np.inf]
+        assert [e.local for e in node(y, 1).operands] == [np.inf]
+        assert [e.local for e in node(y, 0).operands] == [1.0]
+        assert explain(x[0], y.sum()).total == 1.0
+        assert paths(x[0], y.sum()).total == 1.0

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnn.inspect.node import Node, uses
+from rnn.inspect.node import CUSTOM, Node, uses
 from rnn.inspect.span import Span
 from rnn.inspect.trace import describe
 from rnn.nn import scopes
@@ -129,6 +129,9 @@ def _ignored(n: Node, user: Node) -> Cause:
 def unused(n: Node, user: Span) -> Cause:
     """The operation read n's tensor, but none of its results was made from n."""
     at, op = user.node(0) if user.count else n, user.op
+    if user._info.op == CUSTOM:
+        text = f"the backward of {op}, an autograd.Function, gives {name(n)} no gradient: None or 0"
+        return Cause("function", text, at)
     if op in MASKS:
         other = "the other branch" if op == "where" else "the fill value"
         return Cause("masked", f"{op} does not choose {name(n)}: its mask takes {other} there", at)
@@ -156,11 +159,25 @@ class Use(NamedTuple):
     user: Node
 
 
+def _withheld(user: Span) -> Cause | None:
+    """The span got no gradient, but an autograd.Function that used it did."""
+    if user.grads() is not None:
+        return None
+    for above in user.users:
+        if above._info.op == CUSTOM and above.count and above.grads() is not None:
+            text = f"the backward of {above.op}, an autograd.Function, gives {user.op} no gradient"
+            return Cause("function", f"{text}: None", above.node(0))
+    return None
+
+
 def uses_of(n: Node, user: Span) -> tuple[list[Use], list[float]]:
     """Why each use in a span passes nothing, and what the others contribute."""
     nodes, locals_, flows = uses(user, n)
     if not len(nodes):
         return [Use(unused(n, user), n)], []
+    withheld = _withheld(user)
+    if withheld is not None:
+        return [Use(withheld, user.node(int(nodes[0])))], []
     grads = user.grads()
     if grads is None:
         at = user.node(int(nodes[0]))

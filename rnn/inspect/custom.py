@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: entries that are kept of the rows of one output that were asked for
 KEPT = 1 << 20
+#: outputs whose derivative by one input is nan that are asked again, one by one
+MOST_NAN = 64
 
 
 # ---- one output of a Function --------------------------------------------------------------------
@@ -142,7 +144,13 @@ class Derivatives:
         parts = column * array_of(start.detach()).astype(np.float64).ravel()
         bound = float(np.abs(parts).sum()) * (1e-8 if self.double else 1e-3)
         close = abs(float(gained) - float(parts.sum())) <= bound + 1e-37
-        return column if close or not np.isfinite(column).all() else None
+        odd = np.flatnonzero(np.isnan(column))
+        for row in odd[:MOST_NAN]:  # 0 times an infinity on the way? the row itself knows
+            work.spend(self.count + len(self.nodes) + sparse.ONCE)
+            one = np.zeros(self.count)
+            one[row] = 1.0
+            column[row] = self.product(one)[c]
+        return column if close or len(odd) or not np.isfinite(column).all() else None
 
     def _sum_of(self, parts: list[tuple[int, Any]], elements: Array) -> Any:
         """What some elements of the arguments gain, recorded; None where that is 0 for sure."""

@@ -14,6 +14,7 @@ from rnn.ops._core import Array
 if TYPE_CHECKING:
     from rnn.inspect.graph import Graph
 
+CUSTOM: int = lib.rnn_op_find(b"custom")
 #: edges that are listed unless more are asked for
 MOST = 10_000_000
 
@@ -41,10 +42,14 @@ def columns(g: Graph) -> dict[str, Array]:
     span = np.repeat(g._first, g._count)
     starts = np.cumsum(g._count) - g._count
     offset = np.arange(g.nodes) - np.repeat(starts, g._count)
-    names = np.array([ffi.string(lib.rnn_op_name(i)).decode() for i in range(lib.rnn_op_count())])
+    names = [ffi.string(lib.rnn_op_name(i)).decode() for i in range(lib.rnn_op_count())]
+    op = g._op.astype(np.int64)
+    for i in np.flatnonzero(op == CUSTOM):  # each Function has a name of its own
+        op[i] = len(names)
+        names.append(g.spans[int(i)].op)
     return {
         "id": span + offset,
-        "op": names[np.repeat(g._op, g._count)],
+        "op": np.array(names)[np.repeat(op, g._count)],
         "value": values,
         "grad": grads,
         "span": span,
@@ -53,9 +58,48 @@ def columns(g: Graph) -> dict[str, Array]:
     }
 
 
+Columns = tuple[Array, Array, Array, Array]  # user, operand, local, flows
+
+
 def edges(g: Graph, limit: int = MOST) -> dict[str, Array]:
     """Graph.edges()."""
     numbers = np.ascontiguousarray(g._numbers)
+    made_in_python = np.flatnonzero((g._op == CUSTOM) & (g._flags & lib.RNN_C_LEAF == 0))
+    parts: list[Columns] = []
+    at = count = 0
+    for i in [*made_in_python.tolist(), len(numbers)]:
+        if at < i or not parts:
+            parts.append(_listed(numbers[at:i], count, limit))
+            count += len(parts[-1][0])
+        if i < len(numbers):
+            parts.append(_of_function(g, int(numbers[i])))
+            count += len(parts[-1][0])
+        if count > limit:
+            raise _too_many(count, limit)
+        at = i + 1
+    found = (np.concatenate(column) for column in zip(*parts))
+    return dict(zip(("user", "operand", "local", "flows"), found))
+
+
+def _too_many(count: int, limit: int) -> ValueError:
+    return ValueError(f"the graph has at least {count:,} edges, more than the limit of {limit:,}")
+
+
+def _of_function(g: Graph, number: int) -> Columns:
+    """The edges of a span that an autograd.Function made."""
+    from rnn.inspect.custom import derivatives
+
+    span = g._span(number)
+    known = derivatives(span)
+    found = known.rows(np.arange(span.count))
+    first = {int(n): g._span(int(n)).id for n in np.unique(known.spans)}
+    ids = known.nodes + np.array([first[n] for n in known.spans.tolist()], np.int64)
+    users = span.id + np.repeat(np.arange(span.count), np.diff(found.begin))
+    return users, ids[found.columns], found.values, np.ones(len(users), bool)
+
+
+def _listed(numbers: Array, before: int, limit: int) -> Columns:
+    """The edges of some spans that the engine knows."""
     room, count = 1024, -1
     while count < 0:
         users, operands = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -72,12 +116,11 @@ def edges(g: Graph, limit: int = MOST) -> dict[str, Array]:
                 ffi.from_buffer("uint8_t[]", flows),
             )
         )
-        if count > limit:
-            raise ValueError(f"the graph has {count:,} edges, more than the limit of {limit:,}")
+        if before + count > limit:
+            raise _too_many(before + count, limit)
         if count > room:
             room, count = count, -1
-    found = users, operands, locals_, flows.astype(bool)
-    return dict(zip(("user", "operand", "local", "flows"), (x[:count] for x in found)))
+    return users[:count], operands[:count], locals_[:count], flows[:count].astype(bool)
 
 
 def records(g: Graph, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

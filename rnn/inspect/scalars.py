@@ -3,12 +3,13 @@ most: the largest gradients of each span, and what is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rnn._c import E, check, ffi, lib
+from rnn.inspect.custom import find_all
 from rnn.inspect.graph import Graph
 from rnn.inspect.node import CUSTOM, Node, uses
 from rnn.inspect.rows import Array, Row
@@ -80,6 +81,9 @@ def all_edges(rows: Sequence[Row]) -> Edges | None:
                 expected += row.count * sum(o.span.count for o in _different(row.span))
     if expected > EDGES:
         return None
+    for row in rows:
+        if row.span is not None and not row.leaf and row.span._info.op == CUSTOM:
+            find_all(row.span)
     at = {row.id: row.dense for row in rows}
     found: list[tuple[int, int, float, bool]] = []
     for row in rows:
@@ -145,7 +149,8 @@ Uses = tuple[Array, Array, Array, int]
 
 def ledgers(graph: Graph, nodes: Sequence[Node]) -> dict[int, Uses]:
     """The uses of some nodes that add most to their gradients, by the nodes' ids: found by the
-    engine in one pass over the tape. Nodes whose uses are not known are left out."""
+    engine in one pass over the tape; of nodes that Functions use, here. Nodes whose uses are not
+    known are left out."""
     count = len(nodes)
     best, total = ffi.new("rnn_use[]", count * CHOSEN_EDGES + 1), ffi.new("int64_t[]", count + 1)
     spans = [node.span._number for node in nodes]
@@ -159,7 +164,17 @@ def ledgers(graph: Graph, nodes: Sequence[Node]) -> dict[int, Uses]:
             at = t * CHOSEN_EDGES
             some = every[at : at + min(int(total[t]), CHOSEN_EDGES)]
             found[node.id] = some["user"], some["local"], some["grad"], int(total[t])
+            continue
+        here = Node(graph._span(node.span._number), node.offset)
+        known = _used(here.span.users, here, _flat_grads)
+        if known is not None:
+            found[node.id] = known
     return found
+
+
+def _flat_grads(span: Span) -> Array | None:
+    grads = span.grads()
+    return None if grads is None else grads.ravel()
 
 
 #: nodes around what is in focus: of those made from it, and in all
@@ -284,30 +299,36 @@ class _Reader:
         return ids, local[:count], flows[:count]
 
     def _uses(self, node: Node) -> Uses | None:
-        """The uses that a gradient flows back from: those that add most, and how many there are;
-        None where they are not known."""
-        ids: list[Array] = [np.empty(0, np.int64)]
-        locals_: list[Array] = [np.empty(0)]
-        grads: list[Array] = [np.empty(0)]
-        for user in node.span.users:
-            if user.id not in self.row_of:
-                continue
-            if user == node.span and lib.rnn_is_running(E, user._number):
-                continue  # its gradients are those of the whole
-            try:
-                nodes, local, flows = uses(user, node, through=True)
-            except RuntimeError:  # a Function whose derivatives are not known one by one
-                return None
-            flowing = flows.astype(bool)
-            nodes, local = nodes[flowing], local[flowing]
-            found = self.grads(user)
-            ids.append(user.id + nodes)
-            locals_.append(local)
-            grads.append(np.full(len(nodes), np.nan) if found is None else found[nodes])
-        every = np.concatenate(ids), np.concatenate(locals_), np.concatenate(grads)
-        gains = np.abs(every[1] * np.where(np.isnan(every[2]), 0.0, every[2]))
-        top = np.argsort(-np.where(np.isnan(gains), np.inf, gains), kind="stable")[:CHOSEN_EDGES]
-        return every[0][top], every[1][top], every[2][top], len(gains)
+        return _used([user for user in node.span.users if user.id in self.row_of], node, self.grads)
+
+
+def _used(users: Iterable[Span], node: Node, read: Callable[[Span], Array | None]) -> Uses | None:
+    """The uses that a gradient flows back from: those that add most, and how many there are; None
+    where they are not known.
+
+    Args:
+        read: a span's gradients, flat.
+    """
+    ids: list[Array] = [np.empty(0, np.int64)]
+    locals_: list[Array] = [np.empty(0)]
+    grads: list[Array] = [np.empty(0)]
+    for user in users:
+        if user == node.span and lib.rnn_is_running(E, user._number):
+            continue  # its gradients are those of the whole
+        try:
+            nodes, local, flows = uses(user, node, through=True)
+        except RuntimeError:  # a Function whose derivatives cannot be found one by one
+            return None
+        flowing = flows.astype(bool)
+        nodes, local = nodes[flowing], local[flowing]
+        found = read(user)
+        ids.append(user.id + nodes)
+        locals_.append(local)
+        grads.append(np.full(len(nodes), np.nan) if found is None else found[nodes])
+    every = np.concatenate(ids), np.concatenate(locals_), np.concatenate(grads)
+    gains = np.abs(every[1] * np.where(np.isnan(every[2]), 0.0, every[2]))
+    top = np.argsort(-np.where(np.isnan(gains), np.inf, gains), kind="stable")[:CHOSEN_EDGES]
+    return every[0][top], every[1][top], every[2][top], len(gains)
 
 
 def _known(x: float) -> float | None:

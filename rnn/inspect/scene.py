@@ -20,6 +20,7 @@ from rnn.inspect.names import first_of
 from rnn.inspect.node import Node
 from rnn.inspect.rows import ROWS, Array, Row, entitle, links_of, row_of, runs_of_spans
 from rnn.inspect.scalars import Chosen, Edges, all_edges, around, choose, numbers
+from rnn.inspect.sparse import allowed
 from rnn.nn.scopes import Scope
 
 #: boxes that one group holds before it is cut into runs, and that a run then holds at most
@@ -28,6 +29,8 @@ CROWD, FAN = 400, 12
 ALIKE = 6
 #: boxes that a drawing shows at first, about
 VISIBLE = 16
+#: numbers that may be computed to ask autograd.Functions for their derivatives: a second or two
+FUNCTIONS = 1 << 27
 
 
 @dataclass
@@ -94,6 +97,11 @@ def make_scene(
         focus: scalars that it must hold with their edges.
         more: others that it holds, and their spans: those on the paths.
     """
+    with allowed(FUNCTIONS):
+        return _made(graph, focus, more)
+
+
+def _made(graph: Graph, focus: Sequence[Node], more: Sequence[Node]) -> Scene:
     if len(graph) <= ROWS:
         rows = [row_of(span) for span in graph.spans]
         links = links_of(graph, rows)
@@ -111,7 +119,7 @@ def make_scene(
         row.freed or (row.span is not None and not row.leaf and row.span.freed) for row in rows
     )
     if not scene.freed:
-        with contextlib.suppress(RuntimeError):  # a Function of very many outputs
+        with allowed(FUNCTIONS), contextlib.suppress(RuntimeError):  # a Function cannot be asked
             scene.edges = all_edges(rows)
         if scene.edges is None:
             scene.chosen = choose(graph, rows, [*focus, *more])

@@ -6,7 +6,7 @@ What it is not: it knows nothing of graphs and of Functions (custom.py does).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple
@@ -82,6 +82,9 @@ def entries(
     works element by element 2 log2(r) to 4 log2(r), a full one 2 r. Numbers that a half's entries
     might cancel with are random; in the end all that was found is tried against one more product.
 
+    An entry that is an infinity or nan makes nan of what every product gives for its column (0
+    times it included): where the column cannot be found whole, nan is what each row has there.
+
     Args:
         of: how many rows there are.
         rows: which are asked for, ascending.
@@ -104,7 +107,7 @@ def entries(
 
     for last in (False, True):
         if len(rows) <= FEW:
-            found = _few(apply, rows)
+            found = _few(apply, rows, column)
         else:
             found = _many(apply, of, rows, work, rng, double, column)
         if _adds_up(apply, rows, found, rng, double):
@@ -114,10 +117,14 @@ def entries(
     raise NotLinear
 
 
-def _few(apply: Callable[..., Array], rows: Array) -> Entries:
+def _few(apply: Callable[..., Array], rows: Array, column: Column | None) -> Entries:
     columns, values = [np.empty(0, np.int64)], [np.empty(0)]
-    for row in rows:
-        found = apply([row], 1.0)
+    every = [apply([row], 1.0) for row in rows]
+    hidden = np.flatnonzero(np.any([np.isnan(found) for found in every], 0)) if every else ()
+    for c, whole in _whole(hidden, column):
+        for row, found in zip(rows, every):
+            found[c] = whole[row]
+    for found in every:
         kept = np.flatnonzero(found)  # nan is kept
         columns.append(kept)
         values.append(found[kept])
@@ -140,11 +147,15 @@ def _many(
     hidden = np.flatnonzero(base)  # an infinity or a nan in this column makes nan of all
     if not np.isnan(base[hidden]).all():
         raise NotLinear
+    long: list[tuple[Array, int, Array]] = []  # rows, column, values
+    for c, whole in _whole(hidden, column):
+        where = np.flatnonzero(whole[rows])
+        long.append((where, c, whole[rows][where]))
+        hidden = hidden[hidden != c]
     columns = np.flatnonzero(base == 0)
     blocks = np.zeros(len(columns), np.int64)  # (block, column): something there is not zero
     groups = np.zeros(len(columns), np.int64)  # blocks of one group have no column in common
     values = np.empty(0)
-    long: list[tuple[Array, int, Array]] = []  # rows, column, values
     for level in range(1, levels + 1):
         last = level == levels
         places = np.arange(count) >> (levels - level)  # the block of each row
@@ -172,6 +183,16 @@ def _many(
     order = np.lexsort((columns, blocks))
     begin = np.searchsorted(blocks[order], np.arange(count + 1))
     return Entries(begin, columns[order], values[order])
+
+
+def _whole(columns: Iterable[int], column: Column | None) -> Iterator[tuple[int, Array]]:
+    """Those of the columns that can be found whole."""
+    for c in columns if column else ():
+        assert column
+        found = column(int(c))
+        if found is None:
+            return
+        yield int(c), found
 
 
 def _halves(
@@ -227,12 +248,9 @@ def _without_long(
     kept = np.ones(len(columns), bool)
     if not 0 < len(most) <= blocks.max():
         return kept
-    for c in most:
-        whole = column(int(c))
-        if whole is None:
-            break
+    for c, whole in _whole(most, column):
         where = np.flatnonzero(whole[rows])
-        long.append((where, int(c), whole[rows][where]))
+        long.append((where, c, whole[rows][where]))
         kept[columns == c] = False
     return kept
 
@@ -300,7 +318,7 @@ def _adds_up(
         size = np.bincount(found.columns, np.abs(parts), len(got))
         bound = size * (1e-8 if double else 1e-3) + (1e-300 if double else 1e-37)
         fine = np.abs(got - expected) <= bound
-    return bool((fine | ~np.isfinite(expected)).all())
+    return bool((fine | ~np.isfinite(expected) | np.isnan(got)).all())  # 0 * inf is nan
 
 
 @contextmanager
