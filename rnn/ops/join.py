@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import EDTYPE, E, Handle, adopt, fail, lib
+from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, fail, lib
 from rnn._shapes import as_size_args, normalize_dim, normalize_dims
 from rnn.ops import _core
 from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
@@ -74,12 +74,11 @@ def _checked(tensors: Any, name: str) -> list[Any]:
 
 def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     """cat or stack, of tensors of any dtypes."""
-    if all(x._h for x in parts):
-        h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
-        if h > 0:
-            return adopt(h)
-        if h != EDTYPE:
-            fail(h)
+    h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
+    if h > 0:
+        return adopt(h)
+    if h not in (ETYPE, EDTYPE):
+        fail(h)
     to = dtype_of(parts[0])
     for x in parts[1:]:
         to = _dtypes.promote_types(to, dtype_of(x))
@@ -134,7 +133,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     if not every:
         raise ValueError(f"{_dtypes.prefix}cat(): expected a non-empty list of Tensors")
     made = _join(every, dim, False)
-    if out is not None and not _dtypes.can_cast(dtype_of(made), dtype_of(out)):
+    if out is None:
+        return made
+    if not _dtypes.can_cast(dtype_of(made), dtype_of(out)):
         name = _core.type_name(dtype_of(out))
         raise TypeError(
             f"{_dtypes.prefix}cat(): input types can't be cast to the desired output type {name}"

@@ -194,24 +194,27 @@ def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction:
     shape = logs._shape
     count = shape[0 if len(shape) == 1 else 1]
     counted = classes != ignore_index
-    picked = np.where(counted, classes, 0)
+    every = counted.all()
+    picked = classes if every else np.where(counted, classes, 0)
     wrong = (picked < 0) | (picked >= count)
     if wrong.any():
         raise IndexError(f"Target {picked[wrong].flat[0]} is out of bounds.")
     if len(shape) == 1:
         index = picked
+    elif len(shape) == 2:
+        index = np.arange(0, picked.size * count, count) + picked
     else:  # row-major (N, C, places)
         places = math.prod(shape[2:])
         flat = picked.reshape(shape[0], places)
         index = (np.arange(shape[0])[:, None] * count + flat) * places + np.arange(places)
     losses = -gather_flat(logs, index, classes.shape)
-    if not counted.all():
+    if not every:
         losses = losses.masked_fill(_core.wrap(~counted), 0.0)
     if weight is not None:
         return _weighted(losses, classes, weight, ignore_index, reduction)
     if reduction != "mean":
         return reduced(losses, reduction)
-    kept = int(counted.sum())
+    kept = classes.size if every else int(counted.sum())
     return losses.sum() / (kept if kept else math.nan)
 
 
