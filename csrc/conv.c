@@ -25,6 +25,7 @@ typedef struct {
     const char *x, *w, *b, *dz;
     char *out;        /* forward: the result */
     char *dx, *dw;    /* backward; NULL: not wanted. dw: one sum for each chunk of images */
+    double *db;       /* likewise */
     rnn_gemm_env env; /* one thread where images are shared */
 } conv;
 
@@ -50,7 +51,8 @@ static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int
     if (*to < *from) *to = *from;
 }
 
-/* Most runs are a few elements long, so that a call to memcpy costs more than the copy. */
+/* Most runs are a few elements long, so that a call to memcpy costs more than the copy. What is left
+ * behind the last whole SOME is taken with elements that were copied before. */
 #define RNN_COPY_RUN(T, name) \
     static void copy_run_##name(T *to, const T *from, int64_t n) { \
         enum { SOME = 4 }; \
@@ -58,11 +60,12 @@ static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int
             memcpy(to, from, (size_t)n * sizeof(T)); \
             return; \
         } \
-        int64_t i = 0; \
-        for (; i + SOME <= n; i += SOME) memcpy(to + i, from + i, SOME * sizeof(T)); \
-        if (i < n) to[i] = from[i]; \
-        if (i + 1 < n) to[i + 1] = from[i + 1]; \
-        if (i + 2 < n) to[i + 2] = from[i + 2]; \
+        if (n < SOME) { \
+            for (int64_t i = 0; i < n; i++) to[i] = from[i]; \
+            return; \
+        } \
+        for (int64_t i = 0; i + SOME <= n; i += SOME) memcpy(to + i, from + i, SOME * sizeof(T)); \
+        memcpy(to + n - SOME, from + n - SOME, SOME * sizeof(T)); \
     }
 RNN_COPY_RUN(float, f32)
 RNN_COPY_RUN(double, f64)
@@ -171,7 +174,15 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
     free(cols);
 }
 
-/* ---- backward: dw += dz cols^T; dx += col2im(w^T dz) ----------------------------------------- */
+/* ---- backward: dw += dz cols^T; dx += col2im(w^T dz); db += the sums of dz's planes ---------- */
+
+static void bias_image(const conv *c, int64_t n, double *db) {
+    const geometry *g = c->g;
+    const int64_t plane = places(g) * (int64_t)rnn_itemsize(c->dtype);
+    const char *dz = c->dz + n * g->filters * plane;
+    for (int64_t o = 0; o < g->filters; o++, dz += plane)
+        db[o] += c->e->k->sum[c->dtype](places(g), dz);
+}
 
 static void backward_image(const conv *c, int64_t n, char *cols, char *dw) {
     const geometry *g = c->g;
@@ -200,8 +211,10 @@ static void backward_task(void *ctx, int64_t begin, int64_t end) {
     const size_t bytes = (size_t)(g->filters * window(g)) * rnn_itemsize(c->dtype);
     char *cols = column_room(c);
     for (int64_t chunk = begin; cols && chunk < end; chunk++)
-        for (int64_t n = chunk * each; n < (chunk + 1) * each && n < g->images; n++)
+        for (int64_t n = chunk * each; n < (chunk + 1) * each && n < g->images; n++) {
+            if (c->db) bias_image(c, n, c->db + chunk * g->filters);
             backward_image(c, n, cols, c->dw ? c->dw + (size_t)chunk * bytes : NULL);
+        }
     free(cols);
 }
 
@@ -343,18 +356,21 @@ rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias,
     return failed;
 }
 
-static int add_bias_gradient(rnn_engine *e, uint32_t id) {
-    const rnn_span *s = rnn_at(e, id);
-    rnn_target t;
-    if (s->ext->count < 3) return 0;
-    int failed = rnn_target_zero(e, id, BIAS, &t);
-    if (failed || !t.wanted) return failed;
-    rnn_accumulate_job job = {
-        .ndim = 4, .dtype = s->dtype, .dst = t.grad, .src = rnn_span_grad(e, id), .scale = 1};
-    memcpy(job.shape, s->ext->shape, 4 * sizeof(int64_t));
-    rnn_contiguous_strides(4, s->ext->shape, job.src_stride);
-    job.dst_stride[1] = t.v.stride[0];
-    return rnn_accumulate(e, &job);
+/* The bias's gradient gains the chunks' sums. */
+static void add_bias_sums(const conv *c, const rnn_target *t) {
+    for (int64_t o = 0; o < c->g->filters; o++) {
+        const int64_t at = o * t->v.stride[0];
+        double total = 0;
+        for (int i = 0; i < CHUNKS; i++) total += c->db[i * c->g->filters + o];
+        if (c->dtype == RNN_F64) ((double *)t->grad)[at] += total;
+        else ((float *)t->grad)[at] = (float)(((float *)t->grad)[at] + total);
+    }
+}
+
+/* Of an operand that may be missing. */
+static int bias_target(const conv *c, uint32_t id, rnn_target *t) {
+    t->wanted = false;
+    return rnn_at(c->e, id)->ext->count < 3 ? 0 : rnn_target_zero(c->e, id, BIAS, t);
 }
 
 /* Room for what an operand's gradient gains, zeroed: `copies` of it. */
@@ -368,15 +384,19 @@ static int gradient_room(rnn_engine *e, const rnn_target *t, int copies, rnn_blo
     return 0;
 }
 
-static int run_backward(conv *c, const rnn_target *tx, const rnn_target *tw, rnn_block *dx,
-                        rnn_block *dw) {
+static int run_backward(conv *c, const rnn_target *tx, const rnn_target *tw, const rnn_target *tb,
+                        rnn_block *dx, rnn_block *dw) {
     rnn_engine *e = c->e;
     const size_t bytes = (size_t)(c->g->filters * window(c->g)) * rnn_itemsize(c->dtype);
     c->env = e->gemm;
     if (c->g->images > 1) c->env.pool = NULL;
     c->dx = dx ? dx->data : tx->wanted ? tx->grad : NULL;
     c->dw = dw ? dw->data : NULL;
-    rnn_parallel_for(e->pool, CHUNKS, 1, backward_task, c);
+    c->db = tb->wanted ? calloc((size_t)c->g->filters * CHUNKS + 1, sizeof(double)) : NULL;
+    if (tb->wanted && !c->db) c->failed = 1;
+    else rnn_parallel_for(e->pool, CHUNKS, 1, backward_task, c);
+    if (c->db && !c->failed) add_bias_sums(c, tb);
+    free(c->db);
     if (c->failed) return rnn_fail(e, RNN_EMEMORY, "conv2d: no memory for the windows of an image");
     int failed = dx ? rnn_target_add(e, tx, c->dtype, dx->data) : 0;
     for (int i = 0; i < CHUNKS && dw && !failed; i++)
@@ -387,11 +407,11 @@ static int run_backward(conv *c, const rnn_target *tx, const rnn_target *tw, rnn
 int rnn_conv2d_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     rnn_view in[2];
-    rnn_target tx, tw;
+    rnn_target tx, tw, tb;
     rnn_block *temp[2] = {NULL, NULL}, *dx = NULL, *dw = NULL;
     conv c = {.e = e, .g = s->ext->saved, .dtype = s->dtype, .dz = rnn_span_grad(e, id)};
     for (int k = X; k <= WEIGHT; k++) rnn_operand_view(e, id, k, &in[k]);
-    int failed = add_bias_gradient(e, id);
+    int failed = bias_target(&c, id, &tb);
     if (!failed) failed = rnn_target_zero(e, id, X, &tx);
     if (!failed) failed = rnn_target_zero(e, id, WEIGHT, &tw);
     if (!failed) failed = contiguous(e, &in[X], &c.x, &temp[X]);
@@ -399,7 +419,7 @@ int rnn_conv2d_backward(rnn_engine *e, uint32_t id) {
     if (!failed && tx.wanted && !rnn_view_is_contiguous(&tx.v))
         failed = gradient_room(e, &tx, 1, &dx);
     if (!failed) failed = gradient_room(e, &tw, CHUNKS, &dw);
-    if (!failed) failed = run_backward(&c, &tx, &tw, dx, dw);
+    if (!failed) failed = run_backward(&c, &tx, &tw, &tb, dx, dw);
     rnn_drop_block(e, temp[X]);
     rnn_drop_block(e, temp[WEIGHT]);
     rnn_drop_block(e, dx);
