@@ -53,7 +53,8 @@ def functions(m: Any) -> dict[str, Any]:
 
         @staticmethod
         def forward(ctx, x):
-            e = np.exp(x.detach().numpy())
+            x = x.detach().numpy()
+            e = np.exp(x - x.max(-1, keepdims=True))
             ctx.y = e / e.sum(-1, keepdims=True)
             return m.from_numpy(ctx.y.copy())
 

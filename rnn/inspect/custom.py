@@ -143,7 +143,8 @@ class Derivatives:
         column = column.ravel()
         parts = column * array_of(start.detach()).astype(np.float64).ravel()
         bound = float(np.abs(parts).sum()) * (1e-8 if self.double else 1e-3)
-        close = abs(float(gained) - float(parts.sum())) <= bound + 1e-37
+        bound += sparse.rounding(column, self.double)
+        close = abs(float(gained) - float(parts.sum())) <= bound
         odd = np.flatnonzero(np.isnan(column))
         for row in odd[:MOST_NAN]:  # 0 times an infinity on the way? the row itself knows
             work.spend(self.count + len(self.nodes) + sparse.ONCE)
