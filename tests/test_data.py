@@ -416,7 +416,8 @@ def test_control_c(tmp_path):
     """One KeyboardInterrupt in the main process; the workers say nothing and go."""
     program = tmp_path / "program.py"
     program.write_text(
-        "import time, rnn\n"
+        "import signal, time, rnn\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it may be ignored
         "class D:\n"
         "    def __len__(self): return 1000\n"
         "    def __getitem__(self, i): time.sleep(0.05); return i\n"
