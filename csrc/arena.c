@@ -87,10 +87,11 @@ rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dty
     rnn_block *b = NULL;
     if (nodes >= 0 && rnn_mul_size((uint64_t)nodes, rnn_itemsize(dtype), &bytes) &&
         bytes < (uint64_t)1 << 46) {
-        const uint64_t rounded = rnn_heap_round(bytes);
+        uint64_t rounded = bytes;
+        const int class = rnn_heap_class(&rounded);
         rnn_lock(e);
         if (!rnn_allocation_fails(e) && rnn_charge(e, rounded)) {
-            b = rnn_heap_take(e, rounded);
+            b = rnn_heap_take(e, class, rounded);
             if (b) e->live += b->bytes - rounded;
             else e->live -= rounded;
         }

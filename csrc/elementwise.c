@@ -493,7 +493,7 @@ static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *i
     const rnn_span *s = rnn_at(e, id);
     const rnn_ext *x = s->ext;
     rnn_target target;
-    const char *dz = rnn_span_grad(e, id);
+    void *dz = rnn_span_grad(e, id);
     int failed = (last ? rnn_target_inherit : rnn_target_begin)(e, id, k, x->n, &target);
     if (failed || !target.wanted) return failed;
     job j = {.e = e,
@@ -511,7 +511,7 @@ static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *i
     if (needs & RNN_NEEDS_A) box_add(&j.x, A, &in[0], rnn_view_data(e, &in[0]));
     if (count > 1 && needs & RNN_NEEDS_B) box_add(&j.x, B, &in[1], rnn_view_data(e, &in[1]));
     if (needs & RNN_NEEDS_Z) box_add(&j.x, Z, &z, rnn_span_data(e, id));
-    box_add(&j.x, DZ, &z, (char *)(uintptr_t)dz);
+    box_add(&j.x, DZ, &z, dz);
     box_finish(&j.x);
     run(&j);
     return 0;

@@ -40,10 +40,11 @@ static int bin_of(uint64_t bytes) {
     return (top - 12) * 8 + (int)(bytes >> (top - 3) & 7);
 }
 
-uint64_t rnn_heap_round(uint64_t bytes) {
-    if (bytes > SMALL) return (bytes + PAGE - 1) / PAGE * PAGE;
-    small_class(&bytes);
-    return bytes;
+/* The size class of a block, -1 where it is large. Rounds the size up to what it will have. */
+int rnn_heap_class(uint64_t *bytes) {
+    if (*bytes <= SMALL) return small_class(bytes);
+    *bytes = (*bytes + PAGE - 1) / PAGE * PAGE;
+    return -1;
 }
 
 /* ---- kept large blocks ----------------------------------------------------------------------- */
@@ -168,8 +169,8 @@ static rnn_block *take_large(rnn_engine *e, uint64_t bytes) {
 /* ---- small blocks ---------------------------------------------------------------------------- */
 
 /* A kept block of the class, or of one up to a quarter larger, or a piece of a slab. */
-static rnn_block *take_small(rnn_engine *e, uint64_t bytes) {
-    const int class = small_class(&bytes), last = class > 32 ? class + 2 : class;
+static rnn_block *take_small(rnn_engine *e, int class, uint64_t bytes) {
+    const int last = class > 32 ? class + 2 : class;
     for (int c = class; c <= last && c < RNN_CLASSES; c++) {
         rnn_block *b = e->free_blocks[c];
         if (!b) continue;
@@ -193,9 +194,10 @@ static rnn_block *take_small(rnn_engine *e, uint64_t bytes) {
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-/* A block of at least so many bytes; NULL: no address space, or no memory for its record. */
-rnn_block *rnn_heap_take(rnn_engine *e, uint64_t bytes) {
-    return bytes > SMALL ? take_large(e, rnn_heap_round(bytes)) : take_small(e, bytes);
+/* A block of at least so many bytes, a class and size of rnn_heap_class; NULL: no address space, or
+ * no memory for its record. */
+rnn_block *rnn_heap_take(rnn_engine *e, int class, uint64_t bytes) {
+    return class < 0 ? take_large(e, bytes) : take_small(e, class, bytes);
 }
 
 /* Nobody uses it any more: it is kept, warm. */

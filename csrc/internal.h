@@ -268,7 +268,7 @@ struct rnn_engine {
     /* machinery */
     /* the running pass frees each span behind itself: kernels may use up what it saved, and */
     bool spends;
-    bool spent; /* the running kernel has used up an operand's values */
+    bool spent; /* the running kernel has used up an operand's values, or what its span saved */
     int isa;
     const rnn_kernels *k;
     rnn_gemm_env gemm;
@@ -325,8 +325,8 @@ void rnn_drop_block(rnn_engine *e, rnn_block *b);  /* takes the lock */
 void rnn_orphan(rnn_engine *e, rnn_owner *owner);  /* under the lock */
 
 /* heap.c, under the lock */
-uint64_t rnn_heap_round(uint64_t bytes);
-rnn_block *rnn_heap_take(rnn_engine *e, uint64_t bytes);
+int rnn_heap_class(uint64_t *bytes);
+rnn_block *rnn_heap_take(rnn_engine *e, int class, uint64_t bytes);
 void rnn_heap_give(rnn_engine *e, rnn_block *b);
 void rnn_heap_trim(rnn_engine *e, uint64_t at_least);
 void rnn_heap_free(rnn_engine *e);

@@ -499,7 +499,7 @@ static int end_state(const layer *l, uint32_t id, int operand, const char *grad)
 static int run_backward(layer *l, uint32_t id, rnn_block *dx, const rnn_target *t) {
     const plan *p = l->p;
     const int64_t chunks = l->each ? (p->batch + l->each - 1) / l->each : 0;
-    if (l->ds == l->kept) ((plan *)rnn_at(l->e, id)->ext->saved)->spent = 1;
+    if (l->ds == l->kept) l->e->spent = true;
     rnn_parallel_for(l->e->pool, chunks, 1, backward_task, l);
     if (l->failed) return no_memory(l->e);
     int failed = dx ? rnn_target_add(l->e, t, l->dtype, dx->data) : 0;
@@ -507,16 +507,6 @@ static int run_backward(layer *l, uint32_t id, rnn_block *dx, const rnn_target *
     if (!failed) failed = end_bias(l, id);
     if (!failed) failed = end_state(l, id, p->h0, l->dh);
     return failed ? failed : end_state(l, id, p->c0, l->dc);
-}
-
-/* A pass that frees the graph writes over the saved values; one that failed after that has left the
- * span without them. */
-int rnn_recurrent_check(rnn_engine *e, uint32_t id) {
-    const rnn_span *s = rnn_at(e, id);
-    if (!((const plan *)s->ext->saved)->spent) return 0;
-    return rnn_fail(e, RNN_ERUNTIME,
-                    "the values that %s saved were used up by a backward pass that did not end",
-                    rnn_ops[s->op].torch_name);
 }
 
 int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
@@ -537,8 +527,7 @@ int rnn_recurrent_backward(rnn_engine *e, uint32_t id) {
                .env = e->gemm};
     if (l.each < p->batch) l.env.pool = NULL;
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &in[k]);
-    int failed = rnn_recurrent_check(e, id);
-    if (!failed) failed = operands_of(&l, in, temp);
+    int failed = operands_of(&l, in, temp);
     if (!failed) failed = rnn_target_reuse(e, id, X, p->rows * p->gates, &t); /* x is not read */
     if (!failed) failed = begin_sums(&l, &t, &made[0], &made[1]);
     if (!failed) failed = begin_states(&l, &made[2]);

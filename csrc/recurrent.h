@@ -12,7 +12,7 @@ typedef struct {
     int64_t gates, kept, out; /* a row of sums, of saved values, of the result: elements */
     int32_t op, reverse, packed, count;
     int32_t bias, h0, c0; /* which operands they are; 0: not given */
-    int32_t spent;        /* backward has written over the saved values */
+    int32_t padding;
     /* steps: rows left; steps + 1: where each step's rows begin; then the saved values */
     int64_t sizes[];
 } plan;
@@ -21,8 +21,5 @@ static inline const int64_t *starts(const plan *p) { return p->sizes + p->steps;
 static inline char *saved_values(const plan *p) {
     return (char *)(uintptr_t)(starts(p) + p->steps + 1);
 }
-
-/* A code where a backward pass has used the saved values up. */
-int rnn_recurrent_check(rnn_engine *e, uint32_t id);
 
 #endif

@@ -127,8 +127,6 @@ int rnn_recurrent_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
                   .self = {.span = id, .needs_grad = true},
                   .out = out,
                   .row = node / p->out};
-    const int spent = rnn_recurrent_check(e, id);
-    if (spent) return spent;
     for (int k = 0; k < p->count; k++) rnn_operand_view(e, id, k, &j.in[k]);
     while (starts(p)[j.t + 1] <= j.row) j.t++;
     j.b = j.row - starts(p)[j.t];
@@ -203,8 +201,6 @@ static bool edges_by(rnn_engine *e, uint32_t id, int64_t at, uint32_t span, int6
 /* All operands at once: k is the first of those that look at the node's span, or RNN_ITSELF. */
 int rnn_recurrent_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     const plan *p = rnn_at(e, id)->ext->saved;
-    const int spent = rnn_recurrent_check(e, id);
-    if (spent) return spent;
     const uint32_t span = k == RNN_ITSELF ? id : rnn_span_operand(rnn_at(e, id), k);
     for (int i = 0; i < k; i++)
         if (rnn_span_operand(rnn_at(e, id), i) == span) return 0;

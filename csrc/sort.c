@@ -8,7 +8,9 @@
 
 /* ---- searching ------------------------------------------------------------------------------- */
 
-static int freed(rnn_engine *e, const rnn_span *s) {
+int rnn_check_freed(rnn_engine *e, uint32_t span) {
+    const rnn_span *s = rnn_at(e, span);
+    if ((s->flags & (RNN_S_PASSED | RNN_S_LEAF)) != RNN_S_PASSED) return 0;
     return rnn_fail(
         e, RNN_ERUNTIME,
         "Trying to backward through the graph a second time (or directly access saved tensors after they "
@@ -29,10 +31,9 @@ static void look_into(rnn_engine *e, rnn_pass *p, uint32_t id) {
 }
 
 static int enter(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    const rnn_span *s = rnn_at(e, id);
-    if ((s->flags & (RNN_S_PASSED | RNN_S_LEAF)) == RNN_S_PASSED) return freed(e, s);
-    look_into(e, p, id);
-    return 0;
+    const int failed = rnn_check_freed(e, id);
+    if (!failed) look_into(e, p, id);
+    return failed;
 }
 
 /* -1: this operand takes no gradient. */

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
+
+import numpy as np
 
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib
@@ -155,6 +158,44 @@ def _type(name: str) -> type[Node]:
     if name not in _types:
         _types[name] = type(name, (Node,), {"__slots__": ()})
     return _types[name]
+
+
+def edge_list(
+    spans: Any, check_count: Callable[[int], None] = lambda count: None
+) -> tuple[Any, Any, Any, Any]:
+    """All edges of all nodes of some spans: four arrays of one length.
+
+    Args:
+        spans: their numbers, uint32, contiguous.
+        check_count: is told how many edges there are before there is room for all of them.
+
+    Returns:
+        (ids of the users, ids of the operands, local derivatives, whether a gradient flows): int64,
+        int64, float64, bool.
+
+    Raises:
+        RuntimeError: a graph was freed, or an autograd.Function is among them.
+    """
+    room, count = 1024, -1
+    while count < 0:
+        users, operands = np.empty(room, np.int64), np.empty(room, np.int64)
+        locals_, flows = np.empty(room), np.empty(room, np.uint8)
+        count = check(
+            lib.rnn_edge_list_of(
+                E,
+                len(spans),
+                ffi.from_buffer("uint32_t[]", spans),
+                room,
+                ffi.from_buffer("int64_t[]", users),
+                ffi.from_buffer("int64_t[]", operands),
+                ffi.from_buffer("double[]", locals_),
+                ffi.from_buffer("uint8_t[]", flows),
+            )
+        )
+        check_count(count)
+        if count > room:
+            room, count = count, -1
+    return users[:count], operands[:count], locals_[:count], flows[:count].astype(bool)
 
 
 # ---- operands -----------------------------------------------------------------------------------

@@ -370,47 +370,45 @@ def _scan(s: Application, dz: Tensor) -> Gradients:
     return s.through(lambda s, a: compose_reduce.scans[s.op](a, s.numbers[0]), dz)
 
 
-def _affine(s: Application, out: Tensor, given: tuple[int, ...], rest: tuple[Any, ...]) -> Tensor:
-    """The normalised, times the weight, plus the bias, where they are given."""
+def _given(flags: list[int], rest: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
+    """The weight and the bias, each None where it is not given, in a shape."""
     parameters = iter(rest)
-    out = out * next(parameters) if given[0] else out
-    return out + next(parameters) if given[1] else out
+    return [next(parameters).reshape(shape) if flag else None for flag in flags]
 
 
 @_rule("layer_norm", "rms_norm")
 def _row_norm(s: Application, dz: Tensor) -> Gradients:
-    rows, length, *given = s.numbers
-    centred = s.op == op("layer_norm")
+    from rnn.nn.functional.norm import _compose_layer_norm, _compose_rms_norm
+
+    rows, length, *flags = s.numbers
+    compose = _compose_layer_norm if s.op == op("layer_norm") else _compose_rms_norm
 
     def compute(s: Application, x: Tensor, *rest: Any) -> Tensor:
-        x = x.reshape(rows, length)
-        x = x - x.mean(1, True) if centred else x
-        out = x * (x.square().mean(1, True) + s.p[0]) ** -0.5
-        return _affine(s, out, tuple(given), tuple([t.reshape(length) for t in rest])).reshape(
-            s.shape
-        )
+        weight, bias = _given(flags, rest, (length,))
+        return compose(x.reshape(rows, length), 1, weight, bias, s.p[0]).reshape(s.shape)
 
     return s.through(compute, dz)
 
 
 @_rule("batch_norm")
 def _batch_norm(s: Application, dz: Tensor) -> Gradients:
-    """Outside of training a channel's element depends on itself alone: linear (but for the weight,
-    whose factor is the normalised element)."""
-    training, *given = s.numbers[:3]
-    shape = s.shape_of(0)
-    dims = [d for d in range(len(shape)) if d != 1]
-    side = (-1, *[1] * (len(shape) - 2))
+    """By given statistics an element depends on itself and the parameters alone."""
+    from rnn.nn.functional.norm import _by_channel, _compose_batch_norm
+
+    training, *flags = s.numbers[:3]
 
     def compute(s: Application, x: Tensor, *rest: Any) -> Tensor:
+        weight, bias = _given(flags, rest, (-1,))
         if training:
-            x = x - x.mean(dims, keepdim=True)
-            out = x * (x.square().mean(dims, keepdim=True) + s.p[0]) ** -0.5
-        else:
-            bits = np.array(s.numbers[3:], np.int64).view(np.float64).reshape(-1, 2)
-            mean, rstd = (rnn.tensor(bits[:, i], dtype=x.dtype).reshape(side) for i in (0, 1))
-            out = (x - mean) * rstd
-        return _affine(s, out, tuple(given), tuple([t.reshape(side) for t in rest]))
+            return _compose_batch_norm(x, None, None, weight, bias, True, 0.0, s.p[0])
+        bits = np.array(s.numbers[3:], np.int64).view(np.float64).reshape(-1, 2)
+        mean, rstd, weight, bias = (
+            t if t is None else _by_channel(t, x.ndim)
+            for t in (*[rnn.tensor(bits[:, i], dtype=x.dtype) for i in (0, 1)], weight, bias)
+        )
+        out = (x - mean) * rstd
+        out = out if weight is None else out * weight
+        return out if bias is None else out + bias
 
     return s.through(compute, dz)
 

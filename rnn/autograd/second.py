@@ -17,8 +17,10 @@ import rnn
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib, op
 from rnn.autograd.function import _fit
-from rnn.autograd.graph import _contiguous, _describe, _op_name, _whole
+from rnn.autograd.graph import _contiguous, _describe, _op_name, _whole, edge_list
+from rnn.nn.functional._common import gather_flat, scatter_flat
 from rnn.ops import _core
+from rnn.ops._core import places, places_of
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -35,14 +37,13 @@ class Application:
         p: the numbers that it was given. shape: of its result.
     """
 
-    def __init__(self, span: int) -> None:
-        info = _describe(span)
+    def __init__(self, span: int, info: Any) -> None:
+        """info: the span's description."""
         self.span, self.first, self.nodes = span, int(info.first), int(info.nodes)
-        self.op, self.is_leaf, self.key = int(info.op), bool(info.is_leaf), info.key
+        self.op, self.key = int(info.op), info.key
         self.p: tuple[float, ...] = tuple(info.p)
         self.shape: tuple[int, ...] = tuple(info.shape[0 : info.ndim])
-        self.freed = bool(info.passed)
-        count = 0 if self.is_leaf or self.freed else info.operands
+        count = 0 if info.is_leaf or info.passed else info.operands
         self.operands: list[Any] = [
             adopt(check(lib.rnn_operand_tensor(E, span, k))) for k in range(count)
         ]
@@ -82,8 +83,7 @@ class Application:
 
     def places(self, k: int) -> Any:
         """Where in its span the elements of operand k are: int64, flat."""
-        t = self.operands[k]
-        return _places(lib.rnn_offset(t._h), t._shape, t._strides).reshape(-1)
+        return places_of(self.operands[k]).reshape(-1)
 
     def first_of(self, k: int) -> int:
         """The id of the first node of operand k's span."""
@@ -91,19 +91,8 @@ class Application:
 
     def edges(self) -> tuple[Any, Any, Any, Any]:
         """(place in the result, id of the operand node, local derivative, does a gradient flow)."""
-        spans = ffi.new("uint32_t[1]", [self.span])
-        null = ffi.NULL
-        count = check(lib.rnn_edge_list_of(E, 1, spans, 0, null, null, null, null))
-        users, nodes = np.empty(count, np.int64), np.empty(count, np.int64)
-        locals_, flows = np.empty(count), np.empty(count, np.uint8)
-        into = [
-            ffi.from_buffer(kind, a)
-            for kind, a in zip(
-                ("int64_t[]", "int64_t[]", "double[]", "uint8_t[]"), (users, nodes, locals_, flows)
-            )
-        ]
-        check(lib.rnn_edge_list_of(E, 1, spans, count, *into))
-        return users - self.first, nodes, locals_, flows.astype(bool)
+        users, *rest = edge_list(np.array([self.span], np.uint32))
+        return (users - self.first, *rest)
 
     def through(self, function: Callable[..., Any], dz: Tensor) -> list[tuple[int, Tensor]]:
         """The gradients of function(self, *operands), which is computed for it.
@@ -120,14 +109,6 @@ class Application:
 # ---- gradients of spans --------------------------------------------------------------------------
 
 
-def _places(offset: int, shape: Sequence[int], strides: Sequence[int]) -> Any:
-    """The places that a view sees, in its shape."""
-    at = np.full(tuple(shape), offset, np.int64)
-    for d, (n, step) in enumerate(zip(shape, strides)):
-        at += (np.arange(n, dtype=np.int64) * step).reshape(-1, *[1] * (len(shape) - d - 1))
-    return at
-
-
 def _spread(g: Any, t: Any, of: Application) -> Any:
     """The gradient of the view t as that of its span: broadcast elements add up."""
     g = g.sum_to_size(t._shape) if g._shape != t._shape else g
@@ -140,8 +121,8 @@ def _spread(g: Any, t: Any, of: Application) -> Any:
     g = _core.as_node(g, code)
     if math.prod(shape) == of.nodes and _is_whole(shape, strides):
         return _in_shape(g, of.shape)
-    at = _places(lib.rnn_offset(t._h), shape, strides)
-    return _scatter(_zeros(of.nodes, code), at, g, 1).reshape(of.shape)
+    at = places(lib.rnn_offset(t._h), shape, strides)
+    return scatter_flat(_zeros(of.nodes, code), at, g, True).reshape(of.shape)
 
 
 def _in_shape(g: Any, shape: tuple[int, ...]) -> Any:
@@ -156,30 +137,24 @@ def _zeros(nodes: int, code: int) -> Any:
     return adopt(check(lib.rnn_full(E, code, 1, _c.dims((nodes,)), 0.0)))
 
 
-def _pointer(at: Any) -> tuple[Any, Any]:
-    flat = np.ascontiguousarray(at, np.int64).reshape(-1)
-    return flat, ffi.cast("int64_t *", flat.ctypes.data)
-
-
-def _scatter(onto: Any, at: Any, g: Any, add: int) -> Any:
-    flat, pointer = _pointer(at)
-    return adopt(check(lib.rnn_scatter(E, onto._h, pointer, flat.size, 1, g._h, add)))
-
-
 def _pick(g: Any, at: Any) -> Any:
     """Elements of a span's gradient, in the shape of `at`."""
-    held, pointer = _pointer(at)
-    return adopt(check(lib.rnn_gather(E, g._h, pointer, held.size, 1, at.ndim, _c.dims(at.shape))))
+    return gather_flat(g, at, at.shape)
 
 
 # ---- the pass ------------------------------------------------------------------------------------
 
 
 def gradients(roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-    """The gradients of `roots` by `inputs`, recorded; None where there is none.
+    """The gradients of `roots` by `inputs`, recorded, each of its input's shape and dtype; None
+    where there is none.
 
     Args:
         seeds: the roots' gradients, of their shapes; None means ones.
+
+    Raises:
+        RuntimeError: a graph was freed, or a value that is needed was overwritten.
+        NotImplementedError: an operation between them has no rule.
     """
     found = _Pass(roots, inputs)
     for root, seed in zip(roots, seeds):
@@ -207,9 +182,12 @@ class _Pass:
         spans: dict[int, Application] = {}
         while todo:
             span = todo.pop()
-            if span in spans or _describe(span).first < lowest:
+            if span in spans:
                 continue
-            spans[span] = made = Application(span)
+            info = _describe(span)
+            if info.first < lowest:
+                continue
+            spans[span] = made = Application(span, info)
             todo += [lib.rnn_span_of(t._h) for t in made.operands if lib.rnn_requires_grad(E, t._h)]
         return spans
 
@@ -221,15 +199,8 @@ class _Pass:
             for k, t in enumerate(s.operands):
                 flows = bool(lib.rnn_requires_grad(E, t._h))
                 s._leads[k] = flows and leads.get(lib.rnn_span_of(t._h), False)
-            if s.freed and not s.is_leaf and span not in self.asked:
-                raise RuntimeError(
-                    "Trying to backward through the graph a second time (or directly access saved "
-                    "tensors after they have already been freed). Saved intermediate values of the "
-                    "graph are freed when you call .backward() or autograd.grad(). Specify "
-                    "retain_graph=True if you need to backward through the graph a second time or "
-                    "if you need to access saved tensors after calling backward. (The graph behind "
-                    f"{_op_name(s.op)} was freed.)"
-                )
+            if span not in self.asked:
+                check(lib.rnn_check_freed(E, span))
             leads[span] = span in self.asked or any(s._leads)
 
     def begin(self, root: Any, seed: Any) -> None:
@@ -256,7 +227,7 @@ class _Pass:
             if math.prod(t._shape) == s.nodes and _is_whole(t._shape, t._strides):
                 self.found[i] = _in_shape(dz, t._shape)
             else:
-                self.found[i] = _pick(dz, _places(lib.rnn_offset(t._h), t._shape, t._strides))
+                self.found[i] = _pick(dz, places_of(t))
         if not any(s._leads):
             return
         check(lib.rnn_check_values(E, s.span))
@@ -291,20 +262,20 @@ class _Pass:
             g = _pick(dz, users[mine])
             if not (locals_[mine] == 1).all():
                 g = g * _core.nodes(locals_[mine].astype(_core.NUMPY_NODE_DTYPES[code]))
-            flat = _scatter(_zeros(to.nodes, code), nodes[mine] - to.first, g, 1)
+            flat = scatter_flat(_zeros(to.nodes, code), nodes[mine] - to.first, g, True)
             self._add(span, _in_shape(flat, to.shape))
 
     def _hooked(self, s: Application, dz: Any) -> Any:
         """The gradient, as the span's hooks leave it."""
-        z = s.z  # held: its handle goes with it
-        hooks = lib.rnn_hook(E, z._h)
+        flat = adopt(check(lib.rnn_span_tensor(E, s.span, 0)))
+        hooks = lib.rnn_hook(E, flat._h)
         if not hooks:
             return dz
         for hook, (offset, shape, strides) in list(_c.object_at(hooks).before.values()):
-            at = _places(offset, shape, strides)
+            at = places(offset, shape, strides)
             changed = hook(_pick(dz, at))
             if changed is not None:
-                dz = _in_shape(_scatter(dz, at, changed, 0), s.shape)
+                dz = _in_shape(scatter_flat(dz, at, changed, False), s.shape)
         return dz
 
     def _custom(self, s: Application, dz: Any) -> None:

@@ -21,7 +21,7 @@ from rnn import _c
 from rnn._c import E, adopt, check, lib
 from rnn.autograd.function import _fit, _Output, _version, _zeros
 from rnn.inspect import sparse
-from rnn.ops._core import Array, array_of, nodes
+from rnn.ops._core import Array, array_of, nodes, places_of
 from rnn.random import fork_rng
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Derivatives:
         self._all: sparse.Entries | None = None
         spans = [np.full(math.prod(t._shape), lib.rnn_span_of(t._h), np.int64) for t in to]
         which = np.concatenate([np.empty(0, np.int64), *spans])
-        places = np.concatenate([np.empty(0, np.int64), *map(_places, to)])
+        places = np.concatenate([np.empty(0, np.int64), *[places_of(t).ravel() for t in to]])
         order = np.lexsort((places, which))
         new = np.ones(len(order), bool)
         new[1:] = (np.diff(which[order]) != 0) | (np.diff(places[order]) != 0)
@@ -192,7 +192,7 @@ class Derivatives:
     def _remembered(self, offsets: Array) -> sparse.Entries | None:
         if self._all is not None:
             begin, end = self._all.begin[offsets], self._all.begin[offsets + 1]
-            at = sparse._ranges(begin, end)
+            at = sparse.ranges(begin, end)
             sizes = np.concatenate([[0], np.cumsum(end - begin)])
             return sparse.Entries(sizes, self._all.columns[at], self._all.values[at])
         found = [self._known.get(at) for at in offsets.tolist()] if self._known else [None]
@@ -265,16 +265,6 @@ class Derivatives:
 
 def _typed(seed: Array, double: bool) -> Array:
     return seed if double else seed.astype(np.float32)
-
-
-def _places(t: Any) -> Array:
-    """The node behind each element of a view, row-major."""
-    at = np.full(t._shape, lib.rnn_offset(t._h), np.int64)
-    for d, (size, stride) in enumerate(zip(t._shape, t._strides)):
-        shape = [1] * len(t._shape)
-        shape[d] = size
-        at = at + (np.arange(size) * stride).reshape(shape)
-    return at.ravel()
 
 
 # ---- what others ask for -------------------------------------------------------------------------

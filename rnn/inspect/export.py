@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn._c import E, check, ffi, lib
+from rnn._c import E, ffi, lib
+from rnn.autograd.graph import edge_list
 from rnn.ops._core import Array
 
 if TYPE_CHECKING:
@@ -100,27 +101,12 @@ def _of_function(g: Graph, number: int) -> Columns:
 
 def _listed(numbers: Array, before: int, limit: int) -> Columns:
     """The edges of some spans that the engine knows."""
-    room, count = 1024, -1
-    while count < 0:
-        users, operands = np.empty(room, np.int64), np.empty(room, np.int64)
-        locals_, flows = np.empty(room), np.empty(room, np.uint8)
-        count = check(
-            lib.rnn_edge_list_of(
-                E,
-                len(numbers),
-                ffi.from_buffer("uint32_t[]", numbers),
-                room,
-                ffi.from_buffer("int64_t[]", users),
-                ffi.from_buffer("int64_t[]", operands),
-                ffi.from_buffer("double[]", locals_),
-                ffi.from_buffer("uint8_t[]", flows),
-            )
-        )
+
+    def check_count(count: int) -> None:
         if before + count > limit:
             raise _too_many(before + count, limit)
-        if count > room:
-            room, count = count, -1
-    return users[:count], operands[:count], locals_[:count], flows[:count].astype(bool)
+
+    return edge_list(numbers, check_count)
 
 
 def records(g: Graph, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

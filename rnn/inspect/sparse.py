@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -217,7 +218,7 @@ def _halves(
         for side in (0, 1):
             halves = 2 * parents + side
             halves = halves[halves < len(by_place) - 1]
-            which = _ranges(by_place[halves], by_place[halves + 1])
+            which = ranges(by_place[halves], by_place[halves + 1])
             if not len(which):
                 continue
             found = np.zeros(j - i)
@@ -255,7 +256,7 @@ def _without_long(
     return kept
 
 
-def _ranges(begin: Array, end: Array) -> Array:
+def ranges(begin: Array, end: Array) -> Array:
     """All of begin[i] to end[i] - 1, one after another."""
     sizes = end - begin
     at = np.repeat(begin - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
@@ -328,20 +329,20 @@ def _adds_up(
     return bool((fine | ~np.isfinite(expected) | np.isnan(got)).all())  # 0 * inf is nan
 
 
+_shared: ContextVar[Allowance | None] = ContextVar("_shared", default=None)
+
+
 @contextmanager
 def allowed(work: int) -> Iterator[Allowance]:
     """What is found within has together no more than this work."""
-    global _shared
-    outer, _shared = _shared, Allowance(work)
+    mine = Allowance(work)
+    token = _shared.set(mine)
     try:
-        yield _shared
+        yield mine
     finally:
-        _shared = outer
-
-
-_shared: Allowance | None = None
+        _shared.reset(token)
 
 
 def allowance() -> Allowance:
     """A new one, or the rest of what is shared."""
-    return Allowance(WORK) if _shared is None else _shared
+    return _shared.get() or Allowance(WORK)

@@ -6,6 +6,7 @@ array behind the same class: `t._h` is 0 and `t._array` holds it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -87,6 +88,19 @@ def array_of(t: Tensor) -> Array:
     if 0 in shape:
         return np.empty(shape, NUMPY_NODE_DTYPES[code])
     return np.ndarray(shape, NUMPY_NODE_DTYPES[code], memory, offset, strides)
+
+
+def places(offset: int, shape: tuple[int, ...], strides: Sequence[int]) -> Array:
+    """Where in its span each element of a view is: int64, in the view's shape."""
+    at = np.full(shape, offset, np.int64)
+    for d, (n, step) in enumerate(zip(shape, strides)):
+        at += (np.arange(n, dtype=np.int64) * step).reshape(-1, *[1] * (len(shape) - d - 1))
+    return at
+
+
+def places_of(t: Tensor) -> Array:
+    """`places` of a tensor of nodes."""
+    return places(lib.rnn_offset(t._h), t._shape, t._strides)
 
 
 def constant(value: Number, code: int) -> Tensor:

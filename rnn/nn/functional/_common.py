@@ -122,6 +122,16 @@ def gather_flat(input: Tensor, index: Any, shape: Sequence[int], inner: int = 1)
     return adopt(h) if h > 0 else fail(h)
 
 
+def scatter_flat(onto: Tensor, index: Any, source: Tensor, add: bool) -> Tensor:
+    """onto with the source's elements at int64 places of the row-major tensor, in its place or
+    (add) added to it: one scatter, flat. The caller has checked that index is inside.
+    """
+    flat = np.ascontiguousarray(index, np.int64).reshape(-1)
+    pointer = ffi.cast("int64_t *", flat.ctypes.data)
+    h = lib.rnn_scatter(E, onto._h, pointer, flat.size, 1, source._h, add)
+    return adopt(h) if h > 0 else fail(h)
+
+
 def in_planes(index: Any, planes: int, size: int) -> Any:
     """Places in one plane of `size` elements, as places in `planes` of them: (planes,
     *index.shape).

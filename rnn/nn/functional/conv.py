@@ -14,7 +14,7 @@ import numpy as np
 
 import rnn
 from rnn import _c
-from rnn._c import EDTYPE, ETYPE, E, adopt, check, ffi, lib
+from rnn._c import EDTYPE, ETYPE, E, lib
 from rnn._shapes import normalize_dim
 from rnn.nn.functional._common import (
     c_name,
@@ -23,6 +23,7 @@ from rnn.nn.functional._common import (
     handle,
     in_planes,
     result,
+    scatter_flat,
     several,
 )
 from rnn.nn.functional.pad import pad
@@ -176,10 +177,9 @@ def fold(
         )
     _core.floats_only("col2im_out_cpu", input)
     planes = n * (rows // area)
-    index = np.ascontiguousarray(in_planes(places, planes, whole[0] * whole[1]))
+    index = in_planes(places, planes, whole[0] * whole[1])
     zeros = rnn.zeros(n, rows // area, *whole, dtype=input.dtype)
-    pointer = ffi.cast("int64_t *", index.ctypes.data)
-    made = adopt(check(lib.rnn_scatter(E, zeros._h, pointer, index.size, 1, input._h, 1)))
+    made = scatter_flat(zeros, index, input, True)
     return made[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
 
 

@@ -116,8 +116,12 @@ def rms_norm(
     out = _result(lib.rnn_rms_norm(E, input._h, len(shape), handle(weight), eps), "rms_norm", input)
     if out is not None:
         return out
-    squares = (input * input).mean(tuple(range(-len(shape), 0)), keepdim=True)
-    out = input * (squares + eps) ** -0.5
+    return _compose_rms_norm(input, len(shape), weight, None, eps)
+
+
+def _compose_rms_norm(x: Tensor, count: int, weight: Any, bias: Any, eps: float) -> Tensor:
+    squares = (x * x).mean(tuple(range(-count, 0)), keepdim=True)
+    out = x * (squares + eps) ** -0.5
     return out if weight is None else out * weight
 
 
