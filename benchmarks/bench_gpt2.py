@@ -1,10 +1,12 @@
 """GPT-2 of 124M parameters: reading a prompt of 128 tokens, decoding, loading, memory.
 
-Makes a checkpoint of random weights (kept in --folder), then runs each contender in processes of
-its own, in turns: rnn (examples/gpt2), transformers on torch, llama.cpp by llama-cpp-python (with
+Makes a checkpoint of random weights (kept in --folder), then runs the contenders, each in a
+process of its own: rnn (examples/gpt2), transformers on torch, llama.cpp by llama-cpp-python (with
 the `gguf` package, which writes the checkpoint in its format), and `stream`: how fast two NumPy
-threads read as many bytes as the weights have, which no decoder of float32 weights can beat. All
-but `stream` must agree about the logits behind the prompt.
+threads read as many bytes as the weights have, which bounds every decoder of float32 weights. All
+but `stream` must agree about the logits behind the prompt. They load one after another and then
+decode in many short turns, in a new order each time, because the memory's speed on a shared machine
+changes from second to second.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import random
 import re
 import subprocess
 import sys
@@ -36,6 +39,7 @@ MODULES = {
     "stream": ["numpy"],
 }
 PROMPT, VOCABULARY = 128, 50257
+TURNS = 24  # of decoding, in a round
 CHUNK = 1 << 20  # floats that a thread of `stream` reads at a time
 
 
@@ -121,34 +125,38 @@ def make_gguf(folder: Path) -> Path:
 # ---- contenders: each in a process of its own ----------------------------------------------------
 
 
-def timed(feed: Callable[[list[int]], Any], loaded: float, tokens: int) -> dict[str, Any]:
-    """Reads the prompt, then decodes greedily: feed(tokens) gives the logits of the next one."""
+def serve(feed: Callable[[list[int]], Any], loaded: float) -> None:
+    """Reads the prompt; then, at each number on standard input, decodes as many tokens greedily.
+    feed(tokens) gives the logits of the next one.
+    """
     start = time.perf_counter()
     logits = np.array(feed(prompt()), np.float32)
     read = time.perf_counter() - start
-    first, logits = logits, np.array(feed([int(logits.argmax())]))  # one to warm up
-    start = time.perf_counter()
-    for _ in range(tokens):
-        logits = feed([int(logits.argmax())])
-    seconds = time.perf_counter() - start
-    return {
-        "load": loaded,
-        "prompt": PROMPT / read,
-        "decode": tokens / seconds,
-        "logits": [float(x) for x in first[:1000]],
-    }
+    first = [float(x) for x in logits[:1000]]
+    logits = np.array(feed([int(logits.argmax())]))  # one to warm up
+    tell({"load": loaded, "prompt": PROMPT / read, "logits": first})
+    for line in sys.stdin:
+        start = time.perf_counter()
+        for _ in range(int(line)):
+            logits = feed([int(logits.argmax())])
+        tell({"decode": int(line) / (time.perf_counter() - start)})
 
 
-def run_rnn(arguments: argparse.Namespace) -> dict[str, Any]:
+def tell(figures: dict[str, Any]) -> None:
+    """One line to the parent, with the most memory that the process has had."""
+    print(json.dumps({**figures, "peak": gpt2().cli.peak_bytes()}), flush=True)
+
+
+def run_rnn(arguments: argparse.Namespace) -> None:
     """examples/gpt2."""
     package = gpt2()
     start = time.perf_counter()
     model = package.files.load(arguments.folder)
     session = package.sample.Session(model)
-    return timed(session.feed, time.perf_counter() - start, arguments.tokens)
+    serve(session.feed, time.perf_counter() - start)
 
 
-def run_transformers(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_transformers(arguments: argparse.Namespace) -> None:
     """GPT2LMHeadModel with its key-value cache, in inference mode."""
     import torch
     import transformers
@@ -167,10 +175,10 @@ def run_transformers(arguments: argparse.Namespace) -> dict[str, Any]:
         return out.logits[0, -1].numpy()
 
     with torch.inference_mode():
-        return timed(feed, loaded, arguments.tokens)
+        serve(feed, loaded)
 
 
-def run_llama(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_llama(arguments: argparse.Namespace) -> None:
     """llama.cpp by llama-cpp-python."""
     import llama_cpp
 
@@ -185,10 +193,10 @@ def run_llama(arguments: argparse.Namespace) -> dict[str, Any]:
         pointer = llama_cpp.llama_get_logits_ith(model.ctx, -1)
         return np.ctypeslib.as_array(pointer, (VOCABULARY,))
 
-    return timed(feed, loaded, arguments.tokens)
+    serve(feed, loaded)
 
 
-def run_stream(arguments: argparse.Namespace) -> dict[str, Any]:
+def run_stream(arguments: argparse.Namespace) -> None:
     """Passes over as many floats as the weights have, by NumPy's dot in threads."""
     size = (arguments.folder / "model.safetensors").stat().st_size // 4
     weights = np.ones(size, np.float32)
@@ -202,10 +210,12 @@ def run_stream(arguments: argparse.Namespace) -> dict[str, Any]:
             return time.perf_counter() - start
 
         once()
-        return {"decode": 1 / min(once() for _ in range(5))}
+        tell({})
+        for _ in sys.stdin:
+            tell({"decode": 1 / min(once() for _ in range(3))})
 
 
-RUNNERS = {
+RUNNERS: dict[str, Callable[[argparse.Namespace], None]] = {
     "rnn": run_rnn,
     "transformers": run_transformers,
     "llama.cpp": run_llama,
@@ -219,27 +229,75 @@ def spin() -> None:
         pass
 
 
-def measure(arguments: argparse.Namespace, name: str, *, busy: bool = False) -> dict[str, Any]:
-    """Runs one contender in a process; with a core kept busy by another one where asked."""
-    command = [sys.executable, __file__, "--child", name, "--folder", arguments.folder]
-    tokens = max(1, arguments.tokens // 4) if busy else arguments.tokens  # some are very slow then
-    command += ["--threads", arguments.threads, "--tokens", tokens]
-    other = multiprocessing.Process(target=spin, daemon=True) if busy else None
-    if other is not None:
-        other.start()
-    try:
+class Contender:
+    """A process that has loaded its model and read the prompt, and decodes when it is told to."""
+
+    def __init__(self, arguments: argparse.Namespace, name: str) -> None:
+        command = [sys.executable, __file__, "--child", name, "--folder", arguments.folder]
+        command += ["--threads", arguments.threads]
         threads = "1" if name == "stream" else str(arguments.threads)  # it has threads of its own
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads}
-        words = [str(word) for word in command]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        self.name = name
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by stop)
+        self.process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": threads},
+        )
+        self.figures = self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        self.errors.seek(0)
+        raise SystemExit(f"{self.name} failed:\n{self.errors.read()}")
+
+    def decode(self, tokens: int) -> None:
+        """One turn; the best of all turns counts."""
+        assert self.process.stdin is not None
+        time.sleep(0.02)  # the threads of the one before may look for work a while
+        self.process.stdin.write(f"{tokens}\n")
+        self.process.stdin.flush()
+        answer = self._answer()
+        answer["decode"] = max(answer["decode"], self.figures.get("decode", 0.0))
+        self.figures |= answer
+
+    def stop(self) -> None:
+        self.process.communicate()
+        self.errors.close()
+
+
+def measure(
+    arguments: argparse.Namespace, names: list[str], label: str, *, busy: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The figures of each; with a core kept busy by another process while they decode, if so."""
+    turns, tokens = (TURNS // 4, arguments.tokens // 2) if busy else (TURNS, arguments.tokens)
+    progress = common.Progress(len(names) * (1 + turns))
+    other = multiprocessing.Process(target=spin, daemon=True)
+    contenders: list[Contender] = []
+    try:
+        for name in names:
+            progress.step(f"{label}: {name}")
+            contenders.append(Contender(arguments, name))
+        if busy:
+            other.start()
+        for _ in range(turns):
+            for contender in random.sample(contenders, len(contenders)):
+                progress.step(f"{label}: {contender.name}")
+                contender.decode(max(1, tokens))
     finally:
-        if other is not None:
+        if busy and other.is_alive():
             other.terminate()
             other.join()
-    if done.returncode:
-        raise SystemExit(f"{name} failed:\n{done.stderr}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+        for contender in contenders:
+            contender.stop()
+        progress.close()
+    return {contender.name: contender.figures for contender in contenders}
 
 
 def check(results: dict[str, dict[str, Any]]) -> None:
@@ -266,7 +324,7 @@ def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def targets(found: dict[str, dict[str, Any]], weights: int) -> list[Target]:
-    """The promise (issue 4), held to this run."""
+    """What the project promises, held to this run."""
     ours = found["rnn"]
 
     def against(name: str, figure: str) -> float | None:
@@ -298,7 +356,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=folder, help="of the checkpoint (%(default)s)"
     )
-    parser.add_argument("--tokens", type=int, default=64, help="decoded a turn (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=12, help="decoded a turn (%(default)s)")
     parser.add_argument("--no-busy", action="store_true", help="not with a core kept busy")
     parser.add_argument("--child", choices=RUNNERS, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -310,8 +368,7 @@ def main() -> None:
     common.use_threads(arguments.threads)
     common.find_rnn()
     if arguments.child:
-        result = RUNNERS[arguments.child](arguments)
-        print(json.dumps({**result, "peak": gpt2().cli.peak_bytes()}))
+        RUNNERS[arguments.child](arguments)
         return
     import rnn
 
@@ -325,18 +382,15 @@ def main() -> None:
         make_gguf(arguments.folder)
     report = Report(common.environment({"rnn": rnn, "numpy": np}, arguments.threads))
     common.print_environment(report.environment)
-    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    rounds: list[dict[str, dict[str, Any]]] = []
     for number in range(arguments.rounds):
-        for name in names:
-            common.say(f"round {number + 1} of {arguments.rounds}: {name}")
-            rounds[name].append(measure(arguments, name))
-        check({name: rows[-1] for name, rows in rounds.items()})
-    found = {name: best(rows) for name, rows in rounds.items()}
+        rounds.append(measure(arguments, names, f"round {number + 1} of {arguments.rounds}"))
+        check(rounds[-1])
+    found = {name: best([row[name] for row in rounds]) for name in names}
     if not arguments.no_busy:
-        for name in [name for name in names if name != "stream"]:
-            common.say(f"with a core kept busy: {name}")
-            turns = [measure(arguments, name, busy=True)["decode"] for _ in range(2)]
-            found[name]["busy"] = max(turns)
+        decoders = [name for name in names if name != "stream"]
+        for name, row in measure(arguments, decoders, "a core busy", busy=True).items():
+            found[name]["busy"] = row["decode"]
     weights = (arguments.folder / "model.safetensors").stat().st_size
     report.rows = [{"contender": name, **row} for name, row in found.items()]
     report.targets = targets(found, weights)

@@ -208,6 +208,7 @@ rnn_ref rnn_as_view(rnn_engine *e, rnn_ref t, int view_op, int64_t offset, int n
 rnn_ref rnn_reshape(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape, int must_be_view);
 rnn_ref rnn_permute(rnn_engine *e, rnn_ref t, int ndim, const int64_t *order);
 rnn_ref rnn_transpose(rnn_engine *e, rnn_ref t, int64_t dim0, int64_t dim1);
+rnn_ref rnn_t(rnn_engine *e, rnn_ref t); /* of a matrix; fewer dimensions stay as they are */
 rnn_ref rnn_expand(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape); /* -1 keeps a size */
 rnn_ref rnn_select(rnn_engine *e, rnn_ref t, int64_t dim, int64_t index);
 rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref t, int count,

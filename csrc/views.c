@@ -296,6 +296,16 @@ rnn_ref rnn_transpose(rnn_engine *e, rnn_ref ref, int64_t dim0, int64_t dim1) {
     return out;
 }
 
+rnn_ref rnn_t(rnn_engine *e, rnn_ref ref) {
+    const int ndim = rnn_tensor_of(ref)->ndim;
+    if (ndim > 2)
+        return rnn_fail(e, RNN_ERUNTIME,
+                        "t() expects a tensor with <= 2 dimensions, but self is %dD", ndim);
+    rnn_ref out = rnn_transpose(e, ref, 0, ndim ? ndim - 1 : 0);
+    if (out > 0) rnn_tensor_of(out)->view_op = RNN_V_T;
+    return out;
+}
+
 rnn_ref rnn_expand(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted) {
     rnn_tensor *t = rnn_tensor_of(ref);
     int64_t shape[RNN_MAX_DIMS], stride[RNN_MAX_DIMS], n;

@@ -350,11 +350,13 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; vectors and scalars as they are (torch.t)."""
+    if input._h:
+        h = lib.rnn_t(E, input._h)
+        return adopt(h) if h > 0 else fail(h)
     ndim = len(input._shape)
     if ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {ndim}D")
-    out = transpose(input, 0, ndim - 1 if ndim else 0)
-    return named(out, lib.RNN_V_T)
+    return transpose(input, 0, ndim - 1 if ndim else 0)
 
 
 def named(view: Tensor, view_op: int) -> Tensor:

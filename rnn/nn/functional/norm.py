@@ -83,6 +83,8 @@ def layer_norm(
     """
     shape = _normalized(input, normalized_shape)
     h = lib.rnn_layer_norm(E, input._h, len(shape), handle(weight), handle(bias), eps)
+    if h > 0:
+        return adopt(h)
     out = _result(h, "LayerNormKernelImpl", input, weight, bias)
     return _compose_layer_norm(input, len(shape), weight, bias, eps) if out is None else out
 

@@ -37,7 +37,7 @@ class Dropout(_Dropout):
     """Each element is 0 with probability p, else 1 / (1 - p) times itself (torch.nn.Dropout)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.dropout(input, self.p, self.training, self.inplace)
+        return F.dropout(input, self.p, True, self.inplace) if self.training else input
 
 
 class Dropout1d(_Dropout):
