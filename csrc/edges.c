@@ -143,6 +143,7 @@ int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out) {
     if (s->ext->ndim) memcpy(out->shape, s->ext->shape, (size_t)s->ext->ndim * sizeof(int64_t));
     memcpy(out->p, s->ext->p, sizeof out->p);
     if (s->op == RNN_OP_CUSTOM) out->name = s->ext->ip[0];
+    out->shown = s->ext->shown;
     out->key = s->ext->function ? (int64_t)(intptr_t)s->ext->function->object : 0;
     return 0;
 }

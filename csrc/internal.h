@@ -167,6 +167,7 @@ typedef struct {
     uint64_t cut;       /* of an unrecorded span: what it was cut from (provenance.c), */
     uint32_t cut_site;  /* where the graph ended, */
     uint8_t lost, made; /* RNN_L_... how, and in which operation */
+    uint16_t shown;     /* a name of Python's for the result, 0: its operation's */
 } rnn_ext;
 
 typedef struct {

@@ -59,7 +59,10 @@ enum {
     RNN_V_UNBIND,
     RNN_V_SPLIT,
     RNN_V_DIAGONAL,
-    RNN_V_UNFOLD
+    RNN_V_UNFOLD,
+    RNN_V_SQUEEZE_DIM,
+    RNN_V_SQUEEZE_DIMS,
+    RNN_V_UNSAFE_VIEW
 };
 /* How a tensor that wants gradients became one that does not. */
 enum { RNN_L_NONE, RNN_L_NO_GRAD, RNN_L_DETACH, RNN_L_DATA };
@@ -247,6 +250,8 @@ rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int ke
                 int mean); /* count 0: all */
 /* grad_fn shows the elementwise loss `op` and this sum or mean of it as one node, as PyTorch does. */
 void rnn_name_reduction(rnn_engine *e, rnn_ref t, int op);
+/* grad_fn is shown under the name with this number of Python's, if t alone sees these nodes. */
+void rnn_name_result(rnn_engine *e, rnn_ref t, int name);
 /* Any reduction of the table, over `count` dimensions (0: all). p: the correction of var and std,
  * the power of vector_norm, the value of median and nanmedian (which Python found). */
 rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref a, int count, const int64_t *dims, int keepdim,
@@ -413,6 +418,7 @@ typedef struct {
     int32_t lost, made;
     uint32_t cut_site;
     int32_t cut_more;
+    int32_t shown; /* the number of the name that rnn_name_result gave, or 0 */
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
 /* The ids of the first nodes of the spans that it was cut from, in order. Returns how many there are;

@@ -95,6 +95,16 @@ int64_t rnn_storage_nodes(rnn_engine *e, rnn_ref t) {
     return rnn_span_size(rnn_at(e, rnn_span_of(t)));
 }
 
+void rnn_name_result(rnn_engine *e, rnn_ref ref, int name) {
+    rnn_tensor *t = rnn_tensor_of(ref);
+    rnn_span *s = rnn_at(e, t->store->span);
+    if (t->store->refs != 1 || s->refs != 1 || s->flags & (RNN_S_SCALAR | RNN_S_LEAF) ||
+        name > UINT16_MAX)
+        return;
+    s->ext->shown = (uint16_t)name;
+    t->view_op = RNN_V_NONE;
+}
+
 const char *rnn_view_name(int view_op) {
     static const char *const names[] = {
         "",
@@ -113,8 +123,11 @@ const char *rnn_view_name(int view_op) {
         "SplitBackward0",
         "DiagonalBackward0",
         "UnfoldBackward0",
+        "SqueezeBackward1",
+        "SqueezeBackward2",
+        "UnsafeViewBackward0",
     };
-    return view_op < 0 || view_op > RNN_V_UNFOLD ? "" : names[view_op];
+    return view_op < 0 || view_op > RNN_V_UNSAFE_VIEW ? "" : names[view_op];
 }
 
 uint32_t rnn_span_of(rnn_ref t) { return rnn_tensor_of(t)->store->span; }
@@ -258,6 +271,7 @@ rnn_ref rnn_reshape(rnn_engine *e, rnn_ref ref, int ndim, const int64_t *wanted,
     rnn_ref copy = rnn_clone(e, ref);
     if (copy < 0) return copy;
     rnn_ref out = rnn_reshape(e, copy, ndim, shape, 1);
+    if (out > 0) rnn_tensor_of(out)->view_op = RNN_V_UNSAFE_VIEW;
     rnn_release(e, copy);
     return out;
 }
@@ -437,5 +451,5 @@ rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref ref, int64_t dim, int all) {
         if ((dim = wrap_dim(e, dim, t->ndim)) < 0) return dim;
         if (t->ndim && t->dims[dim] == 1) drop = 1u << dim;
     }
-    return drop_dim(e, ref, RNN_V_SQUEEZE, t->offset, drop);
+    return drop_dim(e, ref, all ? RNN_V_SQUEEZE : RNN_V_SQUEEZE_DIM, t->offset, drop);
 }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _config, return_types
+from rnn._shown import show_as
 from rnn.autograd.function import Function
 from rnn.autograd.modes import is_grad_enabled
 from rnn.ops import _core
@@ -132,7 +133,7 @@ def inv(A: Tensor) -> Tensor:
             [0.0000, 0.2500]])
     """
     _matrices("inv", A, square=True)
-    return _Inv.apply(A)
+    return show_as(_Inv.apply(A), "LinalgInvExBackward0")
 
 
 class _Solve(Function):
@@ -167,14 +168,14 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
             raise RuntimeError("linalg.solve: left=False needs a matrix B")
         if B.shape[-1] != A.shape[-1]:
             raise RuntimeError(_mismatch(A, B.unsqueeze(-1), left))
-        return solve(A, B.unsqueeze(-1)).squeeze(-1)
+        return show_as(solve(A, B.unsqueeze(-1)).squeeze(-1), "LinalgSolveExBackward0")
     if not left:
-        return solve(A.mT, B.mT).mT
+        return show_as(solve(A.mT, B.mT).mT, "LinalgSolveExBackward0")
     if B.shape[-2] != A.shape[-1]:
         raise RuntimeError(_mismatch(A, B, left))
     batch = np.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
     A, B = A.expand(*batch, *A.shape[-2:]), B.expand(*batch, *B.shape[-2:])
-    return _Solve.apply(A, B)
+    return show_as(_Solve.apply(A, B), "LinalgSolveExBackward0")
 
 
 def _mismatch(a: Tensor, b: Tensor, left: bool) -> str:
@@ -207,7 +208,7 @@ def det(A: Tensor) -> Tensor:
             singular.
     """
     _matrices("det", A, square=True)
-    return _Det.apply(A)
+    return show_as(_Det.apply(A), "LinalgDetBackward0")
 
 
 class _LogAbsDet(Function):
@@ -262,7 +263,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """
     _matrices("cholesky", A, square=True)
     factor: Tensor = _Cholesky.apply(A)
-    return factor.mT if upper else factor
+    return show_as(factor.mT if upper else factor, "LinalgCholeskyExBackward0")
 
 
 # ---- without gradients ---------------------------------------------------------------------------

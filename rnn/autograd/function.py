@@ -9,10 +9,8 @@ from weakref import WeakKeyDictionary
 
 from rnn import _c
 from rnn._c import E, Handle, adopt, check, fail, ffi, lib
+from rnn._shown import names
 from rnn.autograd.passes import current
-
-#: of all Functions, by the number that the engine keeps
-names: list[str] = ["CustomBackward"]
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 

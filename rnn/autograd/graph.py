@@ -10,7 +10,7 @@ import numpy as np
 
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib
-from rnn.autograd.function import names
+from rnn._shown import names
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -248,6 +248,8 @@ def _view_name(view: int, t: Tensor) -> str:
 
 def _span_name(span: int) -> str:
     info = _describe(span)
+    if info.shown:
+        return names[info.shown]
     if info.op == _CUSTOM:
         return names[info.name]
     if info.op in _REDUCTIONS and info.p[3]:
@@ -280,7 +282,7 @@ def _matmul_name(ndim: int, ranks: list[int]) -> str:
 def _linear_name(ndim: int, ranks: list[int]) -> str:
     if len(ranks) == 2:
         return _matmul_name(ndim, ranks)
-    return "AddmmBackward0" if ndim == 2 else "AddBackward0" if ndim == 1 else "ViewBackward0"
+    return "AddmmBackward0" if ndim == 2 else "ViewBackward0"
 
 
 _BY_SHAPE: dict[int, Any] = {

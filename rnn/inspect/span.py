@@ -83,7 +83,7 @@ class Span:
     def op(self) -> str:
         name: bytes = ffi.string(lib.rnn_op_name(self._info.op))
         if name == b"custom":
-            from rnn.autograd.function import names
+            from rnn._shown import names
 
             return names[self._info.name].removesuffix("Backward")
         return name.decode()

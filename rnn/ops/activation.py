@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rnn import _dtypes, _shapes
 from rnn._c import op
+from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import floats_only
 from rnn.ops.elementwise import in_place, unary, unary_in_place
@@ -99,7 +100,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 f"{weight.numel()} and channel size = {channels}."
             )
         weight = weight.reshape([1 if d != 1 else -1 for d in range(max(len(input._shape), 2))])
-    return where(input > 0, input, weight * input)
+    return show_as(where(input > 0, input, weight * input), "PreluKernelBackward0")
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -128,7 +129,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     floats_only("elu_cpu", input)
     made = unary(_ELU, input / alpha, 1.0, alpha)
-    return in_place(input, made) if inplace else made
+    return show_as(in_place(input, made) if inplace else made, "CeluBackward0")
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -197,7 +198,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     if not input._h:
         threshold, value = int(threshold), int(value)
     made: Tensor = where(input <= threshold, value, input)
-    return in_place(input, made) if inplace else made
+    return show_as(in_place(input, made) if inplace else made, "ThresholdBackward0")
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
@@ -210,7 +211,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink)."""
     floats_only("hardshrink_cpu", input)
     inside = (input >= -lambd) & (input <= lambd)
-    return where(inside, 0.0, input)
+    return show_as(where(inside, 0.0, input), "HardshrinkBackward0")
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -223,7 +224,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         )
     moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
     inside = (input >= -lambd) & (input <= lambd)
-    return where(inside, input * 0.0, moved)
+    return show_as(where(inside, input * 0.0, moved), "SoftshrinkBackward0")
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -241,4 +242,4 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         )
     floats_only("glu_cpu", input)
     a, b = input.chunk(2, dim)
-    return a * sigmoid(b)
+    return show_as(a * sigmoid(b), "GluBackward0")

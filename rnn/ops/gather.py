@@ -14,6 +14,7 @@ import numpy as np
 from rnn import _dtypes
 from rnn._c import E, Handle, check, lib
 from rnn._shapes import broadcast_shapes, compute_strides, normalize_dim
+from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of, wrap
 from rnn.ops.index import NONE, getitem, put_rows, take_rows, write
@@ -35,7 +36,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     shape = broadcast_shapes(mask._shape, input._shape)
     rows = np.flatnonzero(np.broadcast_to(mask._array, shape)).astype(np.int64, copy=False)
     source = input if shape == input._shape else expand(input, shape)
-    return _core.view_as_result(take_rows(source, rows, 1, (len(rows),)), out)
+    made = show_as(take_rows(source, rows, 1, (len(rows),)), "MaskedSelectBackward0")
+    return _core.view_as_result(made, out)
 
 
 def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
@@ -64,7 +66,8 @@ def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """masked_scatter_ into a copy (torch.masked_scatter)."""
     shape = broadcast_shapes(mask._shape, input._shape)
-    return masked_scatter_(clone(expand(input, shape)), mask, source)
+    made = masked_scatter_(clone(expand(input, shape)), mask, source)
+    return show_as(made, "MaskedScatterBackward0")
 
 
 # ---- one index for each element: gather, scatter -------------------------------------------------
@@ -120,7 +123,8 @@ def gather(
             size.
     """
     rows = _elementwise_rows("gather", input._shape, dim, index)
-    return _core.view_as_result(take_rows(input, rows, 1, index._shape), out)
+    made = show_as(take_rows(input, rows, 1, index._shape), "GatherBackward0")
+    return _core.view_as_result(made, out)
 
 
 def take_along_dim(
@@ -210,7 +214,8 @@ def scatter(
     reduce: str | None = None,
 ) -> Tensor:
     """scatter_ into a copy (torch.scatter)."""
-    return scatter_(clone(input), dim, index, src, value=value, reduce=reduce)
+    made = scatter_(clone(input), dim, index, src, value=value, reduce=reduce)
+    return show_as(made, "ScatterBackward0")
 
 
 def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -310,7 +315,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     shape = _with_size(input._shape, at, count) if input._shape else ()
     if 0 in shape:
         rows, inner = NONE, 1
-    return _core.view_as_result(take_rows(input, rows, inner, shape), out)
+    made = show_as(take_rows(input, rows, inner, shape), "IndexSelectBackward0")
+    return _core.view_as_result(made, out)
 
 
 def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
@@ -347,7 +353,8 @@ def index_add(
     out: Tensor | None = None,
 ) -> Tensor:
     """index_add_ into a copy (torch.index_add)."""
-    return _core.view_as_result(index_add_(clone(input), dim, index, source, alpha=alpha), out)
+    made = index_add_(clone(input), dim, index, source, alpha=alpha)
+    return _core.view_as_result(show_as(made, "IndexAddBackward0"), out)
 
 
 def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
@@ -378,7 +385,8 @@ def index_copy(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
     """index_copy_ into a copy (torch.index_copy)."""
-    return _core.view_as_result(index_copy_(clone(input), dim, index, source), out)
+    made = index_copy_(clone(input), dim, index, source)
+    return _core.view_as_result(show_as(made, "IndexCopyBackward0"), out)
 
 
 def index_fill_(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
@@ -397,7 +405,7 @@ def index_fill_(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """index_fill_ into a copy (torch.index_fill)."""
-    return index_fill_(clone(input), dim, index, value)
+    return show_as(index_fill_(clone(input), dim, index, value), "IndexFillBackward0")
 
 
 # ---- places in the flattened tensor --------------------------------------------------------------
@@ -418,7 +426,8 @@ def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """The elements at places of the flattened tensor, in index's shape (torch.take)."""
-    return take_rows(input, _flat_rows("take", input, index), 1, index._shape)
+    made = take_rows(input, _flat_rows("take", input, index), 1, index._shape)
+    return show_as(made, "TakeBackward0")
 
 
 def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:

@@ -19,6 +19,7 @@ import numpy as np
 from rnn import _dtypes
 from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, fail, lib
 from rnn._shapes import as_size_args, normalize_dim, normalize_dims
+from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
 from rnn.ops.elementwise import in_place
@@ -241,8 +242,8 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     paired = tuple(itertools.chain.from_iterable([(1, size) for size in shape]))
     wide = tuple(itertools.chain.from_iterable(zip(times, shape)))
     if paired == wide:
-        return clone(reshape(input, target))
-    return reshape(expand(reshape(input, paired), wide), target)
+        return show_as(clone(reshape(input, target)), "RepeatBackward0")
+    return show_as(reshape(expand(reshape(input, paired), wide), target), "RepeatBackward0")
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:
@@ -291,10 +292,10 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     shape, strides = input._shape, strides_of(input)
     turned = normalize_dims(as_size_args(dims, "flip", "dims"), len(shape))
     if not shape or 0 in shape:
-        return clone(input)
+        return show_as(clone(input), "FlipBackward0")
     start = sum((shape[d] - 1) * strides[d] for d in turned)
     steps = tuple([-s if d in turned else s for d, s in enumerate(strides)])
-    return clone(strided(input, STRIDED, start, shape, steps))
+    return show_as(clone(strided(input, STRIDED, start, shape, steps)), "FlipBackward0")
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -320,7 +321,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     moves = [shifts] if isinstance(shifts, int) else list(shifts)
     along = [] if dims is None else [dims] if isinstance(dims, int) else list(dims)
     if not along and len(moves) == 1:
-        return reshape(roll(reshape(input, -1), moves[0], 0), input._shape)
+        made = reshape(roll(reshape(input, -1), moves[0], 0), input._shape)
+        return show_as(made, "RollBackward0")
     if len(moves) != len(along):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(along)}"
@@ -332,7 +334,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         by = move % size if size else 0
         if by:
             out = _join([narrow(out, at, size - by, by), narrow(out, at, 0, size - by)], at, False)
-    return clone(input) if out is input else out
+    return show_as(clone(input) if out is input else out, "RollBackward0")
 
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
@@ -349,12 +351,12 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     first, second = normalize_dim(dims[0], ndim), normalize_dim(dims[1], ndim)
     quarter = k % 4
     if quarter == 1:
-        return transpose(flip(input, second), first, second)
+        return show_as(transpose(flip(input, second), first, second), "Rot90Backward0")
     if quarter == 2:
-        return flip(input, first, second)
+        return show_as(flip(input, first, second), "Rot90Backward0")
     if quarter == 3:
-        return transpose(flip(input, first), first, second)
-    return clone(input)
+        return show_as(transpose(flip(input, first), first, second), "Rot90Backward0")
+    return show_as(clone(input), "Rot90Backward0")
 
 
 # ---- triangles and diagonals ---------------------------------------------------------------------
@@ -370,12 +372,12 @@ def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
 
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Matrices with zeros above a diagonal (torch.tril)."""
-    return view_as_result(_triangle(input, diagonal, "tril"), out)
+    return show_as(view_as_result(_triangle(input, diagonal, "tril"), out), "TrilBackward0")
 
 
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """Matrices with zeros below a diagonal (torch.triu)."""
-    return view_as_result(_triangle(input, diagonal, "triu"), out)
+    return show_as(view_as_result(_triangle(input, diagonal, "triu"), out), "TriuBackward0")
 
 
 def tril_(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -444,7 +446,10 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
     ndim = len(input._shape)
     if ndim not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {ndim}D")
-    made = diag_embed(input, diagonal) if ndim == 1 else clone(_diagonal(input, diagonal))
+    if ndim == 1:
+        made = show_as(diag_embed(input, diagonal), "DiagEmbedBackward0")
+    else:
+        made = clone(_diagonal(input, diagonal))
     return view_as_result(made, out)
 
 
@@ -457,7 +462,7 @@ def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix (torch.trace)."""
     if len(input._shape) != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
-    return _diagonal(input).sum()
+    return show_as(_diagonal(input).sum(), "TraceBackward0")
 
 
 _diagonal = diagonal  # what an argument of this name hides

@@ -17,6 +17,7 @@ from rnn import _dtypes
 from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op
 from rnn._einsum import plan_einsum, run_einsum
 from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
+from rnn._shown import show_as
 from rnn.ops import _core, compose_linalg, elementwise
 from rnn.ops._core import dtype_of, wrap
 from rnn.ops.gather import index_select
@@ -364,7 +365,7 @@ def addmm(
         if len(t._shape) != 2:
             raise RuntimeError(f"{name} must be a matrix, got {len(t._shape)}-D tensor")
     _same_dtype(input, mat2)
-    return _added(input, matmul(mat1, mat2), beta, alpha, out)
+    return show_as(_added(input, matmul(mat1, mat2), beta, alpha, out), "AddmmBackward0")
 
 
 def addmv(
@@ -389,7 +390,7 @@ def addmv(
         raise RuntimeError(
             f"size mismatch, got input ({have}), mat ({m}x{k}), vec ({shapes[2][0]})"
         )
-    return _added(input, matmul(mat, vec), beta, alpha, out)
+    return show_as(_added(input, matmul(mat, vec), beta, alpha, out), "AddmvBackward0")
 
 
 def addr(
@@ -416,7 +417,7 @@ def baddbmm(
 ) -> Tensor:
     """beta * input + alpha * bmm(batch1, batch2), input broadcast (torch.baddbmm)."""
     _check_batches(batch1, batch2)
-    return _added(input, matmul(batch1, batch2), beta, alpha, out)
+    return show_as(_added(input, matmul(batch1, batch2), beta, alpha, out), "BaddbmmBackward0")
 
 
 def addbmm(

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn import _dtypes, _shapes
 from rnn._c import op
+from rnn._shown import show_as
 from rnn.ops import _core, reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
@@ -217,7 +218,7 @@ def cdist(
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
-    return vector_norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, -1)
+    return show_as(vector_norm(unsqueeze(x1, -2) - unsqueeze(x2, -3), p, -1), "CdistBackward0")
 
 
 def renorm(

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnn import _dtypes, _shapes
 from rnn._c import E, Handle, lib, op
+from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import Number
 from rnn.ops.elementwise import (
@@ -82,7 +83,8 @@ def addcmul(
     if out is not None:
         return write_out(out, addcmul, input, tensor1, tensor2, value=value)
     product = mul(tensor1, tensor2)
-    return add(input, product, alpha=_value(_core.result_dtype(input, product), value))
+    made = add(input, product, alpha=_value(_core.result_dtype(input, product), value))
+    return show_as(made, "AddcmulBackward0")
 
 
 def addcdiv(
@@ -95,7 +97,7 @@ def addcdiv(
     """
     if out is not None:
         return write_out(out, addcdiv, input, tensor1, tensor2, value=value)
-    return add(input, _quotient(tensor1, tensor2), alpha=value)
+    return show_as(add(input, _quotient(tensor1, tensor2), alpha=value), "AddcdivBackward0")
 
 
 def _value(result: _dtypes.dtype, value: Number) -> Number:

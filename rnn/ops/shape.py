@@ -422,7 +422,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     kept = [d for d, n in enumerate(shape) if n != 1 or d not in dims]
     return strided(
         input,
-        lib.RNN_V_SQUEEZE,
+        lib.RNN_V_SQUEEZE if dim is None else lib.RNN_V_SQUEEZE_DIMS,
         0,
         tuple([shape[d] for d in kept]),
         tuple([strides[d] for d in kept]),

@@ -14,6 +14,7 @@ import numpy as np
 
 from rnn import _dtypes
 from rnn._c import Handle, op
+from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import as_node
 from rnn.ops.elementwise import in_place, unary, unary_in_place, write_out
@@ -324,10 +325,10 @@ def frac_(input: Tensor) -> Tensor:
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """log(x / (1 - x)), of x between eps and 1 - eps: the inverse of sigmoid (torch.logit)."""
     if out is not None:
-        return write_out(out, logit, input, eps)
+        return show_as(write_out(out, logit, input, eps), "LogitBackward0")
     x = as_node(input, _core.float_code(input))
     x = x if eps is None else x.clamp(eps, 1 - eps)
-    return log(x / (1 - x))
+    return show_as(log(x / (1 - x)), "LogitBackward0")
 
 
 def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:

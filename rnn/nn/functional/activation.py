@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rnn
+from rnn._shown import shown_as
 from rnn.ops import _core, unary
 from rnn.ops.elementwise import in_place
 
@@ -82,6 +83,7 @@ def gumbel_softmax(
     return chosen - soft.detach() + soft
 
 
+@shown_as("RreluWithNoiseBackward0")
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,

@@ -15,6 +15,7 @@ import numpy as np
 import rnn
 from rnn import _dtypes
 from rnn._c import E, adopt, check, lib
+from rnn._shown import show_as
 from rnn.nn.functional._common import c_name, result, same_floats
 from rnn.nn.functional.dropout import dropout
 from rnn.nn.functional.linear import linear
@@ -67,7 +68,10 @@ def scaled_dot_product_attention(
         if out is not None:
             return out
     weights = _weights(query, key, attn_mask, dropout_p, is_causal, factor)
-    return weights @ value
+    out = weights @ value
+    if dropout_p > 0 or len(query._shape) != 4:
+        return out
+    return show_as(out, "ScaledDotProductFlashAttentionForCpuBackward0")
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor | None:

@@ -16,6 +16,7 @@ import rnn
 from rnn import _c
 from rnn._c import EDTYPE, ETYPE, E, lib
 from rnn._shapes import normalize_dim
+from rnn._shown import shown_as
 from rnn.nn.functional._common import (
     c_name,
     expect_tensor,
@@ -82,6 +83,7 @@ def _unbatched(input: Tensor, dims: int, name: str) -> bool:
     return rank == dims + 1
 
 
+@shown_as("Im2ColBackward0")
 def unfold(
     input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Tensor:
@@ -124,6 +126,7 @@ def unfold(
     return columns.reshape(n, c * kernel[0] * kernel[1], columns._shape[-1])
 
 
+@shown_as("Col2ImBackward0")
 def fold(
     input: Tensor,
     output_size: Any,
@@ -279,6 +282,7 @@ def _compose_conv2d(
     return out if bias is None else out + bias.reshape(-1, 1, 1)
 
 
+@shown_as("ConvolutionBackward0")
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -333,6 +337,7 @@ def conv1d(
 # ---- transposed convolution: what conv2d's backward does to its input ---------------------------
 
 
+@shown_as("ConvolutionBackward0")
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -407,6 +412,7 @@ def conv_transpose2d(
     return out if bias is None else out + bias.reshape(-1, 1, 1)
 
 
+@shown_as("ConvolutionBackward0")
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import rnn
+from rnn._shown import shown_as
 from rnn.ops import _core
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def _at_least(eps: float, norm: Tensor) -> Tensor:
     return norm + _core.nodes(np.maximum(eps - values, 0).astype(values.dtype))
 
 
+@shown_as("NormBackward1")
 def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:

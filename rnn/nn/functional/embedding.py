@@ -11,6 +11,7 @@ import numpy as np
 import rnn
 from rnn import _dtypes
 from rnn._c import lib
+from rnn._shown import shown_as
 from rnn.nn.functional._common import gather_flat
 from rnn.ops import _core
 
@@ -60,6 +61,7 @@ def _row_of_padding(padding_idx: int | None, rows: int) -> int | None:
     return padding_idx + rows
 
 
+@shown_as("EmbeddingBackward0")
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -100,6 +102,7 @@ def embedding(
     return out
 
 
+@shown_as("EmbeddingBagBackward0")
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from rnn._c import COMPOSE, E, adopt, fail, lib
+from rnn._shown import shown_as
 from rnn.nn.functional._common import c_name, expect_tensor
 from rnn.ops import _core
 
@@ -70,6 +71,7 @@ def refuse_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> NoRetur
     raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {' and '.join(kinds)}")
 
 
+@shown_as("AddBackward0")
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input1^T weight[n] input2 + bias for each n (torch.nn.functional.bilinear).
 

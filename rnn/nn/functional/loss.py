@@ -17,6 +17,7 @@ import numpy as np
 
 import rnn
 from rnn._c import E, ffi, lib, op
+from rnn._shown import show_as, shown_as
 from rnn.nn.functional._common import (
     elementwise_loss,
     gather_flat,
@@ -76,11 +77,17 @@ def cross_entropy(
         plain = weight is None
         losses = _fused(input, classes, ignore_index, reduction if plain else "none")
         if losses is not None:
-            return losses if plain else _weighted(losses, classes, weight, ignore_index, reduction)
+            if not plain:
+                losses = _weighted(losses, classes, weight, ignore_index, reduction)
+            return losses if plain and len(input._shape) < 3 else _shown(losses, input)
     logs = input.log_softmax(0 if len(input._shape) == 1 else 1)
     if label_smoothing == 0.0:
-        return _pick(logs, classes, weight, ignore_index, reduction)
+        return _shown(_pick(logs, classes, weight, ignore_index, reduction), input)
     return _smoothed(logs, classes, weight, ignore_index, reduction, label_smoothing)
+
+
+def _shown(losses: Tensor, input: Tensor) -> Tensor:
+    return show_as(losses, "NllLoss2DBackward0" if len(input._shape) > 2 else "NllLossBackward0")
 
 
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
@@ -186,7 +193,7 @@ def nll_loss(
     frame = "nll_loss_out_frame" if len(input._shape) < 3 else "nll_loss2d_forward_out_frame"
     _core.floats_only(frame, input)
     _check_weight(input, weight)
-    return _pick(input, classes, weight, ignore_index, reduction)
+    return _shown(_pick(input, classes, weight, ignore_index, reduction), input)
 
 
 def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
@@ -212,9 +219,9 @@ def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction:
         losses = losses.masked_fill(_core.wrap(~counted), 0.0)
     if weight is not None:
         return _weighted(losses, classes, weight, ignore_index, reduction)
-    if reduction != "mean":
+    if reduction != "mean" or every:
         return reduced(losses, reduction)
-    kept = classes.size if every else int(counted.sum())
+    kept = int(counted.sum())
     return losses.sum() / (kept if kept else math.nan)
 
 
@@ -450,7 +457,8 @@ def binary_cross_entropy_with_logits(
         losses = binary(_BCE_LOGITS, input, target)
     else:
         losses = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)  # type: ignore[assignment]
-    return reduced(losses if weight is None else losses * weight, reduction)
+    made = reduced(losses if weight is None else losses * weight, reduction)
+    return show_as(made, "BinaryCrossEntropyWithLogitsBackward0")
 
 
 def kl_div(
@@ -691,6 +699,7 @@ def _rows_of_classes(input: Tensor) -> Tensor:
     return input if len(shape) == 2 else input.reshape(1, -1)
 
 
+@shown_as("MultiMarginLossBackward0")
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,

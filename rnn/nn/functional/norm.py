@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import rnn
 from rnn._c import COMPOSE, E, adopt, fail, lib
+from rnn._shown import shown_as
 from rnn.nn.functional._common import handle
 from rnn.ops import _core
 
@@ -219,6 +220,7 @@ def move_statistics(
             running.copy_(running * (1 - momentum) + new * momentum)
 
 
+@shown_as("NativeGroupNormBackward0")
 def group_norm(
     input: Tensor,
     num_groups: int,

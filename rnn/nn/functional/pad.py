@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 import rnn
+from rnn._shown import show_as, shown_as
 from rnn.nn.functional._common import gather_flat, in_planes
 from rnn.ops import _core
 
@@ -46,7 +47,8 @@ def pad(
         )
     pairs = [(sides[i], sides[i + 1]) for i in range(0, len(sides), 2)][::-1]
     if mode == "constant":
-        return _constant(input, pairs, 0.0 if value is None else value)
+        padded = _constant(input, pairs, 0.0 if value is None else value)
+        return show_as(padded, "ConstantPadNdBackward0")
     if value is not None and value != 0:
         raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in ("reflect", "replicate", "circular"):
@@ -55,7 +57,11 @@ def pad(
         raise NotImplementedError(
             f"Padding size {len(sides)} is not supported for {len(input._shape)}D input tensor."
         )
-    return _by_index(input, pairs, mode)
+    made = _by_index(input, pairs, mode)
+    if mode == "circular":
+        return made
+    kind = "Reflection" if mode == "reflect" else "Replication"
+    return show_as(made, f"{kind}Pad{len(pairs)}DBackward0")
 
 
 def _constant(input: Tensor, pairs: list[tuple[int, int]], value: float) -> Tensor:
@@ -264,12 +270,15 @@ def interpolate(
         letters = "bicubic" if mode == "bicubic" else "linear" if linear else "nearest"
         _core.floats_only(f"compute_indices_weights_{letters}", input)
     if mode in ("nearest", "nearest-exact"):
-        return _take_nearest(input, sizes, scales, mode == "nearest-exact")
+        made = _take_nearest(input, sizes, scales, mode == "nearest-exact")
+        kind = "Nearest" if mode == "nearest" else "NearestExact"
+        return show_as(made, f"Upsample{kind}{dims}DBackward0")
     matrices = [
         _resize_matrix(n, out, scale, bool(align_corners), mode == "bicubic")
         for n, out, scale in zip(input._shape[2:], sizes, scales)
     ]
-    return apply_matrices(input, matrices)
+    made = apply_matrices(input, matrices)
+    return show_as(made, f"Upsample{mode.capitalize()}{dims}DBackward0")
 
 
 def _refuse_mode(mode: str, rank: int) -> NoReturn:
@@ -314,6 +323,7 @@ def upsample(
 # ---- pixels and channels ------------------------------------------------------------------------
 
 
+@shown_as("PixelShuffleBackward0")
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C r^2, H, W) -> (*, C, H r, W r) (Shi et al. 2016; torch.nn.functional.pixel_shuffle).
 
@@ -336,6 +346,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return x.reshape(*outer, c // (r * r), h * r, w * r)
 
 
+@shown_as("PixelUnshuffleBackward0")
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H r, W r) -> (*, C r^2, H, W): pixel_shuffle undone
     (torch.nn.functional.pixel_unshuffle).

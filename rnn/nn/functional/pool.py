@@ -15,6 +15,7 @@ import numpy as np
 import rnn
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib
+from rnn._shown import show_as, shown_as
 from rnn.nn.functional._common import gather_flat, in_planes, result, several
 from rnn.nn.functional.conv import gather_windows
 from rnn.nn.functional.pad import apply_matrices, pad
@@ -432,7 +433,9 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps
             a size.
     """
-    return _adaptive_avg(input, _adaptive_sizes(input, output_size, 2))
+    sizes = _adaptive_sizes(input, output_size, 2)
+    made = _adaptive_avg(input, sizes)
+    return made if sizes == (1, 1) else show_as(made, "AdaptiveAvgPool2DBackward0")
 
 
 def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
@@ -451,6 +454,7 @@ def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return apply_matrices(input, matrices)
 
 
+@shown_as("SqueezeBackward1")
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of
     this name).
@@ -477,11 +481,13 @@ def _adaptive_max(input: Tensor, sizes: tuple[int, ...], indices: bool) -> Any:
     return (out, _core.wrap(flat.reshape(*outer, *sizes))) if indices else out
 
 
+@shown_as("AdaptiveMaxPool2DBackward0")
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool2d)."""
     return _adaptive_max(input, _adaptive_sizes(input, output_size, 2, "max"), return_indices)
 
 
+@shown_as("SqueezeBackward1")
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for of (N, C, L) or (C, L)
     (torch.nn.functional.adaptive_max_pool1d).

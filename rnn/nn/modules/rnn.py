@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rnn
+from rnn._shown import show_as
 from rnn.nn import init
 from rnn.nn.functional import _recurrent as steps
 from rnn.nn.functional.dropout import dropout as drop
@@ -551,7 +552,8 @@ class RNNCell(RNNCellBase):
         self._check_state(hx)
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._step(f"RNN_{self.nonlinearity.upper()}", input, hx)
+        made = self._step(f"RNN_{self.nonlinearity.upper()}", input, hx)
+        return show_as(made, f"{self.nonlinearity.capitalize()}Backward0")
 
 
 class GRUCell(RNNCellBase):
@@ -569,7 +571,7 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         self._check_state(hx)
-        return self._step("GRU", input, hx)
+        return show_as(self._step("GRU", input, hx), "AddBackward0")
 
 
 class LSTMCell(RNNCellBase):
