@@ -21,7 +21,7 @@ from typing import Any
 from .evaluate import SHIPPED, read_text
 from .files import find, load
 from .model import GPT2
-from .program import InputError, at_least, exit_code
+from .program import InputError, Parser, at_least, exit_code
 from .sample import Choice, Sampling, Session, proceed
 from .tokenizer import Tokenizer
 
@@ -29,7 +29,7 @@ from .tokenizer import Tokenizer
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     count = at_least(1, 1 << 31, int)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="rnn-gpt2",
         description="Text from a GPT-2 model, every number of which is a node of a scalar graph.",
     )
@@ -172,7 +172,7 @@ class Program:
         folder = find(args.model)
         self.model = load_shown(folder)
         self.tokenizer = Tokenizer(folder, self.model.config)
-        self.session = Session(self.model)
+        self.session = Session(self.model, args.model)
         self.load_seconds = time.perf_counter() - start
         self.prompt_tokens = self.generated_tokens = 0
         self.prompt_seconds = self.generated_seconds = 0.0
@@ -203,8 +203,6 @@ class Program:
         logits = self.session.feed(ids[known:])
         self.prompt_seconds += time.perf_counter() - start
         self.prompt_tokens += len(ids) - known
-        if not logits.max() < float("inf"):
-            raise InputError(self.args.model, "weights", "give logits that are not numbers")
         return logits
 
     def choices(self, logits: Any, sample: int) -> Iterator[Choice]:
@@ -216,7 +214,7 @@ class Program:
         )
         wanted = 5 if self.args.explain else 0
         made = proceed(
-            self.session, logits, how, self.args.max_new_tokens, self.tokenizer.end, wanted
+            self.session, logits, how, self.args.max_new_tokens, self.tokenizer.ends, wanted
         )
         start = time.perf_counter()
         for choice in made:
@@ -294,7 +292,7 @@ def once(program: Program, text: str, source: str) -> None:
             if (
                 len(program.session.window) < len(ids) or program.session.window[: len(ids)] != ids
             ):  # it has slid
-                program.session = Session(program.model)
+                program.session = Session(program.model, args.model)
                 program.session.feed(ids)
             program.session.rewind(len(ids))
         if not args.json:

@@ -23,7 +23,7 @@ import rnn
 
 from .files import find, load, tensor_of
 from .model import GPT2
-from .program import InputError, at_least, exit_code
+from .program import InputError, Parser, at_least, exit_code
 from .tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).resolve().parent / "shakespeare"
@@ -76,9 +76,7 @@ def loss_of(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="evaluate.py", description="Loss and perplexity of a GPT-2 model on text."
-    )
+    parser = Parser(prog="evaluate.py", description="Loss and perplexity of a GPT-2 model on text.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="text files")
     parser.add_argument(
         "--model", default=str(SHIPPED), help="folder or owner/name (default: the shipped model)"

@@ -19,7 +19,7 @@ import numpy as np
 import rnn
 from rnn import Tensor
 
-from .model import GPT2, Config
+from .model import ACTIVATIONS, GPT2, Config
 from .program import InputError
 
 CHUNK = 1 << 22  # elements converted at a time
@@ -31,11 +31,6 @@ PATTERNS = [
     "tokenizer.json",
     "vocab.json",
 ]
-SUPPORTED = {
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "add_cross_attention": False,
-}
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 IGNORED = re.compile(r"h\.\d+\.attn\.(masked_)?bias")  # causal masks, which old checkpoints carry
 
@@ -107,9 +102,11 @@ def read_config(path: Path) -> Config:
         )
         return number
 
+    def switch(name: str, default: bool) -> bool:
+        return bool(field(name, default, lambda v: type(v) is bool, "true or false"))
+
     field("model_type", "gpt2", lambda v: v == "gpt2", '"gpt2"')
-    for name, only in SUPPORTED.items():
-        field(name, only, [only].__contains__, f"{json.dumps(only)} (nothing else is supported)")
+    field("add_cross_attention", False, lambda v: v is False, "false (nothing else is supported)")
     config = Config(
         vocab_size=size("vocab_size"),
         n_positions=size("n_positions", data.get("n_ctx")),
@@ -126,12 +123,12 @@ def read_config(path: Path) -> Config:
         activation_function=field(
             "activation_function",
             "gelu_new",
-            lambda v: v in ("gelu_new", "gelu_pytorch_tanh", "gelu"),
-            '"gelu_new", "gelu_pytorch_tanh" or "gelu"',
+            lambda v: isinstance(v, str) and v in ACTIVATIONS,
+            f"one of {', '.join(ACTIVATIONS)}",
         ),
-        tie_word_embeddings=field(
-            "tie_word_embeddings", True, lambda v: type(v) is bool, "true or false"
-        ),
+        tie_word_embeddings=switch("tie_word_embeddings", True),
+        scale_attn_weights=switch("scale_attn_weights", True),
+        scale_attn_by_inverse_layer_idx=switch("scale_attn_by_inverse_layer_idx", False),
     )
     if config.n_embd % config.n_head:
         raise InputError(
@@ -242,7 +239,7 @@ def read_index(folder: Path) -> dict[str, Entry]:
             raise InputError(index, "weight_map", "is not an object of file names")
         headers = {}
         for shard in sorted(set(weight_map.values())):
-            if Path(shard).name != shard:
+            if Path(shard).name != shard or not shard.isprintable() or not shard:
                 raise InputError(
                     index, "weight_map", f"names {shard[:60]!r}, which is no file of this folder"
                 )
@@ -251,7 +248,11 @@ def read_index(folder: Path) -> dict[str, Entry]:
             if name not in headers[shard]:
                 raise InputError(folder / shard, name, "is missing, though the index names it")
             found[name] = headers[shard][name]
-    return {name.removeprefix("transformer."): entry for name, entry in found.items()}
+    tensors = {name.removeprefix("transformer."): entry for name, entry in found.items()}
+    if len(tensors) < len(found):
+        twice = next(name for name in found if f"transformer.{name}" in found)
+        raise InputError(found[twice].path, twice, "is there with `transformer.` before it, too")
+    return tensors
 
 
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:

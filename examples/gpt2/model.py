@@ -1,19 +1,21 @@
 """GPT-2 (Radford et al. 2019) in rnn.nn modules; parameters are named as in the published files.
 
 What it is: the network, its loss and its key-value cache. What it is not: files (files.py),
-sampling (sample.py).
-
-Shapes in the comments: B batch, T tokens, C width, H heads, V vocabulary.
+sampling (sample.py). Shapes in the comments: B batch, T tokens, C width, H heads, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import rnn
 from rnn import Tensor, nn
 from rnn.nn import functional as F
+
+ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu, "tanh": F.tanh}
+ACTIVATIONS |= dict.fromkeys(("gelu_new", "gelu_pytorch_tanh"), partial(F.gelu, approximate="tanh"))
 
 
 @dataclass
@@ -29,6 +31,8 @@ class Config:
     layer_norm_epsilon: float = 1e-5
     activation_function: str = "gelu_new"
     tie_word_embeddings: bool = True
+    scale_attn_weights: bool = True
+    scale_attn_by_inverse_layer_idx: bool = False
     eos_token_id: int | None = None
     dropout: float = 0.0
 
@@ -90,32 +94,33 @@ class CausalSelfAttention(nn.Module):
         self.c_attn = Conv1D(config.n_embd, 3 * config.n_embd)
         self.c_proj = Conv1D(config.n_embd, config.n_embd)
         self.heads, self.layer = config.n_head, layer
+        scale = 1 / math.sqrt(config.n_embd // config.n_head) if config.scale_attn_weights else 1.0
+        self.scale = scale / (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         B, T, C = x.shape
         qkv = self.c_attn(x).view(B, T, 3, self.heads, C // self.heads)
         q, k, v = qkv.transpose(1, 3).unbind(2)  # each (B, H, T, C / H)
-        mask = None
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
-            mask = cache.mask
+        mask = cache.mask if cache is not None else None
         causal = T > 1 and mask is None
-        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)  # (B, H, T, C / H)
-        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))
+        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, scale=self.scale)
+        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))  # y: (B, H, T, C / H)
 
 
 class MLP(nn.Module):
-    """Two linear maps with a GELU between them."""
+    """Two linear maps with an activation between them."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         inner = config.n_inner or 4 * config.n_embd
         self.c_fc = Conv1D(config.n_embd, inner)
         self.c_proj = Conv1D(inner, config.n_embd)
-        self.approximate = "tanh" if config.activation_function != "gelu" else "none"
+        self.activation = ACTIVATIONS[config.activation_function]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c_proj(F.gelu(self.c_fc(x), approximate=self.approximate))
+        return self.c_proj(self.activation(self.c_fc(x)))
 
 
 class Block(nn.Module):
@@ -134,35 +139,30 @@ class Block(nn.Module):
         return x + self.drop(self.mlp(self.ln_2(x)))
 
 
-class Head(nn.Module):
-    """The last layer's weight (V, C), where it is not the embedding table."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(rnn.empty(config.vocab_size, config.n_embd))
+def table(rows: int, width: int) -> nn.Embedding:
+    """An embedding whose numbers are not drawn yet."""
+    return nn.Embedding(rows, width, _weight=rnn.empty(rows, width))
 
 
 class GPT2(nn.Module):
-    """Token ids to logits of the next token; the embedding table is also the last layer."""
+    """Token ids to logits of the next token."""
 
     def __init__(self, config: Config, initialise: bool = True) -> None:
         """initialise: False leaves the parameters as the memory was, for a checkpoint to fill."""
         super().__init__()
         self.config = config
-        tokens, positions, width = config.vocab_size, config.n_positions, config.n_embd
-        self.wte = nn.Embedding(tokens, width, _weight=rnn.empty(tokens, width))
-        self.wpe = nn.Embedding(positions, width, _weight=rnn.empty(positions, width))
+        self.wte = table(config.vocab_size, config.n_embd)
+        self.wpe = table(config.n_positions, config.n_embd)
         self.h = nn.ModuleList([Block(config, layer) for layer in range(config.n_layer)])
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.drop = nn.Dropout(config.dropout)
-        self.lm_head = self.wte if config.tie_word_embeddings else Head(config)
+        tied = config.tie_word_embeddings  # the last layer's weight (V, C) is the embedding's
+        self.lm_head = self.wte if tied else table(config.vocab_size, config.n_embd)
         if initialise:
             self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights of 0.02, smaller where a residual stream adds them up, as GPT-2 was
-        trained.
-        """
+        """Normal weights of 0.02, smaller where a residual stream adds them up (GPT-2's start)."""
         with rnn.no_grad():
             for name, p in self.named_parameters():
                 if name.endswith("bias"):
@@ -194,6 +194,5 @@ class GPT2(nn.Module):
 
     def loss(self, tokens: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         """The cross-entropy of the targets (B, T), in nats a token (or their sum)."""
-        logits = self(tokens)
-        flat = logits.view(-1, logits.shape[-1])
-        return F.cross_entropy(flat, targets.reshape(-1), reduction=reduction)
+        logits = self(tokens).flatten(0, 1)  # (B T, V)
+        return F.cross_entropy(logits, targets.flatten(), reduction=reduction)

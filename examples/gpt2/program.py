@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 
 class InputError(ValueError):
@@ -16,6 +16,13 @@ class InputError(ValueError):
     def __init__(self, file: object, field: str, problem: str) -> None:
         line = f"{file}: {field}: {problem}"
         super().__init__("".join(c if c.isprintable() else " " for c in line))
+
+
+class Parser(argparse.ArgumentParser):
+    """Options; what is wrong with them is one line too, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{InputError(self.prog, 'options', message)}\n")
 
 
 def at_least(least: float, most: float = float("inf"), kind: type = float) -> Callable[[str], Any]:

@@ -6,7 +6,7 @@ line (cli.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ import numpy as np
 import rnn
 
 from .model import GPT2, Cache
+from .program import InputError
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,30 @@ class Session:
     read again.
     """
 
-    def __init__(self, model: GPT2) -> None:
-        self.model = model
+    def __init__(self, model: GPT2, name: str = "model") -> None:
+        """name: of the model, for errors."""
+        self.model, self.name = model, name
         self.cache = Cache(model.config)
         self.window: list[int] = []
 
     def feed(self, tokens: Sequence[int]) -> np.ndarray:
-        """Reads tokens behind those before them; the logits (V,) of the next."""
+        """Reads tokens behind those before them; the logits (V,) of the next.
+
+        Raises:
+            InputError: they are not numbers.
+        """
         limit = self.model.config.n_positions
         window = [*self.window, *tokens]
         if len(window) > limit:
             window = tokens = window[-max(1, limit // 2) :]
             self.rewind(0)
         with rnn.no_grad():
-            logits = self.model(rnn.tensor([list(tokens)]), self.cache, last_only=True)
+            out = self.model(rnn.tensor([list(tokens)]), self.cache, last_only=True)
+        logits = np.array(out.numpy()[0, -1])
+        if not logits.max() < np.inf:
+            raise InputError(self.name, "weights", "give logits that are not numbers")
         self.window = window  # at last: Ctrl-C leaves what has been read
-        return np.array(logits.numpy()[0, -1])
+        return logits
 
     def rewind(self, count: int) -> None:
         """Forgets all but the first `count` tokens; they must still be in the window."""
@@ -114,12 +123,12 @@ def generate(
     prompt: Sequence[int],
     how: Sampling,
     count: int,
-    end: int | None = None,
+    ends: Collection[int] = (),
     alternatives: int = 0,
 ) -> Iterator[Choice]:
-    """Up to `count` tokens behind the prompt; stops before the token `end`."""
+    """Up to `count` tokens behind the prompt; stops before a token of `ends`."""
     logits = session.feed(prompt)
-    yield from proceed(session, logits, how, count, end, alternatives)
+    yield from proceed(session, logits, how, count, ends, alternatives)
 
 
 def proceed(
@@ -127,14 +136,14 @@ def proceed(
     logits: np.ndarray,
     how: Sampling,
     count: int,
-    end: int | None = None,
+    ends: Collection[int] = (),
     alternatives: int = 0,
 ) -> Iterator[Choice]:
     """The same where the prompt has been read: `logits` are of its last token."""
     random = np.random.default_rng(how.seed)
     for left in range(count, 0, -1):
         choice = pick(logits, how, random, alternatives)
-        if choice.token == end:
+        if choice.token in ends:
             return
         yield choice
         if left > 1:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .files import read_json
 from .model import Config
 from .program import InputError
 
@@ -43,18 +44,23 @@ class Tokenizer:
             with self._blaming_the_file():
                 self.model = tokenizers.Tokenizer.from_file(str(self.file))
         elif vocabulary.exists() and merges.exists():
-            self.file = vocabulary
+            for token, number in read_json(vocabulary).items():
+                if type(number) is not int or not 0 <= number < 1 << 31:
+                    raise InputError(vocabulary, repr(token), "has an id that is no whole number")
+            self.file = merges  # what is still wrong is wrong there
             with self._blaming_the_file():
                 self.model = _from_two_files(tokenizers, vocabulary, merges)
+            self.file = vocabulary
         else:
             raise InputError(
                 folder,
                 "tokenizer",
                 "there is neither tokenizer.json nor vocab.json and merges.txt",
             )
+        self.model.no_truncation()  # what the file says of these is for training
+        self.model.no_padding()
         self.size = config.vocab_size
-        end = self.model.token_to_id(END_OF_TEXT)
-        self.end = config.eos_token_id if end is None or end >= self.size else end
+        self.ends = {self.model.token_to_id(END_OF_TEXT), config.eos_token_id} - {None}
 
     @contextlib.contextmanager
     def _blaming_the_file(self) -> Iterator[None]:

@@ -30,7 +30,7 @@ from rnn import nn, optim
 from .evaluate import loss_of, read_text
 from .files import load, read_json, save, tensor_of
 from .model import GPT2, Config
-from .program import InputError, at_least, exit_code
+from .program import InputError, Parser, at_least, exit_code
 from .sample import Sampling, Session, generate
 from .tokenizer import END_OF_TEXT, Tokenizer
 
@@ -51,9 +51,7 @@ FREE = {
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="train.py", description="Trains a GPT-2-format model from text files."
-    )
+    parser = Parser(prog="train.py", description="Trains a GPT-2-format model from text files.")
     add = parser.add_argument
 
     def number(name: str, default: float | None, kind: Any, text: str) -> None:
@@ -266,7 +264,7 @@ def sample(run: Run, tokenizer: Tokenizer, prompt: str, count: int = 100) -> str
     ids = tokenizer.encode(prompt)
     how = Sampling(temperature=0.8, top_k=50, seed=run.step)
     tokens = [
-        choice.token for choice in generate(Session(run.model), ids, how, count, tokenizer.end)
+        choice.token for choice in generate(Session(run.model), ids, how, count, tokenizer.ends)
     ]
     run.model.train()
     return prompt + tokenizer.decode(tokens)
@@ -280,6 +278,7 @@ def plot(run: Run, path: Path) -> None:
         matplotlib.use("Agg")
         import matplotlib.pyplot as plt
     except ImportError:
+        print("no loss.png: it needs `pip install matplotlib`", file=sys.stderr)
         return
     figure, axes = plt.subplots(figsize=(7, 4))
     steps, losses = np.array(run.losses).T
