@@ -1042,6 +1042,8 @@ def test_an_epoch_takes_each_stretch_once(trained: Path) -> None:
         ("--dropout 1", "argument --dropout"),
         ("--context 5000", "training text: has"),
         ("--validation 1e-8", "validation text: has 0 tokens"),
+        ("--prompt=", "--prompt: text: is empty"),
+        ("--prompt=\udcff", "--prompt: text: is not UTF-8"),
         ("--lr 1e-1 --out OUT/whole", "checkpoint.npz: lr: was 0.02, is 0.1 now; --fresh starts"),
         ("--out OUT/text.txt", "text.txt: file: File exists"),
         ("--out OUT/text.txt/x", "text.txt/x: file: Not a directory"),
@@ -1065,6 +1067,27 @@ def test_another_text_is_not_resumed_with(trained: Path, tmp_path: Path) -> None
     assert training(tmp_path, "whole") == 2
     (tmp_path / "whole" / "checkpoint.npz").write_bytes(b"PK junk")
     assert training(tmp_path, "whole") == 2
+
+
+def test_a_damaged_checkpoint_or_tokenizer_is_told_of(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained, tmp_path / "t")
+    checkpoint = tmp_path / "t" / "whole" / "checkpoint.npz"
+    with np.load(checkpoint) as file:
+        arrays = dict(file)
+    for name in ("3.value", "3.exp_avg", "random"):
+        for damage in ({}, {name: np.zeros(7, arrays[name].dtype)}):
+            rest = {key: value for key, value in arrays.items() if key != name}
+            np.savez(checkpoint, **rest, **damage)
+            assert training(tmp_path / "t", "whole", "--steps", 13) == 2, (name, damage)
+            err = capsys.readouterr().err
+            assert "checkpoint.npz: file: is not a checkpoint of this model: " in err
+            assert len(err.splitlines()) == 1
+    for text in ("{}", "{"):
+        (checkpoint.parent / "tokenizer.json").write_text(text)
+        assert training(tmp_path / "t", "whole") == 2
+        assert "tokenizer.json: file: is not a tokenizer: " in capsys.readouterr().err
 
 
 @needs_tokenizers

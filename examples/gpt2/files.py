@@ -61,8 +61,8 @@ def find(model: str) -> Path:
     try:
         return Path(snapshot_download(model, allow_patterns=[*PATTERNS, "merges.txt"]))
     except Exception as problem:  # the Hub's client raises many kinds; each is one line here
-        words = str(problem).strip().splitlines() or [type(problem).__name__]
-        raise InputError(model, "--model", f"cannot be fetched: {words[0]}") from None
+        lines = [line for line in str(problem).splitlines() if line] or [type(problem).__name__]
+        raise InputError(model, "--model", f"cannot be fetched: {' '.join(lines[:2])}") from None
 
 
 # ---- config.json ---------------------------------------------------------------------------------

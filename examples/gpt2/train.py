@@ -28,7 +28,7 @@ import rnn
 from rnn import nn, optim
 
 from .evaluate import loss_of, read_text
-from .files import load, read_json, save, tensor_of
+from .files import load, save, tensor_of
 from .model import GPT2, Config
 from .program import InputError, Parser, at_least, exit_code
 from .sample import Sampling, Session, generate
@@ -236,26 +236,31 @@ class Run:
             had = settings.get(name)
             if had != value:
                 raise InputError(path, name, f"was {had}, is {value} now; --fresh starts anew")
+        try:
+            self._take(arrays)
+            self.step, self.seconds = about["step"], about["seconds"]
+            self.losses, self.validations = about["losses"], about["validations"]
+        except (KeyError, ValueError, RuntimeError) as problem:
+            words = f"is not a checkpoint of this model: {problem}"
+            raise InputError(path, "file", words) from None
+
+    def _take(self, arrays: dict[str, np.ndarray]) -> None:
+        """The parameters, the optimizer's averages and the random state of a checkpoint."""
         states = {}
         for i, p in enumerate(self.parameters):
-            p.detach().numpy()[...] = arrays[f"{i}.value"]
-            names = [
-                key.split(".", 1)[1]
-                for key in arrays
-                if key.startswith(f"{i}.") and key != f"{i}.value"
-            ]
-            if names:
-                states[i] = {name: rnn.tensor(arrays[f"{i}.{name}"]) for name in names}
+            tables = {name: arrays[f"{i}.{name}"] for name in ("value", "exp_avg", "exp_avg_sq")}
+            for name, table in tables.items():
+                if table.shape != tuple(p.shape):
+                    raise ValueError(f"{i}.{name} has shape {table.shape}, not {tuple(p.shape)}")
+            p.detach().numpy()[...] = tables.pop("value")
+            states[i] = {name: rnn.tensor(table) for name, table in tables.items()}
+            states[i]["step"] = rnn.tensor(arrays[f"{i}.step"])
         order = {id(p): i for i, p in enumerate(self.parameters)}
         packed = self.optimizer.state_dict()
         flat = [p for group in self.optimizer.param_groups for p in group["params"]]
-        packed["state"] = {
-            n: states[order[id(p)]] for n, p in enumerate(flat) if order[id(p)] in states
-        }
+        packed["state"] = {n: states[order[id(p)]] for n, p in enumerate(flat)}
         self.optimizer.load_state_dict(packed)
         rnn.set_rng_state(rnn.tensor(arrays["random"]))
-        self.step, self.seconds = about["step"], about["seconds"]
-        self.losses, self.validations = about["losses"], about["validations"]
 
 
 def sample(run: Run, tokenizer: Tokenizer, prompt: str, count: int = 100) -> str:
@@ -303,9 +308,9 @@ def prepare(args: argparse.Namespace) -> tuple[Run, Tokenizer]:
     if args.fresh or not checkpoint.exists():
         checkpoint.unlink(missing_ok=True)
         make_tokenizer(training, args.vocab_size, dictionary)
-    size = len(read_json(dictionary)["model"]["vocab"])
+    tokenizer = Tokenizer(args.out, Config(args.vocab_size))
     config = Config(
-        size,
+        tokenizer.model.get_vocab_size(),
         args.context,
         args.width,
         args.layers,
@@ -313,7 +318,8 @@ def prepare(args: argparse.Namespace) -> tuple[Run, Tokenizer]:
         dropout=args.dropout,
         eos_token_id=0,
     )
-    tokenizer = Tokenizer(args.out, config)
+    if not tokenizer.encode(args.prompt, "--prompt"):
+        raise InputError("--prompt", "text", "is empty")
     text = END_OF_TEXT.join(validation)
     (args.out / "validation.txt").write_text(text, encoding="utf-8")
     ids = [
