@@ -14,6 +14,8 @@ typedef void (*rnn_forward_loop)(int64_t n, const void *a, const void *b, void *
 typedef void (*rnn_backward_loop)(int64_t n, const void *a, const void *b, const void *z,
                                   const void *dz, void *d, const double *p);
 
+enum { RNN_COLUMNS = 64 };
+
 typedef struct {
     rnn_forward_loop forward[2][RNN_FIRST_OTHER];      /* [dtype][op] */
     rnn_backward_loop backward[2][2][RNN_FIRST_OTHER]; /* [dtype][operand][op] */
@@ -29,6 +31,12 @@ typedef struct {
     /* d (+)= z (dz - sum(z dz)), d (+)= dz - exp(z) sum(dz) */
     void (*softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
     void (*log_softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
+    /* softmax.inc: the same of `width` rows side by side, at most RNN_COLUMNS, each of `length` elements
+     * that are `inner` apart */
+    void (*softmax_columns[2])(int64_t length, int64_t inner, int64_t width, int log, const void *x,
+                               void *z);
+    void (*softmax_columns_backward[2])(int64_t length, int64_t inner, int64_t width, int log,
+                                        const void *z, const void *dz, void *d, int add);
     /* fused.inc: rows of layer_norm, cross_entropy and attention */
     void (*row_statistics[2])(int64_t n, const void *x, double eps, int centred, void *mean,
                               void *rstd);

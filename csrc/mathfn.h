@@ -148,7 +148,7 @@ static inline double f64_gelu_tanh(double x) {
  * double: pow is a call, and dear. */
 RNN_INLINE float f32_powp(float a, float p, float tensor) {
     (void)tensor;
-    float root = sqrtf(a), square = a * a, y = rnn_powf(a, p);
+    float root = sqrtf(a), square = a * a, y = p == 1 ? a : rnn_powf(a, p);
     y = p == 0.5f ? root : y;
     y = p == -0.5f ? 1 / root : y;
     y = p == 2 ? square : y;

@@ -2,19 +2,17 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
     rnn_engine *e;
-    int dtype, failed;
+    int dtype;
     bool log, add;
     int64_t length, inner; /* (outer, length, inner) */
     const char *in, *dz;   /* forward: in = x; backward: in = z */
     char *out;
 } rows;
 
-/* One row; where inner > 1 its elements lie apart and are gathered first. */
 static void row_forward(const rows *r, const void *x, void *z) {
     const rnn_kernels *k = r->e->k;
     (r->log ? k->log_softmax : k->softmax)[r->dtype](r->length, x, z);
@@ -25,45 +23,28 @@ static void row_backward(const rows *r, const void *z, const void *dz, void *d, 
     (r->log ? k->log_softmax_backward : k->softmax_backward)[r->dtype](r->length, z, dz, d, add);
 }
 
-static void gather_row(const rows *r, const char *from, char *row) {
-    const size_t size = rnn_itemsize(r->dtype), step = (size_t)r->inner * size;
-    for (int64_t i = 0; i < r->length; i++)
-        memcpy(row + (size_t)i * size, from + (size_t)i * step, size);
-}
-
-static void scatter_row(const rows *r, const char *row, char *to) {
-    const size_t size = rnn_itemsize(r->dtype), step = (size_t)r->inner * size;
-    for (int64_t i = 0; i < r->length; i++) {
-        if (!r->add) memcpy(to + (size_t)i * step, row + (size_t)i * size, size);
-        else r->e->k->add_scaled[r->dtype](1, to + (size_t)i * step, row + (size_t)i * size, 1);
+/* Rows whose elements lie apart are done side by side. */
+static void columns_task(const rows *r, int64_t begin, int64_t end) {
+    const rnn_kernels *k = r->e->k;
+    const int64_t size = (int64_t)rnn_itemsize(r->dtype);
+    for (int64_t i = begin, width; i < end; i += width) {
+        const int64_t first = i % r->inner;
+        const int64_t at = (i / r->inner * r->length * r->inner + first) * size;
+        width = r->inner - first < end - i ? r->inner - first : end - i;
+        if (width > RNN_COLUMNS) width = RNN_COLUMNS;
+        if (r->dz)
+            k->softmax_columns_backward[r->dtype](r->length, r->inner, width, r->log, r->in + at,
+                                                  r->dz + at, r->out + at, r->add);
+        else
+            k->softmax_columns[r->dtype](r->length, r->inner, width, r->log, r->in + at,
+                                         r->out + at);
     }
-}
-
-static void strided_task(rows *r, int64_t begin, int64_t end) {
-    const size_t size = rnn_itemsize(r->dtype), bytes = (size_t)r->length * size;
-    char *buffer = malloc(3 * bytes + 1);
-    if (!buffer) {
-        __atomic_store_n(&r->failed, 1, __ATOMIC_RELAXED);
-        return;
-    }
-    for (int64_t i = begin; i < end; i++) {
-        const size_t at = (size_t)(i / r->inner * r->length * r->inner + i % r->inner) * size;
-        gather_row(r, r->in + at, buffer);
-        if (r->dz) {
-            gather_row(r, r->dz + at, buffer + bytes);
-            row_backward(r, buffer, buffer + bytes, buffer + 2 * bytes, 0);
-        } else {
-            row_forward(r, buffer, buffer + 2 * bytes);
-        }
-        scatter_row(r, buffer + 2 * bytes, r->out + at);
-    }
-    free(buffer);
 }
 
 static void rows_task(void *ctx, int64_t begin, int64_t end) {
-    rows *r = ctx;
+    const rows *r = ctx;
     if (r->inner > 1) {
-        strided_task(r, begin, end);
+        columns_task(r, begin, end);
         return;
     }
     const size_t bytes = (size_t)r->length * rnn_itemsize(r->dtype);
@@ -74,15 +55,14 @@ static void rows_task(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-static int run_rows(rows *r, int ndim, const int64_t *shape, int dim) {
+static void run_rows(rows *r, int ndim, const int64_t *shape, int dim) {
     r->length = ndim ? shape[dim] : 1;
     r->inner = 1;
     for (int d = dim + 1; d < ndim; d++) r->inner *= shape[d];
     const int64_t n = rnn_numel(ndim, shape), count = r->length ? n / r->length : 0;
-    rnn_parallel_for(r->e->pool, count, 8192 / (r->length ? r->length : 1) + 1, rows_task, r);
-    return r->failed ? rnn_fail(r->e, RNN_EMEMORY, "softmax: no memory for a row of %lld",
-                                (long long)r->length)
-                     : 0;
+    int64_t grain = 8192 / (r->length ? r->length : 1) + 1;
+    if (r->inner > 1 && grain < RNN_COLUMNS) grain = RNN_COLUMNS;
+    rnn_parallel_for(r->e->pool, count, grain, rows_task, r);
 }
 
 rnn_ref rnn_softmax(rnn_engine *e, rnn_ref ref, int64_t dim, int log) {
@@ -110,10 +90,8 @@ rnn_ref rnn_softmax(rnn_engine *e, rnn_ref ref, int64_t dim, int log) {
         rnn_pack_view(e, &a, b.out);
         r.in = b.out;
     }
-    failed = run_rows(&r, a.ndim, a.shape, (int)dim);
-    if (!failed) return rnn_build_finish(e, &b);
-    rnn_build_abort(e, &b);
-    return failed;
+    run_rows(&r, a.ndim, a.shape, (int)dim);
+    return rnn_build_finish(e, &b);
 }
 
 static int backward(rnn_engine *e, uint32_t id, bool log) {
@@ -129,13 +107,16 @@ static int backward(rnn_engine *e, uint32_t id, bool log) {
               .dz = rnn_span_grad(e, id),
               .out = t.grad,
               .add = !t.fresh};
-    if (rnn_view_is_contiguous(&t.v)) return run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
+    if (rnn_view_is_contiguous(&t.v)) {
+        run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
+        return 0;
+    }
     rnn_block *temp = rnn_block_new(e, "softmax backward", x->n, s->dtype);
     if (!temp) return RNN_EMEMORY;
     r.out = temp->data;
     r.add = false;
-    failed = run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
-    if (!failed) failed = rnn_target_add(e, &t, s->dtype, temp->data);
+    run_rows(&r, x->ndim, x->shape, (int)x->ip[0]);
+    failed = rnn_target_add(e, &t, s->dtype, temp->data);
     rnn_drop_block(e, temp);
     return failed;
 }

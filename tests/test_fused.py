@@ -9,10 +9,11 @@ ELSEWHERE.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
-from helpers import check_edges, check_numeric, edges_backward, to_numpy, to_rnn
+from helpers import check_edges, check_numeric, compare, edges_backward, to_numpy, to_rnn
 
 from rnn._c import E, adopt, check, ffi, lib, op
 from rnn.nn import functional as F
@@ -259,3 +260,20 @@ def test_failed_allocations(name: str) -> None:
     call(*again).backward(seed)
     for a, b in zip(leaves, again):
         np.testing.assert_array_equal(to_numpy(a.grad), to_numpy(b.grad))
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize(("shape", "dim"), [((5, 130), 0), ((3, 21, 9, 8), 1), ((2, 1, 70), 1)])
+def test_softmax_of_rows_that_lie_side_by_side(name: str, shape: Any, dim: int) -> None:
+    near: dict[str, Any] = {"edges": False, "atol": {"float32": 1e-5}}
+    compare(lambda x: getattr(x, name)(dim), shape, **near)
+    compare(lambda x: getattr(x, name)(dim) * 2 + x, shape, resolutions=["tensor"], **near)
+    compare(lambda x: getattr(x.transpose(0, -1), name)(dim), shape, **near)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_columns_with_infinities_and_nans(name: str) -> None:
+    values = np.random.default_rng(0).standard_normal((4, 70))
+    values[0, :4] = [np.inf, -np.inf, np.nan, 1000]
+    values[1:, 1] = -np.inf
+    compare(lambda x: getattr(x, name)(0), values, grad=False, resolutions=["tensor"])

@@ -574,3 +574,28 @@ def test_chains_of_views(case: Any) -> None:
     for name, args in steps:
         ours, theirs = getattr(ours, name)(*args), getattr(theirs, name)(*args)
         np.testing.assert_array_equal(to_numpy(ours), theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ((40, 33), (1, 0)),
+        ((8, 9), (1, 0)),
+        ((7, 70), (1, 0)),
+        ((3, 17, 40), (2, 0, 1)),
+        ((3, 17, 40), (0, 2, 1)),
+        ((2, 9, 3, 65), (0, 3, 2, 1)),
+        ((2, 3, 9, 10), (2, 3, 1, 0)),
+    ],
+)
+def test_large_copies_between_two_orders(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    compare(lambda x: x.permute(order).contiguous(), shape, resolutions=["tensor"])
+    # a gradient that is added to one there is, and a destination in the other order
+    compare(lambda x: x.permute(order).clone() * 2 + x.permute(order), shape, edges=False)
+    compare(lambda m, x: m.zeros_like(x.permute(order)).copy_(x.permute(order)), shape, edges=False)
+
+
+def test_a_broadcast_copied_in_another_order() -> None:
+    compare(lambda x: x.expand(40, 35).t().contiguous(), (40, 1), resolutions=["tensor"])
+    compare(lambda x: x.expand(40, 35).t().contiguous(), (1, 35), resolutions=["tensor"])
+    compare(lambda x: x.expand(3, 40, 35).permute(2, 0, 1).contiguous(), (40, 35), edges=False)
