@@ -1045,6 +1045,7 @@ def test_an_epoch_takes_each_stretch_once(trained: Path) -> None:
         ("--prompt=", "--prompt: text: is empty"),
         ("--prompt=\udcff", "--prompt: text: is not UTF-8"),
         ("--lr 1e-1 --out OUT/whole", "checkpoint.npz: lr: was 0.02, is 0.1 now; --fresh starts"),
+        ("--vocab-size 270 --out OUT/whole", "checkpoint.npz: vocab_size: was 280, is 270 now"),
         ("--out OUT/text.txt", "text.txt: file: File exists"),
         ("--out OUT/text.txt/x", "text.txt/x: file: Not a directory"),
     ],

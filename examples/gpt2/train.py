@@ -308,7 +308,7 @@ def prepare(args: argparse.Namespace) -> tuple[Run, Tokenizer]:
     if args.fresh or not checkpoint.exists():
         checkpoint.unlink(missing_ok=True)
         make_tokenizer(training, args.vocab_size, dictionary)
-    tokenizer = Tokenizer(args.out, Config(args.vocab_size))
+    tokenizer = Tokenizer(args.out, Config(1 << 31))  # its own size is the limit
     config = Config(
         tokenizer.model.get_vocab_size(),
         args.context,
