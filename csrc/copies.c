@@ -18,11 +18,25 @@ void rnn_write_view(rnn_engine *e, const rnn_view *dst, void *dst_data, const rn
     rnn_accumulate(e, &job);
 }
 
-static void convert(int64_t n, int from, const void *src, void *dst) {
-    if (from == RNN_F64)
-        for (int64_t i = 0; i < n; i++) ((float *)dst)[i] = (float)((const double *)src)[i];
+typedef struct {
+    int from;
+    const void *src;
+    void *dst;
+} conversion;
+
+static void convert_task(void *ctx, int64_t begin, int64_t end) {
+    const conversion *c = ctx;
+    if (c->from == RNN_F64)
+        for (int64_t i = begin; i < end; i++)
+            ((float *)c->dst)[i] = (float)((const double *)c->src)[i];
     else
-        for (int64_t i = 0; i < n; i++) ((double *)dst)[i] = ((const float *)src)[i];
+        for (int64_t i = begin; i < end; i++) ((double *)c->dst)[i] = ((const float *)c->src)[i];
+}
+
+static void convert(rnn_engine *e, int64_t n, int from, const void *src, void *dst) {
+    enum { GRAIN = 16384 };
+    conversion c = {from, src, dst};
+    rnn_parallel_for(e->pool, n, GRAIN, convert_task, &c);
 }
 
 static rnn_ref copy(rnn_engine *e, rnn_ref ref, int op, int dtype) {
@@ -47,7 +61,7 @@ static rnn_ref copy(rnn_engine *e, rnn_ref ref, int op, int dtype) {
         rnn_pack_view(e, &a, temp->data);
         src = temp->data;
     }
-    convert(b.n, a.dtype, src, b.out);
+    convert(e, b.n, a.dtype, src, b.out);
     rnn_drop_block(e, temp);
     return rnn_build_finish(e, &b);
 }
@@ -72,7 +86,7 @@ int rnn_copy_backward(rnn_engine *e, uint32_t id) {
     if (t.v.dtype == s->dtype) return rnn_target_add(e, &t, s->dtype, rnn_span_grad(e, id));
     rnn_block *temp = rnn_block_new(e, "cast backward", s->ext->n, t.v.dtype);
     if (!temp) return RNN_EMEMORY;
-    convert(s->ext->n, s->dtype, rnn_span_grad(e, id), temp->data);
+    convert(e, s->ext->n, s->dtype, rnn_span_grad(e, id), temp->data);
     failed = rnn_target_add(e, &t, t.v.dtype, temp->data);
     rnn_drop_block(e, temp);
     return failed;

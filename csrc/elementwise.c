@@ -552,7 +552,7 @@ void rnn_spread(rnn_engine *e, const rnn_spread_job *in) {
  * ------------------------------------------------------------------------------------ */
 
 int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *in) {
-    if (rnn_turn_copy(e, in)) return 0;
+    if (rnn_move(e, in)) return 0;
     job j = {.e = e, .dtype = in->dtype, .scale = in->scale, .add = !in->overwrite};
     box_begin(&j.x, in->ndim, in->shape);
     memcpy(j.x.stride[DST], in->dst_stride, (size_t)in->ndim * sizeof(int64_t));

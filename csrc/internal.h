@@ -553,9 +553,9 @@ typedef struct {
     bool overwrite;
 } rnn_accumulate_job;
 int rnn_accumulate(rnn_engine *e, const rnn_accumulate_job *job);
-/* transpose.c: the same, where source and destination are contiguous along different dimensions;
- * false: they are not, and nothing was done. */
-bool rnn_turn_copy(rnn_engine *e, const rnn_accumulate_job *job);
+/* moves.c: the same, where both are contiguous along a dimension and nothing is summed or scaled;
+ * false: else, and nothing was done. */
+bool rnn_move(rnn_engine *e, const rnn_accumulate_job *job);
 /* target (+)= loop over its elements, which are a; b, z and dz are numbers of their rows (b: or
  * NULL) */
 typedef struct {
