@@ -338,6 +338,23 @@ def test_sampling_follows_its_options() -> None:
     assert [t for t, _ in choice.alternatives] == [0, 1] and abs(choice.probability - 0.5) < 1e-5
 
 
+def test_top_p_and_the_alternatives_are_those_of_a_stable_sort() -> None:
+    random = np.random.default_rng(0)
+    for turn in range(500):
+        size = int(random.integers(1, 60))
+        logits = random.integers(-3, 4, size) if turn % 2 else random.normal(0, 3, size)
+        share = float(random.choice([1e-300, 0.1, 0.5, 0.9, 1 - 1e-12]))
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        order = np.argsort(-p, kind="stable")
+        kept = order[np.cumsum(p[order]) - p[order] < share]
+        found = sample.probabilities(logits, sample.Sampling(1.0, top_p=share))
+        np.testing.assert_array_equal(np.flatnonzero(found), np.sort(kept))
+        np.testing.assert_allclose(found[kept], p[kept] / p[kept].sum(), rtol=1e-12)
+        choice = sample.pick(logits, sample.Sampling(greedy=True), random, 5)
+        assert [token for token, _ in choice.alternatives] == order[:5].tolist()
+
+
 def test_it_stops_at_the_end_of_text(folder: Path) -> None:
     model, how = files.load(folder), sample.Sampling(greedy=True)
     tokens = [c.token for c in sample.generate(sample.Session(model), [1, 2], how, 8)]
@@ -375,6 +392,10 @@ def test_float16_bfloat16_float64_prefixes_and_shards(tmp_path: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     for key, p in files.load(folder).named_parameters():
         np.testing.assert_array_equal(p.detach().numpy(), arrays[key])
+    weight_map.pop("ln_f.bias")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(files.InputError, match=r"index.json: ln_f.bias: is missing"):
+        files.load(folder)
     for name in ("../x.safetensors", "", "a\0b"):
         (folder / "model.safetensors.index.json").write_text(
             json.dumps({"weight_map": {"wte.weight": name}})
@@ -898,7 +919,7 @@ def test_weights_that_are_not_numbers(with_tokenizer: Path, tmp_path: Path, firs
     arrays = random_arrays()
     arrays["wpe.weight"][first:] = np.nan
     broken = write_tokenizer(write_model(tmp_path / "m", arrays))
-    done = command("x", "--model", broken, code=2)
+    done = command("!" * 9, "--greedy", "--model", broken, code=2)
     assert done.stderr == f"{broken}: weights: give logits that are not numbers\n"
 
 

@@ -24,10 +24,11 @@ from .program import InputError
 
 CHUNK = 1 << 22  # elements converted at a time
 LONGEST_HEADER = 100_000_000  # bytes: the format's own limit
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PATTERNS = [
     "config.json",
     "model*.safetensors",
-    "model.safetensors.index.json",
+    INDEX,
     "tokenizer.json",
     "vocab.json",
 ]
@@ -227,7 +228,7 @@ def read_index(folder: Path) -> dict[str, Entry]:
     """All tensors of a folder, in one file or in shards, without the `transformer.` before their
     names.
     """
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    single, index = folder / SINGLE, folder / INDEX
     found: dict[str, Entry] = {}
     if single.exists() or not index.exists():
         found = read_header(single)
@@ -299,8 +300,8 @@ def _check(folder: Path, config: Config, found: dict[str, Entry]) -> None:
     for name, shape in expected.items():
         entry = found.get(name)
         if entry is None:
-            where = folder / "model.safetensors"
-            raise InputError(where if where.exists() else folder, name, "is missing")
+            where = folder / (SINGLE if (folder / SINGLE).exists() else INDEX)
+            raise InputError(where, name, "is missing")
         if entry.shape != shape:
             raise InputError(
                 entry.path,
@@ -388,9 +389,7 @@ def save(model: GPT2, folder: Path, dtype: str = "float32") -> None:
         f"transformer.{name}".replace("transformer.lm_head", "lm_head"): p.detach().numpy()
         for name, p in model.named_parameters()
     }
-    write_safetensors(
-        folder / "model.safetensors", {name: a.astype(kind) for name, a in arrays.items()}
-    )
+    write_safetensors(folder / SINGLE, {name: a.astype(kind) for name, a in arrays.items()})
 
 
 def write_safetensors(path: Path, arrays: dict[str, np.ndarray]) -> None:

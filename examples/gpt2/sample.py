@@ -93,9 +93,14 @@ def probabilities(logits: np.ndarray, how: Sampling) -> np.ndarray:
     p = np.exp(z)
     p /= p.sum()
     if how.top_p < 1:
-        order = np.argsort(-p, kind="stable")
-        before = np.cumsum(p[order]) - p[order]  # the share of those more probable
-        p[order[before >= how.top_p]] = 0
+        likely = p[p > (1 - how.top_p) / (2 * p.size)]  # all below it make up less than 1 - top_p
+        falling = np.sort(likely)[::-1]
+        before = np.cumsum(falling) - falling  # the share of those more probable
+        count = int(np.count_nonzero(before < how.top_p))
+        least = falling[count - 1]
+        equal = np.flatnonzero(p == least)  # of those the first are kept
+        p[equal[count - np.count_nonzero(p > least) :]] = 0
+        p[p < least] = 0
         p /= p.sum()
     return p
 
@@ -114,7 +119,9 @@ def pick(
         return Choice(token, 0.0, [])
     p = np.exp(logits.astype(np.float64) - logits.max())
     p /= p.sum()
-    best = np.argsort(-p, kind="stable")[:alternatives]
+    count = min(alternatives, p.size)
+    best = np.flatnonzero(p >= np.partition(p, -count)[-count])
+    best = best[np.argsort(-p[best], kind="stable")][:count]
     return Choice(token, float(p[token]), [(int(i), float(p[i])) for i in best])
 
 
