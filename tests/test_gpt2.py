@@ -928,7 +928,7 @@ def test_control_c_ends_a_text_without_a_traceback(with_tokenizer: Path) -> None
     program = [sys.executable, str(ROOT / "examples" / "gpt2"), "The", "--model", with_tokenizer]
     restored = "import signal, sys, runpy; signal.signal(signal.SIGINT, signal.default_int_handler)"
     program[1:2] = ["-c", f"{restored}; runpy.run_path({program[1]!r}, run_name='__main__')"]
-    program += ["--max-new-tokens", "10000000"]
+    program += ["--max-new-tokens", "10000000", "--greedy"]  # no end of text comes
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
         program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
