@@ -233,6 +233,33 @@ def test_pad_of_integers() -> None:
     compare(lambda m, x: m.nn.functional.pad(x, (1, 2), mode="reflect"), x)
 
 
+@pytest.mark.parametrize("padding", [None, 1, -1])
+def test_embedding_divides_gradients_by_frequency(padding) -> None:
+    table = np.random.default_rng(0).standard_normal((5, 3))
+    picked = np.array([[1, 1, 4, 0], [4, 4, 2, 1]])
+    gradients = []
+    for m, i in ((rnn, to_rnn(picked)), (torch, torch.from_numpy(picked))):
+        w = m.tensor(table, requires_grad=True)
+        out = m.nn.functional.embedding(i, w, padding, scale_grad_by_freq=True)
+        (out * m.arange(24).reshape(2, 4, 3)).sum().backward()
+        gradients.append(w.grad.numpy())
+        assert np.array_equal(out.detach().numpy(), table[picked])
+    np.testing.assert_allclose(*gradients)
+
+
+def test_embedding_bag_divides_gradients_by_frequency() -> None:
+    """As the documentation says; torch divides by the counts of other rows there."""
+    w = rnn.ones(4, 2, requires_grad=True)
+    bags = rnn.tensor([[0, 0, 2], [2, 2, 3]])
+    rnn.nn.functional.embedding_bag(bags, w, mode="sum", scale_grad_by_freq=True).sum().backward()
+    assert w.grad.tolist() == [[1, 1], [0, 0], [1, 1], [1, 1]]
+    layer = rnn.nn.Embedding(4, 2, scale_grad_by_freq=True)
+    layer(rnn.tensor([3, 3, 3])).sum().backward()
+    assert layer.weight.grad[3].tolist() == [1, 1]
+    with pytest.raises(ValueError, match="max mode does not support scaling the gradient"):
+        rnn.nn.functional.embedding_bag(bags, w, mode="max", scale_grad_by_freq=True)
+
+
 def test_embedding_scales_rows_down() -> None:
     table = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32) * 3
     ours, theirs = to_rnn(table), torch.from_numpy(table.copy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 
@@ -473,3 +474,52 @@ def test_grad_fn_of_a_mean_loss_is_the_loss(reduction: str) -> None:
         ]
         assert names == ["MseLossBackward0", "HuberLossBackward0", "BinaryCrossEntropyBackward0"]
         assert ((x - y) ** 2).sum().grad_fn.name() == "SumBackward0"
+
+
+# ---- dtypes -------------------------------------------------------------------------------------
+
+DTYPES = ("float32", "float64", "int64", "bool")
+OF_TWO = (
+    "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "soft_margin_loss", "kl_div",
+    "hinge_embedding_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "poisson_nll_loss", "multilabel_soft_margin_loss",
+)  # fmt: skip
+OF_CLASSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
+WEIGHTED = ("mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy")
+
+
+def of_dtypes(m, name: str, arrays, weight):
+    """dtype, value and the gradients' dtypes; or the error."""
+    inputs = [m.tensor(array) for array in arrays]
+    if inputs[0].is_floating_point():
+        inputs[0].requires_grad_()
+    options = {} if weight is None else {"weight": m.tensor(weight)}
+    try:
+        loss = getattr(m.nn.functional, name)(*inputs, **options)
+    except Exception as error:
+        return type(error), str(error).splitlines()[0]
+    if loss.requires_grad and not (name == "huber_loss" and arrays[0].dtype != arrays[1].dtype):
+        loss.backward()  # torch's huber_loss has no gradient of two dtypes
+    kinds = [None if t.grad is None else str(t.grad.dtype).split(".")[1] for t in inputs]
+    return str(loss.dtype).split(".")[1], pytest.approx(loss.item(), rel=1e-5, abs=1e-6), kinds
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", OF_TWO + OF_CLASSES)
+def test_dtypes_that_differ(name: str) -> None:
+    """Results, gradients and errors where input, target and weight have other dtypes."""
+    rng = np.random.default_rng(2)
+    for first, second in itertools.product(DTYPES, DTYPES):
+        if name == "soft_margin_loss" and second == "bool":
+            continue  # torch fails in backward only
+        values = rng.uniform(0.1, 0.9, (3, 4)).astype(first)
+        classes = name in OF_CLASSES
+        target = rng.integers(0, 4, 3) if classes else rng.uniform(0.1, 0.9, (3, 4))
+        arrays = [values, target.astype(second)]
+        weights = [None]
+        if name in WEIGHTED:
+            size = 4 if name == "cross_entropy" else (3, 4)
+            weights += [rng.uniform(0.5, 2, size).astype(kind) for kind in ("float32", "float64")]
+        for weight in weights:
+            ours = of_dtypes(rnn, name, arrays, weight)
+            assert ours == of_dtypes(torch, name, arrays, weight), (first, second, weight)

@@ -12,6 +12,7 @@ import rnn
 from rnn import _dtypes
 from rnn._c import lib
 from rnn._shown import shown_as
+from rnn.autograd.function import Function
 from rnn.nn.functional._common import gather_flat
 from rnn.ops import _core
 
@@ -61,6 +62,31 @@ def _row_of_padding(padding_idx: int | None, rows: int) -> int | None:
     return padding_idx + rows
 
 
+def _by_frequency(rows: Tensor, index: Any, counted: Any) -> Tensor:
+    """rows as they are; what goes back through each is divided by how often its index is there
+    among those that are counted.
+    """
+    _, places, counts = np.unique(index[counted], return_inverse=True, return_counts=True)
+    factors = np.ones(index.shape)
+    factors[counted] = 1 / counts[places.reshape(-1)]
+    made: Tensor = _Scaled.apply(rows, rnn.tensor(factors[..., None], dtype=rows.dtype))
+    return made
+
+
+class _Scaled(Function):
+    """The identity whose gradient is multiplied by factors."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, factors: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(factors)
+        return rows.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (factors,) = ctx.saved_tensors
+        return grad * factors, None
+
+
 @shown_as("EmbeddingBackward0")
 def embedding(
     input: Tensor,
@@ -77,7 +103,7 @@ def embedding(
         input: (*) int64 or int32; weight: (V, D).
         padding_idx: a row that passes no gradient back.
         max_norm: rows that are used and larger are scaled down to it, in place.
-        scale_grad_by_freq: not supported.
+        scale_grad_by_freq: a row's gradient is divided by how often it is picked.
         sparse: has no effect: gradients are dense.
 
     Returns:
@@ -88,13 +114,13 @@ def embedding(
         RuntimeError: the indices are not integers.
     """
     rows, width = weight._shape
-    if scale_grad_by_freq:
-        raise NotImplementedError("embedding: scale_grad_by_freq is not supported")
     index = _indices(input, rows, "embedding")
     padding_idx = _row_of_padding(padding_idx, rows)
     if max_norm is not None:
         _renormalise(weight, index, max_norm, norm_type)
     out = gather_flat(weight, index, index.shape + (width,), width)
+    if scale_grad_by_freq and out.requires_grad:
+        out = _by_frequency(out, index, index != (-1 if padding_idx is None else padding_idx))
     if padding_idx is not None and out.requires_grad:
         padded = index == padding_idx
         if padded.any():
@@ -121,6 +147,7 @@ def embedding_bag(
     Args:
         input: (B, L), a bag a row; or (N,), cut into bags by offsets.
         offsets: (B,), where each bag begins.
+        scale_grad_by_freq: as embedding's; not for "max".
         mode: "sum", "mean" or "max".
         per_sample_weights: factors of the rows, of the input's shape; for "sum".
         padding_idx: a row that counts for nothing.
@@ -133,6 +160,8 @@ def embedding_bag(
     """
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "

@@ -68,10 +68,10 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     if input._shape == target._shape:
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    classes = _class_indices(input, target)
-    if not input._h:
+    if input._shape:
         last = "_lastdim" if len(input._shape) < 3 else ""
         _core.floats_only(f"log_softmax{last}_kernel_impl", input)
+    classes = _class_indices(input, target)
     _check_weight(input, weight)
     if label_smoothing == 0.0:
         plain = weight is None
@@ -295,6 +295,22 @@ def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
         )
 
 
+def _some_floats(kernel: str, input: Tensor, target: Tensor) -> None:
+    """PyTorch's kernel of this name computes floats only.
+
+    Raises:
+        NotImplementedError: input and target both hold integers.
+    """
+    if not (input._h or target._h):
+        kind = _core.type_name(_core.result_dtype(input, target))
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind}'")
+
+
+def _written(losses: Tensor, like: Tensor) -> Tensor:
+    """losses in the dtype of `like`: PyTorch writes some losses into a tensor made as that one."""
+    return losses if losses.dtype == like.dtype else losses.to(like.dtype)
+
+
 def _weigh(losses: Tensor, input: Tensor, weight: Any, reduction: str) -> Tensor:
     """losses times weight, reduced; "mean" divides by the weights.
 
@@ -320,9 +336,12 @@ def mse_loss(
     """(input - target)^2 (torch.nn.functional.mse_loss)."""
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_of_sizes(input, target)
-    if weight is None:
-        return elementwise_loss(_MSE, input, target, reduction)
-    return _weigh(binary(_MSE, input, target), input, weight, reduction)
+    if weight is not None:
+        floats = input._h and target._h
+        losses = binary(_MSE, input, target) if floats else (input - target) ** 2
+        return _weigh(losses, input, weight, reduction)
+    _some_floats("mse_cpu", input, target)
+    return elementwise_loss(_MSE, input, target, reduction)
 
 
 def l1_loss(
@@ -361,6 +380,7 @@ def smooth_l1_loss(
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0:
         return reduced((input - target).abs(), reduction)
+    _some_floats("smooth_l1_cpu", input, target)
     return elementwise_loss(_SMOOTH_L1, input, target, reduction, beta)
 
 
@@ -381,11 +401,15 @@ def huber_loss(
     _warn_of_sizes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    if weight is None:
-        return elementwise_loss(_HUBER, input, target, reduction, delta)
-    if weight._shape != input._shape:
+    if weight is not None and weight._shape != input._shape:
         raise ValueError("Weights and input must have the same size.")
-    return reduced(binary(_HUBER, input, target, delta) * weight, reduction)
+    if not input._h:
+        _core.check_cast(_core.result_dtype(input, target), input.dtype)
+    _some_floats("huber_cpu", input, target)
+    if weight is None and input.dtype == target.dtype:
+        return elementwise_loss(_HUBER, input, target, reduction, delta)
+    losses = _written(binary(_HUBER, input, target, delta), input)
+    return reduced(losses if weight is None else losses * weight, reduction)
 
 
 def binary_cross_entropy(
@@ -419,7 +443,7 @@ def binary_cross_entropy(
         raise RuntimeError("all elements of input should be between 0 and 1")
     if weight is None:
         return elementwise_loss(_BCE, input, target, reduction)
-    return reduced(binary(_BCE, input, target) * weight, reduction)
+    return reduced(_written(binary(_BCE, input, target) * weight, input), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -447,18 +471,19 @@ def binary_cross_entropy_with_logits(
         )
     _core.floats_only("log_sigmoid_cpu", input)
     if not target._h:
+        target = rnn.ones_like(target) - target  # an error for bool
         kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, target)]
         raise RuntimeError(
             f"result type {kinds[0]} can't be cast to the desired output type {kinds[1]}"
         )
-    if pos_weight is None and weight is None:
+    if pos_weight is None and weight is None and input.dtype == target.dtype:
         return elementwise_loss(_BCE_LOGITS, input, target, reduction)
     if pos_weight is None:
         losses = binary(_BCE_LOGITS, input, target)
     else:
         losses = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)  # type: ignore[assignment]
-    made = reduced(losses if weight is None else losses * weight, reduction)
-    return show_as(made, "BinaryCrossEntropyWithLogitsBackward0")
+    losses = _written(losses if weight is None else losses * weight, target)
+    return show_as(reduced(losses, reduction), "BinaryCrossEntropyWithLogitsBackward0")
 
 
 def kl_div(
@@ -554,6 +579,10 @@ def gaussian_nll_loss(
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
+    if not var._h:  # PyTorch clamps it in place, to a float
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {_core.c_name(var.dtype)}"
+        )
     raised = var.detach().clamp(min=eps) - var.detach()
     safe = var + raised  # at least eps, with the gradient of var
     losses = (safe.log() + (input - target) ** 2 / safe) * 0.5
@@ -622,7 +651,7 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
-    return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
+    return reduced((-target * (input1 - input2) + float(margin)).clamp_min(0), reduction)
 
 
 def hinge_embedding_loss(
@@ -637,8 +666,10 @@ def hinge_embedding_loss(
     name).
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    away = where(target != 1, (margin - input).clamp_min(0), 0.0)  # type: ignore[attr-defined]
-    return reduced(away + where(target != -1, input, 0.0), reduction)
+    far = margin if input._h else rnn.full_like(input, margin)  # integers stay integers
+    zero = 0.0 if input._h else 0
+    away = where(target != 1, (far - input).clamp_min(0), zero)  # type: ignore[union-attr]
+    return reduced(away + where(target != -1, input, zero), reduction)
 
 
 def soft_margin_loss(
@@ -650,7 +681,15 @@ def soft_margin_loss(
 ) -> Tensor:
     """log(1 + exp(-target input)) (torch.nn.functional.soft_margin_loss)."""
     reduction = reduction_of(reduction, size_average, reduce)
-    losses = softplus(-input * target, 1.0, math.inf)
+    if target.requires_grad and rnn.is_grad_enabled():
+        raise RuntimeError(
+            "The function 'soft_margin_loss' is not differentiable with respect to argument "
+            "'target'. This input cannot have requires_grad True."
+        )
+    product = -input * target
+    if not input._h:
+        _core.check_cast(target.dtype if target._h else rnn.get_default_dtype(), input.dtype)
+    losses = _written(softplus(product, 1.0, math.inf), input)
     if losses._shape != input._shape:  # torch computes in a tensor of the input's shape
         raise RuntimeError(
             f"output with shape {list(input._shape)} doesn't match the broadcast shape "
@@ -699,6 +738,18 @@ def _rows_of_classes(input: Tensor) -> Tensor:
     return input if len(shape) == 2 else input.reshape(1, -1)
 
 
+def _listed(target: Tensor) -> Any:
+    """The int64 array of classes.
+
+    Raises:
+        RuntimeError: the target has another dtype.
+    """
+    if target._h or target._array.dtype != np.int64:
+        kind = _core.type_name(_core.dtype_of(target))
+        raise RuntimeError(f"expected scalar type Long but found {kind}")
+    return target._array
+
+
 @shown_as("MultiMarginLossBackward0")
 def multi_margin_loss(
     input: Tensor,
@@ -726,8 +777,7 @@ def multi_margin_loss(
     single = len(input._shape) < 2
     rows = _rows_of_classes(input)
     n, count = rows._shape
-    classes = np.asarray(target._array).reshape(-1)
-    if len(classes) != n:
+    if target.numel() != n:
         raise RuntimeError(
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of input "
             f"samples (batch size). Expected target size [{n}], but got {list(target._shape)}. "
@@ -738,6 +788,7 @@ def multi_margin_loss(
             f"inconsistent weight size, expected {count} but got {list(weight._shape)}"
         )
     _core.floats_only("multi_margin_loss_cpu_kernel", input)
+    classes = _listed(target).reshape(-1)
     _check_weight(rows, weight)
     if classes.size and not 0 <= classes.min() <= classes.max() < count:
         raise RuntimeError("target out of range")
@@ -774,7 +825,7 @@ def multilabel_margin_loss(
             f"{list(input._shape)}"
         )
     _core.floats_only("multilabel_margin_loss_forward_out_frame", input)
-    listed = target._array.reshape(n, count)
+    listed = _listed(target).reshape(n, count)
     if listed.size and not -1 <= listed.min() <= listed.max() < count:
         raise RuntimeError("argument #2 'target' is out of range")
     right = np.zeros((n, count), np.int64)  # how often each class is listed
