@@ -10,6 +10,7 @@
  *
  * Infinities pass: masks are made of them. Operations that only move values do not make a NaN. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,13 +70,37 @@ static bool only_moves(int op) {
            op == RNN_OP_MASKED_FILL;
 }
 
+typedef struct {
+    rnn_engine *e;
+    int dtype;
+    const char *x;
+    _Atomic int64_t first;
+} search;
+
+static void search_task(void *ctx, int64_t begin, int64_t end) {
+    search *s = ctx;
+    const char *from = s->x + begin * (int64_t)rnn_itemsize(s->dtype);
+    const int64_t at = begin + s->e->k->first_nan[s->dtype](end - begin, from);
+    int64_t first = atomic_load_explicit(&s->first, memory_order_relaxed);
+    while (at < end && at < first && !atomic_compare_exchange_weak(&s->first, &first, at)) {
+    }
+}
+
+/* The place of the first NaN among n numbers, or n. */
+static int64_t first_of(rnn_engine *e, int dtype, int64_t n, const char *x) {
+    enum { GRAIN = 32768 };
+    search s = {e, dtype, x, n};
+    rnn_parallel_for(e->pool, n, GRAIN, search_task, &s);
+    return atomic_load(&s.first);
+}
+
 /* The first NaN in row-major order, as a node of the span; -1: there is none. */
 static int64_t first_nan(rnn_engine *e, const rnn_view *v, const void *nodes) {
     const size_t size = rnn_itemsize(v->dtype);
     const char *base = nodes;
     const int64_t n = rnn_numel(v->ndim, v->shape);
     if (rnn_view_is_contiguous(v)) {
-        const int64_t at = e->k->first_nan[v->dtype](n, base + v->offset * (int64_t)size);
+        const int64_t at = first_of(e, v->dtype, n, base + v->offset * (int64_t)size);
         return at < n ? v->offset + at : -1;
     }
     /* The smallest stretch of nodes that holds the view, where it holds little else. */
@@ -87,7 +112,7 @@ static int64_t first_nan(rnn_engine *e, const rnn_view *v, const void *nodes) {
     }
     if (n && high - low < 4 * n) {
         const int64_t all = high - low + 1;
-        if (e->k->first_nan[v->dtype](all, base + low * (int64_t)size) == all) return -1;
+        if (first_of(e, v->dtype, all, base + low * (int64_t)size) == all) return -1;
     }
     for (int64_t i = 0; i < n; i++) {
         const int64_t at = rnn_flat_to_offset(v, i);

@@ -179,6 +179,14 @@ static inline double f64_powp_d(double a, double p, double tensor, double dz) {
     return p == 0 ? 0 : p == 1 ? dz : p * f64_powp(a, p - 1, tensor) * dz;
 }
 
+/* Numbers as integers: their order is that of the numbers' sizes. */
+typedef uint32_t __attribute__((may_alias)) f32_bits;
+typedef uint64_t __attribute__((may_alias)) f64_bits;
+#define f32_NOT_SIGN 0x7fffffffu
+#define f64_NOT_SIGN 0x7fffffffffffffffu
+#define f32_INFINITE 0x7f800000u
+#define f64_INFINITE 0x7ff0000000000000u
+
 /* What ops.h needs besides, for both types. */
 #define RNN_COMPOSITES(T, f) \
     static inline T f##_clamp(T a, T low, T high) { \
