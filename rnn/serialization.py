@@ -409,16 +409,37 @@ def load(
             code: only for files that you trust.
 
     Raises:
-        pickle.UnpicklingError: the file names something else, or is no such file.
+        pickle.UnpicklingError: the file names something else, is damaged, or is no such file.
     """
     anything = weights_only is False
-    with _opened(f, "rb") as file:
+    with _opened(f, "rb") as file, _told_of_damage(f, anything):
         start = file.tell()
         if zipfile.is_zipfile(file):
             file.seek(start)
             return _load_zip(file, anything)
         file.seek(start)
         return _load_pickles(file, anything)
+
+
+@contextlib.contextmanager
+def _told_of_damage(f: Any, anything: bool) -> Iterator[None]:
+    """One exception for whatever a damaged file makes the readers of zips and pickles raise. Where
+    a file may run any code (anything), what that code raises goes through.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError:
+        raise
+    except Exception as error:
+        own_limit = isinstance(error, MemoryError) and str(error)  # the engine's names its reason
+        damage = isinstance(error, (zipfile.BadZipFile, EOFError, UnicodeDecodeError))
+        if own_limit or (anything and not damage):
+            raise
+        name = f if isinstance(f, (str, os.PathLike)) else "the file"
+        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise pickle.UnpicklingError(
+            f"{name} is damaged, or not written by {_dtypes.prefix}save ({reason})"
+        ) from error
 
 
 def _load_zip(file: Any, anything: bool) -> Any:
@@ -436,7 +457,12 @@ def _load_zip(file: Any, anything: bool) -> Any:
             raise pickle.UnpicklingError("the file was written on a machine of another byte order")
 
         def read(key: str, size: int) -> bytes:
-            return archive.read(f"{folder}data/{key}")
+            data = archive.read(f"{folder}data/{key}")
+            if len(data) != size:
+                raise pickle.UnpicklingError(
+                    f"storage {key} should have {size} bytes, but has {len(data)}"
+                )
+            return data
 
         return _Reader(io.BytesIO(archive.read(names[0])), read, anything).load()
 
@@ -445,7 +471,13 @@ def _load_pickles(file: Any, anything: bool) -> Any:
     """A plain pickle; or PyTorch's old format: three pickles of what the file is, the object, the
     storages' keys, and then their memory."""
 
+    start = file.tell()
+    length = file.seek(0, os.SEEK_END) - start
+    file.seek(start)
+
     def later(key: str, size: int) -> bytes:
+        if not 0 <= size <= length:
+            raise pickle.UnpicklingError(f"storage {key} of {size} bytes is not in the file")
         return bytes(size)
 
     first = _Reader(file, later, anything).load()

@@ -77,12 +77,12 @@ class _Scaled(Function):
     """The identity whose gradient is multiplied by factors."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, factors: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, rows: Tensor, factors: Tensor) -> Tensor:
         ctx.save_for_backward(factors)
         return rows.clone()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (factors,) = ctx.saved_tensors
         return grad * factors, None
 
