@@ -222,7 +222,7 @@ class LBFGS(Optimizer):
                 self._move(t, d)
                 if i != group["max_iter"]:
                     loss, grad, tries = float(evaluate(closure)), self._flat_grad(), 1
-            state["t"] = t
+            state["t"] = float(t)
             evals += tries
             state["func_evals"] += tries
             if (
@@ -269,8 +269,8 @@ class LBFGS(Optimizer):
                     memory.pop(0)
             dirs.append(_core.nodes(y))
             steps.append(_core.nodes(s))
-            ro.append(1.0 / ys)
-            state["H_diag"] = ys / y.dot(y)
+            ro.append(_core.nodes(np.asarray(1.0 / ys)))
+            state["H_diag"] = _core.nodes(np.asarray(ys / y.dot(y)))
         as_scalar = grad.dtype.type
         pairs = [
             (_core.array_of(a), _core.array_of(b), as_scalar(float(r)))
