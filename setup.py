@@ -23,6 +23,7 @@ class BuildSideBySide(build_ext):
 
 
 setup(
+    include_package_data=False,  # the data is listed in pyproject.toml
     cffi_modules=["rnn/_build.py:ffi"],
     cmdclass={"build_ext": BuildSideBySide},
     packages=[*find_packages(include=["rnn", "rnn.*"]), "rnn_gpt2"],
