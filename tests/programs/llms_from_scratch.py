@@ -7,7 +7,7 @@ import torch.nn as nn
 from torch.utils.data import DataLoader, Dataset
 
 torch.manual_seed(123)
-text = "The quick brown fox jumps over the lazy dog. Every effort moves you onward, bit by bit. " * 6
+text = "The quick brown fox jumps over the lazy dog. Every effort moves us onward, bit by bit. " * 5
 vocab = {ch: i for i, ch in enumerate(sorted(set(text)))}
 names = {i: ch for ch, i in vocab.items()}
 CONFIG = {
