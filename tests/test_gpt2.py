@@ -923,11 +923,30 @@ def test_weights_that_are_not_numbers(with_tokenizer: Path, tmp_path: Path, firs
     assert done.stderr == f"{broken}: weights: give logits that are not numbers\n"
 
 
+# wherever the tests were started, SIGINT means what it usually does; SLOW: an import that lasts
+START = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+SLOW = """
+import sys, time
+class Slow:
+    def find_spec(name, *rest):
+        if name == "gpt2.cli":
+            print("The", flush=True)
+            time.sleep(60)
+sys.meta_path.insert(0, Slow)
+"""
+
+
 @needs_tokenizers
-def test_control_c_ends_a_text_without_a_traceback(with_tokenizer: Path) -> None:
-    program = [sys.executable, str(ROOT / "examples" / "gpt2"), "The", "--model", with_tokenizer]
-    restored = "import signal, sys, runpy; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program[1:2] = ["-c", f"{restored}; runpy.run_path({program[1]!r}, run_name='__main__')"]
+@pytest.mark.parametrize(
+    ("before", "code", "words"),
+    [("", 130, b"\n"), (SLOW, -signal.SIGINT, b"")],
+    ids=["text", "import"],
+)
+def test_control_c_ends_it_without_a_traceback(
+    with_tokenizer: Path, before: str, code: int, words: bytes
+) -> None:
+    run = f"runpy.run_path({str(ROOT / 'examples' / 'gpt2')!r}, run_name='__main__')"
+    program = [sys.executable, "-c", f"{START}\n{before}\n{run}", "The", "--model", with_tokenizer]
     program += ["--max-new-tokens", "10000000", "--greedy"]  # no end of text comes
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
@@ -936,7 +955,7 @@ def test_control_c_ends_a_text_without_a_traceback(with_tokenizer: Path) -> None
         assert child.stdout is not None and child.stdout.read(3) == b"The"
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
-    assert child.returncode == 130 and err == b"\n"
+    assert child.returncode == code and err == words
 
 
 @needs_tokenizers

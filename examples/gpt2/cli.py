@@ -391,9 +391,9 @@ def interact(program: Program) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    args = parse(arguments)
 
     def program() -> None:
+        args = parse(arguments)
         text, source = ("", "") if args.interactive else read_prompt(args)
         loaded = Program(args)
         if args.interactive:

@@ -366,8 +366,7 @@ def finish(run: Run) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    args = parse(arguments)
-    return exit_code(lambda: train(*prepare(args)))
+    return exit_code(lambda: train(*prepare(parse(arguments))))
 
 
 def train(run: Run, tokenizer: Tokenizer) -> None:
