@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,10 @@ def test_shapes_and_repr(name: str) -> None:
 
 def test_cdf() -> None:
     compare(lambda m, x: m.distributions.Normal(x, 2.0).cdf(x * x), (5,), edges=False)
+    compare(lambda m, x: m.distributions.Normal(x, x.exp()).icdf(x.sigmoid()), (5,), edges=False)
+    for m in (rnn, torch):
+        ends = m.distributions.Normal(1.0, 2.0).icdf(m.tensor([0.0, 1.0, 1.5, 0.5])).tolist()
+        assert ends == pytest.approx([-math.inf, math.inf, math.nan, 1.0], nan_ok=True)
     compare(lambda m, x: m.distributions.Uniform(-1.0, x.exp() + 1).cdf(x * 0 + 0.25), (5,))
     compare(lambda m, x: m.distributions.Uniform(-1.0, x.exp() + 1).icdf(x * 0 + 0.25), (5,))
 
