@@ -410,36 +410,48 @@ static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
     rnn_unlock(e);
 }
 
-/* A view becomes a leaf of its own: new nodes over the same memory, in the order of that memory. */
-static int own_nodes(rnn_engine *e, rnn_tensor *t) {
-    const rnn_span *s = rnn_at(e, t->store->span);
-    if (s->flags & RNN_S_SCALAR)
-        return rnn_fail(e, RNN_ERUNTIME, "a view of a Value cannot have nodes of its own");
+/* A leaf of new nodes over the same memory, in the order of that memory. */
+static rnn_ref leaf_over(rnn_engine *e, uint32_t span) {
+    const rnn_span *s = rnn_at(e, span);
     rnn_lock(e);
     rnn_block *block = s->ext->data;
     block->refs++;
     rnn_unlock(e);
-    rnn_build b = {.op = RNN_OP_LEAF, .dtype = t->dtype, .ndim = s->ext->ndim, .block = block};
+    rnn_build b = {.op = RNN_OP_LEAF, .dtype = s->dtype, .ndim = s->ext->ndim, .block = block};
     memcpy(b.shape, s->ext->shape, (size_t)s->ext->ndim * sizeof(int64_t));
     int64_t data_offset = s->ext->data_offset;
     int failed = rnn_build_begin(e, &b);
     if (failed) return failed;
     b.ext->data_offset = data_offset;
-    rnn_ref fresh = rnn_build_finish(e, &b);
-    if (fresh < 0) return (int)fresh;
+    return rnn_build_finish(e, &b);
+}
+
+/* The tensor looks at the nodes of `fresh`, which is let go, instead of those that it looks at. */
+static void look_elsewhere(rnn_engine *e, rnn_tensor *t, rnn_ref fresh) {
     rnn_store *store = rnn_tensor_of(fresh)->store, *old = t->store;
     rnn_lock(e);
-    rnn_own_cut(e, t, rnn_at(e, store->span)->ext);
     t->store = store;
-    t->flags = 0;
-    t->view_op = 0;
-    t->site = 0;
     store->refs++;
     bool last = --old->refs == 0;
     if (last) rnn_span_unref(e, old->span);
     rnn_unlock(e);
     if (last) free(old);
     rnn_release(e, fresh);
+}
+
+/* A view becomes a leaf of its own. */
+static int own_nodes(rnn_engine *e, rnn_tensor *t) {
+    if (rnn_at(e, t->store->span)->flags & RNN_S_SCALAR)
+        return rnn_fail(e, RNN_ERUNTIME, "a view of a Value cannot have nodes of its own");
+    rnn_ref fresh = leaf_over(e, t->store->span);
+    if (fresh < 0) return (int)fresh;
+    rnn_lock(e);
+    rnn_own_cut(e, t, rnn_at(e, rnn_span_of(fresh))->ext);
+    rnn_unlock(e);
+    t->flags = 0;
+    t->view_op = 0;
+    t->site = 0;
+    look_elsewhere(e, t, fresh);
     return 0;
 }
 
@@ -475,20 +487,43 @@ int rnn_own(rnn_engine *e, rnn_ref ref) {
     return rnn_grad_mode() && t->flags & RNN_T_DETACHED ? own_nodes(e, t) : 0;
 }
 
+/* Before a tensor gets other memory: what else looks at its nodes (`backup = p.data`) is to keep what
+ * is there. A detached one leaves for nodes of its own, else the others do. */
+static int part_ways(rnn_engine *e, rnn_tensor *t) {
+    rnn_store *shared = t->store;
+    const rnn_span *s = rnn_at(e, shared->span);
+    if (shared->refs == 1) return 0;
+    const rnn_ref fresh = s->flags & RNN_S_SCALAR
+                              ? rnn_full(e, s->dtype, 0, NULL, rnn_node_value(e, shared->span, 0))
+                              : leaf_over(e, shared->span);
+    if (fresh < 0) return (int)fresh;
+    if (!(t->flags & RNN_T_DETACHED)) {
+        rnn_store *other = rnn_tensor_of(fresh)->store;
+        rnn_lock(e);
+        const uint32_t own = shared->span;
+        shared->span = other->span;
+        other->span = own;
+        rnn_unlock(e);
+    }
+    look_elsewhere(e, t, fresh);
+    return 0;
+}
+
 /* t.data = value, for a leaf of the same dtype and shape: it takes over the memory, its gradient
  * stays. */
 int rnn_set_data(rnn_engine *e, rnn_ref ref, rnn_ref value) {
     rnn_view t, v;
     rnn_view_of(e, ref, &t);
     rnn_view_of(e, value, &v);
-    rnn_span *s = rnn_at(e, t.span), *from = rnn_at(e, v.span);
     bool same = t.dtype == v.dtype && t.ndim == v.ndim &&
                 !memcmp(t.shape, v.shape, (size_t)t.ndim * sizeof(int64_t));
     if (!same) return RNN_EDTYPE;
-    bool take = !((s->flags | from->flags) & RNN_S_SCALAR) && t.offset == 0 &&
-                rnn_view_is_contiguous(&t) && rnn_view_is_contiguous(&v) &&
-                rnn_numel(t.ndim, t.shape) == s->ext->n;
-    if (take) {
+    const bool whole = t.offset == 0 && rnn_view_is_contiguous(&t) &&
+                       rnn_numel(t.ndim, t.shape) == rnn_span_size(rnn_at(e, t.span));
+    const int failed = whole && t.span != v.span ? part_ways(e, rnn_tensor_of(ref)) : 0;
+    if (failed) return failed;
+    rnn_span *s = rnn_at(e, rnn_span_of(ref)), *from = rnn_at(e, v.span);
+    if (whole && !((s->flags | from->flags) & RNN_S_SCALAR) && rnn_view_is_contiguous(&v)) {
         rnn_lock(e);
         rnn_block *old = s->ext->data;
         from->ext->data->refs++;

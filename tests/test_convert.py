@@ -355,3 +355,32 @@ def test_names_and_probes() -> None:
     assert rnn.can_cast(rnn.float32, rnn.int64) is torch.can_cast(torch.float32, torch.int64)
     assert rnn.finfo(rnn.float32).eps == torch.finfo(torch.float32).eps
     assert rnn.iinfo(rnn.int8).max == 127
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (), (0,)])
+def test_what_was_taken_from_data_stays_when_data_is_replaced(shape: tuple[int, ...]) -> None:
+    def run(m: Any) -> list[Any]:
+        p = m.nn.Parameter(m.ones(shape))
+        optimizer = m.optim.SGD([p], lr=0.1)
+        (p * 3).sum().backward()
+        backup, detached, shadow = p.data, p.detach(), m.full(shape, 5.0)
+        p.data = shadow  # as an average of weights is swapped in, and out again
+        seen = [t.tolist() for t in (backup, detached, p, p.grad)]
+        (p * p).sum().backward()
+        p.data = backup
+        seen += [p.tolist(), p.grad.tolist(), p.requires_grad, p.is_leaf]
+        p.data.add_(1)
+        seen += [backup.tolist(), detached.tolist(), shadow.tolist()]
+        alias = p.detach()
+        alias.data = m.zeros(shape)
+        seen += [alias.tolist(), p.tolist(), alias.requires_grad]
+        p.data = p.data
+        p.data = p.data * 2
+        (p * 2).sum().backward()
+        optimizer.step()
+        plain = m.ones(shape)
+        view = plain.view(-1)
+        plain.data = m.zeros(shape)
+        return [*seen, p.tolist(), p.grad.tolist(), view.tolist(), plain.tolist()]
+
+    assert run(rnn) == run(torch)
