@@ -523,3 +523,56 @@ def test_dtypes_that_differ(name: str) -> None:
         for weight in weights:
             ours = of_dtypes(rnn, name, arrays, weight)
             assert ours == of_dtypes(torch, name, arrays, weight), (first, second, weight)
+
+
+# ---- connectionist temporal classification -------------------------------------------------------
+
+# (T, N, C), targets, lengths of inputs and of targets
+ALIGNED = {
+    "padded": ((6, 3, 4), [[1, 2, 2], [3, 1, 0], [2, 3, 1]], (6, 5, 4), (3, 2, 0)),
+    "in a row": ((6, 3, 4), [1, 2, 2, 3, 1], (6, 5, 4), (3, 2, 0)),
+    "one": ((5, 4), [1, 1], (5,), (2,)),
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("name", ALIGNED)
+def test_ctc_loss(name: str, reduction: str) -> None:
+    shape, targets, inputs, lengths = ALIGNED[name]
+
+    def loss(m, x):
+        logs = x.log_softmax(-1)
+        return m.nn.functional.ctc_loss(
+            logs, ints(m, targets), ints(m, inputs), ints(m, lengths), reduction=reduction
+        )
+
+    compare(loss, shape)
+    assert repr(rnn.nn.CTCLoss()) == repr(torch.nn.CTCLoss())
+
+
+def test_ctc_loss_of_an_input_that_is_too_short() -> None:
+    values = np.random.default_rng(0).standard_normal((2, 2, 4))
+    for zero in (False, True):
+        found = []
+        for m in (rnn, torch):
+            x = m.tensor(values, requires_grad=True)
+            losses = m.nn.CTCLoss(blank=3, reduction="none", zero_infinity=zero)(
+                x.log_softmax(2), m.tensor([[1, 1], [0, 1]]), (2, 2), (2, 2)
+            )
+            losses[1 - zero :].sum().backward()
+            grad = x.grad.numpy()[:, 1 - zero :]  # an infinite loss makes torch's NaN
+            found.append((losses.tolist(), grad))
+        (ours, grad), (theirs, expected) = found
+        assert ours == pytest.approx(theirs)
+        assert (ours[0] == 0) if zero else math.isinf(ours[0])
+        np.testing.assert_allclose(grad, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("arguments", [
+    ([[1, 1], [1, 1]], (5, 4), (1, 1)), ([[1, 1], [1, 1]], (4, 4), (1, 3)),
+    ([1, 1, 1], (4, 4), (1, 1)), ([[1, 1], [1, 1]], (4,), (1, 1)), ([[1], [1]], (4, 4), (1,)),
+    ([[1], [1]], (4, 4), (1, 1), 7),
+])  # fmt: skip
+def test_errors_of_ctc_loss(arguments) -> None:
+    targets, *rest = arguments
+    compare_errors(lambda m, x: m.nn.functional.ctc_loss(x, ints(m, targets), *rest), (4, 2, 3))

@@ -24,6 +24,7 @@ from rnn.nn.functional.conv import conv_transpose1d as conv_transpose1d
 from rnn.nn.functional.conv import conv_transpose2d as conv_transpose2d
 from rnn.nn.functional.conv import fold as fold
 from rnn.nn.functional.conv import unfold as unfold
+from rnn.nn.functional.ctc import ctc_loss as ctc_loss
 from rnn.nn.functional.distance import cosine_similarity as cosine_similarity
 from rnn.nn.functional.distance import pairwise_distance as pairwise_distance
 from rnn.nn.functional.distance import pdist as pdist

@@ -63,6 +63,7 @@ from rnn.nn.modules.loss import BCELoss as BCELoss
 from rnn.nn.modules.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from rnn.nn.modules.loss import CosineEmbeddingLoss as CosineEmbeddingLoss
 from rnn.nn.modules.loss import CrossEntropyLoss as CrossEntropyLoss
+from rnn.nn.modules.loss import CTCLoss as CTCLoss
 from rnn.nn.modules.loss import GaussianNLLLoss as GaussianNLLLoss
 from rnn.nn.modules.loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from rnn.nn.modules.loss import HuberLoss as HuberLoss

@@ -213,6 +213,30 @@ class PoissonNLLLoss(_Loss):
         )
 
 
+class CTCLoss(_Loss):
+    """Minus the log-probability of sequences, over all alignments (torch.nn.CTCLoss)."""
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(
+        self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
+    ) -> Tensor:
+        return F.ctc_loss(
+            log_probs,
+            targets,
+            input_lengths,
+            target_lengths,
+            self.blank,
+            self.reduction,
+            self.zero_infinity,
+        )
+
+
 class GaussianNLLLoss(_Loss):
     """0.5 (log var + (input - target)^2 / var) (torch.nn.GaussianNLLLoss)."""
 
