@@ -180,14 +180,12 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
     if input._h:
         h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 1)
         return adopt(h) if h > 0 else fail(h)
-    array = input._array.view()
-    try:
-        array.shape = infer_view_size(sizes, array.size)
-    except AttributeError:
+    array = input._array.reshape(infer_view_size(sizes, input._array.size))
+    if array.size and not np.may_share_memory(array, input._array):  # it had to be copied
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one "
             "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
-        ) from None
+        )
     return wrap(array)
 
 
