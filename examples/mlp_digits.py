@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import math
+import zlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ def mnist(folder: Path) -> tuple[Split, Split]:
         )
         for part in ("train", "t10k")
     )
+    for pictures, labels in (train, test):
+        if len(pictures) != len(labels):
+            raise SystemExit(f"{folder} has {len(pictures)} pictures, but {len(labels)} labels")
     return train, test
 
 
@@ -63,7 +67,10 @@ def read_idx(folder: Path, name: str) -> np.ndarray:
         raise SystemExit(f"{folder} has neither {name} nor {name}.gz")
     content = path.read_bytes()
     if path.suffix == ".gz":
-        content = gzip.decompress(content)
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error):
+            raise SystemExit(f"{path} is no gzip file, or damaged") from None
     header = 4 + 4 * content[3] if len(content) > 3 else 4
     shape = [int.from_bytes(content[place : place + 4], "big") for place in range(4, header, 4)]
     if content[:3] != b"\0\0\x08" or len(content) != header + math.prod(shape):

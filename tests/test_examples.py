@@ -130,6 +130,17 @@ def test_digits_says_which_file_is_wrong(tmp_path: Path) -> None:
         (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
         with pytest.raises(SystemExit, match="train-images-idx3-ubyte is no idx file of bytes"):
             mlp_digits.mnist(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").unlink()
+    write_mnist(tmp_path)
+    compressed = tmp_path / "train-labels-idx1-ubyte.gz"
+    whole = compressed.read_bytes()
+    for content in (whole[:30], b"no gzip", whole[:20] + b"???" + whole[23:]):
+        compressed.write_bytes(content)
+        with pytest.raises(SystemExit, match=r"train-labels-idx1-ubyte.gz is no gzip file"):
+            mlp_digits.mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 1, 2]))
+    with pytest.raises(SystemExit, match="600 pictures, but 2 labels"):
+        mlp_digits.mnist(tmp_path)
 
 
 # ---- char_rnn ------------------------------------------------------------------------------------
