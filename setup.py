@@ -1,6 +1,9 @@
 """Only what pyproject.toml cannot say: the cffi module, its compilation, a package elsewhere."""
 
 import os
+import shlex
+import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from setuptools import find_packages, setup
@@ -11,6 +14,13 @@ class BuildSideBySide(build_ext):
     """Compiles an extension's sources on all cores; setuptools takes one after the other."""
 
     def build_extensions(self):
+        command = getattr(self.compiler, "compiler_so", None) or ["cc"]
+        if not shutil.which(command[0]):
+            sys.exit(
+                f"rnn's engine is written in C, and the compiler {shlex.join(command[:1])} was not "
+                "found: install GCC or Clang (Debian, Ubuntu: apt install gcc; macOS: "
+                "xcode-select --install), or name one in CC"
+            )
         compile_some = self.compiler.compile
 
         def compile_all(sources, **options):

@@ -313,6 +313,7 @@ METHOD(sigmoid, SIGMOID)
 METHOD(sin, SIN)
 METHOD(cos, COS)
 METHOD(sqrt, SQRT)
+METHOD(abs, ABS)
 
 /* ---- reading and writing --------------------------------------------------------------------- */
 
@@ -461,6 +462,7 @@ static PyMethodDef value_methods[] = {
     {"sin", method_sin, METH_NOARGS, "The sine, of radians."},
     {"cos", method_cos, METH_NOARGS, "The cosine, of radians."},
     {"sqrt", method_sqrt, METH_NOARGS, "The square root."},
+    {"abs", method_abs, METH_NOARGS, "The absolute value, as abs(v)."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -7,6 +7,7 @@ in `rnn/__init__.py`, so that Python's own names keep their meaning in this file
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -431,7 +432,10 @@ def infer(data: Any, dtype: Any = None, is_node: IsNode = _never) -> np.ndarray[
         leaves = _leaves(data, shape, is_node)
     except (TypeError, ValueError):
         if target is None:
-            _dtype_of(data, is_node)  # PyTorch finds the dtype first: that error goes before this
+            # PyTorch finds the dtype first: that error goes before this, but where lists hold
+            # themselves, and there is none
+            with contextlib.suppress(RecursionError):
+                _dtype_of(data, is_node)
         raise
     if not leaves:
         return np.zeros(shape, dtype=(target or _default).storage)

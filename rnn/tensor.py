@@ -4,6 +4,7 @@ into C.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -626,7 +627,7 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
                 f"value() takes {len(shape)} indices for shape {list(shape)}, not {len(index)}"
             )
         position = 0
-        for i, (at, size) in enumerate(zip(index, shape)):
+        for i, (at, size) in enumerate(zip(map(operator.index, index), shape)):
             if not -size <= at < size:
                 raise IndexError(f"index {at} is out of bounds for dimension {i} with size {size}")
             position = position * size + at % size

@@ -30,8 +30,8 @@ class Value(ValueBase):  # type: ignore[misc]
     """One scalar with a gradient: a node of the graph (micrograd's and microgpt's `Value`).
 
     Operators: + - * / ** with Values and numbers in every mix, -v, abs(v), comparisons by value.
-    Methods: exp, log (ln), relu, tanh, sigmoid, sin, cos, sqrt. Attributes: data and grad (floats,
-    assignable), op, children, requires_grad, id. Where Python's math would raise (1 / 0, the
+    Methods: exp, log (ln), relu, tanh, sigmoid, sin, cos, sqrt, abs. Attributes: data and grad
+    (floats, assignable), op, children, requires_grad, id. Where Python's math would raise (1 / 0, the
     logarithm of 0, an overflow) the result is infinity or NaN, as in NumPy and PyTorch.
 
     Args:

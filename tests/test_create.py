@@ -752,3 +752,32 @@ def test_every_failed_allocation_leaves_the_engine_whole(make: Callable[[], Any]
             assert n > 1
             return
     raise AssertionError("it never succeeded")
+
+
+# ---- hostile arguments ---------------------------------------------------------------------------
+
+
+def test_a_list_that_holds_itself() -> None:
+    one: list[object] = []
+    one.append(one)
+    two: list[object] = []
+    two += [two, two]
+    three: list[object] = [[1.0]]
+    three += [three, three]
+    for held in (one, two, three):
+        for make in (rnn.tensor, rnn.zeros(1).new_tensor):
+            with pytest.raises((ValueError, TypeError)):
+                make(held)
+
+
+@pytest.mark.parametrize("n", [2**40, 2**60, 2**61, 2**62, 2**63 - 1])
+def test_arange_of_more_than_fits(n: int) -> None:
+    with pytest.raises(MemoryError, match="arange"):
+        rnn.arange(n)
+
+
+def test_a_size_beyond_64_bits() -> None:
+    x = rnn.zeros(4)
+    for fn in (x.view, x.reshape, x.expand, rnn.zeros, rnn.ones, rnn.rand):
+        with pytest.raises(ValueError, match="does not fit 64 bits"):
+            fn(2**63)

@@ -161,7 +161,10 @@ def test_any_options(data):
         if key in accepts:
             options[key] = draw(st.booleans())
     if options.get("centered"):
-        options["eps"] = 0.1  # the variance is a difference, whose root magnifies rounding
+        # the variance is the difference of two means, whose root magnifies rounding; with no memory
+        # of earlier gradients (alpha = 0) it is rounding alone, and in PyTorch too it may be a NaN
+        options["eps"] = 0.1
+        options["alpha"] = draw(st.floats(0.1, 0.99))
     pairs, rng = parameters("float64", ((3, 2), (4,)), draw(st.integers(0, 99)))
     groups = [
         [{"params": [p[k] for p in pairs[:2]]}, {"params": [p[k] for p in pairs[2:]], "lr": 0.05}]

@@ -122,7 +122,7 @@ def test_functions():
     ):
         assert getattr(x, name)().data == fn(0.7)
     assert x.sigmoid().data == 1 / (1 + math.exp(-0.7))
-    assert abs(Value(-2.0)).data == 2
+    assert abs(Value(-2.0)).data == Value(-2.0).abs().data == 2
     assert (+x).data == 0.7
     assert (-x).data == -0.7
 

@@ -599,3 +599,11 @@ def test_a_broadcast_copied_in_another_order() -> None:
     compare(lambda x: x.expand(40, 35).t().contiguous(), (40, 1), resolutions=["tensor"])
     compare(lambda x: x.expand(40, 35).t().contiguous(), (1, 35), resolutions=["tensor"])
     compare(lambda x: x.expand(3, 40, 35).permute(2, 0, 1).contiguous(), (40, 35), edges=False)
+
+
+def test_sizes_and_dims_by_keyword():
+    compare(lambda x: x.reshape(shape=(6, 2)), (3, 4))
+    compare(lambda m, x: m.reshape(input=x, shape=(6, 2)), (3, 4))
+    compare(lambda m, x: m.permute(x, dims=(1, 0)), (3, 4))
+    compare(lambda m, x: m.flip(x, dims=(1,)), (3, 4))
+    compare(lambda x: x.expand(size=(3, 4)), (3, 1))

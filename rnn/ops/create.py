@@ -421,6 +421,8 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
             fail(h)
         return leaf(adopt(h)) if requires_grad else adopt(h)
     first, by = int(first), int(by)
+    if n * to.storage.itemsize > _limit():  # NumPy's own count may overflow
+        raise MemoryError(f"arange: {n} numbers do not fit the memory limit of {_limit()} bytes")
     if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
         array = np.arange(first, first + n * by, by, dtype=np.int64)
     else:  # NumPy counts in doubles

@@ -109,6 +109,11 @@ def _is_node(x: Any) -> bool:
 
 def _of_lists(data: Any, to: Dtype | None) -> Any:
     """A NumPy array of nested lists of Python's numbers, quickly; None where there is more."""
+    first, depth = data, 0
+    while type(first) in _SEQUENCES and first:
+        first, depth = first[0], depth + 1
+        if depth > 64:  # a list that holds itself, perhaps
+            return None
     level, kinds = data, set(map(type, data))
     while kinds and kinds <= _SEQUENCES:
         level = list(chain.from_iterable(level))
@@ -127,8 +132,19 @@ def _of_lists(data: Any, to: Dtype | None) -> Any:
 
 
 def _has_value(data: Any) -> bool:
-    """Whether nested lists and tuples hold a Value."""
-    return any(isinstance(x, ValueBase) or (type(x) in _SEQUENCES and _has_value(x)) for x in data)
+    """Whether nested lists and tuples, which may hold themselves, hold a Value."""
+    waiting, seen = [data], set()
+    while waiting:
+        lists = waiting.pop()
+        if id(lists) in seen:
+            continue
+        seen.add(id(lists))
+        for x in lists:
+            if isinstance(x, ValueBase):
+                return True
+            if type(x) in _SEQUENCES:
+                waiting.append(x)
+    return False
 
 
 def _of_values(data: Any, to: Dtype | None, requires_grad: bool) -> Tensor:

@@ -287,10 +287,11 @@ def repeat_interleave(
 # ---- turning -------------------------------------------------------------------------------------
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *turned: Any, dims: Any = None) -> Tensor:
     """Some dimensions in reverse order (torch.flip)."""
     shape, strides = input._shape, strides_of(input)
-    turned = normalize_dims(as_size_args(dims, "flip", "dims"), len(shape))
+    named = turned if dims is None else (dims,)
+    turned = normalize_dims(as_size_args(named, "flip", "dims"), len(shape))
     if not shape or 0 in shape:
         return show_as(clone(input), "FlipBackward0")
     start = sum((shape[d] - 1) * strides[d] for d in turned)

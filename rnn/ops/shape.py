@@ -178,7 +178,10 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
         return _view_dtype(input, shape[0] if dtype is None else dtype)
     sizes = as_size_args(shape if size is None else (size,), "view")
     if input._h:
-        h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 1)
+        try:
+            h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 1)
+        except OverflowError:
+            raise _too_large(sizes) from None
         return adopt(h) if h > 0 else fail(h)
     array = input._array.reshape(infer_view_size(sizes, input._array.size))
     if array.size and not np.may_share_memory(array, input._array):  # it had to be copied
@@ -216,19 +219,26 @@ def _view_dtype(input: Tensor, dtype: _dtypes.dtype) -> Tensor:
     return wrap(_core.array_of(input).view(dtype.storage))
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The same elements in another shape: a view where the strides allow it, else a copy
     (torch.reshape).
 
     Raises:
         RuntimeError: the shape has another number of elements.
     """
-    sizes = as_size_args(shape, "reshape", "shape")
+    sizes = as_size_args(sizes if shape is None else (shape,), "reshape", "shape")
     if input._h:
-        h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 0)
+        try:
+            h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 0)
+        except OverflowError:
+            raise _too_large(sizes) from None
         return adopt(h) if h > 0 else fail(h)
     array = input._array
     return wrap(array.reshape(infer_view_size(sizes, array.size)))
+
+
+def _too_large(sizes: Sequence[int]) -> ValueError:
+    return ValueError(f"a size in shape {list(sizes)} does not fit 64 bits")
 
 
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
@@ -308,7 +318,7 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     return transpose(input, axis0, axis1)
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order (torch.permute).
 
     Raises:
@@ -318,7 +328,9 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
         >>> rnn.zeros(2, 3, 4).permute(2, 0, 1).shape
         rnn.Size([4, 2, 3])
     """
-    order = as_size_args(dims, "permute", "dims") if dims else ()
+    if dims is not None:
+        order = (dims,)
+    order = as_size_args(order, "permute", "dims") if order else ()
     if input._h:
         h = lib.rnn_permute(E, input._h, len(order), order)
         return adopt(h) if h > 0 else fail(h)
@@ -435,7 +447,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return wrap(np.expand_dims(input._array, normalize_dim(dim, input._array.ndim + 1)))
 
 
-def expand(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+def expand(input: Tensor, *sizes: Any, size: Any = None, implicit: bool = False) -> Tensor:
     """Dimensions of size 1 seen as larger ones, without copying; -1 keeps a size
     (torch.Tensor.expand).
 
@@ -446,9 +458,14 @@ def expand(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
         >>> rnn.zeros(3, 1).expand(3, 4).stride()
         (1, 0)
     """
-    sizes = as_size_args(size, "expand") if size else ()
+    if size is not None:
+        sizes = (size,)
+    sizes = as_size_args(sizes, "expand") if sizes else ()
     if input._h:
-        h = lib.rnn_expand(E, input._h, len(sizes), sizes)
+        try:
+            h = lib.rnn_expand(E, input._h, len(sizes), sizes)
+        except OverflowError:
+            raise _too_large(sizes) from None
         return adopt(h) if h > 0 else fail(h)
     shape, strides = input._shape, strides_of(input)
     target = expand_sizes(sizes, shape, _dtypes.prefix + _core.dtype_of(input).tensor_type)
