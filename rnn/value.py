@@ -31,8 +31,8 @@ class Value(ValueBase):  # type: ignore[misc]
 
     Operators: + - * / ** with Values and numbers in every mix, -v, abs(v), comparisons by value.
     Methods: exp, log (ln), relu, tanh, sigmoid, sin, cos, sqrt, abs. Attributes: data and grad
-    (floats, assignable), op, children, requires_grad, id. Where Python's math would raise (1 / 0, the
-    logarithm of 0, an overflow) the result is infinity or NaN, as in NumPy and PyTorch.
+    (floats, assignable), op, children, requires_grad, id. Where Python's math would raise (1 / 0,
+    the logarithm of 0, an overflow) the result is infinity or NaN, as in NumPy and PyTorch.
 
     Args:
         data: the value, a number.
