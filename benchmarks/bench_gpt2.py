@@ -39,7 +39,7 @@ MODULES = {
     "stream": ["numpy"],
 }
 PROMPT, VOCABULARY = 128, 50257
-TURNS = 24  # of decoding, in a round
+TURNS = 12  # of decoding, in a round
 CHUNK = 1 << 20  # floats that a thread of `stream` reads at a time
 
 
@@ -356,7 +356,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=folder, help="of the checkpoint (%(default)s)"
     )
-    parser.add_argument("--tokens", type=int, default=12, help="decoded a turn (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=20, help="decoded a turn (%(default)s)")
     parser.add_argument("--no-busy", action="store_true", help="not with a core kept busy")
     parser.add_argument("--child", choices=RUNNERS, help=argparse.SUPPRESS)
     return parser.parse_args()
