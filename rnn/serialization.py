@@ -19,6 +19,7 @@ import contextlib
 import io
 import os
 import pickle
+import pickletools
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -464,7 +465,23 @@ def _load_zip(file: Any, anything: bool) -> Any:
                 )
             return data
 
-        return _Reader(io.BytesIO(archive.read(names[0])), read, anything).load()
+        pickled = archive.read(names[0])
+        if not anything:
+            _check_memo(pickled)
+        return _Reader(io.BytesIO(pickled), read, anything).load()
+
+
+def _check_memo(pickled: bytes) -> None:
+    """A pickle numbers its objects; the unpickler makes a table as long as the largest number.
+
+    Raises:
+        pickle.UnpicklingError: a number is larger than any that dump() writes.
+    """
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name not in ("PUT", "BINPUT", "LONG_BINPUT"):
+            continue
+        if not 0 <= int(argument or 0) <= len(pickled):
+            raise pickle.UnpicklingError(f"the file is damaged: it has an object {argument}")
 
 
 def _load_pickles(file: Any, anything: bool) -> Any:

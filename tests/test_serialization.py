@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import io
 import os
 import pickle
@@ -329,14 +330,21 @@ def test_storages_are_checked():
             rnn.load(forged)
 
 
+@functools.cache
+def whole_file(legacy):
+    """A state dict's, written once: names in it are addresses."""
+    file = io.BytesIO()
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    torch.save(model.state_dict(), file, _use_new_zipfile_serialization=not legacy)
+    return file
+
+
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_damaged_files_raise_one_exception(data):
     """Bytes changed, put in or lost: in a whole file, and in the pickle inside of one."""
     legacy = data.draw(st.booleans())
-    file = io.BytesIO()
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
-    torch.save(model.state_dict(), file, _use_new_zipfile_serialization=not legacy)
+    file = whole_file(legacy)
     inside = not legacy and data.draw(st.booleans())
     whole = file.getvalue()
     parts = {"": whole}
@@ -356,6 +364,14 @@ def test_damaged_files_raise_one_exception(data):
         parts[""] = file.getvalue()
     with contextlib.suppress(pickle.UnpicklingError):
         rnn.load(io.BytesIO(parts[""]))
+
+
+def test_a_table_of_objects_is_no_longer_than_the_file():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02]r\xff\xff\xff\x00.")
+    with pytest.raises(pickle.UnpicklingError, match="it has an object 16777215"):
+        rnn.load(file)
 
 
 def test_errors_of_trusted_files_go_through():
