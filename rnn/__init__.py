@@ -26,6 +26,7 @@ from rnn import testing as testing
 from rnn import utils as utils
 from rnn import version as version
 from rnn import xpu as xpu
+from rnn._arguments import tensor_functions as _tensor_functions
 from rnn._config import __version__ as __version__
 from rnn._config import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from rnn._config import compile as compile
@@ -490,6 +491,7 @@ tensor = _tensor  # the function; the module rnn.tensor has had this name until 
 newaxis = None
 
 if not _TYPE_CHECKING:  # type checkers are to see what is absent
+    _tensor_functions(globals())
 
     def __getattr__(name: str) -> _Any:
         raise _config.absent(__name__, name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _config, return_types
+from rnn._arguments import tensor_functions as _tensor_functions
 from rnn._shown import show_as
 from rnn.autograd.function import Function
 from rnn.autograd.modes import is_grad_enabled
@@ -395,6 +396,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
 
 
 if not TYPE_CHECKING:  # type checkers are to see what is absent
+    _tensor_functions(globals())
 
     def __getattr__(name: str) -> Any:
         raise _config.absent(__name__, name)

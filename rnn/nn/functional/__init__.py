@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from rnn import _config
+from rnn._arguments import tensor_functions as _tensor_functions
 from rnn.nn.functional.activation import gumbel_softmax as gumbel_softmax
 from rnn.nn.functional.activation import log_softmax as log_softmax
 from rnn.nn.functional.activation import relu as relu
@@ -120,6 +121,7 @@ from rnn.ops.unary import sigmoid as sigmoid
 from rnn.ops.unary import tanh as tanh
 
 if not _TYPE_CHECKING:  # type checkers are to see what is absent
+    _tensor_functions(globals())
 
     def __getattr__(name: str) -> _Any:
         raise _config.absent(__name__, name)

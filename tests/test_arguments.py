@@ -1,0 +1,57 @@
+"""Functions of tensors that are given something else."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import rnn
+from rnn.nn import functional as F
+
+CASES: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda m: m.sum([1.0]), "sum(): argument 'input' (position 1) must be Tensor, not list"),
+    (lambda m: m.mean(3), "mean(): argument 'input' (position 1) must be Tensor, not int"),
+    (lambda m: m.isnan(3.0), "isnan(): argument 'input' (position 1) must be Tensor, not float"),
+    (lambda m: m.zeros_like([1]), "zeros_like(): argument 'input' (position 1) must be Tensor"),
+    (lambda m: m.linalg.det([[1.0]]), "det(): argument 'A' (position 1) must be Tensor, not list"),
+    (
+        lambda m: m.nn.functional.cross_entropy(m.ones(1, 2), [0]),
+        "cross_entropy(): argument 'target' (position 2) must be Tensor, not list",
+    ),
+    (
+        lambda m: m.nn.functional.softmax(np.ones(2), 0),
+        "softmax(): argument 'input' (position 1) must be Tensor, not ndarray",
+    ),
+    (
+        lambda m: m.nn.functional.group_norm([1.0], 1),
+        "group_norm(): argument 'input' (position 1) must be Tensor, not list",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), CASES)
+def test_what_is_no_tensor_is_named(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        call(rnn)
+    assert message in str(raised.value)
+    with pytest.raises((TypeError, AttributeError)):
+        call(torch)
+
+
+def test_errors_about_other_things_stay() -> None:
+    x = rnn.ones(1, 2)
+    for wrong in (lambda a, b: object().rows, lambda a, b: a.rows):  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match="rows"):
+            F.triplet_margin_with_distance_loss(x, x, x, distance_function=wrong)
+
+
+def test_functions_are_pickled_by_name() -> None:
+    for f in (F.relu, F.gelu, rnn.tanh, rnn.sum, rnn.linalg.det):
+        assert pickle.loads(pickle.dumps(f)) is f
+    layer = rnn.nn.TransformerEncoderLayer(4, 2, 8, activation=F.gelu)
+    assert pickle.loads(pickle.dumps(layer)).activation is F.gelu
