@@ -607,3 +607,18 @@ def test_sizes_and_dims_by_keyword():
     compare(lambda m, x: m.permute(x, dims=(1, 0)), (3, 4))
     compare(lambda m, x: m.flip(x, dims=(1,)), (3, 4))
     compare(lambda x: x.expand(size=(3, 4)), (3, 1))
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x, w: (x @ w).view(-1),
+        lambda m, x, w: (x @ w).view(2, 18).view(-1, 2),
+        lambda m, x, w: x.sum(1).view(-1) * 2,
+        lambda m, x, w: m.nn.functional.linear(x, w.t()).view(x.size(0), -1),
+    ],
+)
+def test_results_are_viewed_at_both_resolutions(run: Any) -> None:
+    compare(run, (2, 3, 4), (4, 6), layouts=("contiguous",))
+    with rnn.resolution("scalar"), pytest.raises(RuntimeError, match="size is not compatible"):
+        rnn.zeros(2, 3).t().view(-1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -168,7 +169,8 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
 
     Raises:
         RuntimeError: the shape has another number of elements, or the strides do not allow it (use
-            reshape).
+            reshape). At scalar resolution, where sums and products are the last of running sums
+            and lie apart, a copy is made where need be.
 
     Example:
         >>> rnn.zeros(2, 6).view(3, -1).shape
@@ -179,7 +181,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
     sizes = as_size_args(shape if size is None else (size,), "view")
     if input._h:
         try:
-            h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 1)
+            h = lib.rnn_reshape(E, input._h, len(sizes), sizes, not _lies_apart(input))
         except OverflowError:
             raise _too_large(sizes) from None
         return adopt(h) if h > 0 else fail(h)
@@ -190,6 +192,14 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
             "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         )
     return wrap(array)
+
+
+def _lies_apart(input: Tensor) -> bool:
+    """Whether a tensor, in the order of memory, may be contiguous at the other resolution."""
+    if not lib.rnn_resolution():
+        return False
+    strides = [s for s, n in zip(input._strides, input._shape) if n != 1]
+    return all(a >= b > 0 for a, b in pairwise(strides))
 
 
 def _view_dtype(input: Tensor, dtype: _dtypes.dtype) -> Tensor:
