@@ -158,11 +158,21 @@ static int unit(const move *m, const int64_t *stride) {
     return -1;
 }
 
+/* Whether no two elements go to one place: else they are a sum, or windows that overlap. */
+static bool writes_once(const move *m) {
+    rnn_view dst = {.ndim = (int16_t)m->ndim};
+    for (int d = 0; d < m->ndim; d++) {
+        if (m->dst_stride[d] == 0) return false;
+        dst.shape[d] = m->shape[d];
+        dst.stride[d] = m->dst_stride[d];
+    }
+    return rnn_view_is_injective(&dst);
+}
+
 bool rnn_move(rnn_engine *e, const rnn_accumulate_job *job) {
     if (job->scale != 1 || rnn_numel(job->ndim, job->shape) == 0) return false;
     move m = begin(job);
-    for (int d = 0; d < m.ndim; d++)
-        if (m.dst_stride[d] == 0) return false; /* a sum */
+    if (!writes_once(&m)) return false;
     const int p = unit(&m, m.src_stride), q = unit(&m, m.dst_stride);
     if (m.ndim < 2 || p < 0 || q < 0) return false;
     if (p == q) return p == m.ndim - 1 && move_runs(e, &m);

@@ -622,3 +622,27 @@ def test_results_are_viewed_at_both_resolutions(run: Any) -> None:
     compare(run, (2, 3, 4), (4, 6), layouts=("contiguous",))
     with rnn.resolution("scalar"), pytest.raises(RuntimeError, match="size is not compatible"):
         rnn.zeros(2, 3).t().view(-1)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_windows_that_overlap_add_up_whatever_threads_do(step: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(50_000)
+    weights = rng.standard_normal((len(range(0, 50_000 - 15, step)), 16))
+    compare(
+        lambda x, w: x.unfold(0, 16, step).clone() * w,
+        values,
+        weights,
+        dtypes=["float64"],
+        resolutions=["tensor"],
+        layouts=["contiguous"],
+        edges=False,
+    )
+    compare(
+        lambda x, w: x.as_strided((40, 50), (1, 1)).t().contiguous() * w[:50, :1],
+        values[:100],
+        weights[:50],
+        dtypes=["float64"],
+        layouts=["contiguous"],
+        edges=False,
+    )
