@@ -410,17 +410,29 @@ static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
     rnn_unlock(e);
 }
 
-/* A leaf of new nodes over the same memory, in the order of that memory. */
-static rnn_ref leaf_over(rnn_engine *e, uint32_t span) {
+/* New nodes over the same memory, in the order of that memory: a leaf, or (linked) a copy that passes
+ * its gradient on to the span. */
+static rnn_ref nodes_over(rnn_engine *e, uint32_t span, bool linked) {
     const rnn_span *s = rnn_at(e, span);
+    rnn_view in = {.span = span, .dtype = s->dtype, .needs_grad = true};
     rnn_lock(e);
     rnn_block *block = s->ext->data;
     block->refs++;
     rnn_unlock(e);
-    rnn_build b = {.op = RNN_OP_LEAF, .dtype = s->dtype, .ndim = s->ext->ndim, .block = block};
+    rnn_build b = {.op = linked ? RNN_OP_CLONE : RNN_OP_LEAF,
+                   .dtype = s->dtype,
+                   .ndim = s->ext->ndim,
+                   .count = linked,
+                   .in = &in,
+                   .block = block};
     memcpy(b.shape, s->ext->shape, (size_t)s->ext->ndim * sizeof(int64_t));
+    in.ndim = (int16_t)b.ndim;
+    memcpy(in.shape, b.shape, sizeof in.shape);
+    rnn_contiguous_strides(in.ndim, in.shape, in.stride);
     int64_t data_offset = s->ext->data_offset;
+    const int was = rnn_set_grad_mode(linked);
     int failed = rnn_build_begin(e, &b);
+    rnn_set_grad_mode(was);
     if (failed) return failed;
     b.ext->data_offset = data_offset;
     return rnn_build_finish(e, &b);
@@ -443,7 +455,7 @@ static void look_elsewhere(rnn_engine *e, rnn_tensor *t, rnn_ref fresh) {
 static int own_nodes(rnn_engine *e, rnn_tensor *t) {
     if (rnn_at(e, t->store->span)->flags & RNN_S_SCALAR)
         return rnn_fail(e, RNN_ERUNTIME, "a view of a Value cannot have nodes of its own");
-    rnn_ref fresh = leaf_over(e, t->store->span);
+    rnn_ref fresh = nodes_over(e, t->store->span, false);
     if (fresh < 0) return (int)fresh;
     rnn_lock(e);
     rnn_own_cut(e, t, rnn_at(e, rnn_span_of(fresh))->ext);
@@ -488,16 +500,18 @@ int rnn_own(rnn_engine *e, rnn_ref ref) {
 }
 
 /* Before a tensor gets other memory: what else looks at its nodes (`backup = p.data`) is to keep what
- * is there. A detached one leaves for nodes of its own, else the others do. */
+ * is there. A detached one leaves for nodes of its own, else the others do; those that want gradients
+ * still pass them on. */
 static int part_ways(rnn_engine *e, rnn_tensor *t) {
     rnn_store *shared = t->store;
     const rnn_span *s = rnn_at(e, shared->span);
     if (shared->refs == 1) return 0;
+    const bool others = !(t->flags & RNN_T_DETACHED);
     const rnn_ref fresh = s->flags & RNN_S_SCALAR
                               ? rnn_full(e, s->dtype, 0, NULL, rnn_node_value(e, shared->span, 0))
-                              : leaf_over(e, shared->span);
+                              : nodes_over(e, shared->span, others && s->flags & RNN_S_NEEDS_GRAD);
     if (fresh < 0) return (int)fresh;
-    if (!(t->flags & RNN_T_DETACHED)) {
+    if (others) {
         rnn_store *other = rnn_tensor_of(fresh)->store;
         rnn_lock(e);
         const uint32_t own = shared->span;

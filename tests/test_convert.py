@@ -384,3 +384,23 @@ def test_what_was_taken_from_data_stays_when_data_is_replaced(shape: tuple[int, 
         return [*seen, p.tolist(), p.grad.tolist(), view.tolist(), plain.tolist()]
 
     assert run(rnn) == run(torch)
+
+
+def test_views_keep_the_old_data_and_pass_their_gradients_on() -> None:
+    def run(m: Any) -> list[Any]:
+        p = m.nn.Parameter(m.ones(2, 3))
+        view, backup = p.view(-1), p.data
+        p.data = m.full((2, 3), 4.0)
+        seen = [view.tolist(), backup.tolist(), view.requires_grad, backup.requires_grad]
+        (view * m.arange(6.0)).sum().backward()
+        seen.append(p.grad.tolist())
+        (p * 2).sum().backward()
+        x = m.ones(3, requires_grad=True)
+        y = x * 2
+        part, constant = y[1:], y.detach()
+        y.data = m.zeros(3)
+        (part * part).sum().backward()
+        seen += [part.tolist(), constant.tolist(), y.tolist(), x.grad.tolist(), p.grad.tolist()]
+        return seen
+
+    assert run(rnn) == run(torch)
