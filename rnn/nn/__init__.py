@@ -43,6 +43,7 @@ from rnn.nn.modules.activation import Softsign as Softsign
 from rnn.nn.modules.activation import Tanh as Tanh
 from rnn.nn.modules.activation import Tanhshrink as Tanhshrink
 from rnn.nn.modules.activation import Threshold as Threshold
+from rnn.nn.modules.adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from rnn.nn.modules.attention import MultiheadAttention as MultiheadAttention
 from rnn.nn.modules.batchnorm import BatchNorm1d as BatchNorm1d
 from rnn.nn.modules.batchnorm import BatchNorm2d as BatchNorm2d
@@ -73,6 +74,7 @@ from rnn.nn.modules.linear import Bilinear as Bilinear
 from rnn.nn.modules.linear import Identity as Identity
 from rnn.nn.modules.linear import Linear as Linear
 from rnn.nn.modules.linear import NonDynamicallyQuantizableLinear as NonDynamicallyQuantizableLinear
+from rnn.nn.modules.linear_cross_entropy import LinearCrossEntropyLoss as LinearCrossEntropyLoss
 from rnn.nn.modules.loss import BCELoss as BCELoss
 from rnn.nn.modules.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from rnn.nn.modules.loss import CosineEmbeddingLoss as CosineEmbeddingLoss

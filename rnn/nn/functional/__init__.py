@@ -39,6 +39,7 @@ from rnn.nn.functional.embedding import embedding as embedding
 from rnn.nn.functional.embedding import embedding_bag as embedding_bag
 from rnn.nn.functional.linear import bilinear as bilinear
 from rnn.nn.functional.linear import linear as linear
+from rnn.nn.functional.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
 from rnn.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from rnn.nn.functional.loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
