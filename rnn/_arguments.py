@@ -13,48 +13,70 @@ from typing import Any
 from rnn._c import Handle
 
 #: of a first parameter that is a tensor
-_TENSORS = frozenset("input self tensor x x1 vec mat A query input1 anchor".split())
+_TENSORS = frozenset("input self tensor x x1 vec mat A query input1 anchor condition".split())
+_METHODS = (
+    "gather index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_select lerp "
+    "masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select put_ scatter scatter_ "
+    "scatter_add scatter_add_ take take_along_dim where"
+).split()
 
 
 def tensor_functions(namespace: dict[str, Any]) -> None:
     """Replaces the functions of tensors in a module's namespace by ones that name a wrong
     argument.
     """
-    for name, f in list(namespace.items()):
+    made: dict[Any, Any] = {}  # a function may have several names
+    before: dict[str, Any] = namespace.copy()
+    for name, f in before.items():
         if name.startswith("_") or not isinstance(f, FunctionType):
             continue
         code = inspect.unwrap(f).__code__
         if "warn" in code.co_names:
             continue  # a warning names the line of the caller, who must be the user
         if code.co_varnames and code.co_varnames[0] in _TENSORS:
-            namespace[name] = _named(f, namespace["__name__"])
+            if f not in made:
+                own_name: str = f.__name__
+                known_as = own_name if before.get(own_name) is f else name
+                made[f] = _named(f, known_as, namespace["__name__"])
+            namespace[name] = made[f]
 
 
-def _named(f: Callable[..., Any], module: str) -> Callable[..., Any]:
+def tensor_methods(cls: type) -> None:
+    """The same for the methods that take masks and places, for which lists are often given."""
+    for name in _METHODS:
+        method = cls.__dict__[name]
+        setattr(cls, name, _named(method, name, method.__module__, own=1))
+
+
+def _named(f: Callable[..., Any], name: str, module: str, own: int = 0) -> Callable[..., Any]:
+    """own: how many parameters PyTorch does not count: a method's tensor."""
+
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return f(*args, **kwargs)
         except AttributeError as error:
-            wrong = _wrong(f, args, kwargs, error)
+            wrong = _wrong(f, args, kwargs, error, own)
             if wrong is None:
                 raise
-            raise TypeError(wrong) from None
+            raise TypeError(f"{name}(): {wrong}") from None
 
-    call.__module__, call.__qualname__ = module, f.__name__
+    call.__module__, call.__name__, call.__qualname__ = module, name, name
     return call
 
 
-def _wrong(f: Callable[..., Any], args: Any, kwargs: Any, error: AttributeError) -> str | None:
+def _wrong(
+    f: Callable[..., Any], args: Any, kwargs: Any, error: AttributeError, own: int
+) -> str | None:
     """What to say; None: the error is not about an argument."""
     lacks = error.obj
     if isinstance(lacks, (Handle, type)):
         return None
-    name, kind = f.__name__, type(lacks).__name__
+    kind = type(lacks).__name__
     parameters = list(inspect.signature(f).parameters)
     given = {**dict(zip(parameters, args)), **kwargs}
     for parameter, value in given.items():
         if value is lacks:
-            place = parameters.index(parameter) + 1 if parameter in parameters else 0
-            return f"{name}(): argument '{parameter}' (position {place}) must be Tensor, not {kind}"
+            place = parameters.index(parameter) + 1 - own if parameter in parameters else 0
+            return f"argument '{parameter}' (position {place}) must be Tensor, not {kind}"
     return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rnn import _c, _dtypes, _repr, autograd, interop, random
 from rnn import linalg as systems
 from rnn._absent import TensorNames
+from rnn._arguments import tensor_methods
 from rnn._c import E, Handle, adopt, check, fail, lib
 from rnn._size import CPU, Size, check_device, device, strided
 from rnn.ops import (
@@ -868,5 +869,6 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     __hash__ = object.__hash__
 
 
+tensor_methods(Tensor)
 _core.set_tensor_class(Tensor)
 _c.register_classes(Tensor, Value, dtype_code)

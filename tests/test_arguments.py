@@ -43,6 +43,23 @@ def test_what_is_no_tensor_is_named(call: Callable[[Any], Any], message: str) ->
         call(torch)
 
 
+METHODS: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda x: x.gather(0, [0]), "gather(): argument 'index' (position 2) must be Tensor, not li"),
+    (lambda x: x.index_select(0, [0]), "index_select(): argument 'index' (position 2) must be Te"),
+    (lambda x: x.masked_fill([True], 0), "masked_fill(): argument 'mask' (position 1) must be Ten"),
+    (lambda x: x.scatter_(0, [0], 1.0), "scatter_(): argument 'index' (position 2) must be Tensor"),
+    (lambda x: x.where([True], x), "where(): argument 'condition' (position 1) must be Tensor"),
+    (lambda x: rnn.where([True], x, x), "where(): argument 'condition' (position 1) must be Tens"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), METHODS)
+def test_methods_name_it_too(call: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        call(rnn.ones(2))
+    assert message in str(raised.value)
+
+
 def test_errors_about_other_things_stay() -> None:
     x = rnn.ones(1, 2)
     for wrong in (lambda a, b: object().rows, lambda a, b: a.rows):  # type: ignore[attr-defined]
@@ -51,7 +68,8 @@ def test_errors_about_other_things_stay() -> None:
 
 
 def test_functions_are_pickled_by_name() -> None:
-    for f in (F.relu, F.gelu, rnn.tanh, rnn.sum, rnn.linalg.det):
+    functions = [F.relu, rnn.tanh, rnn.sum, rnn.linalg.det, rnn.absolute, rnn.inverse]
+    for f in [*functions, rnn.linalg.norm]:
         assert pickle.loads(pickle.dumps(f)) is f
     layer = rnn.nn.TransformerEncoderLayer(4, 2, 8, activation=F.gelu)
     assert pickle.loads(pickle.dumps(layer)).activation is F.gelu
