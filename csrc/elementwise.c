@@ -225,12 +225,9 @@ static int kept_dimension(const box *x) {
 }
 
 static bool dst_is_injective(const box *x) {
-    rnn_view v = {.ndim = (int16_t)x->ndim};
-    for (int d = 0; d < x->ndim; d++) {
-        v.shape[d] = x->stride[DST][d] ? x->shape[d] : 1;
-        v.stride[d] = x->stride[DST][d];
-    }
-    return rnn_view_is_injective(&v);
+    int64_t kept[RNN_MAX_DIMS + 1] = {0}; /* without what is summed over */
+    for (int d = 0; d < x->ndim; d++) kept[d] = x->stride[DST][d] ? x->shape[d] : 1;
+    return rnn_is_injective(x->ndim, kept, x->stride[DST]);
 }
 
 /* Sums of many into several go by way of a *shadow*: the kept elements in double, contiguous, one copy for each task

@@ -426,6 +426,7 @@ const char *rnn_shape_text(int ndim, const int64_t *shape, char *buffer, size_t 
 void rnn_contiguous_strides(int ndim, const int64_t *shape, int64_t *stride);
 bool rnn_is_packed(int ndim, const int64_t *shape, const int64_t *stride);
 bool rnn_view_is_contiguous(const rnn_view *v);
+bool rnn_is_injective(int ndim, const int64_t *shape, const int64_t *stride);
 bool rnn_view_is_injective(const rnn_view *v);
 int rnn_infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wanted, int64_t *shape);
 bool rnn_view_strides(const rnn_tensor *t, int ndim, const int64_t *shape, int64_t *stride);

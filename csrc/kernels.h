@@ -14,7 +14,7 @@ typedef void (*rnn_forward_loop)(int64_t n, const void *a, const void *b, void *
 typedef void (*rnn_backward_loop)(int64_t n, const void *a, const void *b, const void *z,
                                   const void *dz, void *d, const double *p);
 
-enum { RNN_COLUMNS = 64 };
+enum { RNN_COLUMNS = 64 }; /* rows that lie side by side which softmax takes at a time */
 
 typedef struct {
     rnn_forward_loop forward[2][RNN_FIRST_OTHER];      /* [dtype][op] */

@@ -125,18 +125,17 @@ static void squares_task(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-static bool move_runs(rnn_engine *e, move *m) {
+static void move_runs(rnn_engine *e, move *m) {
     const int last = m->ndim - 1;
     m->cols = m->shape[last];
     take_out(m, last);
     const int64_t n = outer(m);
     const int64_t grain = n * m->cols < SERIAL ? n : GRAIN / m->cols + 1;
     rnn_parallel_for(e->pool, n, grain, runs_task, m);
-    return true;
 }
 
 /* p: where the source is contiguous, q: where the destination is. */
-static bool move_squares(rnn_engine *e, move *m, int p, int q) {
+static void move_squares(rnn_engine *e, move *m, int p, int q) {
     m->rows = m->shape[p];
     m->cols = m->shape[q];
     m->dst_step = m->dst_stride[p];
@@ -148,7 +147,6 @@ static bool move_squares(rnn_engine *e, move *m, int p, int q) {
     const int64_t n = outer(m) * m->squares;
     const int64_t grain = n < SERIAL / SIDE / SIDE ? n : GRAIN / SIDE / SIDE;
     rnn_parallel_for(e->pool, n, grain, squares_task, m);
-    return true;
 }
 
 /* The dimension along which memory is contiguous, if it is long enough; -1. */
@@ -158,23 +156,15 @@ static int unit(const move *m, const int64_t *stride) {
     return -1;
 }
 
-/* Whether no two elements go to one place: else they are a sum, or windows that overlap. */
-static bool writes_once(const move *m) {
-    rnn_view dst = {.ndim = (int16_t)m->ndim};
-    for (int d = 0; d < m->ndim; d++) {
-        if (m->dst_stride[d] == 0) return false;
-        dst.shape[d] = m->shape[d];
-        dst.stride[d] = m->dst_stride[d];
-    }
-    return rnn_view_is_injective(&dst);
-}
-
 bool rnn_move(rnn_engine *e, const rnn_accumulate_job *job) {
     if (job->scale != 1 || rnn_numel(job->ndim, job->shape) == 0) return false;
     move m = begin(job);
-    if (!writes_once(&m)) return false;
+    if (!rnn_is_injective(m.ndim, m.shape, m.dst_stride))
+        return false; /* a sum, or overlapping windows */
     const int p = unit(&m, m.src_stride), q = unit(&m, m.dst_stride);
     if (m.ndim < 2 || p < 0 || q < 0) return false;
-    if (p == q) return p == m.ndim - 1 && move_runs(e, &m);
-    return m.src_stride[q] != 0 && move_squares(e, &m, p, q);
+    if (p == q ? p != m.ndim - 1 : m.src_stride[q] == 0) return false;
+    if (p == q) move_runs(e, &m);
+    else move_squares(e, &m, p, q);
+    return true;
 }

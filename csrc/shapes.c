@@ -68,25 +68,29 @@ bool rnn_view_is_contiguous(const rnn_view *v) {
     return rnn_is_packed(v->ndim, v->shape, v->stride);
 }
 
-/* No two positions of the view are one node. Sorting by stride, each must step over all that the
- * smaller ones span. */
-bool rnn_view_is_injective(const rnn_view *v) {
+/* No two positions are one place. Sorting by stride, each must step over all that the smaller ones
+ * span. */
+bool rnn_is_injective(int ndim, const int64_t *shape, const int64_t *stride) {
     int order[RNN_MAX_DIMS], count = 0;
-    for (int d = 0; d < v->ndim; d++) {
-        if (v->shape[d] == 0) return true;
-        if (v->shape[d] == 1) continue;
+    for (int d = 0; d < ndim; d++) {
+        if (shape[d] == 0) return true;
+        if (shape[d] == 1) continue;
         int at = count++;
-        for (; at > 0 && llabs(v->stride[order[at - 1]]) > llabs(v->stride[d]); at--)
+        for (; at > 0 && llabs(stride[order[at - 1]]) > llabs(stride[d]); at--)
             order[at] = order[at - 1];
         order[at] = d;
     }
     int64_t reach = 0;
     for (int i = 0; i < count; i++) {
-        const int64_t step = llabs(v->stride[order[i]]);
+        const int64_t step = llabs(stride[order[i]]);
         if (step <= reach) return false;
-        reach += (v->shape[order[i]] - 1) * step;
+        reach += (shape[order[i]] - 1) * step;
     }
     return true;
+}
+
+bool rnn_view_is_injective(const rnn_view *v) {
+    return rnn_is_injective(v->ndim, v->shape, v->stride);
 }
 
 /* ---- another shape of the same nodes ----------------------------------------------------------- */

@@ -12,13 +12,15 @@ from typing import Any
 
 from rnn._c import Handle
 
-#: of a first parameter that is a tensor
+#: names of a first parameter that is a tensor
 _TENSORS = frozenset("input self tensor x x1 vec mat A query input1 anchor condition".split())
+#: methods that take masks and places
 _METHODS = (
     "gather index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_select lerp "
     "masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select put_ scatter scatter_ "
     "scatter_add scatter_add_ take take_along_dim where"
 ).split()
+_named_already: set[Callable[..., Any]] = set()
 
 
 def tensor_functions(namespace: dict[str, Any]) -> None:
@@ -28,7 +30,7 @@ def tensor_functions(namespace: dict[str, Any]) -> None:
     made: dict[Any, Any] = {}  # a function may have several names
     before: dict[str, Any] = namespace.copy()
     for name, f in before.items():
-        if name.startswith("_") or not isinstance(f, FunctionType):
+        if name.startswith("_") or not isinstance(f, FunctionType) or f in _named_already:
             continue
         code = inspect.unwrap(f).__code__
         if "warn" in code.co_names:
@@ -49,7 +51,7 @@ def tensor_methods(cls: type) -> None:
 
 
 def _named(f: Callable[..., Any], name: str, module: str, own: int = 0) -> Callable[..., Any]:
-    """own: how many parameters PyTorch does not count: a method's tensor."""
+    """f as module.name; own: how many parameters PyTorch does not count: a method's tensor."""
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -62,6 +64,7 @@ def _named(f: Callable[..., Any], name: str, module: str, own: int = 0) -> Calla
             raise TypeError(f"{name}(): {wrong}") from None
 
     call.__module__, call.__name__, call.__qualname__ = module, name, name
+    _named_already.add(call)
     return call
 
 

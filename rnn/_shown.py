@@ -40,7 +40,9 @@ def show_as(out: _T, name: str) -> _T:
 
 
 def shown_as(name: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
-    """A decorator: show_as for what a function returns."""
+    """A decorator: show_as for what a function returns. Not for what is also a method: mypy cannot
+    follow a decorated function through Tensor's circle of imports.
+    """
 
     def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
         @functools.wraps(function)

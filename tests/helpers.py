@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -254,6 +255,27 @@ def compare(
                 for resolution in resolutions:
                     with rnn.resolution(resolution):
                         check_edges(fn, *values)
+
+
+def compare_programs(
+    run: Callable[[Any], dict[str, Any]], rtol: float = 2e-5, atol: float = 2e-6
+) -> None:
+    """run(m) gives the same names, texts and nearly the same numbers under torch and under rnn, at
+    both resolutions, from one seed, or AssertionError.
+    """
+    torch.manual_seed(0)
+    theirs = run(torch)
+    for resolution in RESOLUTIONS:
+        rnn.manual_seed(0)
+        with rnn.resolution(resolution):
+            ours = run(rnn)
+        assert list(ours) == list(theirs)
+        for name, wanted in theirs.items():
+            if isinstance(wanted, str):
+                assert ours[name] == re.sub(r"\btorch\b", "rnn", wanted)
+            else:
+                a, b = (np.asarray(x.detach()) for x in (ours[name], wanted))
+                np.testing.assert_allclose(a, b, rtol, atol, err_msg=f"{name}, {resolution}")
 
 
 def compare_errors(

@@ -5,29 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from helpers import RESOLUTIONS
+from helpers import compare_programs
 
 import rnn
-
-
-def both(run: Callable[[Any], dict[str, Any]]) -> None:
-    """run(m) gives the same names, and nearly the same numbers, with torch and rnn."""
-    torch.manual_seed(0)
-    theirs = run(torch)
-    for resolution in RESOLUTIONS:
-        rnn.manual_seed(0)
-        with rnn.resolution(resolution):
-            ours = run(rnn)
-        assert list(ours) == list(theirs)
-        for name, wanted in theirs.items():
-            if isinstance(wanted, str):
-                assert ours[name] == wanted
-            else:
-                a, b = ours[name].detach().numpy(), wanted.detach().numpy()
-                np.testing.assert_allclose(a, b, 2e-5, 2e-6, err_msg=f"{name}, {resolution}")
 
 
 def seen_in(loss: Any, out: Any, x: Any) -> dict[str, Any]:
@@ -48,7 +30,7 @@ def test_adaptive_softmax(bias: bool, targets: list[int]) -> None:
         made |= {"best": loss.predict(x), "first": loss(x[0].detach(), m.tensor(targets[0]))[0]}
         return {**made, **seen_in(loss, value, x)}
 
-    both(run)
+    compare_programs(run)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +72,7 @@ def test_linear_cross_entropy(bias: bool, places: Any, options: dict[str, Any]) 
         out = loss(x, m.randint(0, 4, (3, *places)))
         return {"out": out, **seen_in(loss, out.sum(), x)}
 
-    both(run)
+    compare_programs(run)
 
 
 def test_linear_cross_entropy_of_probabilities() -> None:
@@ -100,7 +82,7 @@ def test_linear_cross_entropy_of_probabilities() -> None:
         out = loss(x, m.rand(3, 4, 2).softmax(1))
         return {"out": out, **seen_in(loss, out, x)}
 
-    both(run)
+    compare_programs(run)
 
 
 WRONG: list[Callable[[Any], Any]] = [

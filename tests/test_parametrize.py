@@ -9,8 +9,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from helpers import RESOLUTIONS, compare
-from test_module import plain, same
+from helpers import compare, compare_programs
+from test_module import same
 
 import rnn
 
@@ -41,23 +41,8 @@ def parametrizations(m):
     return m.nn.utils.parametrizations
 
 
-def close(fn, tolerance=2e-5):
-    """fn(m) gives the same names and nearly the same values with torch and rnn."""
-    torch.manual_seed(0)
-    theirs = fn(torch)
-    for resolution in RESOLUTIONS:
-        rnn.manual_seed(0)
-        with rnn.resolution(resolution):
-            ours = fn(rnn)
-        assert list(ours) == list(theirs)
-        for key, value in theirs.items():
-            a, b = plain(ours[key]), plain(value)
-            if isinstance(b, str):
-                assert a == b
-            else:
-                np.testing.assert_allclose(
-                    a, b, tolerance, tolerance, err_msg=f"{key}, {resolution}"
-                )
+def close(fn):
+    compare_programs(fn, atol=2e-5)
 
 
 def trained(m, layer, shape, steps=2):

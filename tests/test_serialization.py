@@ -191,6 +191,16 @@ def test_optimizer_states_cross():
         np.testing.assert_allclose(b.detach().numpy(), c.detach().numpy(), rtol=1e-5)
 
 
+def closure_of(p, optimizer):
+    def closure():
+        optimizer.zero_grad()
+        loss = (p**4 + p**2).sum()
+        loss.backward()
+        return loss
+
+    return closure
+
+
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])
 def test_state_of_lbfgs_crosses(search):
     ends = []
@@ -198,29 +208,15 @@ def test_state_of_lbfgs_crosses(search):
         p = m.nn.Parameter(m.tensor([1.0, -2.0, 0.5]))
         options = {"lr": 0.1, "max_iter": 4, "line_search_fn": search}
         optimizer = m.optim.LBFGS([p], **options)
-
-        def closure(p=p, optimizer=optimizer):
-            optimizer.zero_grad()
-            loss = (p**4 + p**2).sum()
-            loss.backward()
-            return loss
-
-        optimizer.step(closure)
+        optimizer.step(closure_of(p, optimizer))
         read = to_torch_file if m is rnn else from_torch_file
         state = read(optimizer.state_dict())  # by the other library, its numbers are plain tensors
         other = torch if m is rnn else rnn
         q = other.nn.Parameter(other.tensor(p.tolist()))
         crossed = other.optim.LBFGS([q], **options)
         crossed.load_state_dict(state)
-
-        def closure_there(q=q, crossed=crossed):
-            crossed.zero_grad()
-            loss = (q**4 + q**2).sum()
-            loss.backward()
-            return loss
-
-        optimizer.step(closure)
-        crossed.step(closure_there)
+        optimizer.step(closure_of(p, optimizer))
+        crossed.step(closure_of(q, crossed))
         ends += [p.tolist(), q.tolist()]
     for end in ends[1:]:
         np.testing.assert_allclose(end, ends[0], rtol=1e-5)

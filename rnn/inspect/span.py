@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rnn import _dtypes
 from rnn._c import E, adopt, check, ffi, lib, object_at
+from rnn._shown import names
 from rnn.inspect.names import Names
 from rnn.inspect.trace import line_of, module_of
 from rnn.ops._core import NODE_DTYPES, Array, array_of
@@ -83,8 +84,6 @@ class Span:
     def op(self) -> str:
         name: bytes = ffi.string(lib.rnn_op_name(self._info.op))
         if name == b"custom":
-            from rnn._shown import names
-
             return names[self._info.name].removesuffix("Backward")
         return name.decode()
 

@@ -181,10 +181,12 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
     sizes = as_size_args(shape if size is None else (size,), "view")
     if input._h:
         try:
-            h = lib.rnn_reshape(E, input._h, len(sizes), sizes, not _lies_apart(input))
+            h = lib.rnn_reshape(E, input._h, len(sizes), sizes, 1)
         except OverflowError:
             raise _too_large(sizes) from None
-        return adopt(h) if h > 0 else fail(h)
+        if h > 0:
+            return adopt(h)
+        return reshape(input, sizes) if _lies_apart(input) else fail(h)
     array = input._array.reshape(infer_view_size(sizes, input._array.size))
     if array.size and not np.may_share_memory(array, input._array):  # it had to be copied
         raise RuntimeError(

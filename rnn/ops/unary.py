@@ -325,7 +325,7 @@ def frac_(input: Tensor) -> Tensor:
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
     """log(x / (1 - x)), of x between eps and 1 - eps: the inverse of sigmoid (torch.logit)."""
     if out is not None:
-        return show_as(write_out(out, logit, input, eps), "LogitBackward0")
+        return write_out(out, logit, input, eps)
     x = as_node(input, _core.float_code(input))
     x = x if eps is None else x.clamp(eps, 1 - eps)
     return show_as(log(x / (1 - x)), "LogitBackward0")

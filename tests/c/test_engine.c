@@ -13,17 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "scene.h"
-
-static int failures;
-
-#define CHECK(what) \
-    do { \
-        if (!(what)) { \
-            __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED); \
-            printf("%s:%d: not %s\n", __FILE__, __LINE__, #what); \
-        } \
-    } while (0)
 
 typedef struct {
     uint64_t live, spans;

@@ -4,17 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "internal.h"
-
-static int failures;
-
-#define CHECK(what) \
-    do { \
-        if (!(what)) { \
-            failures++; \
-            printf("%s:%d: not %s\n", __FILE__, __LINE__, #what); \
-        } \
-    } while (0)
 
 enum { MOST = 300 };
 

@@ -5,17 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "scene.h"
-
-static int failures;
-
-#define CHECK(what) \
-    do { \
-        if (!(what)) { \
-            failures++; \
-            printf("%s:%d: not %s\n", __FILE__, __LINE__, #what); \
-        } \
-    } while (0)
 
 enum { ROOM = 256, BEST = 3 };
 

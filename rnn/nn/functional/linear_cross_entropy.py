@@ -35,6 +35,9 @@ def linear_cross_entropy(
         ignore_index: a class that counts for nothing; None: -100.
         options: how PyTorch cuts the work into pieces; only None is there.
 
+    Returns:
+        (), or of the targets' shape (N, d1, ...) for reduction "none"
+
     Raises:
         RuntimeError: the shapes do not fit, or ignore_index is given with probabilities.
         NotImplementedError: options are given.

@@ -214,7 +214,15 @@ class PoissonNLLLoss(_Loss):
 
 
 class CTCLoss(_Loss):
-    """Minus the log-probability of sequences, over all alignments (torch.nn.CTCLoss)."""
+    """Minus the log-probability of sequences, over all alignments (torch.nn.CTCLoss).
+
+    Shape:
+        log_probs (T, N, C) or (T, C), targets (N, S) or (sum of target_lengths,), lengths (N,) or
+        (); the loss (), or (N,) for reduction "none".
+
+    Raises:
+        RuntimeError: a length, a target or blank is out of range.
+    """
 
     def __init__(
         self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False

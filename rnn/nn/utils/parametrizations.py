@@ -8,7 +8,12 @@ from rnn import autograd
 from rnn.nn.functional import normalize
 from rnn.nn.module import Module
 from rnn.nn.utils import parametrize
-from rnn.nn.utils.spectral_norm import as_matrix, default_dim, random_direction
+from rnn.nn.utils.spectral_norm import (
+    as_matrix,
+    check_iterations,
+    default_dim,
+    random_direction,
+)
 from rnn.nn.utils.weight_norm import norm_except_dim, scaled
 from rnn.tensor import Tensor
 
@@ -72,11 +77,7 @@ class _SpectralNorm(Module):
                 f"Dimension out of range (expected to be in range of [-{ndim}, {ndim - 1}] "
                 f"but got {dim})"
             )
-        if n_power_iterations <= 0:
-            raise ValueError(
-                "Expected n_power_iterations to be positive, but "
-                f"got n_power_iterations={n_power_iterations}"
-            )
+        check_iterations(n_power_iterations)
         self.dim = dim if dim >= 0 else dim + ndim
         self.eps = eps
         if ndim > 1:

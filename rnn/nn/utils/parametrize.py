@@ -63,6 +63,13 @@ def _kind(x: Any) -> str:
     return type(x).__name__
 
 
+def _changes(dtype: Any, shape: Any, made: Tensor) -> Iterator[tuple[str, Any, Any]]:
+    """What of a tensor is another than wanted: ("dtype" or "shape", wanted, there)."""
+    for what, wanted, there in (("dtype", dtype, made.dtype), ("shape", shape, made.shape)):
+        if there != wanted:
+            yield what, wanted, there
+
+
 class ParametrizationList(ModuleList):
     """The parametrizations of one tensor, and the tensors that the first of them takes: `original`,
     or `original0`, `original1`, ... if its right_inverse gives several
@@ -125,13 +132,12 @@ class ParametrizationList(ModuleList):
     def _check_result(made: Any, shape: Any, dtype: Any) -> None:
         if not isinstance(made, Tensor):
             raise ValueError(f"A parametrization must return a tensor. Got {_kind(made)}.")
-        for what, was, got in (("dtype", dtype, made.dtype), ("shape", shape, made.shape)):
-            if got != was:
-                raise ValueError(
-                    f"Registering a parametrization may not change the {what} of the tensor, "
-                    "unless `unsafe` flag is enabled.\n"
-                    f"unparametrized {what}: {was}\nparametrized {what}: {got}"
-                )
+        for what, was, got in _changes(dtype, shape, made):
+            raise ValueError(
+                f"Registering a parametrization may not change the {what} of the tensor, unless "
+                "`unsafe` flag is enabled.\n"
+                f"unparametrized {what}: {was}\nparametrized {what}: {got}"
+            )
 
     def right_inverse(self, value: Tensor) -> None:
         """Sets the originals so that the parametrizations give `value`: what assigning to the
@@ -259,13 +265,12 @@ def _check_next(module: Module, name: str, parametrization: Module) -> None:
     new = parametrization(old)
     if not isinstance(new, Tensor):
         raise ValueError(f"A parametrization must return a tensor. Got {_kind(new)}.")
-    for what, was, got in (("dtype", old.dtype, new.dtype), ("shape", old.shape, new.shape)):
-        if got != was:
-            raise ValueError(
-                f"Registering a parametrization may not change the {what} of the tensor, unless "
-                f"the `unsafe` flag is enabled.\nmodule.{name}.{what}: {was}\n"
-                f"parametrization(module.{name}).{what}: {got}"
-            )
+    for what, was, got in _changes(old.dtype, old.shape, new):
+        raise ValueError(
+            f"Registering a parametrization may not change the {what} of the tensor, unless "
+            f"the `unsafe` flag is enabled.\nmodule.{name}.{what}: {was}\n"
+            f"parametrization(module.{name}).{what}: {got}"
+        )
     if not hasattr(parametrization, "right_inverse"):
         return
     try:
@@ -274,13 +279,12 @@ def _check_next(module: Module, name: str, parametrization: Module) -> None:
         return
     if not isinstance(back, Tensor):
         raise ValueError(f"parametrization.right_inverse must return a tensor. Got: {_kind(back)}")
-    for what, was, got in (("dtype", old.dtype, back.dtype), ("shape", old.shape, back.shape)):
-        if got != was:
-            raise ValueError(
-                f"The tensor returned by parametrization.right_inverse must have the same {what} "
-                f"as module.{name}, unless the `unsafe` flag is enabled.\n"
-                f"module.{name}.{what}: {was}\nreturned {what}: {got}"
-            )
+    for what, was, got in _changes(old.dtype, old.shape, back):
+        raise ValueError(
+            f"The tensor returned by parametrization.right_inverse must have the same {what} "
+            f"as module.{name}, unless the `unsafe` flag is enabled.\n"
+            f"module.{name}.{what}: {was}\nreturned {what}: {got}"
+        )
 
 
 def register_parametrization(

@@ -13,7 +13,7 @@ from rnn.nn.functional import normalize
 from rnn.nn.module import Module
 from rnn.nn.modules.conv import _ConvTranspose
 from rnn.nn.parameter import Parameter
-from rnn.nn.utils.weight_norm import _refuse_lazy
+from rnn.nn.utils.weight_norm import _refuse_lazy, hook_of, remove_hook
 from rnn.tensor import Tensor
 
 M = TypeVar("M", bound=Module)
@@ -32,6 +32,19 @@ def random_direction(like: Tensor, n: int, eps: float) -> Tensor:
     return normalize(like.new_empty(n).normal_(0, 1), dim=0, eps=eps)
 
 
+def check_iterations(count: int) -> int:
+    """count itself.
+
+    Raises:
+        ValueError: it is not positive.
+    """
+    if count <= 0:
+        raise ValueError(
+            f"Expected n_power_iterations to be positive, but got n_power_iterations={count}"
+        )
+    return count
+
+
 def default_dim(module: Module) -> int:
     """Where a module's outputs are in its weight."""
     return 1 if isinstance(module, _ConvTranspose) else 0
@@ -45,14 +58,9 @@ class SpectralNorm:
     def __init__(
         self, name: str = "weight", n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12
     ) -> None:
-        if n_power_iterations <= 0:
-            raise ValueError(
-                "Expected n_power_iterations to be positive, but "
-                f"got n_power_iterations={n_power_iterations}"
-            )
         self.name = name
         self.dim = dim
-        self.n_power_iterations = n_power_iterations
+        self.n_power_iterations = check_iterations(n_power_iterations)
         self.eps = eps
 
     def compute_weight(self, module: Module, do_power_iteration: bool) -> Tensor:
@@ -86,11 +94,10 @@ class SpectralNorm:
         module: Module, name: str, n_power_iterations: int, dim: int, eps: float
     ) -> SpectralNorm:
         """Replaces a parameter of the module, and registers the hooks."""
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, SpectralNorm) and hook.name == name:
-                raise RuntimeError(
-                    f"Cannot register two spectral_norm hooks on the same parameter {name}"
-                )
+        if hook_of(module, SpectralNorm, name) is not None:
+            raise RuntimeError(
+                f"Cannot register two spectral_norm hooks on the same parameter {name}"
+            )
         fn = SpectralNorm(name, n_power_iterations, dim, eps)
         weight = module._parameters[name]
         if weight is None:
@@ -163,13 +170,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
     Raises:
         ValueError: the parameter has no such hook.
     """
-    for key, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, SpectralNorm) and hook.name == name:
-            hook.remove(module)
-            del module._forward_pre_hooks[key]
-            break
-    else:
-        raise ValueError(f"spectral_norm of '{name}' not found in {module}")
+    remove_hook(module, SpectralNorm, name, "spectral_norm")
     for key, saver in module._state_dict_hooks.items():
         if isinstance(saver, SpectralNormStateDictHook) and saver.fn.name == name:
             del module._state_dict_hooks[key]

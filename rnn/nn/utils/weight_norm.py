@@ -33,6 +33,28 @@ def scaled(v: Tensor, g: Tensor, dim: int) -> Tensor:
     return made
 
 
+def hook_of(module: Module, kind: Any, name: str) -> int | None:
+    """The key of the hook of this kind that makes a module's parameter `name` before forward()."""
+    for key, hook in module._forward_pre_hooks.items():
+        if isinstance(hook, kind) and hook.name == name:
+            return key
+    return None
+
+
+def remove_hook(module: Module, kind: Any, name: str, what: str) -> None:
+    """Makes the parameter a plain one again.
+
+    Raises:
+        ValueError: there is no such hook.
+    """
+    key = hook_of(module, kind, name)
+    if key is None:
+        raise ValueError(f"{what} of '{name}' not found in {module}")
+    hook: Any = module._forward_pre_hooks[key]
+    hook.remove(module)
+    del module._forward_pre_hooks[key]
+
+
 class WeightNorm:
     """The hook of weight_norm."""
 
@@ -48,11 +70,10 @@ class WeightNorm:
     @staticmethod
     def apply(module: Module, name: str, dim: int | None) -> WeightNorm:
         """Splits a parameter of the module, and registers the hook."""
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, WeightNorm) and hook.name == name:
-                raise RuntimeError(
-                    f"Cannot register two weight_norm hooks on the same parameter {name}"
-                )
+        if hook_of(module, WeightNorm, name) is not None:
+            raise RuntimeError(
+                f"Cannot register two weight_norm hooks on the same parameter {name}"
+            )
         fn = WeightNorm(name, dim)
         weight = getattr(module, name)
         _refuse_lazy(weight, "WeightNorm", "weight")
@@ -121,9 +142,5 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     Raises:
         ValueError: the parameter has no such hook.
     """
-    for key, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, WeightNorm) and hook.name == name:
-            hook.remove(module)
-            del module._forward_pre_hooks[key]
-            return module
-    raise ValueError(f"weight_norm of '{name}' not found in {module}")
+    remove_hook(module, WeightNorm, name, "weight_norm")
+    return module
