@@ -400,6 +400,16 @@ int rnn_norms(rnn_engine *e, int count, const rnn_ref *tensors, int of_grads, do
 /* Gradients times a, or clamped to a ... b. */
 int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp, double a,
                      double b);
+/* All parameters as one contiguous vector of as many elements (lbfgs.c). GRADS, VALUES: it becomes
+ * the gradients, zero where there is none, or the values. ASSIGN, MOVE: the values become the
+ * vector's, or grow by scale times it. */
+enum { RNN_FLAT_GRADS, RNN_FLAT_VALUES, RNN_FLAT_ASSIGN, RNN_FLAT_MOVE };
+int rnn_flat(rnn_engine *e, int what, int count, const rnn_ref *params, double scale,
+             rnn_ref vector);
+/* L-BFGS: out = -H grad. H: the inverse Hessian that is h I, but maps each of `count` changes of the
+ * gradient to the move that it came with; ro: 1 / (change . move), one-element tensors. */
+int rnn_lbfgs_direction(rnn_engine *e, int count, const rnn_ref *changes, const rnn_ref *moves,
+                        const rnn_ref *ro, double h, rnn_ref grad, rnn_ref out);
 
 /* ---- inspection ------------------------------------------------------------------------------ */
 

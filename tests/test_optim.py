@@ -509,6 +509,74 @@ def test_lbfgs(function, options):
         np.testing.assert_allclose(b, a, 1e-3, 1e-8)
 
 
+@pytest.mark.parametrize("search", [None, "strong_wolfe"])
+def test_lbfgs_flattens(search):
+    """Two dtypes, a parameter that is not contiguous, one without a gradient, and enough elements
+    for two threads."""
+
+    def run(m):
+        shapes = [(3, 4), (300, 200), (5,), (2,)]
+        dtypes = [m.float64, m.float32, m.float64, m.float64]
+        random = np.random.default_rng(0)
+        data = [random.normal(size=shape) for shape in shapes]
+        params = [
+            m.nn.Parameter(m.tensor(x, dtype=dtype).t() if x.ndim > 1 else m.tensor(x))
+            for x, dtype in zip(data, dtypes)
+        ]
+        if m is torch:  # which refuses what is not contiguous
+            params = [m.nn.Parameter(p.detach().contiguous()) for p in params]
+        optimizer = m.optim.LBFGS(params, lr=0.5, max_iter=6, history_size=2, line_search_fn=search)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = sum((p.double() ** 2 * (i + 1) + (p.double() + 0.5) ** 4).sum()
+                       for i, p in enumerate(params[:3]))  # fmt: skip
+            loss.backward()
+            return loss
+
+        losses = [float(optimizer.step(closure).item()) for _ in range(3)]
+        return losses, [p.detach().numpy() for p in params]
+
+    theirs, ours = run(torch), run(rnn)
+    np.testing.assert_allclose(ours[0], theirs[0], 1e-6)
+    for a, b in zip(theirs[1], ours[1]):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(b, a, 1e-4, 1e-6)
+
+
+def test_lbfgs_withstands():
+    """A failed allocation leaves the parameters as they were or moved, never half; a state of
+    another model is refused."""
+    from rnn._c import E, lib
+
+    p, q = nn.Parameter(rnn.ones(2)), nn.Parameter(rnn.ones(3))
+    optimizer, other = optim.LBFGS([p], max_iter=3), optim.LBFGS([q], max_iter=3)
+
+    def closure(o, x):
+        o.zero_grad()
+        loss = (x**4 + x).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(lambda: closure(optimizer, p))
+    other.load_state_dict(optimizer.state_dict())
+    with pytest.raises(RuntimeError, match=r"3.*2|2.*3"):
+        other.step(lambda: closure(other, q))
+    assert q.tolist() == [1, 1, 1]
+    for n in range(1, 200):
+        lib.rnn_fail_after(E, n)
+        try:
+            optimizer.step(lambda: closure(optimizer, p))
+            break
+        except MemoryError:
+            pass
+        finally:
+            lib.rnn_fail_after(E, 0)
+        assert p[0].item() == p[1].item()
+    assert n > 3
+    assert p.tolist() == pytest.approx([-(0.25 ** (1 / 3))] * 2, abs=1e-2)
+
+
 def test_lbfgs_refuses():
     p = nn.Parameter(rnn.ones(2))
     with pytest.raises(TypeError, match="closure"):

@@ -1,5 +1,5 @@
-"""L-BFGS with or without a strong-Wolfe line search (torch.optim.LBFGS). It works on one flat
-vector, in NumPy."""
+"""L-BFGS with or without a strong-Wolfe line search (torch.optim.LBFGS). Directions and moves are
+worked out in C, over all parameters in one call each (csrc/lbfgs.c)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnn import _c
 from rnn._c import E, check, lib
+from rnn.nn.parameter import handles
 from rnn.ops import _core
 from rnn.optim.optimizer import Optimizer, checked, evaluate
+from rnn.tensor import Tensor
 
 
 class _Point(NamedTuple):
@@ -103,6 +106,15 @@ class _LineSearch:
         return (top - margin if abs(t - top) < abs(t - bottom) else bottom + margin), False
 
 
+def _number(t: Tensor) -> Any:
+    """A 0-d tensor as a NumPy number, which keeps its dtype."""
+    return _core.array_of(t)[()]
+
+
+def _largest(t: Tensor) -> Any:
+    return _number(t.abs().max())
+
+
 class LBFGS(Optimizer):
     """Steps along the gradient times an inverse Hessian that is guessed from the last steps
     (torch.optim.LBFGS).
@@ -156,30 +168,21 @@ class LBFGS(Optimizer):
 
     # ---- parameters as one vector -------------------------------------------------------------
 
-    def _flat_grad(self) -> Any:
-        parts = []
-        for p in self._params:
-            grad = p.grad
-            values = _core.array_of(p if grad is None else grad).ravel()
-            parts.append(np.zeros_like(values) if grad is None else values)
-        return np.concatenate(parts)
+    def _flat(self, what: int, vector: Tensor, scale: float = 0.0) -> Tensor:
+        check(lib.rnn_flat(E, what, len(self._params), handles(self._params), scale, vector._h))
+        return vector
 
-    def _move(self, t: Any, direction: Any) -> None:
-        start = 0
-        for p in self._params:
-            values = _core.array_of(p)
-            part = direction[start : start + values.size].reshape(values.shape)
-            values += values.dtype.type(t) * part
-            check(lib.rnn_touch(E, p._h))
-            start += values.size
+    def _vector(self) -> Tensor:
+        """As many elements as all parameters have together, of their widest dtype."""
+        size = sum(p.numel() for p in self._params)
+        dtype = max(lib.rnn_dtype(p._h) for p in self._params)
+        return _c.adopt(check(lib.rnn_full(E, dtype, 1, _c.dims((size,)), 0.0)))
 
-    def _values(self) -> list[Any]:
-        return [_core.array_of(p).copy() for p in self._params]
+    def _flat_grad(self) -> Tensor:
+        return self._flat(lib.RNN_FLAT_GRADS, self._vector())
 
-    def _restore(self, values: list[Any]) -> None:
-        for p, saved in zip(self._params, values):
-            _core.array_of(p)[...] = saved
-            check(lib.rnn_touch(E, p._h))
+    def _move(self, t: Any, direction: Tensor) -> None:
+        self._flat(lib.RNN_FLAT_MOVE, direction, float(t))
 
     # ---- the step -----------------------------------------------------------------------------
 
@@ -192,6 +195,13 @@ class LBFGS(Optimizer):
         """
         if closure is None:
             raise TypeError("LBFGS.step() missing 1 required positional argument: 'closure'")
+        was = lib.rnn_set_grad_mode(0)
+        try:
+            return self._iterate(closure)
+        finally:
+            lib.rnn_set_grad_mode(was)
+
+    def _iterate(self, closure: Callable[[], Any]) -> Any:
         group = self.param_groups[0]
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)
@@ -199,24 +209,22 @@ class LBFGS(Optimizer):
         first_loss = evaluate(closure)
         loss, grad, evals = float(first_loss), self._flat_grad(), 1
         state["func_evals"] += 1
-        if abs(grad).max() <= group["tolerance_grad"]:
+        if _largest(grad) <= group["tolerance_grad"]:
             return first_loss
         for i in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             d = self._direction(state, grad, group["history_size"])
             t = float(group["lr"])
             if state["n_iter"] == 1:
-                t = min(1.0, 1.0 / abs(grad).sum()) * t
-            state["prev_flat_grad"], state["prev_loss"] = _core.nodes(grad), loss
-            state["d"], state["t"] = _core.nodes(d), t
-            slope = grad.dot(d)
+                t = min(1.0, 1.0 / _number(grad.abs().sum())) * t
+            state.update(prev_flat_grad=grad, prev_loss=loss, d=d, t=t)
+            slope = _number(grad.dot(d))
             if slope > -group["tolerance_change"]:
                 break
             before = loss
             if group["line_search_fn"] is not None:
-                loss, grad, t, tries = self._search(
-                    closure, _Point(0, loss, grad, slope), t, d, evals
-                )
+                start = _Point(0, loss, grad, slope)
+                loss, grad, t, tries = self._search(closure, start, t, d, evals)
             else:
                 tries = 0
                 self._move(t, d)
@@ -228,59 +236,55 @@ class LBFGS(Optimizer):
             if (
                 i == group["max_iter"]
                 or evals >= group["max_eval"]
-                or abs(grad).max() <= group["tolerance_grad"]
-                or abs(d * t).max() <= group["tolerance_change"]
+                or _largest(grad) <= group["tolerance_grad"]
+                or _largest(d) * abs(t) <= group["tolerance_change"]
                 or abs(loss - before) < group["tolerance_change"]
             ):
                 break
         return first_loss
 
     def _search(
-        self, closure: Callable[[], Any], start: _Point, t: Any, d: Any, evals: int
+        self, closure: Callable[[], Any], start: _Point, t: Any, d: Tensor, evals: int
     ) -> tuple[Any, Any, Any, int]:
         group = self.param_groups[0]
         if group["line_search_fn"] != "strong_wolfe":
             raise RuntimeError("only 'strong_wolfe' is supported")
-        values = self._values()
+        values = self._flat(lib.RNN_FLAT_VALUES, self._vector())
 
         def at(t: Any) -> _Point:
             self._move(t, d)
             loss, grad = float(evaluate(closure)), self._flat_grad()
-            self._restore(values)
-            return _Point(t, loss, grad, grad.dot(d))
+            self._flat(lib.RNN_FLAT_ASSIGN, values)
+            return _Point(t, loss, grad, _number(grad.dot(d)))
 
-        search = _LineSearch(at, start, abs(d).max(), group["max_eval"] - evals)
+        search = _LineSearch(at, start, _largest(d), group["max_eval"] - evals)
         found = search.run(t)
         self._move(found.t, d)
         return found.loss, found.grad, found.t, search.tries
 
-    def _direction(self, state: dict[str, Any], grad: Any, history: int) -> Any:
+    def _direction(self, state: dict[str, Any], grad: Tensor, history: int) -> Tensor:
         """Minus the gradient, times the inverse Hessian that the remembered steps suggest."""
         if state["n_iter"] == 1:
             state.update(old_dirs=[], old_stps=[], ro=[], H_diag=1)
-            return -grad
-        dirs, steps, ro = state["old_dirs"], state["old_stps"], state["ro"]
-        y = grad - _core.array_of(state["prev_flat_grad"])
-        s = _core.array_of(state["d"]) * grad.dtype.type(state["t"])
-        ys = y.dot(s)
-        if ys > 1e-10:
-            if len(dirs) == history:
-                for memory in (dirs, steps, ro):
-                    memory.pop(0)
-            dirs.append(_core.nodes(y))
-            steps.append(_core.nodes(s))
-            ro.append(_core.nodes(np.asarray(1.0 / ys)))
-            state["H_diag"] = _core.nodes(np.asarray(ys / y.dot(y)))
-        as_scalar = grad.dtype.type
-        pairs = [
-            (_core.array_of(a), _core.array_of(b), as_scalar(float(r)))
-            for a, b, r in zip(dirs, steps, ro)
-        ]
-        q, along = -grad, []
-        for change, moved, r in reversed(pairs):
-            along.append(moved.dot(q) * r)
-            q = q - along[-1] * change
-        direction = q * as_scalar(float(state["H_diag"]))
-        for (change, moved, r), a in zip(pairs, reversed(along)):
-            direction = direction + moved * (a - change.dot(direction) * r)
-        return direction
+        else:
+            self._remember(state, grad, history)
+        changes, moves, ro = state["old_dirs"], state["old_stps"], state["ro"]
+        lists = [handles(vectors) for vectors in (changes, moves, ro)]
+        d = self._vector()
+        h = float(state["H_diag"])
+        check(lib.rnn_lbfgs_direction(E, len(changes), *lists, h, grad._h, d._h))
+        return d
+
+    @staticmethod
+    def _remember(state: dict[str, Any], grad: Tensor, history: int) -> None:
+        """Adds the last step to those that are remembered, if it curves upwards."""
+        change, moved = grad - state["prev_flat_grad"], state["d"] * float(state["t"])
+        curve = change.dot(moved)
+        if not float(curve) > 1e-10:
+            return
+        memories = state["old_dirs"], state["old_stps"], state["ro"]
+        for memory, new in zip(memories, (change, moved, 1.0 / curve)):
+            if len(memory) == history:
+                memory.pop(0)
+            memory.append(new)
+        state["H_diag"] = curve / change.dot(change)
