@@ -137,6 +137,27 @@ def test_a_layer_behind_a_dead_unit() -> None:
     assert why(out.weight, loss).kind == "multiplied_by_zero"
 
 
+def test_of_several_uses_the_one_that_explains() -> None:
+    """A running sum that was read at its end only; a branch not taken beside one that is flat."""
+    x = _x()
+    with rnn.resolution("scalar"):
+        layer = nn.Linear(3, 2)
+        with rnn.no_grad():
+            layer.bias.fill_(-100.0)
+        assert why(layer.weight[0, 0], layer(x).relu().sum()).kind == "dead_relu"
+        reason = why(x[1], (x * 1e4).sigmoid().sum())
+        assert (reason.kind, reason.text[:16]) == ("saturated", "exp is saturated")
+    both = rnn.where(x > 0, (x * 1e4).tanh(), x)
+    assert why(x[1], both.sum()).kind == "saturated"
+
+
+def test_padding() -> None:
+    layer = nn.Embedding(3, 2, padding_idx=1)
+    reason = why(layer.weight[1, 0], layer(rnn.tensor([0, 1])).sum())
+    assert reason.kind == "padding" and "padding_idx" in reason.text
+    assert why(layer.weight[2, 0], layer(rnn.tensor([0, 1])).sum()).kind == "not_gathered"
+
+
 def test_values() -> None:
     v = rnn.Value(-2.0)
     assert why(v, v.relu() * 3).kind == "dead_relu"

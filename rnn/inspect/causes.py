@@ -33,6 +33,10 @@ CHOICES = frozenset({
 })  # fmt: skip
 STEPS = frozenset({"sign", "floor", "ceil", "round", "trunc", "div_trunc", "div_floor"})
 MASKS = frozenset({"where", "masked_fill"})
+#: kinds of causes that are no use at all: the operation read the tensor, but not this element
+LEFT_OUT = frozenset({
+    "masked", "not_chosen", "not_gathered", "not_used", "ignored", "overwritten", "not_connected",
+})  # fmt: skip
 
 
 class Cause(NamedTuple):
@@ -170,6 +174,13 @@ def _withheld(user: Span) -> Cause | None:
     return None
 
 
+def _detached(n: Node, user: Span, at: Node) -> Cause:
+    if user.torch_name.startswith("Embedding"):
+        text = f"{name(n)} was looked up at padding_idx, whose row an embedding gives no gradient"
+        return Cause("padding", text, at)
+    return Cause("detached", f"{user.op} used {name(n)} detached", at)
+
+
 def uses_of(n: Node, user: Span) -> tuple[list[Use], list[float]]:
     """Why each use in a span passes nothing, and what the others contribute."""
     nodes, locals_, flows = uses(user, n)
@@ -189,22 +200,27 @@ def uses_of(n: Node, user: Span) -> tuple[list[Use], list[float]]:
     found: list[Use] = []
     detached, is_flat = ~flows, flows & (locals_ == 0)
     above = flows & (flat_grads == 0) & ~is_flat
-    # of thousands of uses in one span, one of each sort speaks for all
+    # of thousands of uses in one span, one of each sort speaks for all; of those that pass on what
+    # comes from above the last one too, as a running sum's is its total
     for sort in (detached, is_flat, above):
         if not sort.any():
             continue
         at = user.node(int(nodes[int(np.argmax(sort))]))
         if sort is detached:
-            text = f"{user.op} used {name(n)} detached"
-            found.append(Use(Cause("detached", text, at), at))
+            found.append(Use(_detached(n, user, at), at))
+        elif sort is is_flat:
+            found.append(Use(flat(n, at), at))
         else:
-            found.append(Use(flat(n, at) if sort is is_flat else None, at))
+            last = user.node(int(nodes[int(np.flatnonzero(sort)[-1])]))
+            found += [Use(None, node) for node in dict.fromkeys((at, last))]
     return found, [float(p) for p, f in zip(products, flows) if f and p != 0]
 
 
 def zero(n: Node, limit: int = 1000) -> Cause:
-    """Why the gradient of n is 0, where n leads to the loss: the first cause on the way there."""
-    for _ in range(limit):
+    """Why the gradient of n is 0, where n leads to the loss: the nearest use that lets nothing
+    through. Where an operation only left n out, another use may say more."""
+    queue, seen, left_out = [n], {n}, None
+    for n in queue:
         found: list[Use] = []
         parts: list[float] = []
         for user in n.span.users:
@@ -213,19 +229,24 @@ def zero(n: Node, limit: int = 1000) -> Cause:
                 found += causes
                 parts += products
         if len(parts) > 1:
-            listed = ", ".join(f"{p:.6g}" for p in parts[:6]) + (", ..." if len(parts) > 6 else "")
-            return Cause(
-                "cancelled",
-                f"the contributions of the uses of {name(n)} cancel: "
-                f"{listed} sum to {sum(parts):.6g}",
-                n,
-            )
+            return _cancelled(n, parts)
         here = [use.cause for use in found if use.cause is not None]
-        real = [cause for cause in here if cause.kind != "not_connected"]
-        if real or (here and len(here) == len(found)):
-            return (real or here)[0]
+        real = [cause for cause in here if cause.kind not in LEFT_OUT]
+        if real:
+            return real[0]
         if not found:
             text = f"the product of derivatives behind {name(n)} is too small for its dtype"
             return Cause("underflow", text, n)
-        n = found[0].user
-    return Cause("flat", "the zero comes from far above", n)
+        left_out = left_out or next((c for c in here if c.kind != "not_connected"), None)
+        unconnected = here[0] if here else None
+        above = [use.user for use in found if use.cause is None and use.user not in seen]
+        if len(seen) < limit:
+            queue += above
+            seen.update(above)
+    return left_out or unconnected or Cause("flat", "the zero comes from far above", n)
+
+
+def _cancelled(n: Node, parts: list[float]) -> Cause:
+    listed = ", ".join(f"{p:.6g}" for p in parts[:6]) + (", ..." if len(parts) > 6 else "")
+    text = f"the contributions of the uses of {name(n)} cancel: {listed} sum to {sum(parts):.6g}"
+    return Cause("cancelled", text, n)

@@ -35,7 +35,8 @@ class Reason:
             not zero: backward() has not been called), "nonzero", "nan"; of gradients that are
             exactly zero: "dead_relu", "masked", "dropout", "saturated", "multiplied_by_zero",
             "out_of_range", "not_chosen", "not_gathered", "not_used", "ignored", "overwritten",
-            "cancelled", "underflow", "flat", "function" (an autograd.Function's backward).
+            "padding", "cancelled", "underflow", "flat", "function" (an autograd.Function's
+            backward).
         text: the words, without the line.
         node: where it happens, where that is a node; else None.
         line: the line of Python where it happens, where it was traced; else None.
