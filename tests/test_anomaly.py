@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -501,3 +502,29 @@ def test_a_function_whose_result_is_nan_is_let_go_once() -> None:
         assert _caught(lambda: Nowhere.apply(x)).op == "Nowhere"
         gc.collect()
     assert rnn.memory_stats()["spans"] == before
+
+
+def test_a_path_names_each_step_once() -> None:
+    """What the engine remembers of the origin is part of the path that the graph tells."""
+    layers = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2))
+    with rnn.no_grad():
+        layers[0].weight[1, 1] = math.nan
+    with rnn.resolution("scalar"), pytest.raises(AnomalyError) as caught, rnn.detect_anomaly():
+        layers(rnn.tensor([0, 1])).sum()
+    ops = [step.op for step in caught.value.path]
+    assert ops[-3:] == ["gather", "mul", "cumsum"] and len(ops) == 4
+
+
+def test_a_backward_that_makes_nan_of_finite_values() -> None:
+    class Bad(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * math.nan
+
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    error = _caught(lambda: Bad.apply(x).sum().backward())
+    assert "All values are finite: it is the backward of Bad" in str(error)

@@ -291,6 +291,8 @@ def forward_error(at_once: bool) -> AnomalyError:
         path = _unrecorded(found, n, operands, source)
     else:
         path, born = born or _forward_path(n), []
+    if born and any(_same(step, born[-1]) for step in path):
+        born = []
     if born and _is_given(path[0]):
         if math.isnan(path[0].value):  # the graph begins after it
             path = [*born, *path[1:]]
@@ -301,6 +303,10 @@ def forward_error(at_once: bool) -> AnomalyError:
     message += _went_on(path, at, found.where)
     hint = _HINT if at_once and len(path) == 1 and path[0].op in _NEGATIVE else ""
     return AnomalyError("forward", message + hint, path, at)
+
+
+def _same(a: Step, b: Step) -> bool:
+    return (a.op, a.index, a.line) == (b.op, b.index, b.line)
 
 
 def _is_given(step: Step) -> bool:
@@ -497,10 +503,13 @@ def _explained(n: Node, at: Node, grad: float, local: float) -> tuple[list[Step]
     """What comes before: how an operand or a gradient became what it is."""
     if math.isnan(grad):
         return [], "The gradient was nan as it came: it was given to backward() so, or by a hook"
-    if math.isnan(local) or any(not math.isfinite(e.node.value) for e in _edges(at)):
+    values = [at.value, n.value, *(e.node.value for e in _edges(at))]
+    if math.isnan(local) or not all(map(math.isfinite, values)):
         path = _forward_path(at if not math.isfinite(at.value) else n)
         if grad == 0:
             return path, _dead_branch(at, n, local)
+        if all(map(math.isfinite, values)):
+            return path, f"All values are finite: it is the backward of {at.op} that made the nan"
         return path, "The value was not finite in the forward pass already"
     if grad == 0:
         path = _forward_path(at) if not math.isfinite(at.value) else []
