@@ -262,10 +262,11 @@ def _open_group(item: Item) -> str:
 
 def _head(item: Item) -> str:
     """What is written in an open group, above the edges that pass."""
-    taken = words.width(item.title, 13 * words.BOLD)
+    title = words.shorten(item.title, item.w - 28, 13 * words.BOLD)
+    taken = words.width(title, 13 * words.BOLD)
     fits = taken + words.width(item.note, 11) < item.w - 70
     note = _text(item.x + item.w - 14, item.y + 20, item.note, "note head end") if fits else ""
-    return _text(item.x + 14, item.y + 20, item.title, "title head") + note
+    return _text(item.x + 14, item.y + 20, title, "title head") + note
 
 
 # ---- small pictures -----------------------------------------------------------------------------

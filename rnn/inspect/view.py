@@ -30,6 +30,8 @@ WIDE = 1500.0
 TWINS = 3
 #: rows and columns that an open tensor shows at once
 GRID = 8
+#: room that a name gets at most
+LONG = 280.0
 
 
 @dataclass
@@ -153,7 +155,7 @@ def _row_item(scene: Scene, i: int, within: bool) -> Item:
     elif i in scene.open_rows:
         item.open = True
         rows, columns = grid(row)
-        heading = words.width(item.title, 14) + words.width(item.note, 11) + 44
+        heading = min(words.width(item.title, 14), LONG) + words.width(item.note, 11) + 44
         item.w = max(columns * CELL_W, heading) + 2 * PAD
         item.h = HEAD + rows * CELL_H + PAD
     else:
@@ -273,7 +275,7 @@ def _arrange(item: Item, down: bool) -> None:
     wide, high = (placed.breadth, placed.length) if down else (placed.length, placed.breadth)
     item.w, item.h = wide + 2 * pad, high + head + pad
     if not top:
-        item.w = max(item.w, words.width(item.title, 14) + 60)
+        item.w = max(item.w, min(words.width(item.title, 14), LONG) + 60)
     before, aside = (head, pad) if down else (pad, head)
     middle = (item.w if down else item.h) / 2
     for i, child in enumerate(item.children):

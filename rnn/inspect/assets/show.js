@@ -498,6 +498,8 @@ const HEAD = 26, PAD = 12, CELL_W = 60, CELL_H = 34, PILL_H = 24, STEM = 9, ENTR
 const CLOSE_DOWN = 28, CLOSE = 38;
 /** Edges from one scalar to another that are drawn apart; more share the last. */
 const TWINS = 3;
+/** Room that a name gets at most. */
+const LONG = 280;
 /** A drawing that must be made smaller than this to fit is not opened as far at first. */
 const READABLE = 0.66;
 /** Scalars that a tensor shows as boxes of their own. */
@@ -582,8 +584,8 @@ class View {
     } else if (mode === NUMBERS) {
       item.open = true;
       [item.gridRows, item.gridColumns] = this.grid(row);
-      item.w = Math.max(item.gridColumns * CELL_W, width(item.title, 14) + width(item.note, 11) + 44);
-      item.w += 2 * PAD;
+      const heading = Math.min(width(item.title, 14), LONG) + width(item.note, 11) + 44;
+      item.w = Math.max(item.gridColumns * CELL_W, heading) + 2 * PAD;
       item.h = HEAD + item.gridRows * CELL_H + PAD;
     } else {
       item.w = ROW_W;
@@ -704,7 +706,7 @@ class View {
     const [wide, high] = this.down ? [placed.breadth, placed.length] : [placed.length, placed.breadth];
     item.w = wide + 2 * pad;
     item.h = high + head + pad;
-    if (!top) item.w = Math.max(item.w, width(item.title, 14) + 60);
+    if (!top) item.w = Math.max(item.w, Math.min(width(item.title, 14), LONG) + 60);
     const [before, aside] = this.down ? [head, pad] : [pad, head];
     const middle = (this.down ? item.w : item.h) / 2, far = this.down ? item.h : item.w;
     item.children.forEach((child, i) => {
@@ -1254,11 +1256,12 @@ class Drawing {
   }
 
   drawHolder(g, item) {
-    const taken = width(item.title, 13 * BOLD), note = !item.scalars ? item.note
+    const title = shorten(item.title, item.w - 42, 13 * BOLD);
+    const taken = width(title, 13 * BOLD), note = !item.scalars ? item.note
       : item.row.n > item.children.length ? item.children.length + " of " + count(item.row.n) : "";
     g.append(rect(item.x, item.y, item.w, item.h, 12, "group"));
     this.sign(g, item, item.x + item.w - 22, item.y + 8, "\u2212");
-    const head = svg("g", {class: "heads"}, text(item.x + 14, item.y + 20, item.title, "title head"));
+    const head = svg("g", {class: "heads"}, text(item.x + 14, item.y + 20, title, "title head"));
     if (note && taken + width(note, 11) < item.w - 70)
       head.append(text(item.x + item.w - 30, item.y + 20, note, "note head end"));
     this.layers.labels.append(head); // above the edges that pass
