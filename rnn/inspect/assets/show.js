@@ -2032,7 +2032,7 @@ class Drawing {
     if (typing === this.search) return;
     const onButton = typing instanceof HTMLButtonElement, onSlider = typing === this.slider;
     const acts = {
-      "/": () => this.search.focus(), "+": () => this.zoom(1.25), "=": () => this.zoom(1.25),
+      "/": () => { this.search.focus(); this.search.select(); }, "+": () => this.zoom(1.25), "=": () => this.zoom(1.25),
       "-": () => this.zoom(1 / 1.25), "0": () => this.fit(), r: () => this.turn(),
       t: () => this.setTheme(!this.dark), "?": () => this.help(), ",": () => this.step(this.tape.at - 1),
       ".": () => this.step(this.tape.at + 1),
