@@ -465,22 +465,32 @@ def _load_zip(file: Any, anything: bool) -> Any:
                 )
             return data
 
-        pickled = archive.read(names[0])
-        if not anything:
-            _check_memo(pickled)
-        return _Reader(io.BytesIO(pickled), read, anything).load()
+        pickled = io.BytesIO(archive.read(names[0]))
+        return _read_pickle(_Reader(pickled, read, anything), pickled)
 
 
-def _check_memo(pickled: bytes) -> None:
+def _read_pickle(reader: _Reader, file: Any) -> Any:
+    """What the reader loads from the file, which is at the beginning of a pickle; a pickle that
+    may run no code is looked through first.
+    """
+    if not reader.anything:
+        start = file.tell()
+        _check_memo(file, start)
+        file.seek(start)
+    return reader.load()
+
+
+def _check_memo(file: Any, start: int) -> None:
     """A pickle numbers its objects; the unpickler makes a table as long as the largest number.
 
     Raises:
-        pickle.UnpicklingError: a number is larger than any that dump() writes.
+        pickle.UnpicklingError: a number is larger than any that dump() writes: than the bytes
+            before it.
     """
-    for opcode, argument, _ in pickletools.genops(pickled):
+    for opcode, argument, place in pickletools.genops(file):
         if opcode.name not in ("PUT", "BINPUT", "LONG_BINPUT"):
             continue
-        if not 0 <= int(argument or 0) <= len(pickled):
+        if not 0 <= int(argument or 0) <= int(place or 0) - start:
             raise pickle.UnpicklingError(f"the file is damaged: it has an object {argument}")
 
 
@@ -497,16 +507,15 @@ def _load_pickles(file: Any, anything: bool) -> Any:
             raise pickle.UnpicklingError(f"storage {key} of {size} bytes is not in the file")
         return bytes(size)
 
-    first = _Reader(file, later, anything).load()
+    first = _read_pickle(_Reader(file, later, anything), file)
     if first != _LEGACY_MAGIC or isinstance(first, bool):
         return first
     for _ in range(2):
-        _Reader(file, later, False).load()
+        _read_pickle(_Reader(file, later, False), file)
     reader = _Reader(file, later, anything)
-    result = reader.load()
-    for key in _Reader(
-        file, later, False
-    ).load():  # the memory comes after the object: tensors are there already
+    result = _read_pickle(reader, file)
+    # the memory comes after the object: tensors are there already
+    for key in _read_pickle(_Reader(file, later, False), file):
         storage = reader.storages[key]
         count = int.from_bytes(file.read(8), sys.byteorder)
         storage.data = file.read(count * np.dtype(_STORAGES[storage.kind]).itemsize)

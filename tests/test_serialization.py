@@ -370,6 +370,28 @@ def test_a_table_of_objects_is_no_longer_than_the_file():
         rnn.load(file)
 
 
+@pytest.mark.parametrize("forged", [b"\x80\x02]r\xff\xff\xff\x7f.", b"]p2147483647\n."])
+def test_nor_in_a_plain_pickle(forged, tmp_path):
+    """Nor where zeros behind the pickle make the file long, nor in the old format's second one."""
+    path = tmp_path / "plain.pkl"
+    legacy = pickle.dumps(rnn.serialization._LEGACY_MAGIC, 2)
+    for start in (b"", legacy, 2 * legacy, 3 * legacy):
+        with path.open("wb") as file:
+            file.write(start + forged)
+            file.truncate(2**32)  # of which the disk holds a page
+        with pytest.raises(pickle.UnpicklingError, match="it has an object 2147483647"):
+            rnn.load(path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_pickles_of_every_protocol(protocol):
+    """Theirs are the numbers that dump() writes, one object at several places included."""
+    held = [1.5, "x", b"y", None]
+    obj = {"a": [held] * 3, "b": [(i, str(i), [i]) for i in range(1000)], "c": {"d": held}}
+    back = rnn.load(io.BytesIO(pickle.dumps(obj, protocol)))
+    assert back == obj and back["a"][0] is back["c"]["d"]
+
+
 def test_errors_of_trusted_files_go_through():
     """weights_only=False: what the file's own code raises is not hidden."""
     file = io.BytesIO(pickle.dumps(Attack(int, "x")))
