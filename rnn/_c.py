@@ -7,8 +7,10 @@ handle (adopted into a Tensor), a count, or a negative code for `fail`.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -81,6 +83,39 @@ def check(code: int) -> int:
     if code < 0:
         fail(code)
     return code
+
+
+_SMALL = 65536  # an array of so many bytes is made without a question
+
+
+def room(what: str, shape: Sequence[int], itemsize: int) -> None:
+    """Whether the memory limit leaves room for a NumPy array, of integers or bools or of places:
+    asked before it is made, where it may be much larger than what it is made from.
+
+    Raises:
+        MemoryError: it does not, beside the nodes that are alive.
+    """
+    count = math.prod(shape)
+    need = count * itemsize
+    if need <= _SMALL:
+        return
+    out = ffi.new("uint64_t[6]")
+    lib.rnn_memory(E, out)
+    limit, live = out[0], out[1]
+    if need + live > limit:
+        raise MemoryError(
+            f"{what}: {count} numbers need {need} bytes, but {live} of the memory limit of "
+            f"{limit} are in use"
+        )
+
+
+def whole(what: str, array: Any, itemsize: int = 0) -> Any:
+    """The array, of which a copy (or, with itemsize, a result as large) is about to be made: where
+    it is expanded, that takes more memory than the array itself, and the limit is asked.
+    """
+    if 0 in array.strides:
+        room(what, array.shape, itemsize or array.itemsize)
+    return array
 
 
 def op(name: str) -> int:

@@ -84,6 +84,9 @@ _DEFAULT_LIMIT = get_memory_limit()
 def set_memory_limit(limit: int | None) -> None:
     """Sets the bytes that nodes may take; None: 90 % of the machine's or the container's memory.
 
+    Tensors of integers and bools are no nodes: each is held to the limit when it is made, beside
+    the nodes that are alive then, but does not count for what is made later.
+
     Raises:
         ValueError: the limit is negative.
     """

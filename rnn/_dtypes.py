@@ -387,13 +387,19 @@ def round_to_bfloat16(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 MAX_DIMS = 64  # NumPy's limit
 
 IsNode = Callable[[Any], bool]
+Shape = tuple[int, ...]
 
 
 def _never(_: Any) -> bool:
     return False
 
 
-def infer(data: Any, dtype: Any = None, is_node: IsNode = _never) -> np.ndarray[Any, Any]:
+def infer(
+    data: Any,
+    dtype: Any = None,
+    is_node: IsNode = _never,
+    room: Callable[[Shape], None] | None = None,
+) -> np.ndarray[Any, Any]:
     """A new NumPy array of what `rnn.tensor(data, dtype=dtype)` holds: `torch.tensor`'s rules.
 
     data     a number, a nested sequence of numbers (lists, tuples, ranges, NumPy arrays, ...), a
@@ -403,6 +409,7 @@ def infer(data: Any, dtype: Any = None, is_node: IsNode = _never) -> np.ndarray[
              what `promote_types` does
     is_node  is_node(x) is True for Tensors and Values: numbers, if of one element. They have
              `.item()`, perhaps `.dtype` (or they count as float64) and perhaps `.numel()`
+    room     is asked, with the shape, before the elements are looked at: it may raise
 
     The array is of `dtype.storage`, C-contiguous and writable.
 
@@ -428,6 +435,8 @@ def infer(data: Any, dtype: Any = None, is_node: IsNode = _never) -> np.ndarray[
         if found.is_floating_point or target is None:
             return np.stack([cast(x, found) for x in data])
     shape = _sizes(data, is_node)
+    if room is not None:
+        room(shape)
     try:
         leaves = _leaves(data, shape, is_node)
     except (TypeError, ValueError):

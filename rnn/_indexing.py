@@ -1,8 +1,8 @@
 """Index expressions: what ``x[...]`` means, worked out from the index and the shape alone.
 
-This file is the parser. It knows no tensor, no graph and no memory: it turns an index and a shape
-into a `Plan`, which the Tensor class carries out for reading and for writing alike. The rules are
-PyTorch's, which are NumPy's where NumPy has them too.
+This file is the parser. It knows no tensor, no graph and of memory the limit alone: it turns an
+index and a shape into a `Plan`, which the Tensor class carries out for reading and for writing
+alike. The rules are PyTorch's, which are NumPy's where NumPy has them too.
 
 Every index is first a view and then, where arrays or masks take part, a gather of that view::
 
@@ -35,6 +35,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+
+from rnn._c import room, whole
 
 __all__ = ["AdvancedPlan", "Plan", "parse"]
 
@@ -513,6 +515,7 @@ def _group(dim: int, array: npt.NDArray[Any] | bool, shape: Shape) -> Group:
                 f"The shape of the mask {_list(array.shape)} at index {d} does not match the "
                 f"shape of the indexed tensor {_list(shape)} at index {dim + d}"
             )
+    whole("index", array)
     return dim, array.ndim, np.flatnonzero(array).astype(np.int64, copy=False)
 
 
@@ -563,6 +566,8 @@ def _positions(
     for i, (size, stride) in enumerate(free):
         after = len(free) - 1 - i + (common if i < lead else 0)
         parts.append((np.arange(size, dtype=np.int64) * stride).reshape((size,) + (1,) * after))
+    if len(parts) > 1:
+        room("index", np.broadcast(*parts).shape, _INT64.itemsize)
     total = parts[0]
     for part in parts[1:]:
         total = total + part

@@ -122,6 +122,7 @@ def as_node(x: Any, code: int) -> Tensor:
                 return x
             h = lib.rnn_cast(E, x._h, code)
             return adopt(h) if h > 0 else fail(h)
+        _c.room("to", x._array.shape, NUMPY_NODE_DTYPES[code].itemsize)
         return nodes(x._array.astype(NUMPY_NODE_DTYPES[code]))
     if isinstance(x, (int, float, np.number, np.bool_)):
         return constant(x, code)
@@ -154,7 +155,10 @@ def result_dtype(*operands: Any) -> dtype:
 def as_array(x: Any, to: dtype) -> Any:
     """x (tensor or number) for NumPy arithmetic in dtype `to`."""
     if isinstance(x, Handle):
-        return _dtypes.cast(array_of(x), to)
+        array = array_of(x)
+        if array.dtype != to.storage:
+            _c.room("to", array.shape, to.itemsize)
+        return _dtypes.cast(array, to)
     return np.asarray(x).astype(to.storage)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes, _shapes
-from rnn._c import E, Handle, ValueBase, adopt, check, fail, ffi, lib
+from rnn._c import E, Handle, ValueBase, adopt, check, fail, lib, room
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, check_device
 from rnn.autograd.graph import leaf
@@ -88,21 +88,13 @@ def _array(make: Any, shape: Sequence[int], *args: Any) -> Any:
     """make(shape, *args) in NumPy, with our errors and under the memory limit."""
     try:
         count = math.prod(shape)
-        if count > 65536 and count * np.dtype(args[-1]).itemsize > _limit():
-            limit = f"the memory limit of {_limit()} bytes"
-            raise MemoryError(f"{make.__name__}: shape {list(shape)} does not fit {limit}")
+        room(make.__name__, shape, np.dtype(args[-1]).itemsize)
         return make(shape, *args)
     except (ValueError, MemoryError):
         refuse(shape, 0)
         if count >= 2**60:
             raise ValueError(f"shape {list(shape)} has more elements than can be counted") from None
         raise
-
-
-def _limit() -> int:
-    out = ffi.new("uint64_t[6]")
-    lib.rnn_memory(E, out)
-    return int(out[0])
 
 
 def _filled(
@@ -340,6 +332,7 @@ def strided(
         t: Tensor = adopt(check(lib.rnn_empty_strided(E, code, len(shape), shape, stride)))
         return t.requires_grad_() if requires_grad else t
     nodes = 1 + sum([(n - 1) * s for n, s in zip(shape, stride)])
+    room("empty", (nodes,), dtype.itemsize)
     flat = np.empty(nodes, dtype.storage)
     in_bytes = [s * flat.itemsize for s in stride]
     return integers(np.lib.stride_tricks.as_strided(flat, shape, in_bytes), requires_grad)
@@ -421,8 +414,7 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
             fail(h)
         return leaf(adopt(h)) if requires_grad else adopt(h)
     first, by = int(first), int(by)
-    if n * to.storage.itemsize > _limit():  # NumPy's own count may overflow
-        raise MemoryError(f"arange: {n} numbers do not fit the memory limit of {_limit()} bytes")
+    room("arange", (n,), 8)  # NumPy's own count may overflow
     if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
         array = np.arange(first, first + n * by, by, dtype=np.int64)
     else:  # NumPy counts in doubles

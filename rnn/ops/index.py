@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, adopt, check, fail, ffi, lib
+from rnn._c import E, Handle, adopt, check, fail, ffi, lib, room, whole
 from rnn._indexing import Plan, parse
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of, wrap
@@ -216,8 +216,11 @@ def take_rows(view: Tensor, rows: Any, inner: int, shape: Shape) -> Tensor:
         h = lib.rnn_gather(E, view._h, index, len(rows), inner, len(shape), shape)
         return adopt(h) if h > 0 else fail(h)
     if not len(rows):
+        room("index", shape, view._array.itemsize)
         return wrap(np.empty(shape, view._array.dtype))
-    return wrap(view._array.reshape(-1, inner)[rows].reshape(shape))
+    room("index", (len(rows), inner), view._array.itemsize)
+    array = whole("index", view._array)
+    return wrap(array.reshape(-1, inner)[rows].reshape(shape))
 
 
 # ---- writing -------------------------------------------------------------------------------------

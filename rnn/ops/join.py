@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, fail, lib
+from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, fail, lib, room
 from rnn._shapes import as_size_args, normalize_dim, normalize_dims
 from rnn._shown import show_as
 from rnn.ops import _core
@@ -89,6 +89,7 @@ def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     if not stack:
         arrays = [a for a in arrays if a.shape != (0,)] or arrays[:1]
     _check_shapes(arrays, dim, stack)
+    room("stack" if stack else "cat", (sum([a.size for a in arrays]),), to.itemsize)
     return wrap(np.stack(arrays, dim) if stack else np.concatenate(arrays, dim))
 
 
@@ -210,6 +211,7 @@ def _zeros_like_any(tensors: Sequence[Any], shape: Shape) -> Tensor:
     to = dtype_of(tensors[0])
     for x in tensors[1:]:
         to = _dtypes.promote_types(to, dtype_of(x))
+    room("zeros", shape, to.itemsize)
     return wrap(np.zeros(shape, to.storage))
 
 
@@ -262,7 +264,9 @@ def repeat_interleave(
         dim: without it, of the flattened tensor.
     """
     if repeats is None:
-        return wrap(np.repeat(np.arange(len(input._array)), input._array))
+        counts = input._array
+        room("repeat_interleave", (int(counts.sum()),), 8)
+        return wrap(np.repeat(np.arange(len(counts)), counts))
     source = reshape(input, -1) if dim is None else input
     at = normalize_dim(0 if dim is None else dim, len(source._shape))
     size = source._shape[at] if source._shape else 1
@@ -276,6 +280,8 @@ def repeat_interleave(
         raise RuntimeError(
             "Repeats must be non-negative" if counts.size == 1 else "repeats can not be negative"
         )
+    total = int(counts.sum()) if counts.size == size else int(counts.sum()) * size
+    room("repeat_interleave", (total,), 8)
     rows = np.repeat(np.arange(size), counts)
     return (
         index_select(source, at, wrap(rows))
@@ -367,6 +373,7 @@ def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
     shape = input._shape
     if len(shape) < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    room(name, shape[-2:], 1)
     lower = np.tri(shape[-2], shape[-1], diagonal if name == "tril" else diagonal - 1, dtype=bool)
     return masked_fill(input, wrap(~lower if name == "tril" else lower), 0)
 
@@ -391,7 +398,14 @@ def triu_(input: Tensor, diagonal: int = 0) -> Tensor:
     return in_place(input, _triangle(input, diagonal, "triu"))
 
 
-def _indices(mask: Any, dtype: Any) -> Tensor:
+def _lower(name: str, row: int, col: int, offset: int) -> Any:
+    """Where the lower triangle of a matrix is."""
+    room(name, (max(row, 0), max(col, 0)), 1)
+    return np.tri(row, col, offset, dtype=bool)
+
+
+def _indices(name: str, mask: Any, dtype: Any) -> Tensor:
+    room(name, (2, int(np.count_nonzero(mask))), 16)  # for a moment there are two of it
     to = _dtypes.int64 if dtype is None else _dtypes.as_dtype(dtype)
     return wrap(np.stack(np.nonzero(mask)).astype(to.storage))
 
@@ -406,7 +420,7 @@ def tril_indices(
     layout: Any = None,
 ) -> Tensor:
     """Rows and columns of the lower triangle of a matrix, shape (2, n) (torch.tril_indices)."""
-    return _indices(np.tri(row, col, offset, dtype=bool), dtype)
+    return _indices("tril_indices", _lower("tril_indices", row, col, offset), dtype)
 
 
 def triu_indices(
@@ -419,7 +433,7 @@ def triu_indices(
     layout: Any = None,
 ) -> Tensor:
     """Rows and columns of the upper triangle of a matrix, shape (2, n) (torch.triu_indices)."""
-    return _indices(~np.tri(row, col, offset - 1, dtype=bool), dtype)
+    return _indices("triu_indices", ~_lower("triu_indices", row, col, offset - 1), dtype)
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
@@ -523,8 +537,11 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if len(input._shape) != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._shape)}")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    rows = np.array(list(choose(range(input._shape[0]), r)), np.int64).reshape(-1, r)
-    return take_rows(input, rows.reshape(-1), 1, rows.shape)
+    n = input._shape[0]
+    count = math.comb(n + r - 1, r) if with_replacement and n + r else math.comb(n, r)
+    room("combinations", (count, r), 8)
+    rows = np.fromiter(itertools.chain.from_iterable(choose(range(n), r)), np.int64, count * r)
+    return take_rows(input, rows, 1, (count, r))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -547,4 +564,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError("num_classes should be positive")
     elif classes.size and classes.max() >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
+    room("one_hot", (*classes.shape, num_classes), 9)
     return wrap((classes[..., None] == np.arange(num_classes)).astype(np.int64))

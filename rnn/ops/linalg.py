@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op
+from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op, room
 from rnn._einsum import plan_einsum, run_einsum
 from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
 from rnn._shown import show_as
@@ -131,7 +131,10 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 def _integer_product(a: Tensor, b: Tensor) -> Tensor:
     if dtype_of(a) is _dtypes.bool_:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
-    return wrap(np.matmul(a._array, b._array))
+    x, y = a._array, b._array
+    outer = broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    room("matmul", (*outer, *x.shape[-2:-1], *y.shape[1:][-1:]), x.itemsize)
+    return wrap(np.matmul(x, y))
 
 
 def into(made: Tensor, out: Tensor | None) -> Tensor:
@@ -216,7 +219,7 @@ def _times(a: Tensor, b: Any) -> Tensor:
     to = _core.result_dtype(a, b)
     if to in _core.CODES:
         return elementwise.binary(_MUL, a, b)
-    return wrap(np.multiply(_core.as_array(a, to), _core.as_array(b, to)))
+    return elementwise.integers(np.multiply, a, b, to)
 
 
 def _scaled(a: Tensor, factor: Any) -> Tensor:
@@ -331,7 +334,7 @@ def _plus(a: Tensor, b: Tensor, factor: Any = 1) -> Tensor:
     """a + factor b."""
     if a._h and b._h:
         return elementwise.binary(_ADD, a, b, factor)
-    return wrap(a._array + _scaled(b, factor)._array)
+    return elementwise.integers(np.add, a, _scaled(b, factor), dtype_of(a))
 
 
 def _added(input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | None) -> Tensor:
@@ -519,6 +522,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
             "matrix_power: negative powers need an inverse, which has no gradient here"
         )
     if n == 0:
+        room("matrix_power", input._shape, dtype_of(input).itemsize)
         eye = np.broadcast_to(np.eye(input._shape[-1], dtype=dtype_of(input).storage), input._shape)
         return _core.view_as_result(wrap(eye.copy()), out)
     power, square = None, input

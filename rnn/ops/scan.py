@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op
+from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op, room, whole
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.elementwise import in_place, write_out
@@ -43,6 +43,7 @@ def _scan(
     array = input._array
     wide = array.dtype if dtype is not None or array.dtype.kind == "f" else np.dtype(np.int64)
     dim = _shapes.normalize_dim(dim, array.ndim)
+    room(name, array.shape, wide.itemsize)
     made = numpy(np.atleast_1d(array), axis=dim, dtype=wide)
     return _core.wrap(made.reshape(array.shape))
 
@@ -115,7 +116,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[Tensor, Tensor]:
     """Where the best element until here is: the last of equal ones, and NaN is best."""
     dim = _shapes.normalize_dim(dim, len(input._shape))
-    array = np.atleast_1d(array_of(input))
+    array = np.atleast_1d(whole("cummax", array_of(input), 8))
     hit = (array == numpy.accumulate(array, axis=dim)) | (array != array)
     at = np.arange(array.shape[dim]).reshape([-1 if d == dim else 1 for d in range(array.ndim)])
     index = np.maximum.accumulate(np.where(hit, at, 0), axis=dim).reshape(input._shape)

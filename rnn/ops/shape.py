@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import E, Handle, adopt, check, fail, lib
+from rnn._c import E, Handle, adopt, check, fail, lib, room
 from rnn._shapes import (
     as_size_args,
     broadcast_shapes,
@@ -145,7 +145,13 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     if input._h:
         h = lib.rnn_clone(E, input._h)
         return adopt(h) if h > 0 else fail(h)
-    return wrap(input._array.copy())
+    return wrap(_copy(input._array, "clone"))
+
+
+def _copy(array: Any, what: str) -> Any:
+    """A contiguous copy, under the memory limit."""
+    room(what, array.shape, array.itemsize)
+    return array.copy()
 
 
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
@@ -155,7 +161,8 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
             return input
         h = lib.rnn_clone(E, input._h)
         return adopt(h) if h > 0 else fail(h)
-    return input if input._array.flags.c_contiguous else wrap(input._array.copy())
+    array = input._array
+    return input if array.flags.c_contiguous else wrap(_copy(array, "contiguous"))
 
 
 # ---- other shapes --------------------------------------------------------------------------------
@@ -187,7 +194,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Ten
         if h > 0:
             return adopt(h)
         return reshape(input, sizes) if _lies_apart(input) else fail(h)
-    array = input._array.reshape(infer_view_size(sizes, input._array.size))
+    array = _reshaped(input._array, sizes, "view")
     if array.size and not np.may_share_memory(array, input._array):  # it had to be copied
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one "
@@ -245,8 +252,15 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
         except OverflowError:
             raise _too_large(sizes) from None
         return adopt(h) if h > 0 else fail(h)
-    array = input._array
-    return wrap(array.reshape(infer_view_size(sizes, array.size)))
+    return wrap(_reshaped(input._array, sizes, "reshape"))
+
+
+def _reshaped(array: Any, sizes: Any, what: str) -> Any:
+    """array.reshape, which may have to copy, under the memory limit."""
+    target = infer_view_size(sizes, array.size)
+    if 0 in array.strides and not array.flags.c_contiguous:  # expanded: the copy is larger
+        room(what, array.shape, array.itemsize)
+    return array.reshape(target)
 
 
 def _too_large(sizes: Sequence[int]) -> ValueError:
@@ -648,6 +662,7 @@ def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     if start + need <= have:
         return _become(input, strided(input, STRIDED, 0, shape, compute_strides(shape)))
     if not input._h:
+        room("resize_", shape, input._array.itemsize)
         larger = np.zeros(need, input._array.dtype)
         larger[: input._array.size] = input._array.reshape(-1)
         return _become(input, wrap(larger.reshape(shape)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import rnn
+from rnn._c import room
 from rnn._shown import shown_as
 from rnn.ops import _core
 
@@ -50,6 +51,8 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm distances between all pairs of rows (torch.nn.functional.pdist): (N, M) -> (N (N -
     1) / 2,).
     """
-    first, second = np.triu_indices(input._shape[0], 1)
+    n = input._shape[0]
+    room("pdist", (n, n), 9)  # a mask, and half of it twice as places
+    first, second = np.triu_indices(n, 1)
     difference = input[_core.wrap(first)] - input[_core.wrap(second)]
     return difference.norm(p, -1)
