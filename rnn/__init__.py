@@ -213,7 +213,6 @@ from rnn.ops.gather import masked_scatter as masked_scatter
 from rnn.ops.gather import masked_select as masked_select
 from rnn.ops.gather import scatter as scatter
 from rnn.ops.gather import scatter_add as scatter_add
-from rnn.ops.gather import scatter_reduce as scatter_reduce
 from rnn.ops.gather import take as take
 from rnn.ops.gather import take_along_dim as take_along_dim
 from rnn.ops.index import index_put as index_put
@@ -323,6 +322,8 @@ from rnn.ops.scan import cumprod as cumprod
 from rnn.ops.scan import cumsum as cumsum
 from rnn.ops.scan import diff as diff
 from rnn.ops.scan import logcumsumexp as logcumsumexp
+from rnn.ops.scatter_reduce import index_reduce as index_reduce
+from rnn.ops.scatter_reduce import scatter_reduce as scatter_reduce
 from rnn.ops.selection import clamp as clamp
 from rnn.ops.selection import clamp_ as clamp_
 from rnn.ops.selection import clamp_max as clamp_max

@@ -60,8 +60,6 @@ class TensorNames:
     igammac = Absent()
     igammac_ = Absent()
     imag = Absent()
-    index_reduce = Absent()
-    index_reduce_ = Absent()
     indices = Absent()
     int_repr = Absent()
     is_coalesced = Absent()

@@ -1,5 +1,6 @@
 """What functions of tensors say when they are given something else: PyTorch's words, where Python's
-would be about an attribute that users do not know. Tensors pay for a call, and no check.
+would be about an attribute that users do not know; and NumPy's names of arguments, which PyTorch
+takes too. Tensors pay for a call, and no check.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _METHODS = (
     "masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select put_ scatter scatter_ "
     "scatter_add scatter_add_ take take_along_dim where"
 ).split()
+#: NumPy's names of arguments, and PyTorch's
+_NUMPY = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
+_HOT = ("size", "stride")  # methods that stay as they are
 _named_already: set[Callable[..., Any]] = set()
 
 
@@ -44,10 +48,16 @@ def tensor_functions(namespace: dict[str, Any]) -> None:
 
 
 def tensor_methods(cls: type) -> None:
-    """The same for the methods that take masks and places, for which lists are often given."""
-    for name in _METHODS:
-        method = cls.__dict__[name]
-        setattr(cls, name, _named(method, name, method.__module__, own=1))
+    """The same for the methods that take masks and places, for which lists are often given, and
+    for those that do not know NumPy's names themselves.
+    """
+    for name, method in [*vars(cls).items()]:
+        if name.startswith("_") or name in _HOT or not isinstance(method, FunctionType):
+            continue
+        known = inspect.signature(method).parameters
+        lacks = any(_NUMPY[n] in known and n not in known for n in ("axis", "keepdims"))
+        if name in _METHODS or lacks:
+            setattr(cls, name, _named(method, name, method.__module__, own=1))
 
 
 def _named(f: Callable[..., Any], name: str, module: str, own: int = 0) -> Callable[..., Any]:
@@ -62,10 +72,24 @@ def _named(f: Callable[..., Any], name: str, module: str, own: int = 0) -> Calla
             if wrong is None:
                 raise
             raise TypeError(f"{name}(): {wrong}") from None
+        except TypeError:
+            renamed = _renamed(f, kwargs) if kwargs else None
+            if renamed is None:
+                raise
+        return f(*args, **renamed)
 
     call.__module__, call.__name__, call.__qualname__ = module, name, name
     _named_already.add(call)
     return call
+
+
+def _renamed(f: Callable[..., Any], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments by PyTorch's names, where f did not run because it does not know NumPy's."""
+    known = inspect.signature(f).parameters
+    given = {name: _NUMPY[name] for name in kwargs if name in _NUMPY and name not in known}
+    if not given or any(name not in known or name in kwargs for name in given.values()):
+        return None
+    return {given.get(name, name): value for name, value in kwargs.items()}
 
 
 def _wrong(

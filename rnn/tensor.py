@@ -37,6 +37,7 @@ from rnn.ops import (
     writing,
 )
 from rnn.ops import gather as rows
+from rnn.ops import scatter_reduce as reductions
 from rnn.ops import shape as views
 from rnn.value import Value, dtype_code
 
@@ -763,8 +764,10 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     scatter_ = rows.scatter_
     scatter_add = rows.scatter_add
     scatter_add_ = rows.scatter_add_
-    scatter_reduce = rows.scatter_reduce
-    scatter_reduce_ = rows.scatter_reduce_
+    scatter_reduce = reductions.scatter_reduce
+    scatter_reduce_ = reductions.scatter_reduce_
+    index_reduce = reductions.index_reduce
+    index_reduce_ = reductions.index_reduce_
     index_select = rows.index_select
     index_add = rows.index_add
     index_add_ = rows.index_add_

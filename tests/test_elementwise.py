@@ -563,7 +563,12 @@ def test_copy_fill_zero():
     compare(lambda x, y: (x * 1).fill_(y), (3, 4), (), edges=False)
     compare(lambda x: (x * 1).zero_(), (3, 4), edges=False)
     compare(lambda x: ((x + 0).fill_(1.7), (x + 0).zero_()), np.arange(3))
+    for number in (3, 2.5, True, -7.9):
+        for dtype in ("float32", "int64", "bool"):
+            made = [m.zeros(3, dtype=getattr(m, dtype)).copy_(number) for m in (torch, rnn)]
+            assert repr(made[0]) == repr(made[1]).replace("rnn.", "torch.")
     compare_errors(lambda m, x: x.copy_(m.ones(2)), (3,))
+    compare_errors(lambda m, x: x.copy_([1.0]), (3,))
     compare_errors(lambda m, x: x.copy_(m.ones(2, 3)), (3,))
     compare_errors(lambda m, x: x.fill_(m.ones(2)), (3,))
     compare_errors(lambda m, x: x.fill_("a"), (3,), text=False)

@@ -485,6 +485,29 @@ FUNCTIONS: list[tuple[Any, tuple[Any, ...]]] = [
         lambda m, x, i, v: x.scatter_reduce(0, i, v, reduce="sum", include_self=False),
         ((4,), I([2, 2, 0]), (3,)),
     ),
+    *(
+        (
+            lambda m, x, i, v, r=reduce, s=itself: m.scatter_reduce(x, 1, i, v, r, include_self=s),
+            ((2, 3), I([[2, 2, 0, 2, 0], [1, 1, 1, 1, 1]]), (2, 5)),
+        )
+        for reduce in ("sum", "prod", "mean", "amax", "amin")
+        for itself in (True, False)
+    ),
+    *(
+        (
+            lambda m, x, i, v, r=reduce: (x * 1).index_reduce_(-1, i, v, r),
+            ((2, 3, 4), I([3, 1, 3]), (2, 3, 3)),
+        )
+        for reduce in ("prod", "mean", "amax", "amin")
+    ),
+    (  # zeros in a product, and elements that share a maximum
+        lambda m, x, i: m.cat(
+            [(x * 0 + 1).scatter_reduce(0, i, (x > 0) * x, r) for r in ("prod", "amax")]
+        ),
+        ((6,), I([1, 1, 0, 4, 4, 4])),
+    ),
+    (lambda m, x, i: x.scatter_reduce(0, i, x, "amax"), ((), I(0))),
+    (lambda m, x, i, v: x.scatter_reduce(0, i, v, "amin"), ((3,), np.zeros(0, np.int64), (0,))),
     (lambda m, x, i: m.index_select(x, 0, i), ((3, 4), I([2, 0, 2]))),
     (lambda m, x, i: x.index_select(1, i), ((3, 4), I([3, 3]))),
     (lambda m, x, i: x.index_select(-2, i), ((2, 3, 4), I([1, 0, 1, 2]))),
@@ -554,6 +577,11 @@ FUNCTION_ERRORS: list[Any] = [
     lambda m, x, i: x.scatter(0, m.tensor([[0, 1]]), 2.0, reduce="foo"),
     lambda m, x, i: x.scatter_add(0, m.tensor([[0, 1]]), 2.0),
     lambda m, x, i: x.scatter_reduce(0, m.tensor([[0, 1]]), m.ones(1, 2), "foo"),
+    lambda m, x, i: x.scatter_reduce(0, m.tensor([[0, 1]]), 2.0, "sum"),
+    lambda m, x, i: x.scatter_reduce(0, m.tensor([[0, 5]]), m.ones(1, 2), "amax"),
+    lambda m, x, i: x.index_reduce(0, m.tensor([[0, 1]]), m.ones(2, 3), "mean"),
+    lambda m, x, i: x.index_reduce(0, m.tensor([0]), m.ones(2, 3), "mean"),
+    lambda m, x, i: x.index_reduce(0, m.tensor([0, 1]), m.ones(2, 3), "sum"),
     lambda m, x, i: x.index_select(0, m.tensor([0, 5])),
     lambda m, x, i: x.index_select(0, i),
     lambda m, x, i: x.index_add(0, m.tensor([0, 1]), m.ones(3, 3)),

@@ -116,3 +116,37 @@ def test_signatures(path: str) -> None:
                 wrong += [f"{name}: {text}"] if text else []
     assert not wrong, "\n".join(wrong)
     assert compared
+
+
+def _accepts(f: Any, **options: Any) -> Any:
+    """The result, or None where the call is refused."""
+    try:
+        return f(**options)
+    except Exception:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{"axis": 1}, {"axis": 1, "keepdims": True}])
+def test_numpy_names(options: dict[str, Any]) -> None:
+    """Every function and method that takes `axis` and `keepdims` in torch does here."""
+    data = [[3.0, 1.0, 2.0], [-1.0, 0.0, 5.0]]
+    theirs, ours = torch.tensor(data), rnn.tensor(data)
+    tried = 0
+    for name in sorted({*dir(torch.Tensor), *dir(torch)}):
+        if name.startswith("_") or name in ("size", "stride"):  # too often called
+            continue
+        for where, a, b in ((torch, rnn, None), (torch.Tensor, rnn.Tensor, 1)):
+            known = getattr(where, name, None)
+            have = getattr(a, name, None) if b is None else a.__dict__.get(name)
+            if not callable(known) or not callable(have):
+                continue
+            expected = _accepts(lambda **o: known(theirs.clone(), **o), **options)
+            if expected is None:
+                continue
+            tried += 1
+            assert repr(have(ours.clone(), **options)).replace("rnn.", "torch.") == repr(expected)
+    assert tried > 40
+    with pytest.raises(TypeError, match=r"multiple values|unexpected"):
+        ours.unsqueeze(1, axis=1)
+    assert rnn.add(x=ours, x2=ours).tolist() == (ours + ours).tolist()

@@ -570,10 +570,12 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     Raises:
         RuntimeError: src does not broadcast to input's shape; input is a leaf that requires grad.
     """
-    src = _operand(src)
-    if src is NotImplemented or not isinstance(src, Handle):
+    given, src = src, _operand(src)
+    if isinstance(src, (bool, int, float, np.number, np.bool_)):
+        src = _core.wrap(np.asarray(src))
+    if not isinstance(src, Handle):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(given).__name__}"
         )
     if src._shape != input._shape:
         shape = _shapes.broadcast_shapes(input._shape, src._shape)

@@ -243,32 +243,6 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return scatter_add_(clone(input), dim, index, src)
 
 
-def scatter_reduce_(
-    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
-) -> Tensor:
-    """scatter_add_ by its general name: reduce="sum" only (torch.Tensor.scatter_reduce_).
-
-    Raises:
-        NotImplementedError: another reduction.
-    """
-    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise RuntimeError(
-            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
-        )
-    if reduce != "sum":
-        raise NotImplementedError(f"scatter_reduce: rnn has reduce='sum' only, not {reduce!r}")
-    if not include_self:
-        scatter_(input, dim, index, 0)
-    return scatter_add_(input, dim, index, src)
-
-
-def scatter_reduce(
-    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
-) -> Tensor:
-    """scatter_reduce_ into a copy (torch.scatter_reduce)."""
-    return scatter_reduce_(clone(input), dim, index, src, reduce, include_self=include_self)
-
-
 # ---- one index for each slice: index_select, index_add, ... --------------------------------------
 
 
