@@ -74,7 +74,7 @@ enum {
     X(ACOSH, "acosh", "AcoshBackward0", C_ | A_, F(acosh)(a), dz / F(sqrt)(a * a - 1)) \
     X(ATANH, "atanh", "AtanhBackward0", C_ | A_, F(atanh)(a), dz / (1 - a * a)) \
     X(SIGMOID, "sigmoid", "SigmoidBackward0", C_ | Z_, F(sigmoid)(a), dz * ((1 - z) * z)) \
-    X(LOGSIGMOID, "logsigmoid", "LogSigmoidBackward0", C_ | A_, -F(softplus)(-a), dz * F(sigmoid)(-a)) \
+    X(LOGSIGMOID, "logsigmoid", "LogSigmoidBackward0", C_ | A_, 0 - F(softplus)(-a), dz * F(sigmoid)(-a)) \
     X(RELU, "relu", "ReluBackward0", Z_, a < 0 ? 0 : a, z <= 0 ? 0 : dz) \
     X(LEAKY_RELU, "leaky_relu", "LeakyReluBackward0", C_ | A_, a > 0 ? a : a * p0, a > 0 ? dz : dz * p0) \
     X(ELU, "elu", "EluBackward0", C_ | A_, a > 0 ? a * p1 : F(expm1)(a) * (p0 * p1), \

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from rnn._c import op
+from rnn._c import lib, op
 from rnn.ops import _core
 from rnn.ops import elementwise as ew
 
@@ -77,6 +77,39 @@ def _fold(t: Tensor) -> Tensor:
     return _choose(t > 0, -t, t)
 
 
+def _near_zero(
+    t: Tensor, bounds: tuple[float, float], factors: tuple[float, ...], rest: Callable[..., Tensor]
+) -> Tensor:
+    """rest(t); but nearer to 0 than bounds (of float32 and float64), where rest takes a difference
+    of numbers that are almost equal, x (1 + x (factors[0] + x (factors[1] + ...))), which keeps the
+    digits, the sign of zero and denormals.
+    """
+    x = _core.array_of(t)
+    near = np.abs(x) < bounds[x.dtype == np.float64]
+    if not near.any():
+        return rest(t)
+    small = _choose(_core.wrap(near), t, 0.0)
+    sum_ = _scale(small, factors[-1])
+    for factor in factors[-2::-1]:
+        sum_ = (_shift(sum_, factor) if factor else sum_) * small
+    made = small * _shift(sum_, 1.0)
+    return made if near.all() else _choose(_core.wrap(near), made, rest(t))
+
+
+def _extreme(t: Tensor) -> Tensor | None:
+    """Factors for numbers whose reciprocals overflow or are denormal: with them they do not, or are
+    not; None where there are no such numbers.
+    """
+    x = np.abs(_core.array_of(t))
+    limits = np.finfo(x.dtype)
+    low, high = (x < limits.tiny) & (x > 0), (x > 0.25 / limits.tiny) & np.isfinite(x)
+    if not (low.any() or high.any()):
+        return None
+    power = 2.0 ** (limits.nmant + 2)
+    factors = np.where(low, power, np.where(high, 1 / power, 1.0)).astype(x.dtype)
+    return _core.nodes(np.asarray(factors))
+
+
 # ---- arithmetic ----------------------------------------------------------------------------------
 
 
@@ -92,6 +125,8 @@ def _rsub_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("div_scalar")
 def _div_scalar(t: Tensor, p0: float, p1: float) -> Tensor:
+    if p0 and _extreme(divisor := _core.constant(p0, lib.rnn_dtype(t._h))) is not None:
+        return _div(t, divisor, 1.0)
     return _scale(t, 1.0 / p0 if p0 else math.copysign(math.inf, p0))
 
 
@@ -147,6 +182,10 @@ def _sub(a: Tensor, b: Tensor, p0: float) -> Tensor:
 
 @_binary("div")
 def _div(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    """a b^-1; where b is denormal or so large that b^-1 is, both are scaled first."""
+    factors = _extreme(b)
+    if factors is not None:
+        a, b = a * factors, b * factors
     return a * _power(b, -1.0)
 
 
@@ -159,9 +198,11 @@ def _lerp(a: Tensor, b: Tensor, p0: float) -> Tensor:
 def _hypot(a: Tensor, b: Tensor, p0: float) -> Tensor:
     """The larger one, held constant, is taken out: nothing overflows; the gradient is the same."""
     x, y = np.abs(_core.array_of(a)), np.abs(_core.array_of(b))
-    top = np.maximum(x, y)
-    scale = _core.nodes(np.asarray(np.where((top > 0) & np.isfinite(top), top, 1.0), top.dtype))
-    return _power((a / scale) ** 2 + (b / scale) ** 2, 0.5) * scale
+    top = np.maximum(np.maximum(x, y), 4 * np.finfo(x.dtype).tiny)
+    scale = _core.nodes(np.asarray(np.where(np.isfinite(top), top, 1.0), top.dtype))
+    made = _power((a / scale) ** 2 + (b / scale) ** 2, 0.5) * scale
+    infinite = np.isinf(x) | np.isinf(y)
+    return _choose(_core.wrap(infinite), math.inf, made) if infinite.any() else made
 
 
 # ---- the larger, the smaller, and between --------------------------------------------------------
@@ -195,7 +236,9 @@ def _clamp(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("hardtanh")
 def _hardtanh(t: Tensor, p0: float, p1: float) -> Tensor:
-    return _choose(t <= p0, p0, _choose(t >= p1, p1, t))
+    x = _core.array_of(t)
+    bounds = np.where(x < p0, x.dtype.type(p0), np.where(x > p1, x.dtype.type(p1), x))
+    return _choose(_core.wrap(~((x <= p0) | (x >= p1))), t, _core.nodes(np.asarray(bounds)))
 
 
 @_unary("hardsigmoid")
@@ -205,7 +248,8 @@ def _hardsigmoid(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("hardswish")
 def _hardswish(t: Tensor, p0: float, p1: float) -> Tensor:
-    return _choose(t <= -3, 0.0, _choose(t >= 3, t, _scale(t * _shift(t, 3.0), 1 / 6)))
+    """x / 6 times x + 3, which is held between 0 and 6."""
+    return _scale(t * _choose(t <= -3, 0.0, _choose(t >= 3, 6.0, _shift(t, 3.0))), 1 / 6)
 
 
 @_unary("leaky_relu")
@@ -223,7 +267,9 @@ def _exp2(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("expm1")
 def _expm1(t: Tensor, p0: float, p1: float) -> Tensor:
-    return _shift(t.exp(), -1.0)
+    """e^x - 1; x + x^2 / 2 + ... near 0."""
+    terms = (1 / 2, 1 / 6, 1 / 24)
+    return _near_zero(t, (0.05, 3e-4), terms, lambda t: _shift(t.exp(), -1.0))
 
 
 @_unary("log2")
@@ -238,12 +284,15 @@ def _log10(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("log1p")
 def _log1p(t: Tensor, p0: float, p1: float) -> Tensor:
-    return _shift(t, 1.0).log()
+    """log(1 + x); x - x^2 / 2 + ... near 0."""
+    terms = (-1 / 2, 1 / 3, -1 / 4)
+    return _near_zero(t, (0.02, 1e-4), terms, lambda t: _shift(t, 1.0).log())
 
 
 @_unary("sinh")
 def _sinh(t: Tensor, p0: float, p1: float) -> Tensor:
-    return _scale(t.exp() - (-t).exp(), 0.5)
+    terms = (0.0, 1 / 6)
+    return _near_zero(t, (0.05, 3e-4), terms, lambda t: _scale(t.exp() - (-t).exp(), 0.5))
 
 
 @_unary("cosh")
@@ -254,6 +303,10 @@ def _cosh(t: Tensor, p0: float, p1: float) -> Tensor:
 @_unary("tanh")
 def _tanh(t: Tensor, p0: float, p1: float) -> Tensor:
     """(e^2x - 1) / (e^2x + 1) of -|x|, its sign changed back."""
+    return _near_zero(t, (0.025, 1e-4), (0.0, -1 / 3), _tanh_by_exp)
+
+
+def _tanh_by_exp(t: Tensor) -> Tensor:
     e = _scale(_fold(t), 2.0).exp()
     low = _shift(e, -1.0) * _power(_shift(e, 1.0), -1.0)
     return _choose(t > 0, -low, low)
@@ -262,6 +315,10 @@ def _tanh(t: Tensor, p0: float, p1: float) -> Tensor:
 @_unary("asinh")
 def _asinh(t: Tensor, p0: float, p1: float) -> Tensor:
     """log(y + sqrt(y^2 + 1)) of y = |x|, and log(2 y) where y^2 would overflow."""
+    return _near_zero(t, (0.02, 1e-4), (0.0, -1 / 6), _asinh_by_log)
+
+
+def _asinh_by_log(t: Tensor) -> Tensor:
     y = _choose(t < 0, -t, t)
     large = y > 1e9
     near, far = _choose(large, 1.0, y), _choose(large, y, 1.0)
@@ -272,11 +329,20 @@ def _asinh(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("acosh")
 def _acosh(t: Tensor, p0: float, p1: float) -> Tensor:
-    return (t + _power(_shift(t, -1.0), 0.5) * _power(_shift(t, 1.0), 0.5)).log()
+    """log(x + sqrt(x^2 - 1)), and log(2 x) where x^2 would overflow."""
+    large = t > 1e9
+    if not large._array.any():
+        return (t + _power(_shift(t, -1.0), 0.5) * _power(_shift(t, 1.0), 0.5)).log()
+    far = _shift(_choose(large, t, 1.0).log(), math.log(2))
+    return _choose(large, far, _acosh(_choose(large, 2.0, t), p0, p1))
 
 
 @_unary("atanh")
 def _atanh(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _near_zero(t, (0.02, 1e-4), (0.0, 1 / 3), _atanh_by_log)
+
+
+def _atanh_by_log(t: Tensor) -> Tensor:
     return _scale(_shift(t, 1.0).log() - _shift(-t, 1.0).log(), 0.5)
 
 
@@ -291,7 +357,7 @@ def _sigmoid(t: Tensor, p0: float, p1: float) -> Tensor:
 def _softplus(t: Tensor, p0: float, p1: float) -> Tensor:
     """max(x, 0) + log(1 + e^-|x|) of x = p0 t, over p0; t itself where x > p1."""
     x = _scale(t, p0) if p0 != 1 else t
-    soft = x.relu() + _shift(_fold(x).exp(), 1.0).log()
+    soft = x.relu() + _log1p(_fold(x).exp(), 0.0, 0.0)
     return _choose(x > p1, t, soft / p0 if p0 != 1 else soft)
 
 
@@ -299,12 +365,12 @@ def _softplus(t: Tensor, p0: float, p1: float) -> Tensor:
 def _logsigmoid(t: Tensor, p0: float, p1: float) -> Tensor:
     """min(x, 0) - log(1 + e^-|x|)"""
     low = _choose(t > 0, 0.0, t)
-    return low - _shift(_fold(t).exp(), 1.0).log()
+    return low - _log1p(_fold(t).exp(), 0.0, 0.0)
 
 
 @_unary("elu")
 def _elu(t: Tensor, p0: float, p1: float) -> Tensor:
-    low = _shift(_choose(t > 0, 0.0, t).exp(), -1.0)
+    low = _expm1(_choose(t > 0, 0.0, t), 0.0, 0.0)
     return _choose(t > 0, _scale(t, p1), _scale(low, p0 * p1))
 
 
@@ -315,7 +381,11 @@ def _silu(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_unary("mish")
 def _mish(t: Tensor, p0: float, p1: float) -> Tensor:
-    return t * _softplus(t, 1.0, 20.0).tanh()
+    """x tanh(softplus(x)); x itself where that is 1."""
+    large = t > 50
+    if not large._array.any():
+        return t * _softplus(t, 1.0, 20.0).tanh()
+    return _choose(large, t, _mish(_choose(large, 0.0, t), p0, p1))
 
 
 @_unary("gelu")
@@ -331,16 +401,26 @@ def _gelu_tanh(t: Tensor, p0: float, p1: float) -> Tensor:
 
 @_binary("logaddexp")
 def _logaddexp(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    """The larger one, held constant, is taken out: nothing overflows; the gradient is the same."""
-    x, y = _core.array_of(a), _core.array_of(b)
-    top = np.maximum(x, y)
-    shift = _core.nodes(np.asarray(np.where(np.isfinite(top), top, 0.0), top.dtype))
-    return ((a - shift).exp() + (b - shift).exp()).log() + shift
+    """The larger one + log(1 + e^-|a - b|)."""
+    larger = a >= b
+    top = _choose(larger, a, b)
+    low = _choose(larger, b, a)
+    gap = low - top
+    alone = np.isinf(_core.array_of(top)) & ~np.isnan(_core.array_of(low))
+    if alone.any():  # an infinity stays what it is
+        gap = _choose(_core.wrap(alone), -math.inf, gap)
+    return top + _log1p(gap.exp(), 0.0, 0.0)
 
 
 @_binary("xlogy")
 def _xlogy(a: Tensor, b: Tensor, p0: float) -> Tensor:
-    return a * _choose((a == 0) & (b <= 0), 1.0, b).log()
+    """a log(b); where a is 0, +0 (0 is added there, and -0, which changes nothing, elsewhere)."""
+    zero = a == 0
+    made = a * _choose(zero & ((b <= 0) | (b == math.inf)), 1.0, b).log()
+    if not zero._array.any():
+        return made
+    plus = np.where(zero._array, 0.0, -0.0).astype(_core.array_of(a).dtype)
+    return made + _core.nodes(np.asarray(plus))
 
 
 # ---- what is left --------------------------------------------------------------------------------

@@ -328,16 +328,21 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
         return write_out(out, logit, input, eps)
     x = as_node(input, _core.float_code(input))
     x = x if eps is None else x.clamp(eps, 1 - eps)
-    return show_as(log(x / (1 - x)), "LogitBackward0")
+    rest: Any = 1 - x
+    return show_as(log(x) - log(rest), "LogitBackward0")
 
 
 def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0 (torch.sinc)."""
     if out is not None:
         return write_out(out, sinc, input)
-    zero = input == 0
-    scaled = where(zero, 1.0, input * np.pi)
-    return where(zero, 1.0, sin(scaled) / scaled)
+    scaled = as_node(input, _core.float_code(input)) * np.pi
+    near = abs(scaled) < 3e-4  # where sin(y) / y is 1 - y^2 / 6, and has a derivative without noise
+    far = where(near, 1.0, scaled)
+    made = sin(far) / far
+    if not near._array.any():
+        return made
+    return where(near, 1 - square(where(near, scaled, 0.0)) / 6, made)
 
 
 def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
