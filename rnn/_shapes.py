@@ -71,6 +71,30 @@ def normalize_dims(dims: Iterable[SupportsIndex] | SupportsIndex, ndim: int) -> 
     return found
 
 
+def integer(function: str, argument: str, position: int, value: SupportsIndex) -> int:
+    """An argument as an int.
+
+    Raises:
+        TypeError: it is a float, or no number, in PyTorch's words.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{function}(): argument '{argument}' (position {position}) must be int, not "
+            f"{type(value).__name__}"
+        ) from None
+
+
+def out_of_range(dims: Any, ndim: int) -> Exception:
+    """The error of dimensions of which one does not fit 64 bits: for C, which cannot take it."""
+    try:
+        normalize_dims(dims, ndim)
+    except (IndexError, RuntimeError) as error:
+        return error
+    raise AssertionError(f"{dims} are dimensions of {ndim}")
+
+
 def permute_dims(dims: Iterable[SupportsIndex], ndim: int) -> Shape:
     """The dimensions of a permutation, counted from the front, each exactly once.
 

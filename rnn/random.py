@@ -7,7 +7,6 @@ filled). A tensor that is not contiguous is filled in the order of its memory.
 from __future__ import annotations
 
 import contextlib
-import operator
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from rnn import _config, _dtypes, _size
 from rnn._c import E, Handle, adopt, check, ffi, lib, room
 from rnn._dtypes import dtype as Dtype
+from rnn._shapes import integer
 from rnn._size import CPU, check_device
 from rnn.autograd.graph import leaf
 from rnn.ops import _core
@@ -200,9 +200,11 @@ def _draw_ints(
 ) -> Any:
     room("random", (count,), np.dtype(out_type).itemsize)
     out = np.empty(count, out_type)
-    check(
-        lib.rnn_random_ints(E, _stream_of(generator), kind, count, ffi.from_buffer(out), low, high)
-    )
+    stream, data = _stream_of(generator), ffi.from_buffer(out)
+    try:
+        check(lib.rnn_random_ints(E, stream, kind, count, data, low, high))
+    except OverflowError:
+        raise ValueError(f"the range from {low} to {high} does not fit 64 bits") from None
     return out
 
 
@@ -524,16 +526,6 @@ def _randint(low: int, high: int, shape: Sequence[int], to: Dtype, generator: An
     )
 
 
-def _index(x: Any, function: str, name: str, position: int) -> int:
-    try:
-        return operator.index(x)
-    except TypeError:
-        kind = type(x).__name__
-        raise TypeError(
-            f"{function}(): argument '{name}' (position {position}) must be int, not {kind}"
-        ) from None
-
-
 def randint(
     *args: Any,
     low: Any = None,
@@ -569,8 +561,8 @@ def randint(
             "randint() received an invalid combination of arguments: it takes (int high, tuple of "
             "ints size) or (int low, int high, tuple of ints size)"
         )
-    first = 0 if low is None else _index(low, "randint", "low", 1)
-    last = _index(high, "randint", "high", 1 if low is None else 2)
+    first = 0 if low is None else integer("randint", "low", 1, low)
+    last = integer("randint", "high", 1 if low is None else 2, high)
     shape = sizes((size,), None, "randint")
     to = real_dtype(dtype, _dtypes.int64 if out is None else dtype_of(out))
     if out is not None:
@@ -604,8 +596,8 @@ def randint_like(
     given = list(args)
     high = given.pop() if high is None else high
     low = given.pop() if given else low
-    first = 0 if low is None else _index(low, "randint_like", "low", 2)
-    last = _index(high, "randint_like", "high", 2 if low is None else 3)
+    first = 0 if low is None else integer("randint_like", "low", 2, low)
+    last = integer("randint_like", "high", 2 if low is None else 3, high)
     new = empty_like(input, dtype=dtype)
     _write(new, _randint(first, last, new._shape, dtype_of(new), generator))
     return new.requires_grad_() if requires_grad else new
@@ -624,7 +616,7 @@ def randperm(
 ) -> Tensor:
     """0 to n - 1 in random order (torch.randperm); int64 unless dtype says otherwise."""
     check_device(device)
-    n = _index(n, "randperm", "n", 1)
+    n = integer("randperm", "n", 1, n)
     refuse((n,), 0)
     to = real_dtype(dtype, _dtypes.int64 if out is None else dtype_of(out))
     order = _draw_ints(lib.RNN_R_PERMUTATION, n, generator).astype(to.storage, copy=False)
@@ -644,7 +636,7 @@ def random_(
     last = given.pop() if to is None and given else to
     first = given.pop() if given else named.pop("from", 0)
     if last is not None:
-        low, high = _index(first, "random_", "from", 1), _index(last, "random_", "to", 2)
+        low, high = integer("random_", "from", 1, first), integer("random_", "to", 2, last)
         return _write(self, _randint(low, high, (n,), dtype, generator))
     top = _TOPS.get(dtype) or _dtypes.iinfo(dtype).max + 1
     if dtype is _dtypes.int64:
@@ -755,7 +747,7 @@ def multinomial(
         raise RuntimeError(
             f"multinomial only supports floating-point dtypes for input, got: {name}"
         )
-    k = _index(num_samples, "multinomial", "num_samples", 2)
+    k = integer("multinomial", "num_samples", 2, num_samples)
     if k <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     p = array_of(input)

@@ -150,3 +150,52 @@ def test_numpy_names(options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=r"multiple values|unexpected"):
         ours.unsqueeze(1, axis=1)
     assert rnn.add(x=ours, x2=ours).tolist() == (ours + ours).tolist()
+
+
+HUGE = 2**63
+#: arguments that do not fit 64 bits: an error of dimensions, indices or values, never one of C's
+TOO_LARGE = [
+    (IndexError, lambda m, x: x.sum(HUGE)),
+    (IndexError, lambda m, x: x.mean((0, -HUGE - 1))),
+    (IndexError, lambda m, x: x.var(HUGE)),
+    (IndexError, lambda m, x: x.softmax(HUGE)),
+    (IndexError, lambda m, x: x.cumsum(-HUGE - 1)),
+    (IndexError, lambda m, x: x.transpose(0, HUGE)),
+    (IndexError, lambda m, x: x.permute(0, HUGE)),
+    (IndexError, lambda m, x: x.unsqueeze(HUGE)),
+    (IndexError, lambda m, x: x.squeeze(HUGE)),
+    (IndexError, lambda m, x: m.cat([x, x], HUGE)),
+    (IndexError, lambda m, x: m.stack([x, x], HUGE)),
+    (IndexError, lambda m, x: x.select(0, HUGE)),
+    (IndexError, lambda m, x: x[HUGE]),
+    (IndexError, lambda m, x: x[0, -HUGE - 1]),
+    (IndexError, lambda m, x: x[0:1, HUGE]),
+    (ValueError, lambda m, x: m.linspace(0, 1, HUGE)),
+    (ValueError, lambda m, x: m.randint(0, HUGE, (2,))),
+    (RuntimeError, lambda m, x: x.long().fill_(HUGE)),
+    (RuntimeError, lambda m, x: x.long() ** HUGE),
+]
+
+
+@pytest.mark.parametrize(("kind", "call"), TOO_LARGE)
+def test_too_large_for_64_bits(kind: Any, call: Any) -> None:
+    with pytest.raises(kind, match=r"9223372036854775808|9223372036854775809|overflow"):
+        call(rnn, rnn.ones(2, 3))
+    with pytest.raises((ValueError, TypeError, RuntimeError)):  # which says less
+        call(torch, torch.ones(2, 3))
+
+
+def test_slices_beyond_64_bits() -> None:
+    x = rnn.ones(2, 3)
+    assert x[HUGE:].shape == (0, 3) and x[:HUGE].shape == (2, 3)
+    assert x[0:2, -HUGE - 7 :].shape == (2, 3)
+    words = r"topk\(\): argument 'k' \(position 1\) must be int, not float"
+    with pytest.raises(TypeError, match=words):
+        x.topk(2.5)
+    for call in (x.tril, x.triu, x.kthvalue, lambda n: x.select(0, n)):
+        with pytest.raises(TypeError, match="must be int, not float"):
+            call(1.5)
+    for name, number in (("fill_", 300), ("fill_", float("nan"))):
+        for m in (torch, rnn):
+            with pytest.raises(RuntimeError, match="cannot be converted to type int8_t"):
+                getattr(m.zeros(1, dtype=m.int8), name)(number)

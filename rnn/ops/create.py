@@ -458,7 +458,10 @@ def linspace(
 
 
 def _line_of(first: float, last: float, steps: int, code: int) -> Tensor:
-    h = lib.rnn_linspace(E, code, steps, first, last)
+    try:
+        h = lib.rnn_linspace(E, code, steps, first, last)
+    except OverflowError:
+        raise ValueError(f"number of steps {steps} does not fit 64 bits") from None
     return adopt(h) if h > 0 else fail(h)
 
 

@@ -20,6 +20,7 @@ from rnn import _c, _dtypes, _shapes
 from rnn._c import COMPOSE, EDTYPE, ERECORD, ETYPE, E, Handle, adopt, check, fail, ffi, lib, op
 from rnn.ops import _core, compose
 from rnn.ops._core import Number, as_node
+from rnn.ops.create import held
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -473,8 +474,10 @@ def op_pow(a: Any, b: Any) -> Any:
     row = _POW_SCALAR
     if isinstance(b, (float, int)):  # and a is a tensor
         row = _POW_ROW.get(b, _POW_SCALAR)
-        if b < 0 and isinstance(b, int) and not a._h and a._array.dtype.kind != "f":
-            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if isinstance(b, int) and not a._h and a._array.dtype.kind != "f":
+            if b < 0:
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+            held(b, _dtypes.int64)
     return _arithmetic(_POW, _power, a, b, row, _RPOW_SCALAR, 1.0)
 
 
@@ -615,7 +618,10 @@ def fill_(input: Tensor, value: Any) -> Tensor:
         once = _unexpanded(input) if 0 in input.stride() else input
         check(lib.rnn_fill(E, once._h, value))
     else:
-        input._array[...] = _dtypes.cast(np.asarray(value), _core.dtype_of(input))
+        to = _core.dtype_of(input)
+        if to.storage.kind in "iu":
+            value = held(value, to)
+        input._array[...] = _dtypes.cast(np.asarray(value), to)
     return input
 
 

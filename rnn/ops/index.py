@@ -49,16 +49,19 @@ def _fast(h: int, index: Any) -> int:
     out of range.
     """
     kind = type(index)
-    if kind is int:
-        out: int = lib.rnn_select(E, h, 0, index)
-        return out
-    if kind is slice:
-        return _slice(h, 0, index)
-    if kind is tuple:
-        if len(index) == 2 and type(index[0]) is int and type(index[1]) is int:
-            out = lib.rnn_select_leading(E, h, 2, index)
+    try:
+        if kind is int:
+            out: int = lib.rnn_select(E, h, 0, index)
             return out
-        return _parts(h, index)
+        if kind is slice:
+            return _slice(h, 0, index)
+        if kind is tuple:
+            if len(index) == 2 and type(index[0]) is int and type(index[1]) is int:
+                out = lib.rnn_select_leading(E, h, 2, index)
+                return out
+            return _parts(h, index)
+    except OverflowError:  # a number that does not fit 64 bits
+        pass
     return 0
 
 
@@ -82,15 +85,16 @@ def _parts(h: int, index: tuple[Any, ...]) -> int:
     out, dim = 0, 0
     for item in index:
         kind = type(item)
-        if kind is slice:
-            if item.start is None and item.stop is None and item.step is None:
-                dim += 1
-                continue
-            part = _slice(out or h, dim, item)
+        if kind is slice and item.start is None and item.stop is None and item.step is None:
             dim += 1
-        elif kind is int:
-            part = lib.rnn_select(E, out or h, dim, item)
-        else:
+            continue
+        try:
+            if kind is slice:
+                part = _slice(out or h, dim, item)
+                dim += 1
+            else:
+                part = lib.rnn_select(E, out or h, dim, item) if kind is int else 0
+        except OverflowError:
             part = 0
         if out:
             lib.rnn_release(E, out)

@@ -18,7 +18,7 @@ import numpy as np
 
 from rnn import _dtypes
 from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, fail, lib, room
-from rnn._shapes import as_size_args, normalize_dim, normalize_dims
+from rnn._shapes import as_size_args, integer, normalize_dim, normalize_dims, out_of_range
 from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
@@ -75,7 +75,10 @@ def _checked(tensors: Any, name: str) -> list[Any]:
 
 def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     """cat or stack, of tensors of any dtypes."""
-    h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
+    try:
+        h = lib.rnn_cat(E, len(parts), [x._h for x in parts], dim, stack)
+    except OverflowError:
+        raise out_of_range(dim, len(parts[0]._shape) + stack) from None
     if h > 0:
         return adopt(h)
     if h not in (ETYPE, EDTYPE):
@@ -370,7 +373,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 
 def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
-    shape = input._shape
+    shape, diagonal = input._shape, integer(name, "diagonal", 1, diagonal)
     if len(shape) < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
     room(name, shape[-2:], 1)
@@ -553,7 +556,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if dtype_of(tensor) is not _dtypes.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    classes = tensor._array
+    num_classes, classes = integer("one_hot", "num_classes", 2, num_classes), tensor._array
     if not classes.size and num_classes <= 0:
         raise RuntimeError("Can not infer total number of classes from empty tensor.")
     if classes.size and classes.min() < 0:

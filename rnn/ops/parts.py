@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnn import _dtypes
 from rnn._c import E, adopt, fail, lib
-from rnn._shapes import chunk_sizes, normalize_dim, split_sizes, tensor_split_sizes
+from rnn._shapes import chunk_sizes, integer, normalize_dim, split_sizes, tensor_split_sizes
 from rnn.ops import _core
 from rnn.ops._core import wrap
 from rnn.ops.shape import STRIDED, fail_dim, named, storage_of, strided, strides_of
@@ -25,7 +25,12 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
         IndexError: the index is out of range.
     """
     if input._h:
-        h = lib.rnn_select(E, input._h, dim, int(index))
+        try:
+            h = lib.rnn_select(E, input._h, dim, integer("select", "index", 2, index))
+        except OverflowError:
+            at = normalize_dim(dim, len(input._shape))
+            text = f"select(): index {index} out of range for tensor of size"
+            raise IndexError(f"{text} {list(input._shape)} at dimension {at}") from None
         return adopt(h) if h > 0 else fail(h)
     array = input._array
     if not array.ndim:

@@ -56,6 +56,8 @@ def reduce(
             h = _reduce(E, number, a._h, len(over), over, keepdim, p)
         except TypeError:
             raise _invalid(name, dim) from None
+        except OverflowError:
+            raise _shapes.out_of_range(over, len(a._shape)) from None
     if h > 0:
         return adopt(h)
     if h != COMPOSE:
@@ -424,7 +426,10 @@ def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: An
         if not input.numel():
             return input.clone()
         _core.floats_only(f"{'log_' if log else ''}softmax{last}_kernel_impl", input)
-    h = lib.rnn_softmax(E, input._h, dim, log)
+    try:
+        h = lib.rnn_softmax(E, input._h, dim, log)
+    except OverflowError:
+        raise _shapes.out_of_range(dim, len(input._shape)) from None
     if h > 0:
         return adopt(h)
     if h != COMPOSE:

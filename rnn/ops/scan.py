@@ -34,7 +34,10 @@ def _scan(
         raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
     input = converted(input, dtype)
     if input._h:
-        h = lib.rnn_cumulate(E, number, input._h, dim)
+        try:
+            h = lib.rnn_cumulate(E, number, input._h, dim)
+        except OverflowError:
+            raise _shapes.out_of_range(dim, len(input._shape)) from None
         if h > 0:
             return adopt(h)
         if h != COMPOSE:

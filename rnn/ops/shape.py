@@ -28,6 +28,7 @@ from rnn._shapes import (
     infer_view_size,
     normalize_dim,
     normalize_dims,
+    out_of_range,
     permute_dims,
 )
 from rnn._size import Size
@@ -332,7 +333,10 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions swapped (torch.transpose)."""
     if input._h:
-        h = lib.rnn_transpose(E, input._h, dim0, dim1)
+        try:
+            h = lib.rnn_transpose(E, input._h, dim0, dim1)
+        except OverflowError:
+            raise out_of_range((dim0, dim1), len(input._shape)) from None
         return adopt(h) if h > 0 else fail(h)
     array = input._array
     first, second = normalize_dim(dim0, array.ndim), normalize_dim(dim1, array.ndim)
@@ -358,7 +362,10 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
         order = (dims,)
     order = as_size_args(order, "permute", "dims") if order else ()
     if input._h:
-        h = lib.rnn_permute(E, input._h, len(order), order)
+        try:
+            h = lib.rnn_permute(E, input._h, len(order), order)
+        except OverflowError:
+            raise out_of_range(order, len(input._shape)) from None
         return adopt(h) if h > 0 else fail(h)
     return wrap(input._array.transpose(permute_dims(order, input._array.ndim)))
 
@@ -451,7 +458,10 @@ def hermitian(input: Tensor) -> Tensor:
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """Without its dimensions of size 1, or those of `dim` that have size 1 (torch.squeeze)."""
     if input._h and (dim is None or isinstance(dim, int)):
-        h = lib.rnn_squeeze(E, input._h, dim or 0, dim is None)
+        try:
+            h = lib.rnn_squeeze(E, input._h, dim or 0, dim is None)
+        except OverflowError:
+            raise out_of_range(dim, len(input._shape)) from None
         return adopt(h) if h > 0 else fail(h)
     shape, strides = input._shape, strides_of(input)
     dims = range(len(shape)) if dim is None else normalize_dims(dim, len(shape))
@@ -468,7 +478,10 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of size 1 at `dim` (torch.unsqueeze)."""
     if input._h:
-        h = lib.rnn_unsqueeze(E, input._h, dim)
+        try:
+            h = lib.rnn_unsqueeze(E, input._h, dim)
+        except OverflowError:
+            raise out_of_range(dim, len(input._shape) + 1) from None
         return adopt(h) if h > 0 else fail(h)
     return wrap(np.expand_dims(input._array, normalize_dim(dim, input._array.ndim + 1)))
 

@@ -182,7 +182,7 @@ def topk(
     Raises:
         RuntimeError: k is negative, or larger than the dimension.
     """
-    k = int(k)
+    k = _shapes.integer("topk", "k", 1, k)
     dim, array = _at(input, dim if axis is None else axis)
     n = array.shape[dim]
     if not input._shape and k == 0:
@@ -213,7 +213,7 @@ def kthvalue(
     Raises:
         RuntimeError: there are not as many.
     """
-    dim, array = _at(input, dim)
+    k, (dim, array) = _shapes.integer("kthvalue", "k", 1, k), _at(input, dim)
     _refuse_empty("kthvalue", array, dim)
     if array.dtype == np.bool_:
         raise NotImplementedError("\"kthvalue_cpu\" not implemented for 'Bool'")
