@@ -112,23 +112,32 @@ rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double ste
     return rnn_build_finish(e, &b);
 }
 
-/* From both ends to the middle, so that both are met exactly. */
+/* A line from both ends to the middle, so that both are met exactly. */
+typedef struct {
+    const rnn_kernels *k;
+    int dtype;
+    int64_t n;
+    double start, end, step;
+    char *out;
+} line;
+
+static void line_task(void *ctx, int64_t begin, int64_t end) {
+    const line *l = ctx;
+    const int64_t half = l->n / 2, middle = half < begin ? begin : half > end ? end : half;
+    char *out = l->out + begin * (int64_t)rnn_itemsize(l->dtype);
+    l->k->ramp[l->dtype](begin, middle - begin, l->start, l->step, out);
+    out += (middle - begin) * (int64_t)rnn_itemsize(l->dtype);
+    l->k->ramp[l->dtype](middle - (l->n - 1), end - middle, l->end, l->step, out);
+}
+
 rnn_ref rnn_linspace(rnn_engine *e, int dtype, int64_t n, double start, double end) {
     rnn_build b;
     int failed = begin(e, &b, dtype, 1, &n);
     if (failed) return failed;
-    if (dtype == RNN_F64) {
-        const double step = (end - start) / (double)(n - 1);
-        double *out = b.out;
-        for (int64_t i = 0; i < n; i++)
-            out[i] = i < n / 2 ? fma(step, (double)i, start) : fma(-step, (double)(n - 1 - i), end);
-    } else {
-        const float first = (float)start, last = (float)end, step = (last - first) / (float)(n - 1);
-        float *out = b.out;
-        for (int64_t i = 0; i < n; i++)
-            out[i] =
-                i < n / 2 ? fmaf(step, (float)i, first) : fmaf(-step, (float)(n - 1 - i), last);
-    }
+    const double step = dtype == RNN_F64 ? (end - start) / (double)(n - 1)
+                                         : ((float)end - (float)start) / (float)(n - 1);
+    line l = {e->k, dtype, n, start, end, step, b.out};
+    rnn_parallel_for(e->pool, n, 1 << 15, line_task, &l);
     if (n == 1) { /* step is not a number then */
         if (dtype == RNN_F64) *(double *)b.out = start;
         else *(float *)b.out = (float)start;

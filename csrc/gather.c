@@ -2,6 +2,7 @@
  * index_add and their gradients stand on these. */
 #include "internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,23 @@ static const void *flat_data(rnn_engine *e, const char *what, const rnn_view *v,
 }
 
 /* A checked copy of the index; *rows is how many there are to pick from. */
+typedef struct {
+    const int64_t *from;
+    int64_t *to;
+    uint64_t rows;
+    atomic_bool wrong; /* one is out of range */
+} index_job;
+
+static void index_task(void *ctx, int64_t begin, int64_t end) {
+    index_job *j = ctx;
+    bool wrong = false;
+    for (int64_t i = begin; i < end; i++) {
+        j->to[i] = j->from[i];
+        wrong |= (uint64_t)j->from[i] >= j->rows;
+    }
+    if (wrong) atomic_store(&j->wrong, true);
+}
+
 static int take_index(rnn_engine *e, const rnn_view *a, const int64_t *index, int64_t count,
                       int64_t inner, rnn_build *b) {
     const int64_t n = rnn_numel(a->ndim, a->shape), rows = inner > 0 ? n / inner : 0;
@@ -31,9 +49,9 @@ static int take_index(rnn_engine *e, const rnn_view *a, const int64_t *index, in
         return rnn_fail(e, RNN_EMEMORY, "%s: no memory for %lld indices", rnn_ops[b->op].name,
                         (long long)count);
     b->saved_bytes = bytes;
-    int64_t *to = b->saved;
-    for (int64_t i = 0; i < count; i++) {
-        to[i] = index[i];
+    index_job j = {index, b->saved, (uint64_t)rows, false};
+    rnn_parallel_for(e->pool, count, 1 << 15, index_task, &j);
+    for (int64_t i = 0; j.wrong && i < count; i++) {
         if (index[i] >= 0 && index[i] < rows) continue;
         free(b->saved);
         return rnn_fail(e, RNN_EINDEX, "index %lld is out of bounds for dimension 0 with size %lld",

@@ -21,7 +21,9 @@ typedef struct {
     rnn_backward_loop backward[2][2][RNN_FIRST_OTHER]; /* [dtype][operand][op] */
     void (*add_scaled[2])(int64_t n, void *y, const void *x, double scale);  /* y += scale x */
     void (*copy_scaled[2])(int64_t n, void *y, const void *x, double scale); /* y = scale x */
-    void (*gain[2])(int64_t n, double *y, const void *x);                    /* y += x */
+    void (*ramp[2])(int64_t first, int64_t n, double start, double step,
+                    void *y);                             /* start + step i */
+    void (*gain[2])(int64_t n, double *y, const void *x); /* y += x */
     double (*sum[2])(int64_t n, const void *x);
     int64_t (*first_nan[2])(int64_t n, const void *x); /* n: there is none */
     double (*dot[2])(int64_t n, const void *x, const void *y);

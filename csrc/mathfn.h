@@ -9,6 +9,25 @@
 
 #include "vmath.h"
 
+/* fmod is exact: what is left of a quotient that is whole after rounding is found without rounding,
+ * and is below 0 where the quotient was rounded up. Large quotients, and what is not finite or 0,
+ * are libm's. */
+#if defined(RNN_ISA_LEVEL) && RNN_ISA_LEVEL > 0 /* fma and trunc are instructions */
+#define RNN_FMOD(T, f, s, LARGE) \
+    static inline T f##_fmod(T a, T b) { \
+        const T x = fabs##s(a), y = fabs##s(b), q = trunc##s(x / y); \
+        if (!(q < LARGE)) return fmod##s(a, b); \
+        const T r = q > 0 ? fma##s(-q, y, x) : x; \
+        return copysign##s(r < 0 ? r + y : r, a); \
+    }
+RNN_FMOD(float, f32, f, 0x1p22f)
+RNN_FMOD(double, f64, , 0x1p51)
+#undef RNN_FMOD
+#else
+#define f32_fmod fmodf
+#define f64_fmod fmod
+#endif
+
 #define f32_atan rnn_atanf
 #define f32_ceil ceilf
 #define f32_copysign copysignf
@@ -19,7 +38,7 @@
 #define f32_expm1 rnn_expm1f
 #define f32_fabs fabsf
 #define f32_floor floorf
-#define f32_fmod fmodf
+#define f32_fma fmaf
 #define f32_gelu rnn_geluf
 #define f32_gelu_d rnn_gelu_gradf
 #define f32_gelu_tanh rnn_gelu_tanhf
@@ -110,7 +129,7 @@ RNN_INLINE float f32_tan(float x) { return rnn_tanf(x); }
 #define f64_expm1 expm1
 #define f64_fabs fabs
 #define f64_floor floor
-#define f64_fmod fmod
+#define f64_fma fma
 #define f64_hypot hypot
 #define f64_log log
 #define f64_log10 log10

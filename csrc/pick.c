@@ -17,19 +17,36 @@ static split split_at(const rnn_view *a, int dim) {
     return s;
 }
 
+typedef struct {
+    split s;
+    int64_t count;
+    const int64_t *index;
+    int64_t *flat;
+} flat_job;
+
+static void flat_task(void *ctx, int64_t begin, int64_t end) {
+    const flat_job *j = ctx;
+    const int64_t inner = j->s.inner, length = j->s.length;
+    for (int64_t row = begin; row < end; row++) {
+        const int64_t *index = j->index + row * inner, first = row / j->count * length;
+        int64_t *flat = j->flat + row * inner;
+        for (int64_t i = 0; i < inner; i++) {
+            const bool valid = index[i] >= 0 && index[i] < length;
+            flat[i] = valid ? (first + index[i]) * inner + i : -1;
+        }
+    }
+}
+
 /* Places along the dimension become places in the whole, which rnn_gather takes (and checks). */
 static int64_t *flat_index(rnn_engine *e, const split *s, const int64_t *index, int64_t count) {
     uint64_t n, bytes;
-    int64_t *flat = NULL, at = 0;
+    int64_t *flat = NULL;
     if (rnn_mul_size((uint64_t)(s->outer * s->inner), (uint64_t)count, &n) &&
         rnn_mul_size(n, sizeof *flat, &bytes))
         flat = rnn_malloc(e, bytes + 1);
-    for (int64_t o = 0; flat && o < s->outer; o++)
-        for (int64_t k = 0; k < count; k++)
-            for (int64_t i = 0; i < s->inner; i++, at++) {
-                const bool valid = index[at] >= 0 && index[at] < s->length;
-                flat[at] = valid ? (o * s->length + index[at]) * s->inner + i : -1;
-            }
+    flat_job j = {*s, count, index, flat};
+    if (flat)
+        rnn_parallel_for(e->pool, s->outer * count, (1 << 15) / (s->inner + 1) + 1, flat_task, &j);
     return flat;
 }
 
@@ -102,3 +119,30 @@ int rnn_arg_extreme(rnn_engine *e, rnn_ref ref, int64_t dim, int all, int smalle
     if (failed) return failed;
     return find_extremes(e, &a, all ? (1u << a.ndim) - 1 : a.ndim ? 1u << dim : 0, smallest, index);
 }
+
+/* ---- running extremes ------------------------------------------------------------------------ */
+
+#define RUNNING(T, BETTER) \
+    do { \
+        const T *from = (const T *)x + o * length * inner; \
+        for (int64_t k = 1; k < length; k++) \
+            for (int64_t j = 0; j < inner; j++) { \
+                const T now = from[k * inner + j], \
+                        best = from[to[(k - 1) * inner + j] * inner + j]; \
+                to[k * inner + j] = now BETTER best || now != now ? k : to[(k - 1) * inner + j]; \
+            } \
+    } while (0)
+
+void rnn_running_extreme(int dtype, int smallest, int64_t outer, int64_t length, int64_t inner,
+                         const void *x, int64_t *index) {
+    for (int64_t o = 0; length > 0 && o < outer; o++) {
+        int64_t *to = index + o * length * inner;
+        for (int64_t j = 0; j < inner; j++) to[j] = 0;
+        if (dtype == RNN_F64 && smallest) RUNNING(double, <=);
+        else if (dtype == RNN_F64) RUNNING(double, >=);
+        else if (smallest) RUNNING(float, <=);
+        else RUNNING(float, >=);
+    }
+}
+
+#undef RUNNING

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import E, Handle, check, lib, room, whole
+from rnn._c import E, Handle, adopt, check, ffi, lib, op, room, whole
 from rnn._shapes import broadcast_shapes, compute_strides, normalize_dim
 from rnn._shown import show_as
 from rnn.ops import _core
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 Shape = tuple[int, ...]
+_GATHER = op("gather")
 
 # ---- masks ---------------------------------------------------------------------------------------
 
@@ -126,9 +127,22 @@ def gather(
         RuntimeError: the index is out of range, or has another number of dimensions or a larger
             size.
     """
-    rows = _elementwise_rows("gather", input._shape, dim, index)
-    made = show_as(take_rows(input, rows, 1, index._shape), "GatherBackward0")
+    made = show_as(_gather(input, dim, index), "GatherBackward0")
     return _core.view_as_result(made, out)
+
+
+def _gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    shape, array = input._shape, None if index._h else index._array
+    if input._h and shape and array is not None and array.size:
+        at = normalize_dim(dim, len(shape))
+        fits = array.dtype == np.int64 and array.ndim == len(shape)
+        if fits and _with_size(index._shape, at, 0) == _with_size(shape, at, 0):
+            places = ffi.from_buffer("int64_t[]", np.ascontiguousarray(array))
+            h = lib.rnn_pick(E, _GATHER, input._h, at, places, array.shape[at], False)
+            if h > 0:
+                return adopt(h)  # else an index is out of range, or memory is short
+    rows = _elementwise_rows("gather", shape, dim, index)
+    return take_rows(input, rows, 1, index._shape)
 
 
 def take_along_dim(

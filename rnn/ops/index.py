@@ -227,6 +227,25 @@ def take_rows(view: Tensor, rows: Any, inner: int, shape: Shape) -> Tensor:
     return wrap(array.reshape(-1, inner)[rows].reshape(shape))
 
 
+def pick(number: int, input: Tensor, dim: int, index: Any, drop: bool = False) -> Tensor:
+    """input's elements at `index` along dim (from the front), recorded as operation `number`.
+
+    Args:
+        index: int64, of input's shape but for dim.
+        drop: whether dim, where index has size 1, goes.
+    """
+    index = np.ascontiguousarray(index, np.int64)
+    if not input._shape:
+        index = index.reshape(1)
+    if not input._h:
+        array = np.atleast_1d(input._array)
+        made = np.take_along_axis(array, index, dim)
+        return _core.wrap(made.squeeze(dim) if drop or not input._shape else made)
+    count = index.shape[dim]
+    h = lib.rnn_pick(E, number, input._h, dim, ffi.from_buffer("int64_t[]", index), count, drop)
+    return adopt(check(h))
+
+
 # ---- writing -------------------------------------------------------------------------------------
 
 

@@ -568,4 +568,6 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     elif classes.size and classes.max() >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     room("one_hot", (*classes.shape, num_classes), 9)
-    return wrap((classes[..., None] == np.arange(num_classes)).astype(np.int64))
+    made = np.zeros((classes.size, num_classes), np.int64)
+    made[np.arange(classes.size), classes.reshape(-1)] = 1
+    return wrap(made.reshape(*classes.shape, num_classes))

@@ -5,19 +5,20 @@ csrc/scan.c does the arithmetic; integers are NumPy's.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnn import _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op, room, whole
+from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op, room, whole
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.elementwise import in_place, write_out
+from rnn.ops.index import pick
 from rnn.ops.join import cat
 from rnn.ops.parts import narrow
 from rnn.ops.reduce import converted
-from rnn.ops.sorting import pick
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -120,13 +121,26 @@ def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[T
     """Where the best element until here is: the last of equal ones, and NaN is best."""
     dim = _shapes.normalize_dim(dim, len(input._shape))
     array = np.atleast_1d(whole("cummax", array_of(input), 8))
-    hit = (array == numpy.accumulate(array, axis=dim)) | (array != array)
-    at = np.arange(array.shape[dim]).reshape([-1 if d == dim else 1 for d in range(array.ndim)])
-    index = np.maximum.accumulate(np.where(hit, at, 0), axis=dim).reshape(input._shape)
+    if input._h:
+        index = np.empty(array.shape, np.int64)
+        outer, inner = math.prod(array.shape[:dim]), math.prod(array.shape[dim + 1 :])
+        values = ffi.from_buffer(np.ascontiguousarray(array))
+        into = ffi.from_buffer("int64_t[]", index)
+        code, smallest = lib.rnn_dtype(input._h), numpy is np.minimum
+        lib.rnn_running_extreme(code, smallest, outer, array.shape[dim], inner, values, into)
+    else:
+        index = _best_integers(numpy, array, dim)
+    index = index.reshape(input._shape)
     made = pick(number, input, dim, index), _core.wrap(index)
     if out is None:
         return made
     return _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+
+
+def _best_integers(numpy: Any, array: Any, dim: int) -> Any:
+    hit = array == numpy.accumulate(array, axis=dim)
+    at = np.arange(array.shape[dim]).reshape([-1 if d == dim else 1 for d in range(array.ndim)])
+    return np.maximum.accumulate(np.where(hit, at, 0), axis=dim)
 
 
 def cummax(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummax:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, check, fail, ffi, lib, op, room, whole
+from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op, room, whole
 from rnn._dtypes import prefix
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.create import linspace
 from rnn.ops.elementwise import write_out
+from rnn.ops.index import pick
 from rnn.ops.reduce import mean
 from rnn.ops.shape import movedim, reshape
 
@@ -34,25 +35,6 @@ _MEDIAN, _NANMEDIAN, _MEDIAN_DIM, _NANMEDIAN_DIM = (
 _SMALL = 64  # up to here everything is sorted, which makes the first of equal elements win
 
 # ---- what the functions below share --------------------------------------------------------------
-
-
-def pick(number: int, input: Tensor, dim: int, index: Any, drop: bool = False) -> Tensor:
-    """input's elements at `index` along dim (from the front), recorded as operation `number`.
-
-    Args:
-        index: int64, of input's shape but for dim.
-        drop: whether dim, where index has size 1, goes.
-    """
-    index = np.ascontiguousarray(index, np.int64)
-    if not input._shape:
-        index = index.reshape(1)
-    if not input._h:
-        array = np.atleast_1d(input._array)
-        made = np.take_along_axis(array, index, dim)
-        return _core.wrap(made.squeeze(dim) if drop or not input._shape else made)
-    count = index.shape[dim]
-    h = lib.rnn_pick(E, number, input._h, dim, ffi.from_buffer("int64_t[]", index), count, drop)
-    return adopt(check(h))
 
 
 def _order(array: Any, dim: int, descending: bool) -> Any:
