@@ -122,7 +122,7 @@ def vector_norm(a: Tensor, over: Dims, keepdim: bool, p: float) -> Tensor:
 
 def _largest(a: Tensor, over: Dims, keepdim: bool) -> Any:
     """The largest elements, as a constant."""
-    array = array_of(a)
+    array: Any = array_of(a)
     with np.errstate(all="ignore"):
         if array.size:
             return _maximum(array, axis=over, keepdims=keepdim)

@@ -565,7 +565,8 @@ def histogram(
         low, high = _edges(array, low, high, 0.5, "histogram")
         edges = array_of(linspace(low, high, bins + 1, dtype=dtype_of(input)))
     weights = None if weight is None else array_of(weight).reshape(-1)
-    hist, _ = np.histogram(array.reshape(-1), edges, weights=weights, density=density)
+    options: Any = {"weights": weights, "density": density}
+    hist, _ = np.histogram(array.reshape(-1), edges, **options)
     made = _core.wrap(hist.astype(array.dtype)), _core.wrap(edges.astype(array.dtype))
     return _results(return_types.histogram, made, out)
 
