@@ -393,9 +393,16 @@ static int set_requires_grad(PyObject *self, PyObject *x, void *_) {
     return 0;
 }
 
+/* Made by an autograd.Function, which Python alone knows? */
+static bool of_function(PyObject *self) {
+    const rnn_span *s = rnn_at(rnn_py.e, ((value *)self)->span);
+    return s->op == RNN_OP_CUSTOM && !(s->flags & RNN_S_LEAF);
+}
+
 static PyObject *get_op(PyObject *self, void *_) {
     (void)_;
     const rnn_span *s = rnn_at(rnn_py.e, ((value *)self)->span);
+    if (of_function(self)) return PyObject_CallMethod(self, "_function_op", NULL);
     return PyUnicode_FromString(s->flags & RNN_S_LEAF ? "" : rnn_ops[s->op].name);
 }
 
@@ -409,6 +416,7 @@ static PyObject *get_id(PyObject *self, void *_) {
 static PyObject *get_children(PyObject *self, void *_) {
     (void)_;
     value *v = (value *)self;
+    if (of_function(self)) return PyObject_CallMethod(self, "_function_children", NULL);
     int64_t count = rnn_edges(rnn_py.e, v->span, v->node, 0, NULL, NULL, NULL, NULL);
     if (count < 0) return rnn_py_raise(count);
     char *room = malloc((size_t)count * (2 * sizeof(int64_t) + sizeof(uint32_t) + 1) + 1);

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rnn import _dtypes
 from rnn._c import E, ValueBase, adopt, check, ffi, lib, ref_of
+from rnn._shown import names
 
 if TYPE_CHECKING:
     from rnn.inspect.explain import Ledger
-    from rnn.inspect.node import Node
+    from rnn.inspect.node import Edge, Node
     from rnn.tensor import Tensor
 
 NULL = ffi.NULL
@@ -24,6 +25,7 @@ _SIGNS = {
     "mul_scalar": "*",
 }
 _SIGNS |= {"pow": "**", "rpow_scalar": "**", "relu": "ReLU"}
+_CUSTOM = lib.rnn_op_find(b"custom")
 
 
 class Value(ValueBase):  # type: ignore[misc]
@@ -91,10 +93,15 @@ class Value(ValueBase):  # type: ignore[misc]
         """micrograd's name for the operation: '+', '*', '**2', 'ReLU', 'tanh', ..."""
         name = str(self.op)
         if name == "pow_scalar":
-            info = ffi.new("rnn_span_info *")
-            lib.rnn_describe(E, self._node[0], info)
-            return f"**{info.p[0]:g}"
+            return f"**{self._info.p[0]:g}"
         return _SIGNS.get(name, name)
+
+    @property
+    def _info(self) -> Any:
+        """What the engine knows of its span."""
+        info = ffi.new("rnn_span_info *")
+        lib.rnn_describe(E, self._node[0], info)
+        return info
 
     @property
     def _backward(self) -> Callable[[], None]:
@@ -109,7 +116,26 @@ class Value(ValueBase):  # type: ignore[misc]
             "Values from operators, or write an rnn.autograd.Function"
         )
 
+    @property
+    def _edges(self) -> tuple[Edge, ...]:
+        """The edges of an element that an autograd.Function made, whose backward is asked."""
+        from rnn.inspect.graph import Living, node_of
+
+        return node_of(self, (), Living({})).operands
+
+    def _function_children(self) -> tuple[Value, ...]:
+        """`children` of such an element (csrc/value_object.c asks)."""
+        return tuple(edge.node.as_value for edge in self._edges)
+
+    def _function_op(self) -> str:
+        """`op` of such an element: the Function's name."""
+        return names[self._info.name].removesuffix("Backward")
+
     def _step_back(self) -> None:
+        if self._info.op == _CUSTOM:
+            for edge in self._edges:
+                edge.node.as_value.grad += edge.local * self.grad
+            return
         span, node = self._node
         count = check(lib.rnn_edges(E, span, node, 0, NULL, NULL, NULL, NULL))
         locals_, flows = ffi.new("double[]", count + 1), ffi.new("uint8_t[]", count + 1)

@@ -561,3 +561,27 @@ def test_infinite_derivatives() -> None:
         assert [e.local for e in node(y, 0).operands] == [1.0]
         assert explain(x[0], y.sum()).total == 1.0
         assert paths(x[0], y.sum()).total == 1.0
+
+
+def test_an_element_of_a_function_as_a_value() -> None:
+    class Both(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, y: Any) -> Any:
+            ctx.save_for_backward(x, y)
+            return x * y, x**3
+
+        @staticmethod
+        def backward(ctx: Any, g: Any, h: Any) -> Any:
+            x, y = ctx.saved_tensors
+            return g * y + h * 3 * x**2, g * x
+
+    x = rnn.tensor([2.0, 3.0], requires_grad=True)
+    y = rnn.tensor([5.0, 7.0], requires_grad=True)
+    product, cube = (t.value(1) for t in Both.apply(x, y))
+    assert product.op == product._op == product.node().op == "Both"
+    assert [v.id for v in product.children] == [x.value(1).id, y.value(1).id]
+    assert cube._prev == {x.value(1)}
+    product.grad, cube.grad = 1.0, 10.0
+    product._backward()
+    cube._backward()
+    assert x.grad.tolist() == [0.0, 7.0 + 270.0] and y.grad.tolist() == [0.0, 3.0]

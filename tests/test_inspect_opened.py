@@ -156,3 +156,20 @@ def test_what_cannot_be_opened_says_so() -> None:
     y.backward()
     with pytest.raises(RuntimeError, match="retain_graph=True"):
         n.open()
+
+
+def test_what_was_overwritten_is_not_opened_but_said() -> None:
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    before = rnn.inspect.node(y, 0)
+    assert not before.span.overwritten and "written in place" not in str(before)
+    y[0] = 7.0
+    assert before.span.overwritten and "written in place" in str(before)
+    after = rnn.inspect.node(y, 0)
+    assert (after.op, after.value, after.span.overwritten) == ("assign", 7.0, False)
+    assert before.open().value == 2.0  # x is as it was
+    y.exp_()
+    assert after.span.overwritten
+    [exp] = [s for s in rnn.inspect.graph(y.sum()).spans if s.op == "exp"]
+    with pytest.raises(RuntimeError, match="overwritten in place since"):
+        exp.node(0).open()

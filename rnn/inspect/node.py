@@ -160,7 +160,8 @@ class Node:
 
         Raises:
             ValueError: there is nothing within it: a leaf, or a value that was only moved.
-            RuntimeError: backward() has freed the graph behind it.
+            RuntimeError: backward() has freed the graph behind it, or a value that it was made from
+                was overwritten.
 
         Example:
             >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
@@ -216,6 +217,10 @@ class Node:
                 out.add(what, n.label, number(n.value), number(n.grad), local)
             if len(edges) > limit:
                 out.add(what, f"... {len(edges) - limit:,} more", "", "", "")
+        if self.span.overwritten:
+            out.notes.append(
+                "its tensor was written in place since: the value may be one that came later"
+            )
         if freed:
             out.notes.append(
                 "what it was made from was freed: backward(retain_graph=True) keeps it"

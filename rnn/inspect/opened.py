@@ -97,7 +97,8 @@ def open_node(node: Node) -> Opened:
 
     Raises:
         ValueError: the node is a leaf; or its operation only moves values, or cannot be opened.
-        RuntimeError: backward() has freed the graph behind it.
+        RuntimeError: backward() has freed the graph behind it, or a value that it was made from was
+            overwritten.
     """
     opener = None if node.is_leaf else opener_of(node.span)
     if opener is None:
@@ -106,6 +107,12 @@ def open_node(node: Node) -> Opened:
             f"{node.label} is {what}: there are no scalar operations within it to be opened"
         )
     originals, locals_ = _edges(node)
+    for span in {n.span for n in originals}:
+        if span.written_after(node.span.id):
+            raise RuntimeError(
+                f"{node.label} was made from values of {span.name or span.op} that were "
+                "overwritten in place since: there is nothing left to be opened"
+            )
     element = Element(node.span, node.index, locals_, _own(node, originals))
     values = np.array([n.value for n in originals], np.float64)
     with enable_grad(), resolution("scalar"):

@@ -50,6 +50,8 @@ class Span:
         shape, dtype: of the tensor that the operation made.
         requires_grad, is_leaf: as a tensor's.
         freed: backward() has freed what it was made from; its values and gradients are still there.
+        overwritten: some of its nodes' memory was written in place since: `values` is what is there
+            now. A later node has the new values, where that was recorded.
         parameters: the numbers that the operation was given, as (4.0,) for `x ** 4`.
         name: of a Parameter ("h.0.attn.c_attn.weight") or of the caller's variable, else None.
         module: the path of the module that it was made in, or that the Parameter belongs to.
@@ -114,6 +116,17 @@ class Span:
         info = ffi.new("rnn_span_info *")
         check(lib.rnn_describe(E, self._number, info))
         return bool(info.passed)
+
+    @property
+    def overwritten(self) -> bool:
+        own = self.count if self.op == "assign" else 0  # which is such a write itself
+        return not self.is_leaf and self.written_after(self.id + own)
+
+    def written_after(self, id: int) -> bool:
+        """Whether its values were written in place after the node with this id was made."""
+        info = ffi.new("rnn_span_info *")
+        check(lib.rnn_describe(E, self._number, info))
+        return bool(info.version > id)
 
     @property
     def parameters(self) -> tuple[float, ...]:
