@@ -135,6 +135,13 @@ def as_dtype(what: Any) -> dtype:
     raise TypeError(f"dtype must be an {prefix}dtype, not {what!r}")
 
 
+def dtype_argument(what: Any) -> dtype:
+    """as_dtype of what is given as `dtype=`, where PyTorch refuses names: TypeError for a str."""
+    if isinstance(what, str):
+        raise TypeError(f"argument 'dtype' must be {prefix}dtype, not str")
+    return as_dtype(what)
+
+
 def from_numpy(numpy_dtype: np.dtype[Any]) -> dtype:
     """The dtype of a NumPy dtype of either byte order. TypeError for uint16, object and such."""
     found = _OF_NUMPY.get(numpy_dtype) or _OF_NUMPY.get(numpy_dtype.newbyteorder("="))
@@ -289,7 +296,7 @@ class finfo:
     __slots__ = ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype")
 
     def __init__(self, type: Any = None) -> None:
-        d = _default if type is None else as_dtype(type)
+        d = _default if type is None else dtype_argument(type)
         if not d.is_floating_point:
             raise TypeError(
                 f"{prefix}finfo() requires a floating point input type. "
@@ -328,7 +335,7 @@ class iinfo:
     __slots__ = ("bits", "max", "min", "dtype")
 
     def __init__(self, type: Any) -> None:
-        d = as_dtype(type)
+        d = dtype_argument(type)
         if d.is_floating_point:
             raise TypeError(
                 f"{prefix}iinfo() requires an integer input type. "
@@ -404,9 +411,9 @@ def infer(
 
     data     a number, a nested sequence of numbers (lists, tuples, ranges, NumPy arrays, ...), a
              NumPy array or scalar, or any object with `__array__`
-    dtype    anything that `as_dtype` takes. Without it Python floats give the default dtype, ints
-             int64, bools bool; NumPy arrays and scalars and nodes keep theirs; mixed data gives
-             what `promote_types` does
+    dtype    anything that `as_dtype` takes but a str. Without it Python floats give the default
+             dtype, ints int64, bools bool; NumPy arrays and scalars and nodes keep theirs; mixed
+             data gives what `promote_types` does
     is_node  is_node(x) is True for Tensors and Values: numbers, if of one element. They have
              `.item()`, perhaps `.dtype` (or they count as float64) and perhaps `.numel()`
     room     is asked, with the shape, before the elements are looked at: it may raise
@@ -420,7 +427,7 @@ def infer(
     64 bits), TypeError (what is no number) and RuntimeError (what has no dtype; a number that the
     dtype does not hold).
     """
-    target = None if dtype is None else as_dtype(dtype)
+    target = None if dtype is None else dtype_argument(dtype)
     if hasattr(data, "__array__") and not is_node(data) and not isinstance(data, np.generic):
         array = np.asarray(data)
         kept = from_numpy(array.dtype)

@@ -18,6 +18,7 @@ from rnn import _config, _dtypes, _size
 from rnn._c import E, Handle, adopt, check, ffi, lib, room
 from rnn._dtypes import dtype as Dtype
 from rnn._shapes import integer
+from rnn._shown import show_as
 from rnn._size import CPU, check_device
 from rnn.autograd.graph import leaf
 from rnn.ops import _core
@@ -32,6 +33,7 @@ from rnn.ops.create import (
     refuse,
     sizes,
 )
+from rnn.ops.selection import where
 from rnn.ops.shape import is_contiguous
 
 if TYPE_CHECKING:
@@ -423,7 +425,7 @@ def normal(
 ) -> Tensor:
     """Normal numbers (torch.normal): of one mean and std and a size, or of tensors of them.
 
-    The result of tensors is a constant: no gradient flows to them (torch's would be 0).
+    The gradient of tensors is 0.
 
     Raises:
         RuntimeError: a standard deviation is negative, or the shapes do not fit.
@@ -451,8 +453,19 @@ def normal(
     if isinstance(std, Handle):
         drawn *= spread
     drawn += centre
-    t = _core.nodes(drawn)
+    numbers = 2 * isinstance(std, Handle) + isinstance(mean, Handle)
+    t = _drawn_of(_core.nodes(drawn), tensors, f"NormalBackward{numbers}")
     return t if out is None else _core.view_as_result(t, out)
+
+
+def _drawn_of(drawn: Tensor, tensors: Sequence[Tensor], name: str) -> Tensor:
+    """What was drawn by the numbers of tensors: it requires grad if they do, and theirs is 0."""
+    known = drawn
+    if lib.rnn_grad_mode():
+        for t in tensors:
+            if t.requires_grad:
+                known = where(_core.wrap(np.ones((), np.bool_)), known, t)
+    return known if known is drawn else show_as(known, name)
 
 
 def _count(shape: Sequence[int]) -> int:
@@ -670,7 +683,7 @@ def bernoulli(
     if not input._h:
         name = _short_name(dtype_of(input))
         raise NotImplementedError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{name}'")
-    t = _core.nodes(_flips(array_of(input), generator))
+    t = _drawn_of(_core.nodes(_flips(array_of(input), generator)), [input], "BernoulliBackward0")
     return t if out is None else _core.view_as_result(t, out)
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rnn
 from rnn import _dtypes
 from rnn._dtypes import (
     DTYPES,
@@ -463,3 +464,17 @@ def test_flatten_keeps_the_objects():
     assert shape == (2, 2) and leaves == [node, 1, 2.0, node]
     assert _dtypes.flatten(node, is_node) == ((), [node])
     assert uint8 is as_dtype(torch.tensor([], dtype=torch.uint8).numpy().dtype)
+
+
+def test_names_are_no_dtypes():
+    for call in (
+        lambda m: m.zeros(2, dtype="float32"),
+        lambda m: m.tensor([1], dtype="float32"),
+        lambda m: m.ones(2).new_zeros(2, dtype="int64"),
+        lambda m: m.ones(2).softmax(0, dtype="float64"),
+        lambda m: m.finfo("float32"),
+    ):
+        with pytest.raises(TypeError, match=r"must be torch\.dtype, not str"):
+            call(torch)
+        with pytest.raises(TypeError, match=r"'dtype' must be rnn\.dtype, not str"):
+            call(rnn)

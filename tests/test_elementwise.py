@@ -607,6 +607,31 @@ def test_out():
     compare_errors(lambda m, x: m.mul(x, x, out=m.zeros(3)), (3,), grad=True)
 
 
+def test_out_with_gradients():
+    """Refused, but where no gradient could flow."""
+    for refused in (
+        lambda m, x: m.add(x.detach(), 1, out=x * 1),
+        lambda m, x: m.matmul(x, x, out=m.zeros(3, 3)),
+        lambda m, x: m.mv(x, x[0], out=m.zeros(3)),
+        lambda m, x: m.cat([x, x], out=m.zeros(6, 3)),
+        lambda m, x: m.stack([x], out=m.zeros(1, 3, 3)),
+        lambda m, x: m.index_select(x, 0, m.tensor([0]), out=m.zeros(1, 3)),
+        lambda m, x: m.sort(x, out=(m.zeros(3, 3), m.zeros(3, 3, dtype=m.int64))),
+        lambda m, x: m.max(x, 0, out=(m.zeros(3), m.zeros(3, dtype=m.int64))),
+    ):
+        compare_errors(refused, (3, 3), grad=True)
+
+    def fine(m, x):
+        m.matmul(x.detach(), x.detach(), out=x.new_zeros(3, 3))
+        with m.no_grad():
+            product = m.matmul(x, x, out=x.new_zeros(3, 3))
+        bools = m.zeros(3, 3, dtype=m.bool)
+        at = m.argmax(x, 0, out=m.zeros(3, dtype=m.int64))
+        return product, m.lt(x, 0, out=bools).clone(), m.eq(x, 0, out=bools), at
+
+    compare(fine, (3, 3))
+
+
 # ---- errors --------------------------------------------------------------------------------------
 
 

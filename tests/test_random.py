@@ -282,6 +282,26 @@ def test_refused(fn: Case) -> None:
     same_error(fn)
 
 
+@cases(
+    lambda m, x: m.bernoulli(x),
+    lambda m, x: m.normal(x, 1.0),
+    lambda m, x: m.normal(0.0, x),
+    lambda m, x: m.normal(x, x.detach()),
+    lambda m, x: m.normal(m.ones(3), x),
+)
+def test_gradients_of_what_is_drawn_by(fn: Any) -> None:
+    names = []
+    for m in (torch, rnn):
+        x = m.full((2, 3), 0.5, requires_grad=True)
+        drawn = fn(m, x)
+        names.append(drawn.grad_fn.name())
+        drawn.sum().backward()
+        assert x.grad.tolist() == [[0.0] * 3] * 2
+        with m.no_grad():
+            assert not fn(m, x).requires_grad
+    assert names[0] == names[1]
+
+
 def test_refused_in_other_words() -> None:
     for fn in (
         lambda m: m.randint(3),

@@ -6,6 +6,7 @@ array behind the same class: `t._h` is 0 and `t._array` holds it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -225,14 +226,31 @@ def writable(t: Tensor) -> Array:
     return array
 
 
-def view_as_result(t: Tensor, out: Tensor | None) -> Tensor:
+def _public_caller() -> str:
+    frame: Any = sys._getframe(2)
+    while frame.f_code.co_name[0] in "_<":
+        frame = frame.f_back
+    name: str = frame.f_code.co_name
+    return name
+
+
+def view_as_result(t: Tensor, out: Tensor | None, name: str = "") -> Tensor:
     """`out=`: writes t into it and returns it; t itself where it is None.
 
+    Args:
+        name: of the function, for errors; else the public one that called.
+
     Raises:
-        RuntimeError: the dtype of the result cannot be cast to out's.
+        RuntimeError: the dtype of the result cannot be cast to out's, or a gradient would have to
+            flow.
     """
     if out is None:
         return t
+    if (t.requires_grad or out.requires_grad) and lib.rnn_grad_mode():
+        raise RuntimeError(
+            f"{name or _public_caller()}(): functions with out=... arguments don't support "
+            "automatic differentiation, but one of the arguments requires grad."
+        )
     check_cast(dtype_of(t), dtype_of(out))
     if out._shape != t._shape:
         out.resize_(t._shape)

@@ -148,7 +148,7 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if isinstance(dtype, TensorType):
         dtype = dtype.dtype
     try:
-        return cast(self, real_dtype(dtype))
+        return cast(self, real_dtype(_dtypes.as_dtype(dtype)))
     except TypeError:
         name = getattr(dtype, "__name__", dtype)
         raise ValueError(f"invalid type: '{name}'") from None

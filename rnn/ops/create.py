@@ -40,7 +40,7 @@ def real_dtype(dtype: Any, default: Dtype | None = None) -> Dtype:
     """
     if dtype is None:
         return default or _dtypes.get_default_dtype()
-    found = _dtypes.as_dtype(dtype)
+    found = _dtypes.dtype_argument(dtype)
     if found is _dtypes.float16 or found is _dtypes.bfloat16:
         raise NotImplementedError(
             f"{found} is only a name here: tensors of floats are float32 or float64"

@@ -166,21 +166,16 @@ def write_out(out: Tensor, function: Callable[..., Tensor], *args: Any, **kwargs
     """function(*args), written into out (which takes its shape).
 
     Raises:
-        RuntimeError: an argument requires grad, out's dtype cannot hold the result, or out is an
-            argument too and has another shape.
+        RuntimeError: the result or out requires grad, out's dtype cannot hold the result, or out is
+            an argument too and has another shape.
     """
-    if lib.rnn_grad_mode() and any(isinstance(t, Handle) and t.requires_grad for t in (out, *args)):
-        raise RuntimeError(
-            f"{function.__name__}(): functions with out=... arguments don't support automatic "
-            "differentiation, but one of the arguments requires grad."
-        )
     made = function(*args, **kwargs)
     if made._shape != out._shape and any(t is out for t in args):
         raise RuntimeError(
             f"output with shape {list(out._shape)} doesn't match the broadcast shape "
             f"{list(made._shape)}"
         )
-    return _core.view_as_result(made, out)
+    return _core.view_as_result(made, out, function.__name__)
 
 
 def in_place(target: Tensor, made: Tensor) -> Tensor:

@@ -409,7 +409,7 @@ def _lower(name: str, row: int, col: int, offset: int) -> Any:
 
 def _indices(name: str, mask: Any, dtype: Any) -> Tensor:
     room(name, (2, int(np.count_nonzero(mask))), 16)  # for a moment there are two of it
-    to = _dtypes.int64 if dtype is None else _dtypes.as_dtype(dtype)
+    to = _dtypes.int64 if dtype is None else _dtypes.dtype_argument(dtype)
     return wrap(np.stack(np.nonzero(mask)).astype(to.storage))
 
 

@@ -111,7 +111,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     """
     _want_tensor(other, "matmul", "other", 2)
     if out is not None:
-        return into(matmul(input, other), out)
+        return _into(matmul(input, other), out)
     h = lib.rnn_matmul(E, input._h, other._h)
     if h > 0:
         return adopt(h)
@@ -137,7 +137,7 @@ def _integer_product(a: Tensor, b: Tensor) -> Tensor:
     return wrap(np.matmul(x, y))
 
 
-def into(made: Tensor, out: Tensor | None) -> Tensor:
+def _into(made: Tensor, out: Tensor | None) -> Tensor:
     """`out=` of a product, which must have its dtype."""
     if out is not None and dtype_of(out) is not dtype_of(made):
         have, given = _kinds(_core.c_name, made, out)
@@ -161,13 +161,13 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     for t, name in ((input, "self"), (mat2, "mat2")):
         if len(t._shape) != 2:
             raise RuntimeError(f"{name} must be a matrix")
-    return into(matmul(input, mat2), out)
+    return _into(matmul(input, mat2), out)
 
 
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The products of two batches of matrices, (b, m, k) (b, k, n) (torch.bmm)."""
     _check_batches(input, mat2)
-    return into(matmul(input, mat2), out)
+    return _into(matmul(input, mat2), out)
 
 
 def _check_batches(a: Tensor, b: Tensor) -> None:
@@ -192,7 +192,7 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got 1, {len(input._shape)}, {len(vec._shape)}"
         )
-    return into(matmul(input, vec), out)
+    return _into(matmul(input, vec), out)
 
 
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -203,7 +203,7 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
             f"1D tensors expected, but got {len(input._shape)}D and {len(tensor._shape)}D tensors"
         )
     _check_dot(input, tensor)
-    return into(matmul(input, tensor), out)
+    return _into(matmul(input, tensor), out)
 
 
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -243,7 +243,7 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         )
     if len(input._shape) == 1 and len(other._shape) == 1:
         return dot(input, other, out=out)
-    return into(tensordot(input, other, ([-1], [-1])), out)
+    return _into(tensordot(input, other, ([-1], [-1])), out)
 
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -288,7 +288,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     m, n = math.prod([a._shape[d] for d in rows]), math.prod([b._shape[d] for d in columns])
     left = reshape(permute(a, [*rows, *summed[0]]), m, k)
     right = reshape(permute(b, [*summed[1], *columns]), k, n)
-    return into(reshape(matmul(left, right), shape), out)
+    return _into(reshape(matmul(left, right), shape), out)
 
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -345,7 +345,7 @@ def _added(input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | 
     if beta == 0:  # whatever it is, NaN included: zeros, and a gradient of zeros
         wide = masked_fill(wide, wrap(np.array(True)), 0)
         beta = 1
-    return into(_plus(_scaled(wide, beta), product, alpha), out)
+    return _into(_plus(_scaled(wide, beta), product, alpha), out)
 
 
 def _same_dtype(input: Tensor, b: Tensor) -> None:
@@ -507,7 +507,7 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
         ]
         at = costs.index(min(costs))
         every[at : at + 2] = [matmul(every[at], every[at + 1])]
-    return into(matmul(*every), out)
+    return _into(matmul(*every), out)
 
 
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:

@@ -67,7 +67,7 @@ def _floats(name: str, x: Tensor, dtype: Any) -> Tensor:
             f"{name}: Expected a floating point or complex tensor as input. "
             f"Got {type_name(dtype_of(x))}"
         )
-    return x if dtype is None else cast(x, _dtypes.as_dtype(dtype))
+    return x if dtype is None else cast(x, _dtypes.dtype_argument(dtype))
 
 
 def _refuse_empty(x: Tensor, ord: Any, dim: Any) -> None:

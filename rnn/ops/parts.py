@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnn import _dtypes
-from rnn._c import E, adopt, fail, lib
+from rnn._c import E, Handle, adopt, fail, lib
 from rnn._shapes import chunk_sizes, integer, normalize_dim, split_sizes, tensor_split_sizes
 from rnn.ops import _core
 from rnn.ops._core import wrap
@@ -63,7 +63,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
-    at, begin = normalize_dim(dim, len(shape)), int(start)
+    at = normalize_dim(dim, len(shape))
+    begin = int(start) if isinstance(start, Handle) else integer("narrow", "start", 2, start)
     size = shape[at]
     if not -size <= begin <= size:
         raise IndexError(

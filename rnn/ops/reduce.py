@@ -103,7 +103,7 @@ def converted(input: Tensor, dtype: Any) -> Tensor:
     """
     if dtype is None:
         return input
-    wanted = _dtypes.as_dtype(dtype)
+    wanted = _dtypes.dtype_argument(dtype)
     if not wanted.is_floating_point and input.requires_grad and lib.rnn_grad_mode():
         raise RuntimeError(f"Autograd not support dtype: {type_name(wanted)}")
     return cast(input, wanted)
@@ -197,7 +197,7 @@ def mean(
     if out is not None:
         return write_out(out, mean, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
-    wanted = dtype_of(input) if dtype is None else _dtypes.as_dtype(dtype)
+    wanted = dtype_of(input) if dtype is None else _dtypes.dtype_argument(dtype)
     if not wanted.is_floating_point:
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
