@@ -50,6 +50,19 @@ METHODS: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: x.scatter_(0, [0], 1.0), "scatter_(): argument 'index' (position 2) must be Tensor"),
     (lambda x: x.where([True], x), "where(): argument 'condition' (position 1) must be Tensor"),
     (lambda x: rnn.where([True], x, x), "where(): argument 'condition' (position 1) must be Tens"),
+    (lambda x: x.expand_as(1), "expand_as(): argument 'other' (position 1) must be Tensor, not i"),
+    (lambda x: x.view_as([1]), "view_as(): argument 'other' (position 1) must be Tensor, not list"),
+    (lambda x: x.inner(1), "inner(): argument 'other' (position 1) must be Tensor, not int"),
+    (lambda x: x.mv("a"), "mv(): argument 'vec' (position 1) must be Tensor, not str"),
+    (lambda x: x.addmv(x, 2.0), "addmv(): argument 'vec' (position 2) must be Tensor, not float"),
+    (lambda x: x.addcdiv(1, x), "addcdiv(): argument 'tensor1' (position 1) must be Tensor, not i"),
+    (lambda x: x.add_("a", alpha=2**40), "argument 'other' (position 2) must be Tensor, not str"),
+    (lambda x: rnn.add(x, "a", alpha=2**40), "argument 'other' (position 2) must be Tensor, not s"),
+    (lambda x: rnn.atleast_2d(x, 3), "expected Tensor as element 1 in argument 0, but got int"),
+    (lambda x: rnn.broadcast_tensors(1, x), "expected Tensor as element 0 in argument 0, but got"),
+    (lambda x: rnn.cartesian_prod(x, 2), "expected Tensor as element 1 in argument 0, but got int"),
+    (lambda x: rnn.meshgrid(x, 2), "expected Tensor as element 1 in argument 0, but got int"),
+    (lambda x: rnn.block_diag(x, 2), "expected Tensor as element 1 in argument 0, but got int"),
 ]
 
 

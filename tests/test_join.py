@@ -209,6 +209,11 @@ ERRORS: list[Any] = [
 ]
 
 
+def test_dimensions_that_are_not_there() -> None:
+    compare_errors(lambda m, x: x.roll(1, 0), np.array(1.0))
+    compare_errors(lambda m, x: x.index_select(0, m.tensor([0])), (0, 3))
+
+
 @pytest.mark.parametrize("case", range(len(ERRORS)))
 def test_errors(case: int) -> None:
     compare_errors(ERRORS[case], (2, 3))

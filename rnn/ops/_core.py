@@ -55,6 +55,16 @@ def check_tensors(function: str, **arguments: Any) -> None:
             )
 
 
+def check_elements(tensors: Sequence[Any]) -> Sequence[Any]:
+    """The sequence, all of whose elements are tensors, or TypeError in PyTorch's words."""
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Handle):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}"
+            )
+    return tensors
+
+
 def dtype_of(t: Tensor) -> dtype:
     """The dtype of a tensor."""
     return NODE_DTYPES[lib.rnn_dtype(t._h)] if t._h else _dtypes.from_numpy(t._array.dtype)

@@ -281,7 +281,12 @@ def _alpha(a: Any, b: Any, alpha: Number) -> Any:
 
     Raises:
         RuntimeError: alpha is a float, a and b are integers.
+        TypeError: b is no number and no tensor: it may have a product that takes all memory.
     """
+    if _operand(b) is NotImplemented:
+        raise TypeError(
+            f"add(): argument 'other' (position 2) must be Tensor, not {type(b).__name__}"
+        )
     if isinstance(alpha, float) and not _core.result_dtype(a, b).is_floating_point:
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number."

@@ -137,7 +137,8 @@ def _gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         at = normalize_dim(dim, len(shape))
         fits = array.dtype == np.int64 and array.ndim == len(shape)
         if fits and _with_size(index._shape, at, 0) == _with_size(shape, at, 0):
-            places = ffi.from_buffer("int64_t[]", np.ascontiguousarray(array))
+            array = np.ascontiguousarray(whole("gather", array))
+            places = ffi.from_buffer("int64_t[]", array)
             h = lib.rnn_pick(E, _GATHER, input._h, at, places, array.shape[at], False)
             if h > 0:
                 return adopt(h)  # else an index is out of range, or memory is short
@@ -304,6 +305,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         raise RuntimeError(
             f"index_select(): Index to scalar can have only 1 value, got {count} value(s)"
         )
+    if count and input._shape and not input._shape[normalize_dim(dim, len(input._shape))]:
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
     at, rows, inner = _slice_rows(input._shape, dim, index, "index out of range in self")
     shape = _with_size(input._shape, at, count) if input._shape else ()
     if 0 in shape:

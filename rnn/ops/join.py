@@ -198,6 +198,7 @@ def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Ten
 
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices along the diagonal of one that is zero elsewhere (torch.block_diag)."""
+    _core.check_elements(tensors)
     every = [x if len(x._shape) == 2 else reshape(x, 1, -1) for x in tensors]
     rows, columns = sum(x._shape[0] for x in every), sum(x._shape[1] for x in every)
     out = _zeros_like_any(every, (rows, columns))
@@ -333,6 +334,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if not along and len(moves) == 1:
         made = reshape(roll(reshape(input, -1), moves[0], 0), input._shape)
         return show_as(made, "RollBackward0")
+    if along and not input._shape:
+        raise IndexError(f"Dimension specified as {along[0]} but tensor has no dimensions")
     if len(moves) != len(along):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(along)}"
@@ -502,7 +505,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     )
     if not every:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
-    for x in every:
+    for x in _core.check_elements(every):
         if len(x._shape) > 1:
             raise RuntimeError(
                 f"{_dtypes.prefix}meshgrid: Expected 0D or 1D tensor in the tensor list but got: "
@@ -530,6 +533,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All combinations of the elements of vectors, one a row (torch.cartesian_prod)."""
+    _core.check_elements(tensors)
     if len(tensors) == 1:
         return tensors[0]
     return stack([reshape(g, -1) for g in meshgrid(*tensors)], 1)

@@ -512,7 +512,7 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
 
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
     """multi_dot by its old name (torch.chain_matmul)."""
-    return multi_dot(matrices, out=out)
+    return multi_dot(_core.check_elements(matrices), out=out)
 
 
 def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:

@@ -546,7 +546,7 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape (torch.broadcast_tensors)."""
     every = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
-    shape = broadcast_shapes(*[x._shape for x in every])
+    shape = broadcast_shapes(*[x._shape for x in _core.check_elements(every)])
     return tuple([expand(x, shape) for x in every])
 
 
@@ -576,9 +576,9 @@ def atleast_3d(*tensors: Any) -> Any:
 def _each(tensors: tuple[Any, ...], one: Any) -> Any:
     """One tensor for one; a tuple for several or for a sequence."""
     if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
-        return one(tensors[0])
+        return one(_core.check_elements(tensors)[0])
     every = tensors[0] if len(tensors) == 1 else tensors
-    return tuple([one(x) for x in every])
+    return tuple([one(x) for x in _core.check_elements(every)])
 
 
 # ---- in place: the tensor itself looks elsewhere -------------------------------------------------
