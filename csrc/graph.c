@@ -156,6 +156,14 @@ int64_t rnn_graph_find(rnn_engine *e, const rnn_graph *g, int64_t node) {
     return node < (int64_t)s->first + (n ? n : 1) ? low - 1 : -1;
 }
 
+void rnn_graph_origins(rnn_engine *e, const rnn_graph *g, uint32_t *scope, uint32_t *site) {
+    for (int64_t i = 0; i < g->count; i++) {
+        const rnn_origin origin = rnn_origin_of(e, g->spans[i]);
+        scope[i] = origin.scope;
+        site[i] = origin.site;
+    }
+}
+
 void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, int64_t *first, int64_t *nodes,
                        uint8_t *op, uint8_t *flags) {
     for (int64_t i = 0; i < g->count; i++) {

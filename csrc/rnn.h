@@ -483,6 +483,8 @@ enum {
 /* A column for each thing to know about a span: room for all, or NULL where it is not wanted. */
 void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, int64_t *first, int64_t *nodes,
                        uint8_t *op, uint8_t *flags);
+/* Where each of its spans was made: the numbers of Python's that rnn_span_info has. */
+void rnn_graph_origins(rnn_engine *e, const rnn_graph *g, uint32_t *scope, uint32_t *site);
 /* The spans that were made from span i of the list, in tape order: users[begin[i]] up to but without
  * users[begin[i + 1]]. `begin` has a place more than there are spans. Where `capacity` is less than
  * begin[count], only what fits is written. */

@@ -92,6 +92,15 @@ def test_where_looks_at_values_together() -> None:
     assert not list(g.where(op="no such operation"))
 
 
+def test_where_a_number_stands_for_itself() -> None:
+    x = rnn.tensor([-1.0, 2.0, 3.0], requires_grad=True)
+    y = x.relu()
+    y.sum().backward(retain_graph=True)
+    g = rnn.inspect.graph(y)
+    assert [n.label for n in g.where(value=0)] == ["y[0]"]
+    assert [n.label for n in g.where(op="leaf", grad=1.0)] == ["x[1]", "x[2]"]
+
+
 def test_where_by_module_and_name() -> None:
     model = rnn.nn.Sequential(rnn.nn.Linear(2, 3), rnn.nn.ReLU(), rnn.nn.Linear(3, 1))
     loss = model(rnn.ones(4, 2)).sum()
@@ -129,12 +138,32 @@ def test_columns_and_edges_are_the_chain_rule() -> None:
         g.edges(limit=10)
 
 
+def test_columns_know_names_modules_and_lines() -> None:
+    model = rnn.nn.Sequential(rnn.nn.Linear(2, 3), rnn.nn.ReLU())
+    x = rnn.ones(1, 2)
+    with rnn.trace():
+        y = model(x)
+    g = rnn.inspect.graph(y.sum())
+    rows = list(zip(*(g.columns()[key] for key in ("op", "name", "module", "line"))))
+    assert len(rows) == g.nodes
+    for row, node in zip(rows, g.where()):
+        assert row == (node.op, node.span.name, node.module, node.line)
+    line = "test_inspect_graph.py"
+    named = {(op, name, module, text and text[: len(line)]) for op, name, module, text in rows}
+    assert named == {
+        ("leaf", "0.weight", "0", None), ("leaf", "0.bias", "0", None), ("leaf", "x", None, None),
+        ("linear", None, "0", line), ("relu", "y", "1", line), ("sum", None, None, None),
+    }  # fmt: skip
+
+
 def test_json_is_valid_where_numbers_are_not() -> None:
     x = rnn.tensor([0.0, -1.0], requires_grad=True)
     g = rnn.inspect.graph(x.log().sum(), names={"x": x})
     read = json.loads(g.to_json(), parse_constant=lambda text: pytest.fail(text))
     assert [n["value"] for n in read["nodes"]] == [0.0, -1.0, "-inf", "nan", "nan"]
     assert [n["name"] for n in read["nodes"]][:2] == ["x[0]", "x[1]"]
+    last = read["nodes"][-1]
+    assert (last["shape"], last["index"], last["requires_grad"]) == ([], [], True)
     assert [(e["user"], e["operand"], e["local"]) for e in read["edges"]][:2] == [
         (g.spans[1].id, g.spans[0].id, "inf"),
         (g.spans[1].id + 1, g.spans[0].id + 1, -1.0),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnn._c import E, ffi, lib
 from rnn.autograd.graph import edge_list
+from rnn.inspect.trace import line
+from rnn.nn import scopes
 from rnn.ops._core import Array
 
 if TYPE_CHECKING:
@@ -56,7 +59,30 @@ def columns(g: Graph) -> dict[str, Array]:
         "span": span,
         "offset": offset,
         "requires_grad": np.repeat(g._flags & lib.RNN_C_NEEDS_GRAD != 0, g._count),
+        **{key: np.repeat(column, g._count) for key, column in _places(g).items()},
     }
+
+
+def _places(g: Graph) -> dict[str, Array]:
+    """Of each span its name, its module and its line, None where there is none."""
+    scope, site = np.empty(len(g), np.uint32), np.empty(len(g), np.uint32)
+    room = [ffi.from_buffer("uint32_t[]", column) for column in (scope, site)]
+    lib.rnn_graph_origins(E, g._held, *room)
+    name, module = np.full(len(g), None, object), _texts(scope, scopes.scope)
+    for i in np.flatnonzero(np.isin(g._first, list(g.names))).tolist():
+        known = g.names[int(g._first[i])]
+        name[i] = known.text
+        if known.module is not None:
+            module[i] = known.module
+    return {"name": name, "module": module, "line": _texts(site, line)}
+
+
+def _texts(numbers: Array, text: Callable[[int], Any]) -> Array:
+    """What the numbers stand for, each looked up once."""
+    known, which = np.unique(numbers, return_inverse=True)
+    found = np.empty(len(known), object)
+    found[:] = [None if text(int(n)) is None else str(text(int(n))) for n in known]
+    return found[which.reshape(-1)]
 
 
 Columns = tuple[Array, Array, Array, Array]  # user, operand, local, flows
@@ -124,7 +150,9 @@ def records(g: Graph, limit: int) -> tuple[list[dict[str, Any]], list[dict[str, 
                     "value": n.value,
                     "grad": n.grad,
                     "dtype": n.dtype.name,
+                    "requires_grad": n.requires_grad,
                     "span": span.id,
+                    "shape": list(n.shape),
                     "index": list(n.index),
                     "name": n.name,
                     "module": n.module,

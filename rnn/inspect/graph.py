@@ -292,8 +292,8 @@ class Graph:
         op: str | None = None,
         module: str | None = None,
         name: str | None = None,
-        value: Callable[[Any], Any] | None = None,
-        grad: Callable[[Any], Any] | None = None,
+        value: Callable[[Any], Any] | float | None = None,
+        grad: Callable[[Any], Any] | float | None = None,
     ) -> Iterator[Node]:
         """The nodes that fulfil all conditions, in tape order, one at a time.
 
@@ -302,7 +302,7 @@ class Graph:
             module: the path of a module; what lies within it counts.
             name: the name of a tensor, as "h.0.attn.c_attn.weight"; of one node, as "w[0, 1]".
             value: a condition on values, one by one: takes a NumPy array, gives booleans, as
-                numpy.isnan does.
+                numpy.isnan does; or a number that they equal.
             grad: the same on gradients; nodes without a gradient do not fulfil it.
 
         Example:
@@ -375,7 +375,8 @@ class Graph:
 
     def columns(self) -> dict[str, Any]:
         """All nodes as NumPy columns: id, op, value, grad (nan where there is none), span (its
-        id), offset (in the span) and requires_grad."""
+        id), offset (in the span), requires_grad; and its span's name, module and line (strings,
+        None where there is none)."""
         return columns(self)
 
     def edges(self, limit: int = MOST) -> dict[str, Any]:
@@ -440,7 +441,9 @@ def _free(held: Any) -> None:
     lib.rnn_graph_free(E, held)
 
 
-def _mask(condition: Callable[[Any], Any], values: Any) -> Any:
+def _mask(condition: Callable[[Any], Any] | float, values: Any) -> Any:
+    if not callable(condition):
+        return (values == condition).ravel()
     return np.broadcast_to(np.asarray(condition(values), bool), values.shape).ravel()
 
 
