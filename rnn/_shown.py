@@ -16,7 +16,9 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 #: of autograd.Functions and of shown operations, by the number that the engine keeps; 0 is none
-names: list[str] = ["CustomBackward"]
+names: list[str] = ["CustomBackward", "MulBackward0"]
+#: dropout's product, which rnn.inspect knows by this number
+DROPOUT = 1
 _numbers: dict[str, int] = {}
 
 

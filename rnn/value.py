@@ -151,7 +151,7 @@ class Value(ValueBase):  # type: ignore[misc]
 
     def detach(self) -> Value:
         """A new leaf with this value that requires no gradient."""
-        return Value(self.data, dtype=self.dtype, requires_grad=False)
+        return adopt(ref_of(self)).detach().clone().value()
 
     def node(self) -> Node:
         """This Value as a Node of rnn.inspect: its operands, local derivatives, users, line.

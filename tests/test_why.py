@@ -118,10 +118,55 @@ def test_ignored_targets() -> None:
     assert reason.kind == "ignored" and "row 1 is ignore_index" in reason.text
 
 
-def test_dropout() -> None:
+@pytest.mark.parametrize("dtype", [rnn.float32, rnn.float64])
+def test_a_certain_target_is_not_an_ignored_one(dtype: Any) -> None:
+    logits = rnn.tensor([[1000.0, 1.0], [2000.0, 2.0]], dtype=dtype, requires_grad=True)
+    loss = F.cross_entropy(logits.t(), rnn.tensor([1, -100]))
+    for i, probability in ((0, 0), (1, 1)):
+        reason = why(logits[i, 0], loss)
+        assert reason.kind == "saturated" and f"a probability of {probability}" in reason.text
+    reason = why(logits[1, 1], loss)
+    assert reason.kind == "ignored" and "row 1 is ignore_index" in reason.text
+
+
+def test_attention_to_one_key_alone() -> None:
+    q, k = (rnn.randn(1, 2, 4, requires_grad=True) for _ in range(2))
+    out = F.scaled_dot_product_attention(q, k, rnn.ones(1, 2, 4), is_causal=True)
+    reason = why(q[0, 0, 0], out[0, 0].sum())
+    assert reason.kind == "saturated" and "all weight is on one key" in reason.text
+
+
+@pytest.mark.parametrize("resolution", ["tensor", "scalar"])
+def test_padding_at_both_resolutions(resolution: str) -> None:
+    table = rnn.randn(3, 2, requires_grad=True)
+    with rnn.resolution(resolution):
+        loss = F.embedding(rnn.tensor([0, 1]), table, padding_idx=0).sum()
+        assert why(table[0, 0], loss).kind == "padding"
+        logits = rnn.randn(1, 2, requires_grad=True)
+        ignored = F.cross_entropy(logits, rnn.tensor([-100]), reduction="sum")
+        assert why(logits[0, 0], ignored).kind in ("ignored", "masked")
+
+
+def test_a_detached_value() -> None:
+    v = rnn.Value(2.0)
+    with rnn.trace():
+        fixed = v.detach()
+    assert (fixed.data, fixed.requires_grad, fixed.dtype) == (2.0, False, rnn.float64)
+    fixed.data = 3.0
+    assert v.data == 2.0
+    reason = why(v, fixed * rnn.Value(5.0))
+    assert reason.kind == "detached" and "fixed = v.detach()" in str(reason)
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [nn.Dropout(0.5), lambda x: F.dropout(x, 0.5), lambda x: F.dropout(x, 1.0),
+     lambda x: F.dropout(x, 0.5, inplace=True)],
+)  # fmt: skip
+def test_dropout(drop: Callable[[Any], Any]) -> None:
     rnn.manual_seed(0)
     x = rnn.ones(64, requires_grad=True)
-    y = nn.Dropout(0.5)(x)
+    y = drop(x * 1)
     dropped = int((y == 0).nonzero()[0])
     assert why(x[dropped], y.sum()).kind == "dropout"
 

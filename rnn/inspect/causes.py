@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnn._shown import DROPOUT
+from rnn.inspect.names import Name
 from rnn.inspect.node import CUSTOM, Node, uses
 from rnn.inspect.span import Span
 from rnn.inspect.trace import describe
@@ -64,9 +66,11 @@ def _factor(user: Node, n: Node) -> str:
 
 
 def _is_dropout(user: Node) -> bool:
-    scope = scopes.scope(describe(user.span._number).scope)
+    info = describe(user.span._number)
+    scope = scopes.scope(info.scope)
     constant = any(e.node.is_leaf and not e.node.requires_grad for e in user.operands)
-    return constant and scope is not None and "Dropout" in scope.kind
+    known = constant and scope is not None and "Dropout" in scope.kind  # an AlphaDropout
+    return info.shown == DROPOUT or known
 
 
 def flat(n: Node, user: Node) -> Cause:
@@ -79,7 +83,7 @@ def flat(n: Node, user: Node) -> Cause:
             "gradient to what is not above 0",
             user,
         )
-    if op == "mul" and _is_dropout(user):
+    if op in ("mul", "mul_scalar") and _is_dropout(user):
         return Cause("dropout", f"dropout zeroed {name(n)} in this pass", user)
     if op == "mul" and n.value == 0 and any(e.node == n for e in user.operands[1:]):
         both = all(e.node == n for e in user.operands)
@@ -101,6 +105,13 @@ def flat(n: Node, user: Node) -> Cause:
         return Cause("not_chosen", f"{op} chose another element than {name(n)} ({value})", user)
     if op == "cross_entropy":
         return _cross_entropy(n, user)
+    if op == "attention":
+        return Cause(
+            "saturated",
+            f"the weights of attention do not move with {name(n)}: all weight is on one key "
+            "(the others are masked, or the softmax is saturated)",
+            user,
+        )
     if op in SATURATED and not (op == "pow_scalar" and n.value == 0):
         return Cause(
             "saturated",
@@ -112,17 +123,27 @@ def flat(n: Node, user: Node) -> Cause:
 
 
 def _cross_entropy(n: Node, user: Node) -> Cause:
-    if all(edge.local == 0 for edge in user.operands if edge.node.index[:-1] == n.index[:-1]):
-        return _ignored(n, user)
+    """Its derivative is the softmax minus 1 at the target: 0 where that is certain, or ignored."""
+    logits = user.span.operands[0]
+    place = Name("", None, *logits[1:4]).index_of(n.offset)
+    first = n.offset - (place[-1] if place else 0) * logits.strides[-1]
+    row = n.span.values().ravel()[first + np.arange(logits.shape[-1]) * logits.strides[-1]]
+    with np.errstate(all="ignore"):
+        powers = np.exp(row.astype(np.float64) - row.max())
+        probability = float(np.exp(np.float64(n.value) - row.max()) / powers.sum())
+    fine = np.finfo(row.dtype)
+    if fine.tiny < probability < 1 - fine.eps:
+        return _ignored(n, user, place)
     return Cause(
         "saturated",
-        f"the softmax within cross_entropy gives {name(n)} ({n.value:.6g}) a probability of 0",
+        f"the softmax within cross_entropy gives {name(n)} ({n.value:.6g}) a probability of "
+        f"{round(probability)}",
         user,
     )
 
 
-def _ignored(n: Node, user: Node) -> Cause:
-    row = n.index[0] if n.index else 0
+def _ignored(n: Node, user: Node, place: tuple[int, ...] | None = None) -> Cause:
+    row = (place or n.index or (0,))[0] if len(place or n.index) > 1 else 0
     return Cause(
         "ignored",
         f"the target of row {row} is ignore_index: cross_entropy takes nothing from that row",
@@ -175,7 +196,8 @@ def _withheld(user: Span) -> Cause | None:
 
 
 def _detached(n: Node, user: Span, at: Node) -> Cause:
-    if user.torch_name.startswith("Embedding"):
+    took_both = any(o.flows and o.span == n.span for o in user.operands)
+    if user.op == "where" and n.op == "gather" and took_both:
         text = f"{name(n)} was looked up at padding_idx, whose row an embedding gives no gradient"
         return Cause("padding", text, at)
     return Cause("detached", f"{user.op} used {name(n)} detached", at)
@@ -237,7 +259,9 @@ def zero(n: Node, limit: int = 1000) -> Cause:
         if not found:
             text = f"the product of derivatives behind {name(n)} is too small for its dtype"
             return Cause("underflow", text, n)
-        left_out = left_out or next((c for c in here if c.kind != "not_connected"), None)
+        if left_out is None or left_out.kind == "not_used":  # which says least
+            last = [c for c in here if c.kind not in ("not_connected", left_out and "not_used")]
+            left_out = last[0] if last else left_out
         unconnected = here[0] if here else None
         above = [use.user for use in found if use.cause is None and use.user not in seen]
         if len(seen) < limit:

@@ -213,11 +213,15 @@ def _not_there(t: Any, span: Span, g: Graph, what: str) -> Reason:
         )
     text = f"the loss does not depend on {what}: "
     if users:
-        text += f"it was used by {users[0].op}, but that does not lead to the loss"
+        text += (
+            f"it was used by {users[0].op}, but that does not lead to the loss. Comparisons, "
+            "argmax(), casts to integers and item() end the graph: nothing leads through them"
+        )
     else:
         text += (
             "it was never used, or what was made from it is gone, or it was read as a number "
-            "(item(), float(), tolist()), which is not part of a graph"
+            "(item(), float(), tolist()) or as integers (a comparison, argmax(), long()), which "
+            "are not part of a graph"
         )
     if doubtful is not None:
         text += ". The loss uses a value whose graph had ended, which may be why: "

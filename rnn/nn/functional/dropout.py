@@ -11,6 +11,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import rnn
+from rnn._c import E, lib
+from rnn._shown import DROPOUT
 from rnn.ops import _core
 from rnn.ops.elementwise import in_place
 from rnn.random import dropout_mask
@@ -40,6 +42,7 @@ def _drop(input: Tensor, p: float, training: bool, inplace: bool, shape: Any = N
     else:
         like = input if shape is None else rnn.empty(shape, dtype=input.dtype)
         made = input * dropout_mask(like, p)
+    lib.rnn_name_result(E, made._h, DROPOUT)
     return in_place(input, made) if inplace else made
 
 
