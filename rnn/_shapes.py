@@ -380,6 +380,8 @@ def tensor_split_sizes(
     count = operator.index(sections)  # type: ignore[arg-type]
     if count <= 0:
         raise RuntimeError(f"number of sections must be larger than 0, got {count}")
+    if count > 2**31:
+        raise MemoryError(f"tensor_split: no memory for {count} parts")
     short, longer = divmod(size, count)
     return d, _parts([short + 1] * longer + [short] * (count - longer))
 

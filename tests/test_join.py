@@ -214,6 +214,11 @@ def test_dimensions_that_are_not_there() -> None:
     compare_errors(lambda m, x: x.index_select(0, m.tensor([0])), (0, 3))
 
 
+@pytest.mark.parametrize("counts", [[1.0], [True], [[1]], [-1], 2])
+def test_counts_that_are_none(counts: Any) -> None:
+    compare_errors(lambda m, x: m.repeat_interleave(m.tensor(counts)), (1,))
+
+
 @pytest.mark.parametrize("case", range(len(ERRORS)))
 def test_errors(case: int) -> None:
     compare_errors(ERRORS[case], (2, 3))

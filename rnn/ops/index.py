@@ -381,6 +381,13 @@ def index_put_(
     """input[indices] = values; with accumulate, += for each occurrence of an index
     (torch.Tensor.index_put_).
     """
+    if not isinstance(indices, (tuple, list)):
+        raise TypeError(
+            "index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
+            f"{type(indices).__name__}"
+        )
+    if not indices:
+        raise RuntimeError("index_put_(): there is no index")
     for place, item in enumerate(indices):
         if not isinstance(item, Handle):
             raise TypeError(

@@ -258,6 +258,18 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     return repeat(input, (1,) * (len(input._shape) - len(times)) + times)
 
 
+def _repeats(input: Tensor) -> Any:
+    """The counts of repeat_interleave(counts), as an array; or PyTorch's errors."""
+    if input._h or dtype_of(input) not in (_dtypes.int32, _dtypes.int64):
+        name = _core.type_name(dtype_of(input))
+        raise NotImplementedError(f"\"repeat_interleave_cpu\" not implemented for '{name}'")
+    if len(input._shape) != 1:
+        raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+    if input._array.size and input._array.min() < 0:
+        raise RuntimeError("repeats can not be negative")
+    return input._array
+
+
 def repeat_interleave(
     input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
 ) -> Tensor:
@@ -268,7 +280,7 @@ def repeat_interleave(
         dim: without it, of the flattened tensor.
     """
     if repeats is None:
-        counts = input._array
+        counts = _repeats(input)
         room("repeat_interleave", (int(counts.sum()),), 8)
         return wrap(np.repeat(np.arange(len(counts)), counts))
     source = reshape(input, -1) if dim is None else input
