@@ -234,13 +234,14 @@ static bool wait(rnn_engine *e, int op, const rnn_view *v, int64_t at, int read,
 }
 
 /* A result: `made` (which is taken over where there is a NaN in it that stops) of `op` on the
- * operands. */
-rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in) {
+ * operands. clean: there is none. */
+rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in,
+                         bool clean) {
     const rnn_thread *me = rnn_thread_state();
     const bool moves = only_moves(op), waits = moves || rnn_ops[op].elementwise;
     int read = me->suspect_count ? read_by(e, made, count, in) : -1;
     rnn_view v;
-    const int64_t at = moves && read < 0 ? -1 : nan_in(e, made, &v);
+    const int64_t at = clean || (moves && read < 0) ? -1 : nan_in(e, made, &v);
     if (at < 0) {
         if (read >= 0) clear_all(e, made, count, in);
         return made;
@@ -288,9 +289,12 @@ int rnn_check_root(rnn_engine *e, rnn_ref root) {
 /* After the backward of span `id`: the gradients that it has added to. */
 int rnn_check_gradients(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
+    const bool scalar = s->flags & RNN_S_SCALAR;
+    const int clean = rnn_ops[s->op].elementwise && !scalar ? rnn_thread_state()->clean : 0;
     for (int k = 0; k < rnn_span_operands(s); k++) {
         rnn_view v = {.needs_grad = true};
-        if (s->flags & RNN_S_SCALAR) {
+        if (k < 8 && clean >> k & 1) continue;
+        if (scalar) {
             v.span = s->in[k].span;
             v.offset = s->in[k].offset;
             v.dtype = rnn_at(e, v.span)->dtype;

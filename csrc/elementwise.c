@@ -9,6 +9,7 @@
  * What it is not: it knows no derivative; those stand in ops.h. */
 #include "internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ typedef struct {
         partial; /* of a sum into one element: one for each block; of one into several: the shadow */
     int split;
     int64_t kept, copies;
+    atomic_bool *nan; /* becomes true where a result is one; NULL: nobody asks */
 } job;
 
 /* ---- the box ----------------------------------------------------------------------------------- */
@@ -170,9 +172,11 @@ static void run_range(const job *j, const box *x, int64_t begin, int64_t end) {
         int64_t count = end - flat < TILE ? end - flat : TILE;
         const void *made =
             make_tile(j, x, flat, count, direct ? (void *)(x->data[DST] + flat * size) : buffer);
-        if (direct) continue;
-        if (j->dtype == RNN_F64) unpack_f64(x, DST, flat, count, made, j->e->k, j->add);
-        else unpack_f32(x, DST, flat, count, made, j->e->k, j->add);
+        if (!direct && j->dtype == RNN_F64) unpack_f64(x, DST, flat, count, made, j->e->k, j->add);
+        else if (!direct) unpack_f32(x, DST, flat, count, made, j->e->k, j->add);
+        if (j->nan && /* while the tile is in the cache */
+            j->e->k->first_nan[j->dtype](count, x->data[DST] + flat * size) < count)
+            atomic_store_explicit(j->nan, true, memory_order_relaxed);
     }
 }
 
@@ -340,11 +344,20 @@ static void run(job *j) {
     }
 }
 
+/* The same; true where all results have been looked at and there is no NaN among them. */
+static bool run_checked(job *j) {
+    atomic_bool nan = false;
+    if (j->x.flat[DST]) j->nan = &nan;
+    run(j);
+    return j->nan && !atomic_load(&nan);
+}
+
 /* ---- forward
  * ------------------------------------------------------------------------------------------ */
 
+/* clean: whether there is no NaN; NULL: nobody asks. */
 static void forward(rnn_engine *e, int op, const rnn_view *dst, void *dst_data, const rnn_view *a,
-                    const rnn_view *b, const double *p) {
+                    const rnn_view *b, const double *p, bool *clean) {
     job j = {
         .e = e, .dtype = dst->dtype, .forward = e->k->forward[dst->dtype][op], .p = p, .scale = 1};
     box_begin(&j.x, dst->ndim, dst->shape);
@@ -352,7 +365,8 @@ static void forward(rnn_engine *e, int op, const rnn_view *dst, void *dst_data, 
     box_add(&j.x, A, a, rnn_view_data(e, a));
     if (b) box_add(&j.x, B, b, rnn_view_data(e, b));
     box_finish(&j.x);
-    run(&j);
+    if (clean) *clean = run_checked(&j);
+    else run(&j);
 }
 
 static void result_view(const rnn_build *b, rnn_view *v) {
@@ -374,7 +388,7 @@ rnn_ref rnn_unary(rnn_engine *e, int op, rnn_ref ra, double p0, double p1) {
     int failed = rnn_build_begin(e, &b);
     if (failed) return failed;
     result_view(&b, &z);
-    forward(e, op, &z, b.out, &a, NULL, b.p);
+    forward(e, op, &z, b.out, &a, NULL, b.p, b.check ? &b.clean : NULL);
     return rnn_build_finish(e, &b);
 }
 
@@ -388,7 +402,7 @@ rnn_ref rnn_binary(rnn_engine *e, int op, rnn_ref ra, rnn_ref rb, double p0) {
     if (!failed) failed = rnn_build_begin(e, &b);
     if (failed) return failed;
     result_view(&b, &z);
-    forward(e, op, &z, b.out, &in[0], &in[1], b.p);
+    forward(e, op, &z, b.out, &in[0], &in[1], b.p, b.check ? &b.clean : NULL);
     return rnn_build_finish(e, &b);
 }
 
@@ -398,11 +412,12 @@ static bool must_record(rnn_engine *e, rnn_ref out, rnn_ref a, rnn_ref b) {
     return rnn_requires_grad(e, out) || rnn_requires_grad(e, a) || (b && rnn_requires_grad(e, b));
 }
 
-static int check_into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b) {
+static int check_into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn_view *b,
+                      bool clean) {
     const rnn_view in[2] = {*a, b ? *b : *a};
     const rnn_ref made = rnn_alias(e, out);
     if (made < 0) return (int)made;
-    const rnn_ref checked = rnn_check_result(e, op, made, b ? 2 : 1, in);
+    const rnn_ref checked = rnn_check_result(e, op, made, b ? 2 : 1, in, clean);
     if (checked < 0) return (int)checked;
     rnn_release(e, checked);
     return 0;
@@ -432,9 +447,10 @@ static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn
             e, RNN_ERUNTIME,
             "unsupported operation: more than one element of the written-to tensor refers to a single "
             "memory location. Please clone() the tensor before performing the operation.");
-    forward(e, op, &z, rnn_view_data(e, &z), a, b, p);
+    bool clean = false;
+    forward(e, op, &z, rnn_view_data(e, &z), a, b, p, rnn_checking() ? &clean : NULL);
     failed = rnn_touch(e, out);
-    return rnn_checking() && !failed ? check_into(e, op, out, a, b) : failed;
+    return rnn_checking() && !failed ? check_into(e, op, out, a, b, clean) : failed;
 }
 
 /* Reading and writing one memory in two orders gives nonsense: such an operand is copied first. */
@@ -510,13 +526,15 @@ static int backward_operand(rnn_engine *e, uint32_t id, int k, const rnn_view *i
     if (needs & RNN_NEEDS_Z) box_add(&j.x, Z, &z, rnn_span_data(e, id));
     box_add(&j.x, DZ, &z, dz);
     box_finish(&j.x);
-    run(&j);
+    if (!rnn_checking()) run(&j);
+    else if (run_checked(&j)) rnn_thread_state()->clean |= (uint8_t)(1 << k);
     return 0;
 }
 
 int rnn_elementwise_backward(rnn_engine *e, uint32_t id) {
     rnn_view in[2];
     int count = rnn_at(e, id)->ext->count;
+    rnn_thread_state()->clean = 0;
     for (int k = 0; k < count; k++) rnn_operand_view(e, id, k, &in[k]);
     for (int k = 0; k < count; k++) {
         int failed = backward_operand(e, id, k, in, count, k == count - 1 || !in[1].needs_grad);

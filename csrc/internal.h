@@ -293,6 +293,7 @@ typedef struct {
 typedef struct {
     bool no_grad, inference, scalar, trace;
     uint8_t check;  /* RNN_CHECK_... */
+    uint8_t clean;  /* operands whose gradients the last elementwise backward found no NaN in */
     uint32_t scope; /* the innermost call of a module */
     int code;
     rnn_anomaly anomaly, origin; /* what stopped a checked operation, until Python takes it */
@@ -388,7 +389,7 @@ typedef struct {
     int64_t n;
     bool record; /* some operand needs gradients and gradients are recorded */
     rnn_origin origin;
-    bool check;
+    bool check, clean; /* whether results are looked at; whether they have no NaN for sure */
     rnn_ext *ext;
     rnn_store *store;
     rnn_tensor *tensor;
@@ -414,7 +415,8 @@ void rnn_scalar_cut(rnn_engine *e, uint32_t id, int op, uint32_t site, int count
 const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size);
 
 /* check.c */
-rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in);
+rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in,
+                         bool clean);
 uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rnn_node *in);
 int rnn_check_gradients(rnn_engine *e, uint32_t id);
 int rnn_check_root(rnn_engine *e, rnn_ref root); /* of a pass */

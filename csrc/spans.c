@@ -309,5 +309,5 @@ rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b) {
                         rnn_ops[b->op].name);
     *store = (rnn_store){1, id};
     const rnn_ref made = (rnn_ref)(intptr_t)t;
-    return b->check ? rnn_check_result(e, b->op, made, b->count, b->in) : made;
+    return b->check ? rnn_check_result(e, b->op, made, b->count, b->in, b->clean) : made;
 }
