@@ -148,6 +148,17 @@ def test_kink() -> None:
     assert _error(lambda x: rnn.where(x >= 0, x + 1, x), jump).kind == "kink"
 
 
+def test_the_edge_of_a_function() -> None:
+    error = _error(rnn.log, rnn.tensor([1.0, 0.0], dtype=rnn.float64, requires_grad=True))
+    assert error.kind == "kink" and error.output_index == (1,)
+    assert "an edge of where the function is finite" in str(error)
+
+
+def test_what_is_no_function() -> None:
+    error = _error(lambda x: rnn.nn.functional.dropout(x), _x(20))
+    assert error.kind == "nondeterministic" and "draws random numbers" in str(error)
+
+
 def test_float32_noise() -> None:
     x = rnn.tensor([0.3, -1.7], requires_grad=True)
     with pytest.warns(UserWarning, match="Input #0 requires gradient and is not a double"):

@@ -18,10 +18,11 @@ class GradcheckError(RuntimeError):
 
     Attributes:
         kind: "formula" (both one-sided derivatives agree with each other, and not with the analytic
-            one), "kink" (they differ: the function has a corner or a jump there), "noise" (float32
-            cannot resolve the difference), "nondeterministic", "undefined_grad" (backward fails
-            where an output has no gradient), "not_differentiable" (the output has no graph, yet
-            depends on the input).
+            one), "kink" (they differ: the function has a corner, a jump or its edge there), "noise"
+            (float32 cannot resolve the difference), "nondeterministic" (the function or its
+            backward differs from call to call), "undefined_grad" (backward fails where an output
+            has no gradient), "not_differentiable" (the output has no graph, yet depends on the
+            input).
         input, input_index: which input, and which scalar of it.
         output, output_index: which output, and which scalar of it.
         analytic, numeric: the two derivatives; None where there is none.
@@ -419,10 +420,22 @@ class _Check:
         self, x: _Input, a: int, j: int, b: int, exact: float, numeric: float
     ) -> tuple[str, str]:
         """Noise, a kink or a wrong formula, and the words for it."""
+        first, again = (self.values()[j] for _ in range(2))
+        odd = np.flatnonzero(~np.isclose(first, again, rtol=0, atol=0, equal_nan=True))
+        if len(odd):
+            return "nondeterministic", (
+                f"no function: with the same inputs it gave {first[odd[0]]:.9g} and "
+                f"{again[odd[0]]:.9g}. It draws random numbers or keeps a state: seed it within."
+            )
         single = x.array.dtype == np.float32 or self.singles[j]
         size = max(1.0, abs(float(x.array[x.position(a)])))
         step = 5e-3 * size if single else self.eps
         left, right = self._sides(x, a, j, b, step)
+        if not np.isfinite([left, right]).all():
+            return "kink", (
+                f"a kink, at an edge of where the function is finite: the derivative is {left:.6g} "
+                f"on the left and {right:.6g} on the right. Check it at another point."
+            )
         scale = max(abs(left), abs(right), abs(exact))
         slack = max(self.atol, (2e-2 if single else self.rtol) * scale)
         gap = abs(left - right)
