@@ -14,8 +14,16 @@ int rnn_touch(rnn_engine *e, rnn_ref ref) {
     return 0;
 }
 
+int rnn_is_inference(rnn_engine *e, rnn_ref ref) { return rnn_span_inference(e, rnn_span_of(ref)); }
+
 int rnn_check_inplace(rnn_engine *e, rnn_ref ref) {
     const rnn_tensor *t = rnn_tensor_of(ref);
+    if (rnn_is_inference(e, ref) && !rnn_inference_mode() && !(t->flags & RNN_T_UNSTAMPED))
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a "
+            "clone to get a normal tensor before doing inplace update.See "
+            "https://github.com/pytorch/rfcs/pull/17 for more details.");
     if (rnn_grad_mode() && rnn_tensor_needs_grad(e, t) &&
         rnn_at(e, t->store->span)->flags & RNN_S_LEAF)
         return rnn_fail(

@@ -447,6 +447,7 @@ static int into(rnn_engine *e, int op, rnn_ref out, const rnn_view *a, const rnn
             e, RNN_ERUNTIME,
             "unsupported operation: more than one element of the written-to tensor refers to a single "
             "memory location. Please clone() the tensor before performing the operation.");
+    if ((failed = rnn_check_inplace(e, out))) return failed;
     bool clean = false;
     forward(e, op, &z, rnn_view_data(e, &z), a, b, p, rnn_checking() ? &clean : NULL);
     failed = rnn_touch(e, out);

@@ -179,7 +179,7 @@ void rnn_fail_after(rnn_engine *e, int64_t n) {
 
 /* ---- this thread's modes --------------------------------------------------------------------- */
 
-int rnn_grad_mode(void) { return !thread_state.no_grad; }
+int rnn_grad_mode(void) { return !(thread_state.no_grad | thread_state.inference); }
 
 int rnn_set_grad_mode(int on) {
     int was = !thread_state.no_grad;

@@ -471,6 +471,11 @@ int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
     rnn_tensor *t = rnn_tensor_of(ref);
     rnn_span *s = rnn_at(e, t->store->span);
     if (rnn_tensor_needs_grad(e, t) == (on != 0)) return 0;
+    if (on && rnn_is_inference(e, ref) && !rnn_inference_mode())
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+            "allowed.");
     if (!on && !rnn_is_leaf(e, ref))
         return rnn_fail(
             e, RNN_ERUNTIME,

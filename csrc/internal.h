@@ -57,6 +57,7 @@ typedef struct rnn_block {
     int32_t size_class; /* -1: a large one */
     uint32_t writer;    /* the site of that write */
     bool kept;          /* a large one that waits to be used again */
+    bool inference;     /* made in inference mode: no part of a graph */
     rnn_owner *owner;
     struct rnn_block *next;           /* in a list of kept ones */
     struct rnn_block *before, *after; /* a large one's neighbours in the heap */
@@ -269,7 +270,8 @@ struct rnn_engine {
     /* machinery */
     /* the running pass frees each span behind itself: kernels may use up what it saved, and */
     bool spends;
-    bool spent; /* the running kernel has used up an operand's values, or what its span saved */
+    bool inferred; /* some block was made in inference mode: they are looked for since then */
+    bool spent;    /* the running kernel has used up an operand's values, or what its span saved */
     int isa;
     const rnn_kernels *k;
     rnn_gemm_env gemm;
@@ -372,6 +374,7 @@ void *rnn_span_data(rnn_engine *e, uint32_t id);
 void *rnn_span_grad(rnn_engine *e, uint32_t id); /* NULL where it has none */
 uint64_t rnn_span_written(rnn_engine *e, uint32_t id);
 void rnn_span_stamp(rnn_engine *e, uint32_t id);
+bool rnn_span_inference(rnn_engine *e, uint32_t id); /* its memory was made in inference mode */
 
 /* A new span, being built: fill in, then rnn_build_finish gives the tensor handle. */
 typedef struct {

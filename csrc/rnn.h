@@ -105,7 +105,7 @@ void rnn_fail_after(rnn_engine *e, int64_t n);
 
 int rnn_grad_mode(void);
 int rnn_set_grad_mode(int on); /* returns what it was */
-int rnn_inference_mode(void);  /* no more than a mark: grad mode says what is recorded */
+int rnn_inference_mode(void);  /* nothing is recorded, and what is made belongs to no graph */
 int rnn_set_inference_mode(int on);
 int rnn_tracing(void); /* whether spans remember the line of Python that makes them */
 int rnn_set_tracing(int on);
@@ -239,8 +239,12 @@ int rnn_rebind(rnn_engine *e, rnn_ref dst, rnn_ref made);
 int rnn_own(rnn_engine *e, rnn_ref t);
 /* dst becomes made: by rnn_rebind where that does, else by rnn_assign; `made` is released */
 int rnn_take_over(rnn_engine *e, rnn_ref dst, rnn_ref made);
-/* 0, or the error where a leaf that requires gradients is written */
+/* 0, or the error where a leaf that requires gradients is written, or a tensor of inference
+ * mode outside it */
 int rnn_check_inplace(rnn_engine *e, rnn_ref t);
+/* Was its memory made in inference mode? Then it may, outside, not be written, require gradients or
+ * be kept for a backward pass. */
+int rnn_is_inference(rnn_engine *e, rnn_ref t);
 int rnn_touch(rnn_engine *e, rnn_ref t); /* its memory was written from outside: stamp it */
 
 rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);

@@ -195,6 +195,27 @@ static rnn_ext *new_ext(rnn_engine *e, rnn_build *b) {
     return x;
 }
 
+bool rnn_span_inference(rnn_engine *e, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    return __atomic_load_n(&e->inferred, __ATOMIC_RELAXED) && !(s->flags & RNN_S_SCALAR) &&
+           s->ext->data->inference;
+}
+
+static bool is_needed(int needs, int k) {
+    return needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
+           (k == 1 && needs & RNN_NEEDS_B);
+}
+
+/* Would what is recorded keep values that were made in inference mode? */
+static bool keeps_inference(rnn_engine *e, const rnn_build *b) {
+    if (!__atomic_load_n(&e->inferred, __ATOMIC_RELAXED)) return false;
+    for (int k = 0; k < b->count; k++)
+        if (is_needed(rnn_ops[b->op].needs, k) && !b->in[k].needs_grad &&
+            rnn_span_inference(e, b->in[k].span))
+            return true;
+    return false;
+}
+
 static bool wants_record(const rnn_build *b) {
     if (!rnn_grad_mode()) return false;
     for (int k = 0; k < b->count; k++)
@@ -227,7 +248,20 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b) {
     b->record = wants_record(b);
     b->origin = rnn_here(e);
     b->check = rnn_thread_state()->check != RNN_CHECK_NOTHING;
-    if (!b->block) b->block = rnn_block_new(e, name, b->n, b->dtype);
+    if (b->record && keeps_inference(e, b)) {
+        rnn_build_abort(e, b);
+        return rnn_fail(
+            e, RNN_ERUNTIME,
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+            "inference mode in computation tracked by autograd. To work around this, you can make a "
+            "clone to get a normal tensor and use it in autograd, or use `rnn.no_grad()` instead "
+            "of `rnn.inference_mode()`.");
+    }
+    if (!b->block && (b->block = rnn_block_new(e, name, b->n, b->dtype)) &&
+        rnn_thread_state()->inference) {
+        b->block->inference = true;
+        __atomic_store_n(&e->inferred, true, __ATOMIC_RELAXED);
+    }
     if (!b->block) {
         rnn_build_abort(e, b);
         return RNN_EMEMORY;
@@ -279,10 +313,8 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
     if (needs & RNN_NEEDS_Z) s->flags |= RNN_S_NEEDED;
     for (int k = 0; k < b->count; k++) {
         rnn_span_ref(e, b->in[k].span);
-        const bool needed = needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
-                            (k == 1 && needs & RNN_NEEDS_B);
         rnn_span *o = rnn_at(e, b->in[k].span);
-        if (needed && !(o->flags & RNN_S_NEEDED)) o->flags |= RNN_S_NEEDED;
+        if (is_needed(needs, k) && !(o->flags & RNN_S_NEEDED)) o->flags |= RNN_S_NEEDED;
     }
 }
 

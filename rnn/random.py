@@ -276,15 +276,10 @@ def _is_recorded(t: Tensor) -> bool:
     """Whether writing to t would be recorded.
 
     Raises:
-        RuntimeError: t is a leaf that requires gradients.
+        RuntimeError: t is a leaf that requires gradients, or a tensor of inference mode.
     """
-    if not lib.rnn_requires_grad(E, t._h) or not lib.rnn_grad_mode():
-        return False
-    if lib.rnn_is_leaf(E, t._h):
-        raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation."
-        )
-    return True
+    check(lib.rnn_check_inplace(E, t._h))
+    return bool(lib.rnn_requires_grad(E, t._h)) and bool(lib.rnn_grad_mode())
 
 
 def _fill(t: Tensor, kind: int, a: float, b: float, generator: Any) -> Tensor:

@@ -596,8 +596,10 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         return Bool(self._h) and Bool(lib.rnn_retains_grad(E, self._h))
 
     def is_inference(self) -> Bool:
-        """False: tensors made in inference_mode are like any other."""
-        return False
+        """Whether inference_mode made it, or what it is a view of (torch.Tensor.is_inference);
+        False for integers and booleans, whose use is not restricted.
+        """
+        return Bool(self._h) and Bool(lib.rnn_is_inference(E, self._h))
 
     # ---- to Python and NumPy ---------------------------------------------------------------------
 

@@ -194,6 +194,68 @@ def test_inference_mode(m):
 
 
 @BOTH
+@pytest.mark.parametrize("resolution", ["tensor", "scalar"])
+def test_inference_tensors(m, resolution):
+    """What inference_mode made belongs to no graph afterwards; a clone of it does."""
+    normal, x = m.ones(3), leaf(m, 3)
+    with rnn.resolution(resolution), m.inference_mode():
+        made, product, inside = m.ones(3), normal * x, m.ones(2, requires_grad=True)
+        made.add_(1)
+        normal.mul_(2)
+        with m.enable_grad():
+            assert not (x * 2).requires_grad
+        with m.inference_mode(False):
+            assert (x * 2).requires_grad and not (x * 2).is_inference()
+        assert all(t.is_inference() for t in (made, product, made[1:], inside, m.randn(3), x + 1))
+        assert not any(t.is_inference() for t in (normal, x, normal[1:], x.detach()))
+    with rnn.resolution(resolution):
+        assert all(t.is_inference() for t in (made, made[1:], made.view(1, 3), made.detach()))
+        assert not any(t.is_inference() for t in (made.clone(), made + 1, made.double(), normal))
+        for refused in (made.requires_grad_, lambda: m.nn.Parameter(made)):
+            with pytest.raises(RuntimeError, match=r"^Setting requires_grad=True on inference"):
+                refused()
+        for write in (
+            lambda: made.add_(1),
+            lambda: made.mul_(made),
+            lambda: made[1:].exp_(),
+            lambda: made.__setitem__(0, 1.0),
+            lambda: made.zero_(),
+            lambda: made.copy_(normal),
+            lambda: made.uniform_(),
+            lambda: made.masked_fill_(normal > 0, 1.0),
+            lambda: made.index_add_(0, m.tensor([0]), normal[:1]),
+        ):
+            for mode in (m.enable_grad, m.no_grad):
+                with mode(), pytest.raises(RuntimeError, match=r"^Inplace update to inference"):
+                    write()
+        for use in (
+            lambda: x * made,
+            lambda: made * x,
+            lambda: x @ made,
+            lambda: (x * 2).mul_(made),
+            lambda: m.nn.Linear(3, 2)(made),
+            *(
+                (lambda: x / made[0], lambda: m.nn.functional.mse_loss(x, made))
+                if resolution == "tensor"  # their parts: what made[0] ** -1 gives is kept, not it
+                else ()
+            ),
+        ):
+            with pytest.raises(RuntimeError, match=r"^Inference tensors cannot be saved"):
+                use()
+        made.requires_grad_(False)
+        total = (x + made).sum() + (made - x).sum() + m.cat([made, x]).sum() + made.exp().sum()
+        (total + (x * made.clone().fill_(2)).sum()).backward()
+        assert x.grad.tolist() == [3.0] * 3
+        normal.add_(1)
+        assert normal.requires_grad_().requires_grad
+        layer = inside * m.ones(2)
+        layer.sum().backward()
+    with m.inference_mode():
+        made.add_(1)
+        assert not made.requires_grad_(False).requires_grad
+
+
+@BOTH
 def test_modes_belong_to_the_thread(m):
     found = []
 

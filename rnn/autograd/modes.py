@@ -146,9 +146,10 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
-    """no_grad under another name: rnn has no lighter kind of tensor (torch.inference_mode).
-
-    Tensors that are made in it may be used in graphs later, which PyTorch refuses.
+    """Records nothing, as no_grad, and what is made in it belongs to no graph later either
+    (torch.inference_mode): outside, a floating-point tensor that was made in it is not written in
+    place, does not ask for gradients, and is no operand whose values a backward pass would need.
+    A clone is. It is no faster than no_grad.
 
     Args:
         mode: False switches it off within another inference_mode.
