@@ -50,6 +50,9 @@ KNOWN = {
 
 def arguments(f: Any) -> dict[str, inspect.Parameter]:
     found = inspect.signature(f).parameters.items()
+    shown_in_c = [n for n, p in found if p.kind is p.POSITIONAL_ONLY and n != "self"]
+    if shown_in_c == ["object"]:  # Python 3.13 says so of functions of C
+        raise ValueError("no names are shown")
     return {n: p for n, p in found if n not in ("self", "args", "kwargs")}
 
 
