@@ -112,6 +112,20 @@ def test_children_explain_the_uses() -> None:
     assert entry.children.gradient == entry.user_grad
 
 
+def test_a_ledger_goes_as_deep_in_html_as_in_text() -> None:
+    layer = rnn.nn.Linear(2, 2)
+    x = rnn.tensor([[1.0, 2.0]], requires_grad=True)
+    with rnn.trace():
+        loss = layer(x).square().sum()
+    ledger = explain(x[0, 0], loss, depth=3)
+    html = ledger._repr_html_()
+    assert html.count("<table>") == 5 and html.count("<details") == 4 == html.count("</details>")
+    assert html.count("d loss / d square[0, 1]</summary>") == 1
+    assert explain(x[0, 0], loss)._repr_html_().count("<table>") == 1
+    assert "Linear, test_inspect_explain.py:" in str(ledger)
+    assert "d loss / d square[0, 1]" in str(ledger)
+
+
 def test_no_graph_no_ledger() -> None:
     x = rnn.randn(3, requires_grad=True)
     loss = x.exp().sum()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -364,6 +365,18 @@ class Ledger:
                 parts.append("\n".join("    " + line for line in lines))
         return "\n\n".join(parts)
 
+    def html(self, limit: int = 12) -> str:
+        """The table as HTML; below it, to be unfolded, those of the largest entries."""
+        parts = [self.table(limit).html()]
+        for entry in self.largest(3) if self._depth > 1 else []:
+            inner = entry.children
+            if inner is not None and len(inner):
+                summary = escape(f"d {self.loss.label} / d {entry.user.label}")
+                style = 'style="margin-left:2em"'
+                below = inner.html(limit)
+                parts.append(f"<details {style}><summary>{summary}</summary>{below}</details>")
+        return "".join(parts)
+
     def __str__(self) -> str:
         return self.text()
 
@@ -371,12 +384,12 @@ class Ledger:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return self.table().html()
+        return self.html()
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:
     user = entry.user
-    by = user.line or user.module or user.span.torch_name
+    by = user.span.place or user.span.torch_name
     name = f"{user.label} = {number(user.value)}"
     if not entry.flows:
         return name, by, number(entry.user_grad), "detached", "0.0", ""

@@ -433,7 +433,7 @@ class Graph:
 
 
 def _row(span: Span) -> tuple[str, ...]:
-    place = span.line or span.module or ""
+    place = span.place
     return str(span.id), span.op, str(list(span.shape)), span.name or "", place, f"{span.count:,}"
 
 

@@ -199,7 +199,7 @@ class Node:
             limit: how many operands and how many users are shown.
         """
         value, grad = self._look()
-        made = self.line or self.module or ("" if self.is_leaf else f"made by {self.op}")
+        made = self.span.place or ("" if self.is_leaf else f"made by {self.op}")
         title = f"{self.label} = {number(value)}, gradient {number(grad)}"
         out = Table(
             f"{title}   {made}".rstrip(), ("", "node", "value", "gradient", "derivative"), 2

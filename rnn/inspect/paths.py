@@ -182,7 +182,7 @@ class Path:
 
 
 def _maker(n: Node) -> str:
-    return n.line or n.module or ("" if n.is_leaf else n.op)
+    return n.span.place or ("" if n.is_leaf else n.op)
 
 
 class Paths:

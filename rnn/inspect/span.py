@@ -153,6 +153,11 @@ class Span:
     def line(self) -> str | None:
         return line_of(self._number)
 
+    @property
+    def place(self) -> str:
+        """Module and line for a reader, what is known of them: "h.0.attn, model.py:9: y = ..."."""
+        return ", ".join(text for text in (self.module, self.line) if text)
+
     # ---- what is in it ---------------------------------------------------------------------------
 
     def values(self) -> Array:
