@@ -122,27 +122,52 @@ int rnn_arg_extreme(rnn_engine *e, rnn_ref ref, int64_t dim, int all, int smalle
 
 /* ---- running extremes ------------------------------------------------------------------------ */
 
-#define RUNNING(T, BETTER) \
+typedef struct {
+    int dtype;
+    bool smallest;
+    split s;
+    const char *x;
+    int64_t *index;
+} running;
+
+enum { WIDTH = 16 };
+
+/* Columns side by side, whose best are kept. */
+#define COLUMNS(T, BETTER) \
     do { \
-        const T *from = (const T *)x + o * length * inner; \
-        for (int64_t k = 1; k < length; k++) \
-            for (int64_t j = 0; j < inner; j++) { \
-                const T now = from[k * inner + j], \
-                        best = from[to[(k - 1) * inner + j] * inner + j]; \
-                to[k * inner + j] = now BETTER best || now != now ? k : to[(k - 1) * inner + j]; \
+        const T *from = (const T *)(const void *)r->x + at; \
+        int64_t *to = r->index + at, place[WIDTH] = {0}; \
+        T best[WIDTH]; \
+        for (int64_t j = 0; j < width; j++) best[j] = from[j]; \
+        for (int64_t k = 0; k < r->s.length; k++, from += r->s.inner, to += r->s.inner) \
+            for (int64_t j = 0; j < width; j++) { \
+                if (from[j] BETTER best[j] || from[j] != from[j]) best[j] = from[j], place[j] = k; \
+                to[j] = place[j]; \
             } \
     } while (0)
 
-void rnn_running_extreme(int dtype, int smallest, int64_t outer, int64_t length, int64_t inner,
-                         const void *x, int64_t *index) {
-    for (int64_t o = 0; length > 0 && o < outer; o++) {
-        int64_t *to = index + o * length * inner;
-        for (int64_t j = 0; j < inner; j++) to[j] = 0;
-        if (dtype == RNN_F64 && smallest) RUNNING(double, <=);
-        else if (dtype == RNN_F64) RUNNING(double, >=);
-        else if (smallest) RUNNING(float, <=);
-        else RUNNING(float, >=);
+static void running_columns(const running *r, int64_t at, int64_t width) {
+    if (r->dtype == RNN_F64 && r->smallest) COLUMNS(double, <=);
+    else if (r->dtype == RNN_F64) COLUMNS(double, >=);
+    else if (r->smallest) COLUMNS(float, <=);
+    else COLUMNS(float, >=);
+}
+
+#undef COLUMNS
+
+static void running_task(void *ctx, int64_t begin, int64_t end) {
+    const running *r = ctx;
+    for (int64_t column = begin, width; column < end; column += width) {
+        const int64_t first = column % r->s.inner, row = column / r->s.inner * r->s.length;
+        width = r->s.inner - first < WIDTH ? r->s.inner - first : WIDTH;
+        if (end - column < width) width = end - column;
+        running_columns(r, row * r->s.inner + first, width);
     }
 }
 
-#undef RUNNING
+void rnn_running_extreme(rnn_engine *e, int dtype, int smallest, int64_t outer, int64_t length,
+                         int64_t inner, const void *x, int64_t *index) {
+    running r = {dtype, smallest != 0, {outer, length, inner}, x, index};
+    if (length > 0)
+        rnn_parallel_for(e->pool, outer * inner, (1 << 15) / length + 1, running_task, &r);
+}

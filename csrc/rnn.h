@@ -281,8 +281,8 @@ rnn_ref rnn_extreme(rnn_engine *e, int op, rnn_ref a, int64_t dim, int keepdim, 
 int rnn_arg_extreme(rnn_engine *e, rnn_ref a, int64_t dim, int all, int smallest, int64_t *index);
 /* Where the largest (smallest) element until each along the middle dimension of x (outer, length,
  * inner) is: of equal ones the last, and a NaN is larger and smaller than all. */
-void rnn_running_extreme(int dtype, int smallest, int64_t outer, int64_t length, int64_t inner,
-                         const void *x, int64_t *index);
+void rnn_running_extreme(rnn_engine *e, int dtype, int smallest, int64_t outer, int64_t length,
+                         int64_t inner, const void *x, int64_t *index);
 rnn_ref rnn_matmul(rnn_engine *e, rnn_ref a, rnn_ref b);
 /* x (.., K) times w (K, N) (transposed: w is (N, K), as in nn.Linear) plus bias (N) or 0 */
 rnn_ref rnn_linear(rnn_engine *e, rnn_ref x, rnn_ref w, rnn_ref bias, int transposed);

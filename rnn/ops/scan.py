@@ -127,7 +127,7 @@ def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[T
         values = ffi.from_buffer(np.ascontiguousarray(array))
         into = ffi.from_buffer("int64_t[]", index)
         code, smallest = lib.rnn_dtype(input._h), numpy is np.minimum
-        lib.rnn_running_extreme(code, smallest, outer, array.shape[dim], inner, values, into)
+        lib.rnn_running_extreme(E, code, smallest, outer, array.shape[dim], inner, values, into)
     else:
         index = _best_integers(numpy, array, dim)
     index = index.reshape(input._shape)
