@@ -305,7 +305,8 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         raise RuntimeError(
             f"index_select(): Index to scalar can have only 1 value, got {count} value(s)"
         )
-    if count and input._shape and not input._shape[normalize_dim(dim, len(input._shape))]:
+    several = len(input._shape) > 1
+    if count and several and not input._shape[normalize_dim(dim, len(input._shape))]:
         raise RuntimeError("index_select(): self indexing axis dim should be positive")
     at, rows, inner = _slice_rows(input._shape, dim, index, "index out of range in self")
     shape = _with_size(input._shape, at, count) if input._shape else ()
