@@ -136,3 +136,29 @@ def test_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert init.orthogonal_(rnn.zeros(0, 3)).numel() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("Linear", (3, 2)),
+        ("Conv2d", (1, 2, 3)),
+        ("GRUCell", (2, 3)),
+        ("TransformerEncoderLayer", (4, 2, 8)),
+    ],
+)
+def test_skip_init(name, args):
+    """The same parameters, of any values, and no random numbers drawn."""
+    found = []
+    for m in (torch, rnn):
+        m.manual_seed(0)
+        layer = m.nn.utils.skip_init(getattr(m.nn, name), *args)
+        parameters = [(n, tuple(p.shape), p.requires_grad) for n, p in layer.named_parameters()]
+        found.append((parameters, m.rand(1).item()))
+        m.nn.init.ones_(next(layer.parameters()))
+        assert next(layer.parameters()).min() == 1
+    assert found[0] == found[1]
+    assert rnn.nn.Linear(3, 2).weight.abs().max() <= 3**-0.5
+    for wrong in (rnn.nn.ReLU, int):
+        with pytest.raises(RuntimeError, match=r"Expected a Module|must support a 'device'"):
+            rnn.nn.utils.skip_init(wrong)

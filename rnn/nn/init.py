@@ -6,10 +6,12 @@ stream than the default one. The random stream itself is csrc/random.h.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +40,27 @@ __all__ = [
 ]
 
 
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def skipped() -> Iterator[None]:
+    """The functions of this module do nothing in it, on this thread (nn.utils.skip_init)."""
+    _thread.skipping = True
+    try:
+        yield
+    finally:
+        _thread.skipping = False
+
+
 def _unrecorded(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Runs a function with nothing recorded, so that leaves may be written."""
+    """Runs a function with nothing recorded, so that leaves may be written; not where `skipped`."""
 
     @functools.wraps(fill)
     def wrapper(*args: Any, **kwargs: Any) -> Tensor:
+        if getattr(_thread, "skipping", False):
+            tensor: Tensor = args[0] if args else kwargs["tensor"]
+            return tensor
         was = lib.rnn_set_grad_mode(0)
         try:
             return fill(*args, **kwargs)

@@ -37,6 +37,8 @@ from rnn.nn.functional.dropout import dropout3d as dropout3d
 from rnn.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
 from rnn.nn.functional.embedding import embedding as embedding
 from rnn.nn.functional.embedding import embedding_bag as embedding_bag
+from rnn.nn.functional.grid import affine_grid as affine_grid
+from rnn.nn.functional.grid import grid_sample as grid_sample
 from rnn.nn.functional.linear import bilinear as bilinear
 from rnn.nn.functional.linear import linear as linear
 from rnn.nn.functional.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy

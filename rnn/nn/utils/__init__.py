@@ -14,6 +14,7 @@ from rnn.nn.utils.clip_grad import clip_grads_with_norm_ as clip_grads_with_norm
 from rnn.nn.utils.clip_grad import get_total_norm as get_total_norm
 from rnn.nn.utils.convert_parameters import parameters_to_vector as parameters_to_vector
 from rnn.nn.utils.convert_parameters import vector_to_parameters as vector_to_parameters
+from rnn.nn.utils.init import skip_init as skip_init
 from rnn.nn.utils.spectral_norm import remove_spectral_norm as remove_spectral_norm
 from rnn.nn.utils.spectral_norm import spectral_norm as spectral_norm
 from rnn.nn.utils.weight_norm import remove_weight_norm as remove_weight_norm
