@@ -18,7 +18,7 @@ _TENSORS = frozenset("input self tensor x x1 vec mat A query input1 anchor condi
 #: methods that take masks and places
 _METHODS = (
     "addcdiv addcdiv_ addcmul addcmul_ addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ cross "
-    "expand_as inner is_same_size kron lerp_ mv put reshape_as type_as view_as "
+    "expand_as inner is_same_size kron lerp_ mv outer put reshape_as type_as view_as "
     "gather index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_select lerp "
     "masked_fill masked_fill_ masked_scatter masked_scatter_ masked_select put_ scatter scatter_ "
     "scatter_add scatter_add_ take take_along_dim where"

@@ -274,7 +274,10 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     """Whether an in-place operation may write a result of `from_` into `to` (`torch.can_cast`).
 
     Sizes and signs may shrink; a float does not go into an integer, and only bool goes into bool.
+    TypeError for what is no dtype.
     """
+    if not (isinstance(from_, dtype) and isinstance(to, dtype)):
+        raise TypeError(f"can_cast() takes two {prefix}dtype, not {from_!r} and {to!r}")
     if from_.is_floating_point and not to.is_floating_point:
         return False
     return to is not bool_ or from_ is bool_

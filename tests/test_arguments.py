@@ -31,6 +31,21 @@ CASES: list[tuple[Callable[[Any], Any], str]] = [
         lambda m: m.nn.functional.group_norm([1.0], 1),
         "group_norm(): argument 'input' (position 1) must be Tensor, not list",
     ),
+    (
+        lambda m: m.nn.functional.kl_div(m.ones(2), True),
+        "kl_div(): argument 'target' (position 2) must be Tensor, not bool",
+    ),
+    (
+        lambda m: m.nn.functional.hinge_embedding_loss(m.ones(2), True),
+        "hinge_embedding_loss(): argument 'target' (position 2) must be Tensor, not bool",
+    ),
+    (
+        lambda m: m.nn.functional.hardshrink([1.0]),
+        "hardshrink(): argument 'input' (position 1) must be Tensor, not list",
+    ),
+    (lambda m: m.searchsorted((1, 2), (1,)), "searchsorted(): argument 'sorted_sequence' (posi"),
+    (lambda m: m.can_cast(1, m.int64), "can_cast() takes two rnn.dtype, not 1 and rnn.int64"),
+    (lambda m: m.ones(2).outer(None), "outer(): argument 'vec2' (position 1) must be Tensor, n"),
 ]
 
 
@@ -41,6 +56,16 @@ def test_what_is_no_tensor_is_named(call: Callable[[Any], Any], message: str) ->
     assert message in str(raised.value)
     with pytest.raises((TypeError, AttributeError)):
         call(torch)
+
+
+@pytest.mark.parametrize("inputs", ["a", [1]])
+def test_grad_of_what_is_no_tensor(inputs: Any) -> None:
+    said = []
+    for m in (torch, rnn):
+        with pytest.raises(RuntimeError) as raised:
+            m.autograd.grad(m.ones(2, requires_grad=True).sum(), inputs)  # type: ignore[attr-defined]
+        said.append(str(raised.value))
+    assert said[0] == said[1]
 
 
 METHODS: list[tuple[Callable[[Any], Any], str]] = [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rnn import _c
-from rnn._c import E, adopt, check, fail, ffi, lib
+from rnn._c import E, Handle, adopt, check, fail, ffi, lib
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -254,6 +254,10 @@ def grad(
     seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    for t in wanted:
+        if not isinstance(t, Handle):
+            kind = type(t).__name__
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {kind}")
     if any(not t.requires_grad for t in wanted):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
     if create_graph:

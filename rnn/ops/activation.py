@@ -209,6 +209,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink)."""
+    _core.check_tensors("hardshrink", input=input)
     floats_only("hardshrink_cpu", input)
     inside = (input >= -lambd) & (input <= lambd)
     return show_as(where(inside, 0.0, input), "HardshrinkBackward0")

@@ -595,6 +595,7 @@ def searchsorted(
     Raises:
         RuntimeError: the shapes do not fit.
     """
+    _core.check_tensors("searchsorted", sorted_sequence=sorted_sequence)
     sequence = array_of(sorted_sequence)
     values = array_of(input) if isinstance(input, Handle) else np.asarray(input)
     if side is not None and right and side != "right":

@@ -502,6 +502,7 @@ def kl_div(
     """
     if reduction != "batchmean":
         reduction = reduction_of(reduction, size_average, reduce)
+    _core.check_tensors("kl_div", input=input, target=target)
     if not (input._h and target._h):
         raise RuntimeError("kl_div: Integral inputs not supported.")
     if reduction == "mean":
@@ -666,6 +667,7 @@ def hinge_embedding_loss(
     name).
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    _core.check_tensors("hinge_embedding_loss", input=input, target=target)
     far = margin if input._h else rnn.full_like(input, margin)  # integers stay integers
     zero = 0.0 if input._h else 0
     away = where(target != 1, (far - input).clamp_min(0), zero)  # type: ignore[union-attr]
