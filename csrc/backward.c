@@ -236,7 +236,8 @@ static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
             p->key = s->ext->function;
             return ASK_FUNCTION;
         }
-        if (!failed && !leaf) failed = run_kernel(e, p, id);
+        const bool end = s->flags & RNN_S_PASSED && !p->array && asked_for(p, id);
+        if (!failed && !leaf && !end) failed = run_kernel(e, p, id);
     }
     if (!failed && p->stage == COMPUTED && !private) {
         p->stage = ADDED;
@@ -281,6 +282,7 @@ static int sort_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
     int code;
     do code = rnn_pass_sort(e, p, 1 << 12);
     while (code == 1 && now() <= until);
+    if (!code) code = rnn_pass_cut(e, p);
     if (code) return code;
     end_inputs(e, p);
     p->stash_at = p->stash_count;

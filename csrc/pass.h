@@ -49,7 +49,9 @@ struct rnn_pass {
 
 /* sort.c */
 int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps); /* 1: call again; 0: sorted */
-void rnn_pass_unsort(rnn_engine *e, rnn_pass *p);             /* as before the search */
+/* After it: RNN_ERUNTIME where a freed input may have cut off another. */
+int rnn_pass_cut(rnn_engine *e, const rnn_pass *p);
+void rnn_pass_unsort(rnn_engine *e, rnn_pass *p); /* as before the search */
 int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots);
 int rnn_pass_suspend(rnn_engine *e, rnn_pass *p); /* another pass may use the spans */
 void rnn_pass_resume(rnn_engine *e, rnn_pass *p);

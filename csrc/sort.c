@@ -31,8 +31,20 @@ static void look_into(rnn_engine *e, rnn_pass *p, uint32_t id) {
 }
 
 static int enter(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    const int failed = rnn_check_freed(e, id);
+    /* a freed span's own gradient can be had: see rnn_pass_cut */
+    const int failed = rnn_at(e, id)->state & RNN_G_TARGET ? 0 : rnn_check_freed(e, id);
     if (!failed) look_into(e, p, id);
+    return failed;
+}
+
+/* After the search: inputs that it has not come to may lie behind those that are freed. */
+int rnn_pass_cut(rnn_engine *e, const rnn_pass *p) {
+    bool missed = false;
+    int failed = 0;
+    for (int64_t i = 0; i < p->input_count && !missed; i++)
+        missed = !(rnn_at(e, p->inputs[i])->state & RNN_G_SEEN);
+    for (int64_t i = 0; i < p->input_count && missed && !failed; i++)
+        if (rnn_at(e, p->inputs[i])->state & RNN_G_SEEN) failed = rnn_check_freed(e, p->inputs[i]);
     return failed;
 }
 

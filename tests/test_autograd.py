@@ -959,3 +959,23 @@ def test_a_retained_gradient_adds_up_across_writes_in_place(write):
         return [*seen, a.retains_grad]
 
     same(fn)
+
+
+def test_the_gradient_of_a_span_that_another_pass_has_freed() -> None:
+    def grads(m: Any) -> list[Any]:
+        a, b = (m.tensor([x], requires_grad=True) for x in (2.0, 3.0))
+        shared = a * a
+        product = shared * b
+        (shared * 3).sum().backward()
+        loss = (shared * 5 + product).sum()
+        found: list[Any] = []
+        for inputs in ([shared], [shared, b], [product, shared], [a], [shared, a]):
+            try:
+                of = m.autograd.grad(loss, inputs, retain_graph=True)
+                found.append([g.tolist() for g in of])
+            except RuntimeError as error:
+                assert "backward through the graph a second time" in str(error)
+                found.append("freed")
+        return found
+
+    assert grads(rnn) == grads(torch) == [[[8.0]], [[8.0], [4.0]], [[1.0], [8.0]], "freed", "freed"]

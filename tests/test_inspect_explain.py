@@ -134,6 +134,22 @@ def test_no_graph_no_ledger() -> None:
         explain(x[0], loss)
 
 
+def test_what_another_loss_has_freed_is_not_called_unused() -> None:
+    a = rnn.tensor([2.0], requires_grad=True)
+    shared = a * a
+    loss = (shared * 5).sum()
+    (shared * 3).sum().backward()
+    for look in (explain, rnn.inspect.paths):
+        with pytest.raises(RuntimeError, match=r"behind mul, was freed by.*retain_graph"):
+            look(a, loss)
+    assert rnn.inspect.why(a, loss).kind == "freed"
+    ledger = explain(shared, loss)
+    assert ledger.gradient == 5.0
+    assert_adds_up(ledger)
+    b = rnn.tensor([1.0], requires_grad=True)
+    assert explain(b, (b * 2).sum()).gradient == 2.0 and explain(b, (a * 2).sum()).reason
+
+
 def test_overwritten_values_are_refused() -> None:
     x = rnn.randn(3, requires_grad=True)
     y = x * 1.0

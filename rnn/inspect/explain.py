@@ -54,10 +54,10 @@ def explain(
     returning gradients, it does then too; the random stream is put back.
 
     Raises:
-        RuntimeError: the graph behind loss was freed by backward(), or a value that a derivative
-            needs was overwritten; the backward of an autograd.Function that x was used in raised,
-            or is not linear in the outputs' gradients, or would have to run so often that it
-            computes more than 2^29 numbers.
+        RuntimeError: the graph behind loss was freed by backward(), or a part of it by that of
+            another loss; a value that a derivative needs was overwritten; the backward of an
+            autograd.Function that x was used in raised, or is not linear in the outputs'
+            gradients, or would have to run so often that it computes more than 2^29 numbers.
         ValueError: x or loss has more than one element; depth is less than 1.
         TypeError: x or loss is no Tensor, Value or Node.
 
@@ -90,6 +90,8 @@ def explained(
             "explain needs the graph behind the loss, which backward() has freed; call "
             "loss.backward(retain_graph=True) to keep it, or explain before backward()"
         )
+    if target.span not in g.spans:
+        g._refuse_freed(target.name or "x")
     ledger = _ledger(target, end, root, depth, g)
     if not ledger.gradient:
         ledger.reason = str(reason(x if index is None else x[tuple(index)], loss, g.names))

@@ -264,6 +264,22 @@ class Graph:
             raise KeyError(f"span {first} is not in this graph")
         return i
 
+    def _refuse_freed(self, what: str) -> None:
+        """For a scalar that is not in the graph, where backward() may have cut it off.
+
+        Raises:
+            RuntimeError: a part of the graph was freed.
+        """
+        freed = np.flatnonzero(self._flags & lib.RNN_C_FREED)
+        if len(freed):
+            span = self.spans[int(freed[0])]
+            place = f" ({span.place})" if span.place else ""
+            raise RuntimeError(
+                f"{what} is not in what is left of the graph: a part of it, behind {span.op}"
+                f"{place}, was freed by a backward() of something else; call that one with "
+                "retain_graph=True to keep it"
+            )
+
     def users(self, n: Node) -> list[Node]:
         """The nodes of this graph that were made from a node."""
         return [edge.node for edge in self.node(n).users]

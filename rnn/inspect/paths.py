@@ -63,6 +63,8 @@ def paths(
             "paths needs the graph behind the target, which backward() has freed; call "
             "backward(retain_graph=True) to keep it"
         )
+    if start.span not in g.spans:
+        g._refuse_freed(start.name or "the source")
     found = _search(g, start, end, k)
     if not found:
         found.reason = str(reason(source, target, g.names))

@@ -107,6 +107,10 @@ def reason(x: Any, loss: Any, names: Names) -> Reason:
         )
     span = Span(lib.rnn_span_of(t._h), g)
     if span._number not in g._numbers:
+        try:
+            g._refuse_freed(_called(t, g))
+        except RuntimeError as error:
+            return Reason("freed", str(error))
         return _not_there(t, span, g, _called(t, g))
     if not _leads(span, g):
         return _blocked(span, g, _called(t, g))
