@@ -131,6 +131,7 @@ from rnn.ops.comparison import bitwise_right_shift as bitwise_right_shift
 from rnn.ops.comparison import bitwise_xor as bitwise_xor
 from rnn.ops.comparison import eq as eq
 from rnn.ops.comparison import equal as equal
+from rnn.ops.comparison import gcd as gcd
 from rnn.ops.comparison import ge as ge
 from rnn.ops.comparison import ge as greater_equal  # noqa: F401
 from rnn.ops.comparison import gt as greater  # noqa: F401
@@ -145,6 +146,7 @@ from rnn.ops.comparison import isnan as isnan
 from rnn.ops.comparison import isneginf as isneginf
 from rnn.ops.comparison import isposinf as isposinf
 from rnn.ops.comparison import isreal as isreal
+from rnn.ops.comparison import lcm as lcm
 from rnn.ops.comparison import le as le
 from rnn.ops.comparison import le as less_equal  # noqa: F401
 from rnn.ops.comparison import logical_and as logical_and
@@ -156,9 +158,13 @@ from rnn.ops.comparison import lt as lt
 from rnn.ops.comparison import ne as ne
 from rnn.ops.comparison import ne as not_equal  # noqa: F401
 from rnn.ops.comparison import signbit as signbit
+from rnn.ops.convert import conj as conj
 from rnn.ops.convert import detach as detach
 from rnn.ops.convert import is_complex as is_complex
+from rnn.ops.convert import is_conj as is_conj
 from rnn.ops.convert import is_floating_point as is_floating_point
+from rnn.ops.convert import is_signed as is_signed
+from rnn.ops.convert import real as real
 from rnn.ops.create import arange as arange
 from rnn.ops.create import empty as empty
 from rnn.ops.create import empty_like as empty_like
@@ -216,6 +222,9 @@ from rnn.ops.gather import scatter_add as scatter_add
 from rnn.ops.gather import take as take
 from rnn.ops.gather import take_along_dim as take_along_dim
 from rnn.ops.index import index_put as index_put
+from rnn.ops.integrals import cumulative_trapezoid as cumulative_trapezoid
+from rnn.ops.integrals import trapezoid as trapezoid
+from rnn.ops.integrals import trapz as trapz
 from rnn.ops.join import block_diag as block_diag
 from rnn.ops.join import cartesian_prod as cartesian_prod
 from rnn.ops.join import cat as cat
@@ -322,6 +331,7 @@ from rnn.ops.scan import cumprod as cumprod
 from rnn.ops.scan import cumsum as cumsum
 from rnn.ops.scan import diff as diff
 from rnn.ops.scan import logcumsumexp as logcumsumexp
+from rnn.ops.scan import vander as vander
 from rnn.ops.scatter_reduce import index_reduce as index_reduce
 from rnn.ops.scatter_reduce import scatter_reduce as scatter_reduce
 from rnn.ops.selection import clamp as clamp

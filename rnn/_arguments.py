@@ -14,7 +14,7 @@ from typing import Any
 from rnn._c import Handle
 
 #: names of a first parameter that is a tensor
-_TENSORS = frozenset("input self tensor x x1 vec mat A query input1 anchor condition".split())
+_TENSORS = frozenset("input self tensor x x1 y vec mat A query input1 anchor condition".split())
 #: methods that take masks and places
 _METHODS = (
     "addcdiv addcdiv_ addcmul addcmul_ addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ cross "

@@ -427,6 +427,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     logical_or = comparison.logical_or
     logical_xor = comparison.logical_xor
     logical_not = comparison.logical_not
+    gcd = comparison.gcd
+    lcm = comparison.lcm
     bitwise_and = comparison.bitwise_and
     bitwise_or = comparison.bitwise_or
     bitwise_xor = comparison.bitwise_xor
@@ -459,6 +461,17 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     bfloat16 = convert.bfloat16
     is_floating_point = convert.is_floating_point
     is_complex = convert.is_complex
+    is_signed = convert.is_signed
+    is_conj = convert.is_conj
+    is_neg = convert.is_conj
+    conj = convert.conj
+    conj_physical = convert.conj
+    conj_physical_ = convert.conj
+    resolve_conj = convert.conj
+    resolve_neg = convert.conj
+    real = property(convert.real)
+    apply_ = convert.apply_
+    map_ = convert.map_
     element_size = convert.element_size
     cpu = convert.cpu
     cuda = convert.cuda
@@ -845,6 +858,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     bitwise_left_shift_ = writing.bitwise_left_shift_
     bitwise_right_shift_ = writing.bitwise_right_shift_
     bitwise_not_ = writing.bitwise_not_
+    gcd_ = writing.gcd_
+    lcm_ = writing.lcm_
     atan2_ = writing.atan2_
     hypot_ = writing.hypot_
     xlogy_ = writing.xlogy_

@@ -227,6 +227,40 @@ def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     return _core.wrap(np.logical_not(whole("logical_not", _core.array_of(input), 1)))
 
 
+# ---- divisors and multiples ----------------------------------------------------------------------
+
+
+def gcd(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The greatest common divisor of integers, which is not negative (torch.gcd).
+
+    Raises:
+        NotImplementedError: of floats or booleans.
+    """
+    if out is not None:
+        return write_out(out, gcd, input, other)
+    return _of_integers("gcd", np.gcd, input, other)
+
+
+def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The least common multiple of integers, which is not negative (torch.lcm).
+
+    Raises:
+        NotImplementedError: of floats or booleans.
+    """
+    if out is not None:
+        return write_out(out, lcm, input, other)
+    return _of_integers("lcm", np.lcm, input, other)
+
+
+def _of_integers(name: str, numpy: Callable[..., Any], a: Tensor, b: Tensor) -> Tensor:
+    _core.check_tensors(name, input=a, other=b)
+    result = _core.result_dtype(a, b)
+    if result.is_floating_point or result is _dtypes.bool_:
+        kind = _core.type_name(result)
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{kind}'")
+    return integers(numpy, a, b, result)
+
+
 # ---- bits ----------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ Each function here is a method of Tensor of the same name.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
 from rnn.ops.create import real_dtype
 from rnn.ops.from_data import TensorType, share
-from rnn.ops.shape import clone
+from rnn.ops.shape import clone, expand
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -134,6 +135,53 @@ def bfloat16(self: Tensor, memory_format: Any = None) -> Tensor:
     return cast(self, real_dtype(_dtypes.bfloat16))
 
 
+def _refuse_gradients(name: str, *tensors: Tensor) -> None:
+    if any(t.requires_grad for t in tensors):
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. "
+            f"Use var.detach().{name}() instead."
+        )
+
+
+def _each(target: Tensor, made: Callable[[Any, Any], Any]) -> Tensor:
+    """Every element x at its place becomes made(place, x), in order."""
+    check(lib.rnn_check_inplace(E, target._h) if target._h else 0)
+    array = array_of(target)
+    kind = {"f": float, "b": bool}.get(array.dtype.kind, int)
+    for at in np.ndindex(array.shape):
+        array[at] = kind(made(at, array[at].item()))
+    check(lib.rnn_touch(E, target._h) if target._h else 0)
+    return target
+
+
+def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Every element x becomes callable(x), one by one in Python, in place (torch.Tensor.apply_).
+
+    Raises:
+        RuntimeError: it requires grad.
+    """
+    _refuse_gradients("apply_", self)
+    return _each(self, lambda at, x: callable(x))
+
+
+def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Every element x becomes callable(x, y), of tensor's y at its place, one by one in Python, in
+    place (torch.Tensor.map_).
+
+    Raises:
+        RuntimeError: one requires grad, or tensor does not broadcast to self.
+        TypeError: the dtypes differ.
+    """
+    _refuse_gradients("map_", self, tensor)
+    if dtype_of(tensor) is not dtype_of(self):
+        wanted, given = dtype_of(self).tensor_type, dtype_of(tensor).tensor_type
+        raise TypeError(
+            f"map_: expected {_dtypes.prefix}{wanted} for 'other' (got {_dtypes.prefix}{given})"
+        )
+    others = array_of(expand(tensor, self._shape))
+    return _each(self, lambda at, x: callable(x, others[at].item()))
+
+
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the tensor's type, or the tensor in another (torch.Tensor.type).
 
@@ -162,6 +210,26 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is a floating-point one (torch.is_floating_point)."""
     return input._h != 0
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype has negative numbers (torch.is_signed)."""
+    return dtype_of(input).is_signed
+
+
+def real(input: Tensor) -> Tensor:
+    """Itself: there are no complex tensors (torch.real)."""
+    return input
+
+
+def conj(input: Tensor) -> Tensor:
+    """Itself: there are no complex tensors (torch.conj)."""
+    return input
+
+
+def is_conj(input: Tensor) -> bool:
+    """No: there are no complex tensors (torch.is_conj)."""
+    return False
 
 
 def is_complex(input: Tensor) -> bool:

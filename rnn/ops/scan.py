@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _shapes, return_types
+from rnn import _dtypes, _shapes, return_types
 from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op, room, whole
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
+from rnn.ops.convert import to
+from rnn.ops.create import ones
 from rnn.ops.elementwise import in_place, write_out
 from rnn.ops.index import pick
-from rnn.ops.join import cat
+from rnn.ops.join import cat, flip
 from rnn.ops.parts import narrow
 from rnn.ops.reduce import converted
+from rnn.ops.shape import expand, unsqueeze
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -158,6 +161,34 @@ def cummin(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummin:
 
 
 # ---- differences ---------------------------------------------------------------------------------
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """The powers of each element from N - 1 down to 0, or from 0 up, as a row (torch.vander).
+
+    Args:
+        N: how many; as many as x has elements without it.
+
+    Raises:
+        RuntimeError: x is no vector, or N is negative.
+
+    Example:
+        >>> rnn.vander(rnn.tensor([1, 2, 3]))
+        tensor([[1, 1, 1],
+                [4, 2, 1],
+                [9, 3, 1]])
+    """
+    if len(x._shape) != 1:
+        raise RuntimeError("x must be a one-dimensional tensor.")
+    count = x._shape[0] if N is None else N
+    if count < 0:
+        raise RuntimeError("N must be non-negative.")
+    if not x._h:
+        x = to(x, _dtypes.int64)
+    first = ones((x._shape[0], min(count, 1)), dtype=dtype_of(x))
+    more = expand(unsqueeze(x, 1), (x._shape[0], max(count - 1, 0)))
+    powers = cumprod(cat([first, more], 1), 1)
+    return powers if increasing else flip(powers, 1)
 
 
 def diff(

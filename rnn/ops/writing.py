@@ -101,6 +101,16 @@ def bitwise_not_(input: Tensor) -> Tensor:
 # ---- two tensors ---------------------------------------------------------------------------------
 
 
+def gcd_(input: Tensor, other: Tensor) -> Tensor:
+    """gcd, in place (torch.Tensor.gcd_)."""
+    return in_place(input, comparison.gcd(input, other))
+
+
+def lcm_(input: Tensor, other: Tensor) -> Tensor:
+    """lcm, in place (torch.Tensor.lcm_)."""
+    return in_place(input, comparison.lcm(input, other))
+
+
 def atan2_(input: Tensor, other: Tensor) -> Tensor:
     """atan2, in place (torch.Tensor.atan2_)."""
     return in_place(input, pairs.atan2(input, other))
