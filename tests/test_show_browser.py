@@ -52,7 +52,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Any]:
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5_000)
+        page.set_default_timeout(30_000)  # a busy machine takes its time
         page.on("console", lambda m: problems.append(f"console: {m.text}"))
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         path = tmp_path / f"{len(contexts)}.html"
