@@ -107,6 +107,8 @@ def test_module_and_parameter() -> None:
     error = _caught(lambda: model(rnn.ones(3, 2)))
     assert (error.op, error.module, error.index) == ("linear", "0.fc", (0, 1))
     assert error.operands[0].name == "0.fc.weight[1, 0]"
+    assert error.path[0].cause.startswith("it was written there in place")
+    error = _caught(lambda: rnn.tensor([math.nan], requires_grad=True) * 2)
     assert error.path[0].cause == "it was there from the start"
 
 
@@ -513,6 +515,41 @@ def test_a_path_names_each_step_once() -> None:
         layers(rnn.tensor([0, 1])).sum()
     ops = [step.op for step in caught.value.path]
     assert ops[-3:] == ["gather", "mul", "cumsum"] and len(ops) == 4
+
+
+def test_an_optimiser_that_wrote_the_nan() -> None:
+    layer = nn.Linear(2, 1)
+    layer(rnn.zeros(1, 2)).sum().backward()
+    rnn.optim.SGD(layer.parameters(), lr=math.inf).step()  # the weight's gradient is 0
+    error = _caught(lambda: layer(rnn.ones(1, 2)))
+    assert error.path[0].op == "weight" and "an optimiser's step" in error.path[0].cause
+
+
+def test_a_function_of_several_outputs_names_the_one_that_did_it() -> None:
+    class Two(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2, x * 3
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return a * 2 + rnn.where(b == 0, 0.0, math.nan)
+
+    def run() -> None:
+        a, b = Two.apply(_x(1.0, 2.0))
+        (a - 4 * b).sum().backward()
+
+    error = _caught(run)
+    assert (error.phase, error.op, error.index) == ("backward", "Two", (0,))
+    known = dict(error.operands)
+    assert known["the gradient that came in"] == -4 and math.isnan(known["the derivative"])
+    assert "it is the backward of Two that made the nan" in str(error)
+
+
+def test_a_mean_over_ignored_targets_only() -> None:
+    logits, target = rnn.tensor([[1.0, 2.0]], requires_grad=True), rnn.tensor([-100])
+    error = _caught(lambda: nn.functional.cross_entropy(logits, target).backward())
+    assert "the target of every row is ignore_index" in str(error)
 
 
 def test_a_backward_that_makes_nan_of_finite_values() -> None:

@@ -29,7 +29,7 @@ def test_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     microscope.gpt2(tmp_path, "ROMEO:")
     said = capsys.readouterr().out
     assert "d logits[" in said and "the sum over" in said
-    assert "1. h.2.ln_2.weight[7] = inf: it was there from the start" in said
+    assert "1. h.2.ln_2.weight[7] = inf: it was written there in place" in said
     assert "numbers that come in: True" in said
     assert "\u25b8 h.1" in said  # folded by module
     assert (tmp_path / "gpt2.html").stat().st_size > 500_000

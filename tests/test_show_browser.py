@@ -186,6 +186,50 @@ def test_a_value_used_twice_adds_up_step_by_step(opened: Any) -> None:
     assert numbers(box(page, "a").locator(".grad").text_content()) == [6]
 
 
+def test_names_that_are_expressions_stand_in_brackets(opened: Any) -> None:
+    a, b, c = Value(2.0), Value(3.0), Value(4.0)
+    loss = (a + b) * c
+    loss.backward()
+    page = opened(rnn.show(loss))
+    slider, said = page.locator("input[type=range]"), page.locator(".said")
+    slider.fill("2")
+    assert said.inner_text() == "loss = (a + b) \u00d7 c = 5.0 \u00d7 4.0 = 20.0"
+    said_then = []
+    for step in "45":
+        slider.fill(step)
+        said_then.append(said.inner_text())
+    assert any(text.startswith("(a + b).grad += \u2202loss/\u2202(a + b)") for text in said_then)
+
+
+def test_a_nan_can_be_read_on_its_colour(opened: Any) -> None:
+    x = Value(float("nan"))
+    loss = x * x
+    loss.backward()
+    for scheme in ("light", "dark"):
+        page = opened(rnn.show(loss), color_scheme=scheme)
+        colours = page.evaluate(
+            """() => {
+              const root = document.querySelector("[data-rnn-drawing]").shadowRoot || document;
+              const fill = (e) => getComputedStyle(e).fill.match(/[\\d.]+/g).map(Number);
+              const read = (e) => fill(e).slice(0, 3);
+              const bad = root.querySelector(".boxes .bad, path.bad");
+              const card = root.querySelector(".card");
+              const part = Number(bad.getAttribute("fill-opacity"));
+              const under = read(card).map((c, i) => c * (1 - part) + read(bad)[i] * part);
+              return [read(root.querySelector("text.gbad")), under];
+            }"""
+        )
+        lights = sorted(luminance(c) for c in colours)
+        assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4.5
+
+
+def luminance(colour: list[float]) -> float:
+    """As WCAG 2 defines it."""
+    parts = [c / 255 for c in colour]
+    r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
 def test_search_finds_names_operations_numbers_and_elements(opened: Any) -> None:
     drawing, w, h = perceptron()
     page = opened(drawing)

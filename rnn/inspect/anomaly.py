@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from rnn._c import E, adopt, ffi, lib
+from rnn._c import E, adopt, ffi, lib, object_at
 from rnn.inspect import causes
 from rnn.inspect.graph import Living, node_of
 from rnn.inspect.names import Names, _add_modules, find_names
@@ -27,6 +27,7 @@ from rnn.ops._core import Array, array_of
 
 _NAN = float("nan")
 _GIVEN = "it was there from the start"
+_WRITTEN = "it was written there in place: by an optimiser's step, under no_grad() or by .data"
 MOST, KEPT = 8, 64  # operands that a message shows, and that a Step keeps
 
 
@@ -131,6 +132,10 @@ def _cause(op: str, operands: Sequence[float], count: int) -> str:
     a = operands[0] if operands else _NAN
     if op in ("mean", "mean_dim") and not count:
         return "0 / 0: the mean of no element"
+    if op in ("cross_entropy", "nll_loss") and not count:
+        return "0 / 0: the mean over no row, as the target of every row is ignore_index"
+    if op.endswith("_scalar") and len(operands) > count and math.isnan(operands[-1]):
+        return "the number is nan: it was computed outside the graph"
     if any(math.isnan(x) for x in operands):
         return "an operand is nan already"
     if op in _NEGATIVE and a < 0:
@@ -186,7 +191,7 @@ def _step(n: Node) -> tuple[Step, Node | None]:
     if math.isnan(n.value) and not n.is_leaf:
         cause = _cause(n.op, [*values, *number], len(values))
     elif n.is_leaf and not math.isfinite(n.value):
-        cause = _GIVEN
+        cause = _WRITTEN if n.span.written_after(n.span.id + n.span.count) else _GIVEN
     elif n.op == "log" and values == [0.0]:
         cause = "the logarithm of 0"
     # of a long row, what is not finite comes first
@@ -311,7 +316,7 @@ def _same(a: Step, b: Step) -> bool:
 
 def _is_given(step: Step) -> bool:
     """It made nothing: a leaf."""
-    return step.cause == _GIVEN
+    return step.cause in (_GIVEN, _WRITTEN)
 
 
 def _made(step: Step, shape: tuple[int, ...] | None) -> str:
@@ -434,11 +439,27 @@ def _flat(user: Span) -> Array:
 
 
 def _poisoned(n: Node, user: Span) -> tuple[Span, Array, Array]:
-    """Where n is used in a span, and the local derivatives there."""
-    try:
-        return (user, *uses(user, n)[:2])
-    except RuntimeError:  # an autograd.Function of several outputs
-        return user, np.empty(0, np.int64), np.empty(0)
+    """Where n is used in a span, and the local derivatives there; of an autograd.Function of
+    several outputs, in the first output whose gradient makes n's NaN.
+    """
+    outputs = [above for above in user.users if above._has_core()] if _is_core(user) else []
+    found = []
+    for output in outputs or [user]:
+        try:
+            nodes, locals_, _ = uses(output, n)
+        except RuntimeError:  # its backward raised
+            continue
+        found.append((output, nodes, locals_))
+        with np.errstate(all="ignore"):
+            if not np.isfinite(_flat(output)[nodes] * locals_).all():
+                return found[-1]
+    return found[0] if found else (user, np.empty(0, np.int64), np.empty(0))
+
+
+def _is_core(span: Span) -> bool:
+    """Whether it is what several outputs of an autograd.Function share."""
+    key = span._info.key if span._info.op == causes.CUSTOM else 0
+    return bool(key) and bool(getattr(object_at(key), "is_core", False))
 
 
 def backward_error(found: Any) -> AnomalyError:

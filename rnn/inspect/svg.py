@@ -308,7 +308,7 @@ def _tint(path: str, grad: float | None, scene: Scene, most: float = 0.42) -> st
     if grad is None or grad == 0:
         return ""
     if grad != grad:
-        return f'<path class="bad" fill-opacity=".6" d="{path}"/>'
+        return f'<path class="bad" fill-opacity=".3" d="{path}"/>'
     opacity = most * strength(grad, scene.largest_grad)
     return f'<path class="{"pos" if grad > 0 else "neg"}" fill-opacity="{opacity:.3f}" d="{path}"/>'
 

@@ -968,7 +968,7 @@ class Tape {
       return title + made + values + " = " + number(g.value(id));
     }
     if (step.edge) {
-      const o = g.label(step.edge.operand), u = g.label(step.id);
+      const o = held(g.label(step.edge.operand)), u = held(g.label(step.id));
       return o + ".grad += \u2202" + u + "/\u2202" + o + " \u00b7 " + u + ".grad = " +
         number(step.edge.local) + " \u00d7 " + number(step.grad) + " = " + number(step.gain) +
         "   (" + number(step.before) + " \u2192 " + number(step.after) + ")";
@@ -996,13 +996,20 @@ class Tape {
   }
 }
 
+/** A name that is an expression, as "a \u00b7 b", in brackets. */
+function held(name) {
+  return / [^\s\w] /.test(name) ? "(" + name + ")" : name;
+}
+
 /** An operation as it is written: a \u00d7 b, tanh(n). */
 function written(row, operands) {
   const wrap = (text) => (/^\u2212|\u2212\d/.test(text) && operands.length > 1 ? "(" + text + ")" : text);
-  if (["add", "sub", "mul", "div"].includes(row.op) && operands.length === 2)
-    return operands[0] + " " + row.pill + " " + wrap(operands[1]);
+  if (["add", "sub", "mul", "div"].includes(row.op) && operands.length === 2) {
+    const [a, b] = row.op === "add" ? operands : operands.map(held);
+    return a + " " + row.pill + " " + wrap(b);
+  }
   if (["add_scalar", "sub_scalar", "mul_scalar", "div_scalar"].includes(row.op))
-    return operands[0] + " " + row.pill[0] + " " + row.pill.slice(1);
+    return held(operands[0]) + " " + row.pill[0] + " " + row.pill.slice(1);
   if (row.op === "pow_scalar") return "(" + operands[0] + ")" + row.pill.slice(1);
   const most = 4, list = operands.slice(0, most).join(", ");
   return row.op + "(" + list + (operands.length > most ? ", \u2026" : "") + ")";
@@ -1415,7 +1422,7 @@ class Drawing {
   tint(g, d, grad, strongest) {
     if (grad === null || grad === undefined || grad === 0) return;
     if (grad !== grad) {
-      g.append(svg("path", {class: "bad", "fill-opacity": 0.6, d}));
+      g.append(svg("path", {class: "bad", "fill-opacity": 0.3, d}));
       return;
     }
     g.append(svg("path", {class: grad > 0 ? "pos" : "neg", d,
