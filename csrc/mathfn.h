@@ -207,6 +207,25 @@ typedef uint64_t __attribute__((may_alias)) f64_bits;
 #define f64_INFINITE 0x7ff0000000000000u
 
 /* What ops.h needs besides, for both types. */
+/* The quotients of polynomials of Matlab's erfinv, and two of Newton's steps. */
+static inline double f64_erfinv(double y) {
+    const double size = fabs(y);
+    double x;
+    if (!(size < 1)) return size == 1 ? copysign(INFINITY, y) : NAN;
+    if (size <= 0.7) {
+        const double z = y * y;
+        x = ((-0.140543331 * z + 0.914624893) * z - 1.645349621) * z + 0.886226899;
+        x *= y / ((((0.012229801 * z - 0.329097515) * z + 1.442710462) * z - 2.118377725) * z + 1);
+    } else {
+        const double z = sqrt(-log((1 - size) / 2));
+        x = ((1.641345311 * z + 3.429567803) * z - 1.624906493) * z - 1.970840454;
+        x = copysign(x / ((1.637067800 * z + 3.543889200) * z + 1), y);
+    }
+    for (int k = 0; k < 2; k++) x -= (erf(x) - y) / (1.12837916709551257390 * exp(-x * x));
+    return x;
+}
+static inline float f32_erfinv(float y) { return (float)f64_erfinv(y); }
+
 #define RNN_COMPOSITES(T, f) \
     static inline T f##_clamp(T a, T low, T high) { \
         T up = a < low ? low : a; \

@@ -93,6 +93,7 @@ enum {
       a <= -3 ? 0 : a < 3 ? dz * (a / 3 + (T)0.5) : dz) \
     X(ERF, "erf", "ErfBackward0", A_, F(erf)(a), dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFC, "erfc", "ErfcBackward0", C_ | A_, F(erfc)(a), -dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
+    X(ERFINV, "erfinv", "ErfinvBackward0", Z_, F(erfinv)(a), dz * ((T)0.88622692545275801365 * F(exp)(z * z))) \
     X(SQUARE, "square", "PowBackward0", C_ | A_, a * a, dz * (2 * a)) \
     X(CUBE, "cube", "PowBackward0", C_ | A_, a * a * a, dz * (3 * (a * a))) \
     X(RECIPROCAL, "reciprocal", "ReciprocalBackward0", C_ | Z_, 1 / a, -dz * (z * z)) \

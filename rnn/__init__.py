@@ -416,6 +416,8 @@ from rnn.ops.unary import erf as erf
 from rnn.ops.unary import erf_ as erf_
 from rnn.ops.unary import erfc as erfc
 from rnn.ops.unary import erfc_ as erfc_
+from rnn.ops.unary import erfinv as erfinv
+from rnn.ops.unary import erfinv_ as erfinv_
 from rnn.ops.unary import exp as exp
 from rnn.ops.unary import exp2 as exp2
 from rnn.ops.unary import exp2_ as exp2_

@@ -42,8 +42,6 @@ class TensorNames:
     digamma = Absent()
     digamma_ = Absent()
     dim_order = Absent()
-    erfinv = Absent()
-    erfinv_ = Absent()
     frexp = Absent()
     geqrf = Absent()
     hardshrink = Absent()

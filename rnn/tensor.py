@@ -377,6 +377,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     erf_ = unary.erf_
     erfc = unary.erfc
     erfc_ = unary.erfc_
+    erfinv = unary.erfinv
+    erfinv_ = unary.erfinv_
     frac = unary.frac
     frac_ = unary.frac_
     logit = unary.logit

@@ -156,6 +156,7 @@ CASES = {
     "lerp": (lambda m, a, b: m.lerp(a, b, 0.3) ** 3, (5,), (5,)),
     "asin": (lambda m, a: m.asin(a.tanh()) + m.acos(a.tanh()) ** 2 + m.atanh(a.tanh()), (5,)),
     "acosh": (lambda m, a: m.acosh(a.exp() + 1.1), (5,)),
+    "erfinv": (lambda m, a: m.erfinv(a.tanh()), (5,)),
     "cast": (lambda m, a: (a.float() ** 2).double() * a, (5,)),
     "in place": (_written, (3, 4)),
 }  # fmt: skip

@@ -30,6 +30,7 @@ RANGES = {
     "acos": (-0.9, 0.9),
     "acosh": (1.2, 3.0),
     "atanh": (-0.9, 0.9),
+    "erfinv": (-0.9, 0.9),
     "tan": (-1.2, 1.2),
     "pow": POSITIVE,
     "xlogy": POSITIVE,

@@ -121,6 +121,7 @@ UNARY: dict[str, Unary] = {
     "elu": lambda s, dz: dz * rnn.where(s.x > 0, s.p[1], s.p[0] * s.p[1] * _exp_below_0(s.x)),
     "erf": lambda s, dz: dz * (_ERF * (-s.x.square()).exp()),
     "erfc": lambda s, dz: -dz * (_ERF * (-s.x.square()).exp()),
+    "erfinv": lambda s, dz: dz * (s.z.square().exp() / _ERF),
     "square": lambda s, dz: dz * (2 * s.x),
     "cube": lambda s, dz: dz * (3 * s.x.square()),
     "reciprocal": lambda s, dz: -dz * s.z.square(),

@@ -142,7 +142,7 @@ def _cause(op: str, operands: Sequence[float], count: int) -> str:
         return f"{_NEGATIVE[op]} of a negative number"
     if op == "log1p" and a < -1:
         return "the logarithm of a negative number"
-    if op in ("asin", "acos", "atanh") and abs(a) > 1:
+    if op in ("asin", "acos", "atanh", "erfinv") and abs(a) > 1:
         return f"{op} is defined from -1 to 1"
     if op == "acosh" and a < 1:
         return "acosh is defined from 1 upwards"

@@ -48,6 +48,7 @@ _ATANH = op("atanh")
 _SIGMOID = op("sigmoid")
 _ERF = op("erf")
 _ERFC = op("erfc")
+_ERFINV = op("erfinv")
 _FRAC = op("frac")
 _NEG = op("neg")
 _ABS = op("abs")
@@ -310,6 +311,16 @@ def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 def erfc_(input: Tensor) -> Tensor:
     """erfc, in place (torch.Tensor.erfc_)."""
     return unary_in_place(_ERFC, erfc, input)
+
+
+def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """What erf makes input of: infinite at -1 and 1, NaN beyond (torch.erfinv)."""
+    return unary(_ERFINV, input) if out is None else write_out(out, erfinv, input)
+
+
+def erfinv_(input: Tensor) -> Tensor:
+    """erfinv, in place (torch.Tensor.erfinv_)."""
+    return unary_in_place(_ERFINV, erfinv, input)
 
 
 def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
