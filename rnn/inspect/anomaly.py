@@ -19,7 +19,7 @@ from rnn._c import E, adopt, ffi, lib, object_at
 from rnn.inspect import causes
 from rnn.inspect.graph import Living, node_of
 from rnn.inspect.names import Names, _add_modules, find_names
-from rnn.inspect.node import Edge, Node, edges, subscript, uses
+from rnn.inspect.node import CUSTOM, Edge, Node, edges, subscript, uses
 from rnn.inspect.span import Span
 from rnn.inspect.trace import line
 from rnn.nn import scopes
@@ -458,7 +458,7 @@ def _poisoned(n: Node, user: Span) -> tuple[Span, Array, Array]:
 
 def _is_core(span: Span) -> bool:
     """Whether it is what several outputs of an autograd.Function share."""
-    key = span._info.key if span._info.op == causes.CUSTOM else 0
+    key = span._info.key if span._info.op == CUSTOM else 0
     return bool(key) and bool(getattr(object_at(key), "is_core", False))
 
 
