@@ -217,3 +217,23 @@ def test_named_results_and_out():
 )
 def test_errors(fn):
     compare_errors(fn, (2, 3))
+
+
+def test_results_that_cannot_be_asked_for():
+    """keepdim= without dim, and out= of one tensor for two: both were ignored once."""
+    for name in ("max", "min", "median", "nanmedian"):
+        for x in (torch.ones(2, 3), rnn.ones(2, 3)):
+            with pytest.raises(TypeError):
+                getattr(x, name)(keepdim=True)
+    for call in (
+        lambda m, x: m.median(x, 0, out=m.empty(0)),
+        lambda m, x: m.sort(x, 0, out=m.empty(0)),
+        lambda m, x: m.topk(x, 1, out=m.empty(0)),
+        lambda m, x: m.max(x, 0, out=m.empty(0)),
+        lambda m, x: m.cummax(x, 0, out=m.empty(0)),
+        lambda m, x: m.aminmax(x, dim=0, out=m.empty(0)),
+        lambda m, x: m.mode(x, 0, out=(m.empty(0),)),
+    ):
+        for m in (torch, rnn):
+            with pytest.raises(TypeError):
+                call(m, m.ones(2, 3))

@@ -237,11 +237,25 @@ def writable(t: Tensor) -> Array:
 
 
 def _public_caller() -> str:
-    frame: Any = sys._getframe(2)
-    while frame.f_code.co_name[0] in "_<":
+    frame: Any = sys._getframe()
+    while frame.f_code.co_name[0] in "_<" or frame.f_globals is globals():
         frame = frame.f_back
     name: str = frame.f_code.co_name
     return name
+
+
+def view_as_results(made: Sequence[Tensor], out: Any) -> tuple[Tensor, ...]:
+    """`out=` of several results: see view_as_result.
+
+    Raises:
+        TypeError: it is no tuple of as many tensors.
+    """
+    if not isinstance(out, (tuple, list)) or len(out) != len(made):
+        raise TypeError(
+            f"{_public_caller()}(): argument 'out' must be tuple of {len(made)} Tensors, not "
+            + (f"of {len(out)}" if isinstance(out, (tuple, list)) else type(out).__name__)
+        )
+    return tuple(view_as_result(t, o) for t, o in zip(made, out))
 
 
 def view_as_result(t: Tensor, out: Tensor | None, name: str = "") -> Tensor:

@@ -548,7 +548,7 @@ def aminmax(
     over = () if dim is None else dim
     made = amin(input, over, keepdim), amax(input, over, keepdim)
     if out is not None:
-        made = _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+        return return_types.aminmax(_core.view_as_results(made, out))
     return return_types.aminmax(made)
 
 
@@ -579,8 +579,14 @@ def _one(
         values, index = numpy(array, axis=dim, keepdims=keep), arg(array, axis=dim, keepdims=keep)
         made = _core.wrap(values), _core.wrap(np.asarray(index, np.int64))
     if out is not None:
-        made = _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+        return kind(_core.view_as_results(made, out))
     return kind(made)
+
+
+def refuse_keepdim(name: str, keepdim: Any) -> None:
+    """keepdim= without dim, where PyTorch has no such form: TypeError."""
+    if keepdim:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
 
 
 _NOTHING: Any = object()
@@ -625,6 +631,7 @@ def max(
             out,
         )
         return made
+    refuse_keepdim("max", keepdim or keepdims)
     if out is not None:
         return write_out(out, max, input)
     return _many(_MAX, np.max, "max", input, None, False)
@@ -657,6 +664,7 @@ def min(
             out,
         )
         return made
+    refuse_keepdim("min", keepdim or keepdims)
     if out is not None:
         return write_out(out, min, input)
     return _many(_MIN, np.min, "min", input, None, False)

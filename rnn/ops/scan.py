@@ -137,7 +137,8 @@ def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[T
     made = pick(number, input, dim, index), _core.wrap(index)
     if out is None:
         return made
-    return _core.view_as_result(made[0], out[0]), _core.view_as_result(made[1], out[1])
+    values, places = _core.view_as_results(made, out)
+    return values, places
 
 
 def _best_integers(numpy: Any, array: Any, dim: int) -> Any:

@@ -20,7 +20,7 @@ from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.create import linspace
 from rnn.ops.elementwise import write_out
 from rnn.ops.index import pick
-from rnn.ops.reduce import mean
+from rnn.ops.reduce import mean, refuse_keepdim
 from rnn.ops.shape import movedim, reshape
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _at(input: Tensor, dim: Any) -> tuple[int, Any]:
 
 def _results(kind: Any, made: tuple[Any, ...], out: Any) -> Any:
     if out is not None:
-        made = tuple([_core.view_as_result(t, o) for t, o in zip(made, out)])
+        made = _core.view_as_results(made, out)
     return kind(made)
 
 
@@ -238,6 +238,7 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Any:
         index = _median_places(array, dim, ignore_nan)
         number = _NANMEDIAN_DIM if ignore_nan else _MEDIAN_DIM
         return _picked(getattr(return_types, name), number, input, dim, index, keepdim, out)
+    refuse_keepdim(name, keepdim)
     flat = whole("median", array_of(input)).reshape(-1)
     if not flat.size:
         return (
