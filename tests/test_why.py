@@ -127,6 +127,9 @@ def test_a_certain_target_is_not_an_ignored_one(dtype: Any) -> None:
         assert reason.kind == "saturated" and f"a probability of {probability}" in reason.text
     reason = why(logits[1, 1], loss)
     assert reason.kind == "ignored" and "row 1 is ignore_index" in reason.text
+    batch = rnn.randn(1, 3, 4, dtype=dtype, requires_grad=True)
+    loss = F.cross_entropy(batch.view(-1, 4), rnn.tensor([1, 2, -100]))
+    assert "row 2 is ignore_index" in why(batch[0, 2, 3], loss).text
 
 
 def test_attention_to_one_key_alone() -> None:

@@ -32,6 +32,10 @@ class Node:
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """The nodes of its operands, each with 0; (None, 0) for those that take no gradient.
 
+        These are rnn's own operations: where one of them does the work of several of PyTorch's (a
+        linear layer, a cross entropy), or several do that of one (a scatter), a walk meets other
+        names than in PyTorch. The gradients are the same.
+
         Raises:
             RuntimeError: the graph behind it was freed by backward().
         """

@@ -125,15 +125,14 @@ def flat(n: Node, user: Node) -> Cause:
 def _cross_entropy(n: Node, user: Node) -> Cause:
     """Its derivative is the softmax minus 1 at the target: 0 where that is certain, or ignored."""
     logits = user.span.operands[0]
-    place = Name("", None, *logits[1:4]).index_of(n.offset)
-    first = n.offset - (place[-1] if place else 0) * logits.strides[-1]
+    first = n.offset - _class_and_row(n, user)[0] * logits.strides[-1]
     row = n.span.values().ravel()[first + np.arange(logits.shape[-1]) * logits.strides[-1]]
     with np.errstate(all="ignore"):
         powers = np.exp(row.astype(np.float64) - row.max())
         probability = float(np.exp(np.float64(n.value) - row.max()) / powers.sum())
     fine = np.finfo(row.dtype)
     if fine.tiny < probability < 1 - fine.eps:
-        return _ignored(n, user, place)
+        return _ignored(n, user)
     return Cause(
         "saturated",
         f"the softmax within cross_entropy gives {name(n)} ({n.value:.6g}) a probability of "
@@ -142,8 +141,15 @@ def _cross_entropy(n: Node, user: Node) -> Cause:
     )
 
 
-def _ignored(n: Node, user: Node, place: tuple[int, ...] | None = None) -> Cause:
-    row = (place or n.index or (0,))[0] if len(place or n.index) > 1 else 0
+def _class_and_row(n: Node, user: Node) -> tuple[int, int]:
+    """Where a logit is in what cross_entropy read: (rows, classes), or (classes)."""
+    _, offset, shape, strides, _ = user.span.operands[0]
+    place = Name("", None, offset, shape, strides).index_of(n.offset) or (0,)
+    return place[-1], place[0] if len(place) > 1 else 0
+
+
+def _ignored(n: Node, user: Node) -> Cause:
+    _, row = _class_and_row(n, user)
     return Cause(
         "ignored",
         f"the target of row {row} is ignore_index: cross_entropy takes nothing from that row",
