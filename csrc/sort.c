@@ -31,8 +31,9 @@ static void look_into(rnn_engine *e, rnn_pass *p, uint32_t id) {
 }
 
 static int enter(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    /* a freed span's own gradient can be had: see rnn_pass_cut */
-    const int failed = rnn_at(e, id)->state & RNN_G_TARGET ? 0 : rnn_check_freed(e, id);
+    /* a freed span's own gradient can be asked for: see rnn_pass_cut */
+    const bool wanted = p->flags & RNN_KEEP && rnn_at(e, id)->state & RNN_G_TARGET;
+    const int failed = wanted ? 0 : rnn_check_freed(e, id);
     if (!failed) look_into(e, p, id);
     return failed;
 }

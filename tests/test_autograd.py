@@ -976,6 +976,8 @@ def test_the_gradient_of_a_span_that_another_pass_has_freed() -> None:
             except RuntimeError as error:
                 assert "backward through the graph a second time" in str(error)
                 found.append("freed")
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            loss.backward(inputs=[shared], retain_graph=True)
         return found
 
     assert grads(rnn) == grads(torch) == [[[8.0]], [[8.0], [4.0]], [[1.0], [8.0]], "freed", "freed"]

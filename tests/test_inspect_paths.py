@@ -57,6 +57,8 @@ def test_ends() -> None:
     for k in (0, 256):
         with pytest.raises(ValueError, match="between 1 and 255"):
             paths(x, y, k)
+    with pytest.raises(TypeError, match="an integer has no gradient"):
+        paths(rnn.arange(3)[1], y)
     y.backward(retain_graph=False)
     with pytest.raises(RuntimeError, match="retain_graph=True"):
         paths(x, y)

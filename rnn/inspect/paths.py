@@ -11,7 +11,7 @@ import numpy as np
 from rnn._c import E, check, fail, ffi, lib
 from rnn.autograd.passes import SLICE
 from rnn.inspect.custom import derivatives
-from rnn.inspect.explain import _element, _one
+from rnn.inspect.explain import _element, _one, is_integer
 from rnn.inspect.graph import Graph, node_of
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node
@@ -43,6 +43,7 @@ def paths(
             local derivatives, as in `explain`.
         MemoryError: the memory limit would be exceeded; k best ways are kept for each node between.
         ValueError: k is out of range, or source or target has more than one element.
+        TypeError: source is a tensor of integers, which have no gradient.
 
     Example:
         >>> x = rnn.Value(3.0)
@@ -55,6 +56,8 @@ def paths(
     """
     if not 1 <= k <= 255:
         raise ValueError(f"k must be between 1 and 255, not {k}")
+    if is_integer(source):
+        raise TypeError(str(reason(source, target, {})))
     root = _one(target, "target")
     g = Graph([root], find_names(names, modules, sys._getframe(1)))
     start, end = _element(source, None, g), node_of(target, (), g)
