@@ -534,6 +534,21 @@ def test_what_has_no_name_is_called_by_what_it_is(made: Any, title: str | None) 
     assert scene.rows[-1].title == (title or f"#{rnn.inspect.node(x).id}")
 
 
+def test_an_expression_says_which_view_it_reads() -> None:
+    x, b = rnn.randn(3, 4, requires_grad=True), rnn.randn(4, requires_grad=True)
+    wanted = {
+        "x @ x\u1d40": x @ x.T, "x + b": x + b, "b \u00b7 b": b * b,
+        "b[0] \u00b7 b[2]": b[0] * b[2], "log(x)": x.view(-1).log(), "x\u1d40 \u00b7 2.0": x.T * 2,
+    }  # fmt: skip
+    for text, y in wanted.items():
+        scene = make_scene(rnn.inspect.graph(y, names={"x": x, "b": b}))
+        assert [row.title for row in scene.rows if not row.leaf] == [text]
+    for y in (x[1:].log(), x[:, 0] * b[:3], x.reshape(4, 3) @ x):
+        scene = make_scene(rnn.inspect.graph(y, names={"x": x, "b": b}))
+        made = [row for row in scene.rows if not row.leaf][-1]
+        assert made.title in (f"#{made.id}", "x @ x")
+
+
 def test_numbers_are_cut_to_the_room_there_is() -> None:
     for x in (-1e-30, -123456.789, 1.5e300, -0.00012345, 0.0, float("nan"), float("-inf")):
         text = words.fitting(x, 52.0, 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 from rnn._c import E, check, ffi, lib
 from rnn.inspect import words
 from rnn.inspect.graph import Graph
-from rnn.inspect.node import Node
-from rnn.inspect.span import Span
+from rnn.inspect.node import Node, subscript
+from rnn.inspect.span import Operand, Span
 from rnn.nn.scopes import Scope, scope
 
 Array = np.ndarray[Any, Any]
@@ -95,10 +96,17 @@ def entitle(rows: Sequence[Row], links: Iterable[tuple[int, int]]) -> None:
     operands: dict[int, list[int]] = {}
     for a, b in links:
         operands.setdefault(b, []).append(a)
+    number = {row.id: i for i, row in enumerate(rows) if row.spans == 1}
     made = [""] * len(rows)
     for i, row in enumerate(rows):
-        of = [rows[a].name or made[a] for a in operands.get(i, [])]
-        if not row.leaf and row.spans == 1:
+        if row.leaf or row.spans > 1:
+            pass
+        elif row.span is None:  # a scalar within an operation
+            of = [rows[a].name or made[a] for a in operands.get(i, [])]
+            made[i] = words.expression(row.op, row.parameters, of)
+        elif i in operands:
+            read = [(number.get(o.span.id), o) for o in row.span.operands]
+            of = ["" if a is None else _written(rows[a], made[a], o) for a, o in read]
             made[i] = words.expression(row.op, row.parameters, of)
         row.title = row.name or made[i] or f"#{row.id}"
         row.short = row.title
@@ -116,6 +124,24 @@ def entitle(rows: Sequence[Row], links: Iterable[tuple[int, int]]) -> None:
             row.glyph = row.glyph if ops else ""
         else:
             row.note = words.shape(row.shape)
+
+
+def _written(row: Row, made: str, operand: Operand) -> str:
+    """An operand as a reader writes it: "x", its transpose "x\u1d40", its element "x[0, 1]"; "" of
+    another view, which is more than a few letters.
+    """
+    text, shape = row.name or made, row.shape
+    steps = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+    own = [(n, step) for n, step in zip(shape, steps) if n != 1]
+    read = [(n, step) for n, step in zip(operand.shape, operand.strides) if n != 1 and step]
+    flat = [(row.count, 1)] if row.count != 1 else []
+    if operand.offset == 0 and read in (own, flat):  # broadcast, too
+        return text
+    if not text or " " in text:
+        return ""
+    if operand.offset == 0 and len(own) == 2 and read == own[::-1]:
+        return text + "\u1d40"
+    return "" if read else subscript(text, Node(operand.span, operand.offset).index)
 
 
 def _largest(x: Array) -> float:

@@ -16,7 +16,7 @@ from rnn.inspect.scene import Group, Scene
 
 #: sizes of the parts of a box
 SCALAR_W, SCALAR_H = 124.0, 54.0
-ROW_W, ROW_H = 186.0, 84.0
+ROW_W, ROW_H, ROW_MOST = 186.0, 84.0, 260.0
 GROUP_W, GROUP_H = 186.0, 70.0
 HEAD, PAD, CELL_W, CELL_H = 26.0, 12.0, 60.0, 34.0
 PILL_H, STEM = 24.0, 9.0
@@ -146,7 +146,8 @@ def _row_item(scene: Scene, i: int, within: bool) -> Item:
     row = scene.rows[i]
     item = Item(row=i, title=row.short if within else row.title, note=row.note, pill=row.glyph)
     if item.pill:
-        item.pill_w = max(PILL_H, words.width(item.pill, 13) + 14)
+        bold = words.BOLD if len(item.pill) > 2 else 1
+        item.pill_w = max(PILL_H, words.width(item.pill, 13 * bold) + 14)
     item.scalar = row.scalar
     if row.scalar:
         item.h = SCALAR_H
@@ -160,6 +161,9 @@ def _row_item(scene: Scene, i: int, within: bool) -> Item:
         item.h = HEAD + rows * CELL_H + PAD
     else:
         item.w, item.h = ROW_W, ROW_H
+        if row.spans == 1:
+            needed = words.width(item.title, 13 * words.BOLD) + words.width(item.note, 11) + 50
+            item.w = min(max(ROW_W, needed), ROW_MOST)
     return item
 
 

@@ -492,7 +492,7 @@ function search(list, holds) {
 
 /* ---- the view (rnn/inspect/view.py) ---------------------------------------------------------- */
 
-const SCALAR_W = 124, SCALAR_H = 54, ROW_W = 186, ROW_H = 84, GROUP_W = 186, GROUP_H = 70;
+const SCALAR_W = 124, SCALAR_H = 54, ROW_W = 186, ROW_H = 84, ROW_MOST = 260, GROUP_W = 186, GROUP_H = 70;
 const HEAD = 26, PAD = 12, CELL_W = 60, CELL_H = 34, PILL_H = 24, STEM = 9, ENTRY = 8, GRID = 8;
 /** Between ranks whose edges show no derivatives. */
 const CLOSE_DOWN = 28, CLOSE = 38;
@@ -588,7 +588,8 @@ class View {
       item.w = Math.max(item.gridColumns * CELL_W, heading) + 2 * PAD;
       item.h = HEAD + item.gridRows * CELL_H + PAD;
     } else {
-      item.w = ROW_W;
+      const needed = width(item.title, 13 * BOLD) + width(item.note, 11) + 50;
+      item.w = row.spans === 1 ? Math.min(Math.max(ROW_W, needed), ROW_MOST) : ROW_W;
       item.h = ROW_H;
     }
     return item;
@@ -597,7 +598,7 @@ class View {
   bubble(item, row) {
     if (row.leaf || !row.pill) return;
     item.pill = row.pill;
-    item.pillW = Math.max(PILL_H, width(item.pill, 13) + 14);
+    item.pillW = Math.max(PILL_H, width(item.pill, 13 * (item.pill.length > 2 ? BOLD : 1)) + 14);
   }
 
   /** Rows and columns of an open tensor; chosen scalars stand in one column. */
@@ -992,7 +993,9 @@ class Tape {
     const sum = here.reduce((total, e) => total + e.local * e.userGrad, 0);
     const shown = gains.slice(0, 2).join(" + ") + (gains.length > 2 ?
       " + \u2026 (" + gains.length + " terms)" : "");
-    return whole + ": " + g.label(best) + ".grad += " + shown + " = " + number(sum);
+    const name = g.label(best), place = name.startsWith(step.operand.title + "[") ?
+      name.slice(step.operand.title.length) : name + ".grad";
+    return whole + ": " + place + " += " + shown + " = " + number(sum);
   }
 }
 
