@@ -580,6 +580,8 @@ def test_an_element_of_a_function_as_a_value() -> None:
     product, cube = (t.value(1) for t in Both.apply(x, y))
     assert product.op == product._op == product.node().op == "Both"
     assert [v.id for v in product.children] == [x.value(1).id, y.value(1).id]
+    other = Both.apply(y, x)[0].value(1)  # the order is that of the arguments
+    assert [v.id for v in other.children] == [y.value(1).id, x.value(1).id]
     assert cube._prev == {x.value(1)}
     product.grad, cube.grad = 1.0, 10.0
     product._backward()

@@ -251,11 +251,17 @@ class MadeFrom(NamedTuple):
 
 
 def _custom_edges(n: Node) -> tuple[MadeFrom, Array, Array]:
-    """As edges(), for an output of an autograd.Function; derivatives of 0 are left out."""
+    """As edges(), for an output of an autograd.Function, in the order of its arguments;
+    derivatives of 0 are left out.
+    """
     from rnn.inspect import custom
 
     spans, nodes, found = custom.row(n.span, n.offset)
-    return _made_from(n, spans, nodes), found, np.ones(len(nodes), bool)
+    arguments = [operand.span._number for operand in n.span.operands]
+    numbers, which = np.unique(spans, return_inverse=True)
+    places = np.array([arguments.index(int(number)) for number in numbers], np.int64)
+    order = np.lexsort((nodes, places[which.reshape(-1)]))
+    return _made_from(n, spans[order], nodes[order]), found[order], np.ones(len(nodes), bool)
 
 
 def _made_from(n: Node, spans: Array, nodes: Array) -> MadeFrom:
