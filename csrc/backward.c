@@ -180,15 +180,14 @@ static bool is_idle(const rnn_span *s, int k) {
  * pass takes, or all. */
 static int check_values(rnn_engine *e, uint32_t id, bool all) {
     const rnn_span *s = rnn_at(e, id);
-    const int needs = rnn_ops[s->op].needs, count = rnn_span_operands(s);
+    const int count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
-        const bool needed =
-            needs & RNN_NEEDS_ALL ||
-            (k < 2 && needs & (k ? RNN_NEEDS_B : RNN_NEEDS_A) && (all || !is_idle(s, k)));
+        const bool needed = rnn_op_reads(s->op, k) && (all || !is_idle(s, k));
         const uint32_t o = rnn_span_operand(s, k);
         if (needed && rnn_span_written(e, o) > s->first) return overwritten(e, id, o);
     }
-    if (needs & RNN_NEEDS_Z && rnn_span_written(e, id) > s->first) return overwritten(e, id, id);
+    const bool result = rnn_ops[s->op].needs & RNN_NEEDS_Z;
+    if (result && rnn_span_written(e, id) > s->first) return overwritten(e, id, id);
     return 0;
 }
 

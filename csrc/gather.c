@@ -19,7 +19,6 @@ static const void *flat_data(rnn_engine *e, const char *what, const rnn_view *v,
     return (*temp)->data;
 }
 
-/* A checked copy of the index; *rows is how many there are to pick from. */
 typedef struct {
     const int64_t *from;
     int64_t *to;
@@ -37,6 +36,7 @@ static void index_task(void *ctx, int64_t begin, int64_t end) {
     if (wrong) atomic_store(&j->wrong, true);
 }
 
+/* A checked copy of the index: of rows of `inner` elements, of which `a` has so many. */
 static int take_index(rnn_engine *e, const rnn_view *a, const int64_t *index, int64_t count,
                       int64_t inner, rnn_build *b) {
     const int64_t n = rnn_numel(a->ndim, a->shape), rows = inner > 0 ? n / inner : 0;

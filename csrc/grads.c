@@ -186,13 +186,6 @@ void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     memcpy(v->stride, o->dims + o->ndim, (size_t)o->ndim * sizeof(int64_t));
 }
 
-/* Whether the span's kernel reads operand k's values. */
-static bool is_read(const rnn_span *s, int k) {
-    const int needs = rnn_ops[s->op].needs;
-    return needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
-           (k == 1 && needs & RNN_NEEDS_B);
-}
-
 /* Nobody else will look at an operand's values again: the running span alone holds it, no other
  * memory is theirs, its own kernel does not read them, and no Python runs before the pass has left
  * it. Under the lock: another thread may just let go of it. */
@@ -229,8 +222,8 @@ static int begin_target(rnn_engine *e, uint32_t id, int k, int64_t n, bool done,
     if (!rnn_span_has_grad(s)) {
         t->fresh = n == rnn_span_size(s) && n == rnn_numel(t->v.ndim, t->v.shape) &&
                    !(s->flags & RNN_S_SCALAR) && rnn_view_is_injective(&t->v);
-        const bool unread =
-            !is_read(rnn_at(e, id), k) || (done && t->fresh && rnn_view_is_contiguous(&t->v));
+        const bool unread = !rnn_op_reads(rnn_at(e, id)->op, k) ||
+                            (done && t->fresh && rnn_view_is_contiguous(&t->v));
         int failed = 0;
         if (!unread || !reuse_values(e, s, !t->fresh))
             failed = rnn_span_grad_begin(e, t->v.span, !t->fresh);

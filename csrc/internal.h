@@ -346,6 +346,12 @@ void rnn_span_pass(rnn_engine *e, uint32_t id);  /* under the lock; frees what i
 typedef void (*rnn_visit)(void *object, void *arg);
 void rnn_span_visit(rnn_engine *e, uint32_t id, rnn_visit visit, void *arg);
 void rnn_span_forget(rnn_engine *e, uint32_t id);
+/* Whether an operation's backward reads operand k's values. */
+static inline bool rnn_op_reads(int op, int k) {
+    const int needs = rnn_ops[op].needs;
+    return needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
+           (k == 1 && needs & RNN_NEEDS_B);
+}
 /* Operands of a span, whatever its form. */
 static inline int rnn_span_operands(const rnn_span *s) {
     if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return 0;

@@ -19,9 +19,9 @@ static void put(int dtype, void *x, int64_t i, double value) {
     else ((float *)x)[i] = (float)value;
 }
 
-/* The same where the vector's dtype, flags, is not the parameter's. */
+/* The same where the vector's dtype is not the parameter's. */
 static void flat_converted(list *l, const item *it, int64_t begin, int64_t end) {
-    const int dtype = it->numbers.flags;
+    const int dtype = l->vector_dtype;
     const int run = l->rule == RNN_FLAT_GRADS ? 1 : 0;
     for (int64_t i = begin; i < end; i++) {
         const double own = get(it->dtype, it->run[run], i), flat = get(dtype, it->run[FLAT], i);
@@ -35,7 +35,7 @@ static void flat_work(void *ctx, const item *it, int64_t begin, int64_t end, int
     list *l = ctx;
     const size_t bytes = (size_t)(end - begin) * rnn_itemsize(it->dtype);
     (void)block;
-    if (it->numbers.flags != it->dtype) {
+    if (l->vector_dtype != it->dtype) {
         flat_converted(l, it, begin, end);
         return;
     }
@@ -58,7 +58,6 @@ static int gather_flat(list *l, int count, const rnn_ref *params, const rnn_view
         if (joined) {
             item *it = &l->items[l->count - 1];
             it->run[FLAT] = data + start * (int64_t)rnn_itemsize(v->dtype);
-            it->numbers.flags = v->dtype;
         }
         start += rnn_numel(own.ndim, own.shape);
         if (start > v->shape[0]) break;
@@ -79,6 +78,7 @@ int rnn_flat(rnn_engine *e, int what, int count, const rnn_ref *params, double s
     list l;
     int failed = rnn_list_make(e, &l, count);
     l.rule = what;
+    l.vector_dtype = v.dtype;
     l.work = flat_work;
     l.a = scale;
     if (!failed) failed = gather_flat(&l, count, params, &v, data);
@@ -99,7 +99,7 @@ int rnn_flat(rnn_engine *e, int what, int count, const rnn_ref *params, double s
 
 enum { BLOCK = 16384 };
 
-/* One pass over the vector: what is added to it, then what it is multiplied with. */
+/* One sweep over the vector: what is added to it, then what it is multiplied with. */
 typedef struct {
     rnn_engine *e;
     int dtype;
@@ -111,10 +111,10 @@ typedef struct {
     const char *y; /* the sum of y q is wanted */
     double *sums;  /* of each block */
     double *along; /* how far along each remembered step */
-} loop;
+} sweep;
 
-static void loop_blocks(void *ctx, int64_t begin, int64_t end) {
-    const loop *l = ctx;
+static void sweep_blocks(void *ctx, int64_t begin, int64_t end) {
+    const sweep *l = ctx;
     const rnn_kernels *k = l->e->k;
     for (int64_t b = begin; b < end; b++) {
         const int64_t from = b * BLOCK, n = l->n - from < BLOCK ? l->n - from : BLOCK;
@@ -129,38 +129,36 @@ static void loop_blocks(void *ctx, int64_t begin, int64_t end) {
 
 static double rounded(int dtype, double x) { return dtype == RNN_F64 ? x : (float)x; }
 
-/* Runs the pass that was set up and clears it; the sum of y q. */
-static double turn(loop *l, const char *y) {
+/* Runs the sweep that was set up and clears it; the sum of y q. */
+static double run_sweep(sweep *l, const char *y) {
     const int64_t blocks = (l->n + BLOCK - 1) / BLOCK;
     double total = 0;
     l->y = y;
-    if (blocks < 3) loop_blocks(l, 0, blocks);
-    else rnn_parallel_for(l->e->pool, blocks, 1, loop_blocks, l);
+    if (blocks < 3) sweep_blocks(l, 0, blocks);
+    else rnn_parallel_for(l->e->pool, blocks, 1, sweep_blocks, l);
     for (int64_t b = 0; b < blocks; b++) total += l->sums[b];
     l->first = l->x = NULL;
     l->factor = 1;
     return rounded(l->dtype, total);
 }
 
-static const char *data_of(rnn_engine *e, rnn_ref t) { return rnn_data(e, t); }
-
-static void two_loops(loop *l, int count, const rnn_ref *changes, const rnn_ref *moves,
+static void two_loops(sweep *l, int count, const rnn_ref *changes, const rnn_ref *moves,
                       const rnn_ref *ro, double h) {
     rnn_engine *e = l->e;
     for (int i = count - 1; i >= 0; i--) {
-        const double dot = turn(l, data_of(e, moves[i]));
+        const double dot = run_sweep(l, rnn_data(e, moves[i]));
         l->along[i] = rounded(l->dtype, dot * rnn_item(e, ro[i], 0));
-        l->x = data_of(e, changes[i]);
+        l->x = rnn_data(e, changes[i]);
         l->scale = -l->along[i];
     }
     l->factor = h;
     for (int i = 0; i < count; i++) {
-        const double dot = turn(l, data_of(e, changes[i]));
+        const double dot = run_sweep(l, rnn_data(e, changes[i]));
         const double back = rounded(l->dtype, dot * rnn_item(e, ro[i], 0));
-        l->x = data_of(e, moves[i]);
+        l->x = rnn_data(e, moves[i]);
         l->scale = rounded(l->dtype, l->along[i] - back);
     }
-    turn(l, NULL);
+    run_sweep(l, NULL);
 }
 
 static int check_vector(rnn_engine *e, const rnn_view *like, rnn_ref t) {
@@ -191,14 +189,14 @@ int rnn_lbfgs_direction(rnn_engine *e, int count, const rnn_ref *changes, const 
     const size_t numbers = (size_t)count + (size_t)(v.shape[0] / BLOCK + 1);
     double *scratch = rnn_malloc(e, numbers * sizeof *scratch);
     if (!scratch) return rnn_fail(e, RNN_EMEMORY, "no memory for a direction of LBFGS");
-    loop l = {.e = e,
-              .dtype = v.dtype,
-              .n = v.shape[0],
-              .q = rnn_data(e, out),
-              .first = rnn_data(e, grad),
-              .factor = 1,
-              .sums = scratch + count,
-              .along = scratch};
+    sweep l = {.e = e,
+               .dtype = v.dtype,
+               .n = v.shape[0],
+               .q = rnn_data(e, out),
+               .first = rnn_data(e, grad),
+               .factor = 1,
+               .sums = scratch + count,
+               .along = scratch};
     two_loops(&l, count, changes, moves, ro, h);
     rnn_span_stamp(e, rnn_span_of(out));
     free(scratch);

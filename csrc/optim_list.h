@@ -36,6 +36,7 @@ typedef struct {
     int64_t *first; /* the number of each item's first block */
     void (*work)(void *list, const item *it, int64_t begin, int64_t end, int64_t block);
     int rule;
+    int vector_dtype; /* lbfgs.c */
     double a, b;
     double *partial; /* a result of each block */
 } list;

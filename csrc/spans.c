@@ -201,17 +201,11 @@ bool rnn_span_inference(rnn_engine *e, uint32_t id) {
            s->ext->data->inference;
 }
 
-static bool is_needed(int needs, int k) {
-    return needs & RNN_NEEDS_ALL || (k == 0 && needs & RNN_NEEDS_A) ||
-           (k == 1 && needs & RNN_NEEDS_B);
-}
-
 /* Would what is recorded keep values that were made in inference mode? */
 static bool keeps_inference(rnn_engine *e, const rnn_build *b) {
     if (!__atomic_load_n(&e->inferred, __ATOMIC_RELAXED)) return false;
     for (int k = 0; k < b->count; k++)
-        if (is_needed(rnn_ops[b->op].needs, k) && !b->in[k].needs_grad &&
-            rnn_span_inference(e, b->in[k].span))
+        if (rnn_op_reads(b->op, k) && !b->in[k].needs_grad && rnn_span_inference(e, b->in[k].span))
             return true;
     return false;
 }
@@ -314,7 +308,7 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
     for (int k = 0; k < b->count; k++) {
         rnn_span_ref(e, b->in[k].span);
         rnn_span *o = rnn_at(e, b->in[k].span);
-        if (is_needed(needs, k) && !(o->flags & RNN_S_NEEDED)) o->flags |= RNN_S_NEEDED;
+        if (rnn_op_reads(b->op, k) && !(o->flags & RNN_S_NEEDED)) o->flags |= RNN_S_NEEDED;
     }
 }
 

@@ -96,13 +96,16 @@ def scatter_reduce_(
     sent there, for dim 0, and so on, in place (torch.Tensor.scatter_reduce_).
 
     Args:
+        index: int64 or int32, with as many dimensions as input, and no larger than src.
+        src: of input's dtype.
         reduce: "sum", "prod", "mean", "amax" or "amin". A maximum that several elements reach
             shares its gradient among them equally.
         include_self: False leaves out what a place holds, where something comes to it. (In
             PyTorch it still takes its share of the gradient where it equals the maximum.)
 
     Raises:
-        RuntimeError: another reduction; the index is out of range, or larger than src.
+        RuntimeError: another reduction or dtype; the index is out of range, or larger than src.
+        TypeError: src is no tensor.
 
     Example:
         >>> x = rnn.tensor([1.0, 2.0, 3.0, 4.0])
@@ -153,10 +156,19 @@ def index_reduce_(
     (torch.Tensor.index_reduce_).
 
     Args:
+        index: a vector of int64 or int32, as long as source's dimension.
+        source: of input's dtype and, but for that dimension, shape.
         reduce: "prod", "mean", "amax" or "amin".
 
     Raises:
-        RuntimeError: another reduction; index is no vector of source's length.
+        RuntimeError: another reduction; index has another length, or is out of range.
+        IndexError: index is no vector.
+
+    Example:
+        >>> x = rnn.ones(2, 2)
+        >>> rnn.zeros(2, 2).index_reduce_(0, rnn.tensor([1, 1]), x, "mean", include_self=False)
+        tensor([[0., 0.],
+                [1., 1.]])
     """
     if reduce not in ("mean", *_REDUCTIONS):
         raise RuntimeError(
