@@ -138,6 +138,7 @@ static bool asked_for(const rnn_pass *p, uint32_t id) {
 /* What the pass has put into a span goes, unless it is what was asked for: that is read, then
  * restored when the pass ends. */
 static void undo(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    if (p->flags & RNN_EVERY) return;
     if (p->flags & RNN_PRIVATE && !(rnn_at(e, id)->state & RNN_G_SKIP) && !asked_for(p, id))
         rnn_stash_undo(e, p, id);
 }
@@ -283,6 +284,7 @@ static int sort_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
     while (code == 1 && now() <= until);
     if (!code) code = rnn_pass_cut(e, p);
     if (code) return code;
+    if (p->flags & RNN_BRIEF) rnn_pass_find_brief(e, p);
     end_inputs(e, p);
     p->stash_at = p->stash_count;
     p->phase = RNN_SEEDING;
@@ -306,6 +308,7 @@ int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
     return p->phase == RNN_RUNNING ? run_slice(e, p, until) : 0;
 }
 
+int rnn_pass_is_brief(const rnn_pass *p) { return !!(p->flags & RNN_BRIEF); }
 int64_t rnn_pass_key(rnn_pass *p) { return p->key ? (int64_t)(intptr_t)p->key->object : 0; }
 uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }
 

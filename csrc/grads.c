@@ -247,7 +247,7 @@ int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t
  * needs: as many nodes of one dtype, in one order, none there yet. Under the lock. */
 static bool can_inherit(rnn_engine *e, uint32_t id, const rnn_target *t) {
     const rnn_span *s = rnn_at(e, id), *to = rnn_at(e, t->v.span);
-    return e->spends && !s->refs && !rnn_span_has_grad(to) &&
+    return (s->state & RNN_G_BRIEF || (e->spends && !s->refs)) && !rnn_span_has_grad(to) &&
            !((s->flags | to->flags) & RNN_S_SCALAR) && s->dtype == to->dtype &&
            s->ext->n == to->ext->n && rnn_numel(t->v.ndim, t->v.shape) == s->ext->n &&
            rnn_view_is_contiguous(&t->v) &&

@@ -133,6 +133,7 @@ enum {
     RNN_G_SKIP = 4,   /* leads to none of the inputs that were asked for: not gone to */
     RNN_G_TARGET = 8, /* such an input */
     RNN_G_OUTER = 16, /* a pass that this one interrupts has yet to come here */
+    RNN_G_BRIEF = 32, /* its gradient goes when the pass has left it, though the graph stays */
 };
 
 typedef struct {

@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2, RNN_PRIVATE = 4 };
+enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2, RNN_PRIVATE = 4, RNN_BRIEF = 8, RNN_EVERY = 16 };
 enum { RNN_BEGINNING, RNN_SORTING, RNN_SEEDING, RNN_RUNNING, RNN_DONE };
 
 /* A gradient put aside while the pass makes a fresh one in its place. */
@@ -51,6 +51,8 @@ struct rnn_pass {
 int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps); /* 1: call again; 0: sorted */
 /* After it: RNN_ERUNTIME where a freed input may have cut off another. */
 int rnn_pass_cut(rnn_engine *e, const rnn_pass *p);
+/* Finds the spans whose gradients nobody will look at after the pass has left them. */
+void rnn_pass_find_brief(rnn_engine *e, rnn_pass *p);
 void rnn_pass_unsort(rnn_engine *e, rnn_pass *p); /* as before the search */
 int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots);
 int rnn_pass_suspend(rnn_engine *e, rnn_pass *p); /* another pass may use the spans */

@@ -369,6 +369,8 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
  * 2: the hooks of a span whose gradient is complete; 3: an autograd.Function; 4: the hooks of a
  * leaf after its gradient has been added up. */
 int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds);
+/* Whether gradients within the graph are gone where the pass has been. */
+int rnn_pass_is_brief(const rnn_pass *p);
 int64_t rnn_pass_key(rnn_pass *p);
 uint32_t rnn_pass_span(rnn_pass *p);
 void rnn_backward_end(rnn_engine *e, rnn_pass *p); /* always, also after a failure */

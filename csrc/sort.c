@@ -73,8 +73,10 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
         rnn_state_set(s, 0xff, RNN_G_SKIP);
         return 0;
     }
-    if (p->flags & RNN_PRIVATE && !(s->state & RNN_G_TARGET))
-        return rnn_span_has_grad(s) ? rnn_stash_put(e, p, id, false) : 0;
+    if (p->flags & RNN_PRIVATE && !(s->state & RNN_G_TARGET)) {
+        const bool restore = rnn_span_has_grad(s) || p->flags & RNN_EVERY;
+        return restore ? rnn_stash_put(e, p, id, false) : 0;
+    }
     if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
         return rnn_stash_put(e, p, id, false);
     if (p->flags & RNN_KEEP && s->state & RNN_G_TARGET) return 0;
@@ -124,6 +126,37 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
         failed = enter(e, p, p->roots[p->root_at++].view.span);
     }
     return failed ? failed : 1;
+}
+
+/* ---- gradients that go ----------------------------------------------------------------------- */
+
+/* No Python runs in the pass: nobody takes hold of a span meanwhile. */
+static bool is_undisturbed(rnn_engine *e, const rnn_pass *p) {
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after)
+        if (rnn_at(e, id)->flags & RNN_S_HOOK || rnn_at(e, id)->op == RNN_OP_CUSTOM) return false;
+    return true;
+}
+
+/* For a pass that keeps a graph (RNN_BRIEF: which one rnn_graph holds) for a while. Of what holds a span, all that is
+ * not that list, or a span of the pass, is somebody who may look at it. */
+void rnn_pass_find_brief(rnn_engine *e, rnn_pass *p) {
+    if (!is_undisturbed(e, p)) {
+        p->flags &= ~RNN_BRIEF;
+        return;
+    }
+    const int kinds = RNN_S_SCALAR | RNN_S_LEAF | RNN_S_RETAIN, states = RNN_G_TARGET | RNN_G_SKIP;
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) rnn_at(e, id)->above = 1;
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
+        const rnn_span *s = rnn_at(e, id);
+        for (int k = 0; k < rnn_span_operands(s); k++) rnn_at(e, rnn_span_operand(s, k))->above++;
+    }
+    rnn_lock(e);
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
+        rnn_span *s = rnn_at(e, id);
+        if (s->refs == s->above && !(s->flags & kinds) && !(s->state & states))
+            rnn_state_set(s, 0xff, RNN_G_BRIEF);
+    }
+    rnn_unlock(e);
 }
 
 /* ---- the order ------------------------------------------------------------------------------- */
@@ -179,6 +212,11 @@ void rnn_pass_leave(rnn_engine *e, rnn_pass *p) {
     }
     p->head = s->after;
     if (retain) { /* then its users hold it still, or the root's reference does */
+        if (s->state & RNN_G_BRIEF) {
+            rnn_lock(e);
+            rnn_span_clear_grad(e, id);
+            rnn_unlock(e);
+        }
         rnn_state_set(s, RNN_G_HAS | RNN_G_OUTER, 0);
         return;
     }

@@ -447,6 +447,45 @@ def test_graph_and_memory_go() -> None:
     assert rnn.memory_stats()["spans"] == spans
 
 
+@pytest.mark.parametrize("hook", [False, True])
+def test_a_stopped_pass_has_added_once(hook: bool) -> None:
+    """What was added before the NaN stays, as in torch; looking for its cause adds nothing."""
+    x, late = _x(0.0, 4.0), _x(3.0)
+    seen: list[float] = []
+    inner = x * 2
+    if hook:
+        late.register_hook(lambda grad: seen.append(grad.item()))
+    loss = (inner.sqrt() * 0.0).sum() + (late * 5).sum()
+    held = inner.sqrt()
+    error = _caught(loss.backward)
+    assert error.op == "sqrt" and error.__context__ is None
+    assert "multiplies sqrt[0] by the number 0" in str(error)
+    assert late.grad is None or late.grad.tolist() == [5.0]
+    assert x.grad is None and held.grad is None
+    assert seen in ([], [5.0])
+    graph = rnn.inspect.graph(loss)  # it is there still
+    assert "sqrt" in {node.op for node in graph}
+
+
+def test_gradients_of_tensors_that_are_held_stay() -> None:
+    def run() -> list[Any]:
+        x = _x(0.5, 2.0)
+        inner = x * 3
+        other = inner.tanh()
+        loss = ((other + inner).exp() * 0.5).sum()
+        used_again = inner * 2
+        loss.backward()
+        return [x.grad, inner.grad, other.grad, loss.grad, used_again.grad]
+
+    def numbers(found: list[Any]) -> list[Any]:
+        return [None if t is None else t.tolist() for t in found]
+
+    plain = numbers(run())
+    with rnn.detect_anomaly():
+        assert numbers(run()) == plain
+    assert sum(t is not None for t in plain) == 4
+
+
 def test_switch_decorator_and_nesting() -> None:
     x = _x(-1.0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnn import _c
 from rnn._c import E, Handle, adopt, check, fail, ffi, lib
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rnn.value import Value
 
 SLICE = 20_000_000  # nanoseconds that C works before Python looks for signals
-RETAIN_GRAPH, KEEP = 1, 2
+RETAIN_GRAPH, KEEP, PRIVATE, BRIEF, EVERY = 1, 2, 4, 8, 16
 
 _CREATE_GRAPH = (
     "backward(create_graph=True) is not supported: .grad holds numbers. Use "
@@ -56,6 +56,8 @@ def run(
             code = step(E, begun, SLICE)
             if code > 1:
                 _python_turn(begun, code, me)
+            elif code == _c.EANOMALY and lib.rnn_pass_is_brief(begun):
+                raise _Stopped
             elif code == _c.EANOMALY:
                 _explain_anomaly()
             elif code < 0:
@@ -78,8 +80,12 @@ def _python_turn(begun: Any, code: int, me: Running) -> None:
         lib.rnn_set_grad_mode(was)
 
 
-def _explain_anomaly() -> None:
-    """A gradient has become NaN: says where it came from, while the pass stands there."""
+class _Stopped(Exception):
+    """A gradient has become NaN, and those before it are gone."""
+
+
+def _explain_anomaly() -> NoReturn:
+    """A gradient has become NaN: says where it came from, from the gradients that are there."""
     from rnn.inspect.anomaly import backward_error
 
     found = ffi.new("rnn_anomaly *")
@@ -95,13 +101,20 @@ def _run_checked(
     roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any], flags: int, collect: Any
 ) -> Any:
     """A pass under detect_anomaly keeps the graph, so that a NaN can be explained, and frees it
-    when it has ended well.
+    when it has ended well. The gradients within the graph it does not keep: for an explanation they
+    are made again.
     """
     held = lib.rnn_graph_new(E, len(roots), _handles(roots))
     if held == ffi.NULL:
         fail(lib.rnn_failure())
+    out, stopped = None, False
     try:
-        out = run(roots, seeds, inputs, flags | RETAIN_GRAPH, collect)
+        try:
+            out = run(roots, seeds, inputs, flags | RETAIN_GRAPH | BRIEF, collect)
+        except _Stopped:
+            stopped = True
+        if stopped:
+            run(roots, seeds, inputs, RETAIN_GRAPH | KEEP | PRIVATE | EVERY, _explain_anomaly)
         if not inputs:
             lib.rnn_graph_pass(E, held)
             _c.drain()
