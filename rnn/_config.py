@@ -102,7 +102,9 @@ def reset_peak_memory() -> None:
 
 
 def empty_cache() -> None:
-    """Gives the memory that is kept for reuse back to the system."""
+    """Gives the memory that is kept for reuse back to the system. What was cut into blocks of a few
+    kilobytes stays kept.
+    """
     lib.rnn_trim(E)
 
 
