@@ -88,7 +88,7 @@ def check(code: int) -> int:
 _SMALL = 65536  # an array of so many bytes is made without a question
 
 
-def room(what: str, shape: Sequence[int], itemsize: int) -> None:
+def check_room(what: str, shape: Sequence[int], itemsize: int) -> None:
     """Whether the memory limit leaves room for a NumPy array, of integers or bools or of places:
     asked before it is made, where it may be much larger than what it is made from.
 
@@ -109,12 +109,12 @@ def room(what: str, shape: Sequence[int], itemsize: int) -> None:
         )
 
 
-def whole(what: str, array: Any, itemsize: int = 0) -> Any:
-    """The array, of which a copy (or, with itemsize, a result as large) is about to be made: where
-    it is expanded, that takes more memory than the array itself, and the limit is asked.
+def check_copy_room(what: str, array: Any, itemsize: int = 0) -> Any:
+    """The array, after check_room for a copy of it (or, with itemsize, for a result of as many
+    numbers of that size): where it is expanded, those take more memory than the array itself.
     """
     if 0 in array.strides:
-        room(what, array.shape, itemsize or array.itemsize)
+        check_room(what, array.shape, itemsize or array.itemsize)
     return array
 
 

@@ -36,7 +36,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from rnn._c import room, whole
+from rnn._c import check_copy_room, check_room
 
 __all__ = ["AdvancedPlan", "Plan", "parse"]
 
@@ -515,7 +515,7 @@ def _group(dim: int, array: npt.NDArray[Any] | bool, shape: Shape) -> Group:
                 f"The shape of the mask {_list(array.shape)} at index {d} does not match the "
                 f"shape of the indexed tensor {_list(shape)} at index {dim + d}"
             )
-    whole("index", array)
+    check_copy_room("index", array)
     return dim, array.ndim, np.flatnonzero(array).astype(np.int64, copy=False)
 
 
@@ -567,7 +567,7 @@ def _positions(
         after = len(free) - 1 - i + (common if i < lead else 0)
         parts.append((np.arange(size, dtype=np.int64) * stride).reshape((size,) + (1,) * after))
     if len(parts) > 1:
-        room("index", np.broadcast(*parts).shape, _INT64.itemsize)
+        check_room("index", np.broadcast(*parts).shape, _INT64.itemsize)
     total = parts[0]
     for part in parts[1:]:
         total = total + part

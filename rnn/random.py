@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _config, _dtypes, _size
-from rnn._c import E, Handle, adopt, check, ffi, lib, room
+from rnn._c import E, Handle, adopt, check, check_room, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._shapes import integer
 from rnn._shown import show_as
@@ -190,7 +190,7 @@ def _short_name(to: Dtype) -> str:
 
 def _draw(kind: int, count: int, code: int, a: Any, b: Any, generator: Any) -> Any:
     """`count` numbers as a NumPy array."""
-    room("random", (count,), _core.NUMPY_NODE_DTYPES[code].itemsize)
+    check_room("random", (count,), _core.NUMPY_NODE_DTYPES[code].itemsize)
     out = np.empty(count, _core.NUMPY_NODE_DTYPES[code])
     stream, data = _stream_of(generator), ffi.from_buffer(out)
     check(lib.rnn_random_fill(E, stream, kind, code, count, data, a, b))
@@ -200,7 +200,7 @@ def _draw(kind: int, count: int, code: int, a: Any, b: Any, generator: Any) -> A
 def _draw_ints(
     kind: int, count: int, generator: Any, low: int = 0, high: int = 0, out_type: Any = np.int64
 ) -> Any:
-    room("random", (count,), np.dtype(out_type).itemsize)
+    check_room("random", (count,), np.dtype(out_type).itemsize)
     out = np.empty(count, out_type)
     stream, data = _stream_of(generator), ffi.from_buffer(out)
     try:
@@ -684,7 +684,7 @@ def bernoulli(
 
 def _flips(p: Any, generator: Any) -> Any:
     """1 where a uniform number is below p, else 0: an array like p."""
-    room("bernoulli", p.shape, 2 * p.itemsize)
+    check_room("bernoulli", p.shape, 2 * p.itemsize)
     p = np.asarray(p, order="C")
     code, flips = int(p.dtype == np.float64), np.empty(p.shape, p.dtype)
     data, made = ffi.from_buffer(p), ffi.from_buffer(flips)
@@ -763,7 +763,7 @@ def multinomial(
     if not p.flags.c_contiguous and (k == 1 or not replacement):
         drawn = _race(input, rows, k, generator)
     else:
-        room("multinomial", (len(rows), k), 8)
+        check_room("multinomial", (len(rows), k), 8)
         drawn = np.empty((len(rows), k), np.int64)
         rows = np.ascontiguousarray(rows)
         data, made = ffi.from_buffer(rows), ffi.from_buffer("int64_t[]", drawn)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes, _shapes
-from rnn._c import Handle, room, whole
+from rnn._c import Handle, check_copy_room, check_room
 from rnn.ops import _core
 from rnn.ops.elementwise import _operand, in_place, integers, write_out
 
@@ -25,7 +25,7 @@ def _compare(numpy: Callable[..., Any], a: Any, b: Any) -> Any:
     """numpy(a, b) in the dtype that a and b promote to; NotImplemented where b is no number."""
     if isinstance(a, Handle) and a._h and isinstance(b, (float, int)):
         x = _core.array_of(a)
-        room(numpy.__name__, x.shape, 1)
+        check_room(numpy.__name__, x.shape, 1)
         return _core.wrap(numpy(x, x.dtype.type(b)))
     b = _operand(b)
     if b is NotImplemented:
@@ -133,7 +133,7 @@ def isclose(
         raise RuntimeError(f"{_core.type_name(d)} did not match {_core.type_name(e)}")
     x, y = _core.array_of(input), _core.array_of(other)
     shape = _shapes.broadcast_shapes(x.shape, y.shape)
-    room("isclose", shape, 2 * x.itemsize)
+    check_room("isclose", shape, 2 * x.itemsize)
     if x.dtype == np.bool_:
         return _core.wrap(x == y)
     with np.errstate(all="ignore"):
@@ -157,7 +157,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
     """Whether shape and all elements are the same (torch.equal)."""
     _core.check_tensors("equal", input=input, other=other)
     x, y = _core.array_of(input), _core.array_of(other)
-    return bool(np.array_equal(whole("equal", x, 1), whole("equal", y, 1)))
+    return bool(np.array_equal(check_copy_room("equal", x, 1), check_copy_room("equal", y, 1)))
 
 
 def is_same_size(input: Tensor, other: Tensor) -> bool:
@@ -183,7 +183,7 @@ def isin(
     tensor([ True, False,  True])
     """
     among, of = (
-        whole("isin", _core.array_of(x), 8) if isinstance(x, Handle) else np.asarray(x)
+        check_copy_room("isin", _core.array_of(x), 8) if isinstance(x, Handle) else np.asarray(x)
         for x in (elements, test_elements)
     )
     return _core.wrap(np.asarray(np.isin(among, of, invert=invert)))
@@ -195,7 +195,7 @@ def isin(
 def _logical(numpy: Callable[..., Any], input: Tensor, other: Tensor) -> Tensor:
     _core.check_tensors(numpy.__name__, input=input, other=other)
     x, y = _core.array_of(input), _core.array_of(other)
-    room(numpy.__name__, _shapes.broadcast_shapes(x.shape, y.shape), 1)
+    check_room(numpy.__name__, _shapes.broadcast_shapes(x.shape, y.shape), 1)
     return _core.wrap(numpy(x, y))
 
 
@@ -224,7 +224,7 @@ def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether it is 0 (torch.logical_not)."""
     if out is not None:
         return write_out(out, logical_not, input)
-    return _core.wrap(np.logical_not(whole("logical_not", _core.array_of(input), 1)))
+    return _core.wrap(np.logical_not(check_copy_room("logical_not", _core.array_of(input), 1)))
 
 
 # ---- divisors and multiples ----------------------------------------------------------------------
@@ -317,7 +317,7 @@ def op_invert(a: Tensor) -> Tensor:
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
         )
-    return _core.wrap(np.invert(whole("invert", a._array)))
+    return _core.wrap(np.invert(check_copy_room("invert", a._array)))
 
 
 def bitwise_and(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -399,39 +399,39 @@ def logical_not_(input: Tensor) -> Tensor:
 
 def isnan(input: Tensor) -> Tensor:
     """Whether it is NaN (torch.isnan)."""
-    return _core.wrap(np.isnan(whole("isnan", _core.array_of(input), 1)))
+    return _core.wrap(np.isnan(check_copy_room("isnan", _core.array_of(input), 1)))
 
 
 def isinf(input: Tensor) -> Tensor:
     """Whether it is an infinity (torch.isinf)."""
-    return _core.wrap(np.isinf(whole("isinf", _core.array_of(input), 1)))
+    return _core.wrap(np.isinf(check_copy_room("isinf", _core.array_of(input), 1)))
 
 
 def isfinite(input: Tensor) -> Tensor:
     """Whether it is neither NaN nor an infinity (torch.isfinite)."""
-    return _core.wrap(np.isfinite(whole("isfinite", _core.array_of(input), 1)))
+    return _core.wrap(np.isfinite(check_copy_room("isfinite", _core.array_of(input), 1)))
 
 
 def isposinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether it is +infinity (torch.isposinf)."""
-    made = _core.wrap(whole("isposinf", _core.array_of(input), 1) == np.inf)
+    made = _core.wrap(check_copy_room("isposinf", _core.array_of(input), 1) == np.inf)
     return made if out is None else _core.view_as_result(made, out)
 
 
 def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether it is -infinity (torch.isneginf)."""
-    made = _core.wrap(whole("isneginf", _core.array_of(input), 1) == -np.inf)
+    made = _core.wrap(check_copy_room("isneginf", _core.array_of(input), 1) == -np.inf)
     return made if out is None else _core.view_as_result(made, out)
 
 
 def isreal(input: Tensor) -> Tensor:
     """True: there are no complex numbers (torch.isreal)."""
-    room("isreal", input._shape, 1)
+    check_room("isreal", input._shape, 1)
     return _core.wrap(np.ones(input._shape, np.bool_))
 
 
 def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """Whether its sign is minus, -0 included (torch.signbit)."""
-    x = whole("signbit", _core.array_of(input), 1)
+    x = check_copy_room("signbit", _core.array_of(input), 1)
     made = _core.wrap(np.signbit(x) if x.dtype.kind == "f" else x < 0)
     return made if out is None else _core.view_as_result(made, out)

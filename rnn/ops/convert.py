@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes, _repr
-from rnn._c import EDTYPE, E, Handle, adopt, check, fail, ffi, lib, room
+from rnn._c import EDTYPE, E, Handle, adopt, check, check_room, fail, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import check_device
 from rnn.autograd.graph import remember_leaf
@@ -34,7 +34,7 @@ def cast(input: Tensor, to: Dtype) -> Tensor:
         return _core.as_node(input, code)
     array = array_of(input)
     if array.dtype != to.storage:
-        room("to", array.shape, to.itemsize)
+        check_room("to", array.shape, to.itemsize)
     converted = _dtypes.cast(array, to)
     return input if converted is array and not input._h else _core.wrap(converted)
 

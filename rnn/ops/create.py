@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes, _shapes
-from rnn._c import E, Handle, ValueBase, adopt, check, fail, lib, room
+from rnn._c import E, Handle, ValueBase, adopt, check, check_room, fail, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, check_device
 from rnn.autograd.graph import leaf
@@ -88,7 +88,7 @@ def _array(make: Any, shape: Sequence[int], *args: Any) -> Any:
     """make(shape, *args) in NumPy, with our errors and under the memory limit."""
     try:
         count = math.prod(shape)
-        room(make.__name__, shape, np.dtype(args[-1]).itemsize)
+        check_room(make.__name__, shape, np.dtype(args[-1]).itemsize)
         return make(shape, *args)
     except (ValueError, MemoryError):
         refuse(shape, 0)
@@ -332,7 +332,7 @@ def strided(
         t: Tensor = adopt(check(lib.rnn_empty_strided(E, code, len(shape), shape, stride)))
         return t.requires_grad_() if requires_grad else t
     nodes = 1 + sum([(n - 1) * s for n, s in zip(shape, stride)])
-    room("empty", (nodes,), dtype.itemsize)
+    check_room("empty", (nodes,), dtype.itemsize)
     flat = np.empty(nodes, dtype.storage)
     in_bytes = [s * flat.itemsize for s in stride]
     return integers(np.lib.stride_tricks.as_strided(flat, shape, in_bytes), requires_grad)
@@ -414,7 +414,7 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
             fail(h)
         return leaf(adopt(h)) if requires_grad else adopt(h)
     first, by = int(first), int(by)
-    room("arange", (n,), 8)  # NumPy's own count may overflow
+    check_room("arange", (n,), 8)  # NumPy's own count may overflow
     if -_EXACT < first < _EXACT and -_EXACT < first + n * by < _EXACT:
         array = np.arange(first, first + n * by, by, dtype=np.int64)
     else:  # NumPy counts in doubles

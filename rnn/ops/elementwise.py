@@ -141,7 +141,7 @@ def integers(numpy: Callable[..., Any], a: Any, b: Any, result: _dtypes.dtype) -
     """numpy(a, b) in a dtype that is none of the engine's; broadcasting errors are PyTorch's."""
     x, y = _core.as_array(a, result), _core.as_array(b, result)
     shape = x.shape if x.shape == y.shape else _shapes.broadcast_shapes(x.shape, y.shape)
-    _c.room(numpy.__name__, shape, result.itemsize)
+    _c.check_room(numpy.__name__, shape, result.itemsize)
     with np.errstate(all="ignore"):
         return _core.wrap(numpy(x, y))
 

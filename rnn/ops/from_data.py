@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, ValueBase, adopt, check, ffi, lib, room
+from rnn._c import E, Handle, ValueBase, adopt, check, check_room, ffi, lib
 from rnn._dtypes import dtype as Dtype
 from rnn._size import CPU, Size, check_device
 from rnn.autograd.graph import leaf
@@ -94,7 +94,7 @@ def tensor(
         return _of_values(data, to, requires_grad)
     elif kind is np.ndarray:
         _check_strides(data)
-        room("tensor", data.shape, (to.storage if to else data).itemsize)
+        check_room("tensor", data.shape, (to.storage if to else data).itemsize)
         if data.dtype in _CODES and (to is None or to.storage == data.dtype):
             return copied(data, requires_grad)
     elif kind in _NUMBERS and (to is None or to is _dtypes.int64) and -(2**63) <= data < 2**63:
@@ -105,7 +105,7 @@ def tensor(
 
 
 def _room(shape: tuple[int, ...]) -> None:
-    room("tensor", shape, 16)  # an array, and before it a list of the elements
+    check_room("tensor", shape, 16)  # an array, and before it a list of the elements
 
 
 def _is_node(x: Any) -> bool:
@@ -130,7 +130,7 @@ def _of_lists(data: Any, to: Dtype | None) -> Any:
         to = _dtypes.get_default_dtype() if float in kinds else to
     elif to not in CODES and (float in kinds or to is not _dtypes.int64):
         return None  # values have to be checked
-    room("tensor", (len(level),), to.itemsize)
+    check_room("tensor", (len(level),), to.itemsize)
     try:
         return np.array(data, to.storage)
     except (ValueError, OverflowError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import E, Handle, adopt, check, ffi, lib, op, room, whole
+from rnn._c import E, Handle, adopt, check, check_copy_room, check_room, ffi, lib, op
 from rnn._shapes import broadcast_shapes, compute_strides, normalize_dim
 from rnn._shown import show_as
 from rnn.ops import _core
@@ -35,9 +35,9 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     if dtype_of(mask) is not _dtypes.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     shape = broadcast_shapes(mask._shape, input._shape)
-    room("masked_select", shape, 1)
+    check_room("masked_select", shape, 1)
     chosen = np.broadcast_to(mask._array, shape)
-    room("masked_select", (int(np.count_nonzero(chosen)),), 8)
+    check_room("masked_select", (int(np.count_nonzero(chosen)),), 8)
     rows = np.flatnonzero(chosen).astype(np.int64, copy=False)
     source = input if shape == input._shape else expand(input, shape)
     made = show_as(take_rows(source, rows, 1, (len(rows),)), "MaskedSelectBackward0")
@@ -108,7 +108,7 @@ def _elementwise_rows(
             f"index {wrong} is out of bounds for dimension {at} with size {wide[at]}"
         )
     strides = compute_strides(wide)
-    room(name, array.shape, 8)
+    check_room(name, array.shape, 8)
     places = array.astype(np.int64, copy=False) * strides[at]
     for d in range(ndim):
         if d != at and array.shape[d] > 1:
@@ -137,7 +137,7 @@ def _gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         at = normalize_dim(dim, len(shape))
         fits = array.dtype == np.int64 and array.ndim == len(shape)
         if fits and _with_size(index._shape, at, 0) == _with_size(shape, at, 0):
-            array = np.ascontiguousarray(whole("gather", array))
+            array = np.ascontiguousarray(check_copy_room("gather", array))
             places = ffi.from_buffer("int64_t[]", array)
             h = lib.rnn_pick(E, _GATHER, input._h, at, places, array.shape[at], False)
             if h > 0:
@@ -268,7 +268,7 @@ def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[in
         IndexError, RuntimeError: the index is no vector of integers, or is out of range (with this
         message).
     """
-    array = whole("index", index._array, 8).reshape(-1).astype(np.int64, copy=False)
+    array = check_copy_room("index", index._array, 8).reshape(-1).astype(np.int64, copy=False)
     at, wide = normalize_dim(dim, len(shape)), shape or (1,)
     if array.size:
         wrong = array[(array < 0) | (array >= wide[at])]
@@ -278,7 +278,7 @@ def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[in
     inner, outer = math.prod(wide[at + 1 :]), math.prod(wide[:at])
     if outer == 1:
         return at, np.ascontiguousarray(array), inner
-    room("index", (outer, array.size), 8)
+    check_room("index", (outer, array.size), 8)
     steps = np.arange(outer, dtype=np.int64)[:, None] * wide[at]
     return at, np.ascontiguousarray((steps + array).reshape(-1)), inner
 
@@ -412,7 +412,7 @@ def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:
     if index._h or index._array.dtype != np.int64:
         kind = _core.type_name(dtype_of(index))
         raise RuntimeError(f"{name}(): Expected a long tensor for index, but got {kind}")
-    rows, n = whole(name, index._array).reshape(-1), math.prod(input._shape)
+    rows, n = check_copy_room(name, index._array).reshape(-1), math.prod(input._shape)
     wrong = rows[(rows < -n) | (rows >= n)]
     if wrong.size:
         raise IndexError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import COMPOSE, E, Handle, adopt, fail, lib, op, room
+from rnn._c import COMPOSE, E, Handle, adopt, check_room, fail, lib, op
 from rnn._einsum import plan_einsum, run_einsum
 from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
 from rnn._shown import show_as
@@ -133,7 +133,7 @@ def _integer_product(a: Tensor, b: Tensor) -> Tensor:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     x, y = a._array, b._array
     outer = broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    room("matmul", (*outer, *x.shape[-2:-1], *y.shape[1:][-1:]), x.itemsize)
+    check_room("matmul", (*outer, *x.shape[-2:-1], *y.shape[1:][-1:]), x.itemsize)
     return wrap(np.matmul(x, y))
 
 
@@ -522,7 +522,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
             "matrix_power: negative powers need an inverse, which has no gradient here"
         )
     if n == 0:
-        room("matrix_power", input._shape, dtype_of(input).itemsize)
+        check_room("matrix_power", input._shape, dtype_of(input).itemsize)
         eye = np.broadcast_to(np.eye(input._shape[-1], dtype=dtype_of(input).storage), input._shape)
         return _core.view_as_result(wrap(eye.copy()), out)
     power, square = None, input

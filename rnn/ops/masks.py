@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import E, Handle, adopt, check, fail, ffi, lib, room
+from rnn._c import E, Handle, adopt, check, check_room, fail, ffi, lib
 from rnn._shapes import broadcast_shapes
 from rnn.ops import _core
 from rnn.ops._core import dtype_of, wrap
@@ -49,7 +49,7 @@ def _period(mask: Any, shape: Shape) -> Any:
         )
         first = next((d for d in range(whole) if mask.shape[d] != 1), whole)
         mask = np.broadcast_to(mask[(0,) * first], shape[len(shape) - mask.ndim + first :])
-    room("masked_fill", mask.shape, 1)
+    check_room("masked_fill", mask.shape, 1)
     return np.ascontiguousarray(mask)
 
 
@@ -76,7 +76,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     shape = input._shape if array.ndim == 0 else broadcast_shapes(array.shape, input._shape)
     if not input._h:
         number = np.asarray(held(value, dtype_of(input)), input._array.dtype)
-        room("masked_fill", shape, number.itemsize)
+        check_room("masked_fill", shape, number.itemsize)
         return wrap(np.where(array, number, input._array))
     source = input if shape == input._shape else expand(input, shape)
     period = _period(array, shape)
@@ -87,7 +87,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 def _where(mask: Any, a: Tensor, b: Tensor) -> Tensor:
     """mask ? a : b, of float tensors of b's dtype."""
     shape = broadcast_shapes(mask.shape, b._shape)
-    room("where", shape, 1)
+    check_room("where", shape, 1)
     bytes_ = np.ascontiguousarray(np.broadcast_to(mask, shape))
     a = _core.as_node(a, lib.rnn_dtype(b._h))
     h = lib.rnn_where(E, ffi.from_buffer("uint8_t[]", bytes_), len(shape), shape, a._h, b._h)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes, _shapes
-from rnn._c import E, Handle, lib, op, room
+from rnn._c import E, Handle, check_room, lib, op
 from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import Number
@@ -187,5 +187,5 @@ def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Te
         return write_out(out, heaviside, input, values)
     _core.check_tensors("heaviside", input=input, values=values)
     x, y = _core.array_of(input), _core.array_of(values)
-    room("heaviside", _shapes.broadcast_shapes(x.shape, y.shape), y.itemsize)
+    check_room("heaviside", _shapes.broadcast_shapes(x.shape, y.shape), y.itemsize)
     return _core.wrap(np.heaviside(x, y).astype(y.dtype))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from rnn import _dtypes, _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op, room, whole
+from rnn._c import COMPOSE, E, Handle, adopt, check_copy_room, check_room, fail, ffi, lib, op
 from rnn.ops import _core, compose_reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
@@ -88,7 +88,7 @@ def _of_integers(
         over = _shapes.reduce_dims(dim, input._shape)[0]
     except TypeError:
         raise _invalid(name, dim) from None
-    room(name, _left_over(input._shape, over), 8)
+    check_room(name, _left_over(input._shape, over), 8)
     with np.errstate(all="ignore"):
         return _core.wrap(
             np.asarray(numpy(input._array, axis=over, keepdims=bool(keepdim), **more))
@@ -244,7 +244,7 @@ def nanmean(
             "nanmean(): expected input to have floating point or complex dtype but got "
             + type_name(dtype_of(input))
         )
-    numbers = _core.wrap(~np.isnan(whole("nanmean", array_of(input), 1)))
+    numbers = _core.wrap(~np.isnan(check_copy_room("nanmean", array_of(input), 1)))
     total = nansum(input, dim, keepdim, dtype=dtype)
     return total / cast(sum(numbers, dim, keepdim), dtype_of(total))
 
@@ -253,7 +253,7 @@ def _without_nan(input: Tensor) -> Tensor:
     """input with 0 for NaN."""
     if not dtype_of(input).is_floating_point:
         return input
-    nan = np.isnan(whole("isnan", array_of(input), 1))
+    nan = np.isnan(check_copy_room("isnan", array_of(input), 1))
     return masked_fill(input, _core.wrap(nan), 0.0) if nan.any() else input
 
 
@@ -575,7 +575,7 @@ def _one(
             raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
         array = input._array if input._shape else input._array.reshape(1)
         keep = bool(keepdim) and bool(input._shape)
-        whole(name, array)  # arg copies what is expanded
+        check_copy_room(name, array)  # arg copies what is expanded
         values, index = numpy(array, axis=dim, keepdims=keep), arg(array, axis=dim, keepdims=keep)
         made = _core.wrap(values), _core.wrap(np.asarray(index, np.int64))
     if out is not None:
@@ -691,7 +691,7 @@ def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor
         )
     if ndim and dim is not None and array.shape[dim] == 0:
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
-    whole(name, array)  # NumPy copies what is expanded
+    check_copy_room(name, array)  # NumPy copies what is expanded
     index = numpy(array, axis=dim if ndim else None, keepdims=bool(keepdim))
     return _core.wrap(np.asarray(index, np.int64))
 
@@ -744,7 +744,7 @@ def _truth(method: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
         made = array != 0
     else:
         over = _shapes.reduce_dims(dim, array.shape)[0]
-        room(method.__name__, _left_over(array.shape, over), 2)
+        check_room(method.__name__, _left_over(array.shape, over), 2)
         made = method(array, axis=over, keepdims=bool(keepdim))
     return _core.wrap(np.asarray(made, np.uint8 if array.dtype == np.uint8 else np.bool_))
 
@@ -783,5 +783,5 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     """How many elements are not 0, int64 (torch.count_nonzero)."""
     array = array_of(input)
     over = _shapes.reduce_dims(dim, array.shape)[0]
-    room("count_nonzero", _left_over(array.shape, over), 8)
+    check_room("count_nonzero", _left_over(array.shape, over), 8)
     return _core.wrap(np.asarray(np.count_nonzero(array, axis=over), np.int64))

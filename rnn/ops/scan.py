@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes, _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op, room, whole
+from rnn._c import COMPOSE, E, Handle, adopt, check_copy_room, check_room, fail, ffi, lib, op
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import to
@@ -50,7 +50,7 @@ def _scan(
     array = input._array
     wide = array.dtype if dtype is not None or array.dtype.kind == "f" else np.dtype(np.int64)
     dim = _shapes.normalize_dim(dim, array.ndim)
-    room(name, array.shape, wide.itemsize)
+    check_room(name, array.shape, wide.itemsize)
     made = numpy(np.atleast_1d(array), axis=dim, dtype=wide)
     return _core.wrap(made.reshape(array.shape))
 
@@ -123,7 +123,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[Tensor, Tensor]:
     """Where the best element until here is: the last of equal ones, and NaN is best."""
     dim = _shapes.normalize_dim(dim, len(input._shape))
-    array = np.atleast_1d(whole("cummax", array_of(input), 8))
+    array = np.atleast_1d(check_copy_room("cummax", array_of(input), 8))
     if input._h:
         index = np.empty(array.shape, np.int64)
         outer, inner = math.prod(array.shape[:dim]), math.prod(array.shape[dim + 1 :])

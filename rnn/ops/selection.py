@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c, _shapes
-from rnn._c import E, Handle, adopt, check, ffi, lib, op, room
+from rnn._c import E, Handle, adopt, check, check_room, ffi, lib, op
 from rnn.ops import _core
 from rnn.ops._core import as_node
 from rnn.ops.elementwise import in_place, of_tensors, unary, unary_in_place, write_out
@@ -82,7 +82,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
     result = _core.result_dtype(input, *bounds)
     if result in _core.CODES:
         return unary(_CLAMP, as_node(input, _core.CODES[result]), low, high)
-    room("clamp", input._shape, result.itemsize)
+    check_room("clamp", input._shape, result.itemsize)
     return _core.wrap(np.clip(_core.as_array(input, result), min, max).astype(result.storage))
 
 
@@ -95,7 +95,7 @@ def _clamp_tensors(input: Tensor, low: Any, high: Any) -> Tensor:
     for bound, is_low in ((low, True), (high, False)):
         if bound is not None:
             x, y = _core.as_array(input, result), _core.as_array(bound, result)
-            room("clamp", _shapes.broadcast_shapes(x.shape, y.shape), 3)
+            check_room("clamp", _shapes.broadcast_shapes(x.shape, y.shape), 3)
             beyond = (x < y if is_low else x > y) | (y != y)
             input = where(_core.wrap(beyond & (x == x)), bound, input)
     return input
@@ -170,11 +170,11 @@ def where(
     result = _core.result_dtype(input, other)
     code = _core.CODES.get(result)
     if code is None:
-        room("where", shape, result.itemsize)
+        check_room("where", shape, result.itemsize)
         made = np.where(mask, _core.as_array(input, result), _core.as_array(other, result))
         return _core.wrap(made)
     a, b = as_node(input, code), as_node(other, code)
-    room("where", shape, 1)
+    check_room("where", shape, 1)
     mask = np.ascontiguousarray(np.broadcast_to(mask, shape), np.bool_)
     pointer = ffi.cast("uint8_t *", mask.ctypes.data)
     return adopt(check(lib.rnn_where(E, pointer, len(shape), _c.dims(shape), a._h, b._h)))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import E, Handle, adopt, check, fail, lib, room
+from rnn._c import E, Handle, adopt, check, check_room, fail, lib
 from rnn._shapes import (
     as_size_args,
     broadcast_shapes,
@@ -151,7 +151,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 def _copy(array: Any, what: str) -> Any:
     """A contiguous copy, under the memory limit."""
-    room(what, array.shape, array.itemsize)
+    check_room(what, array.shape, array.itemsize)
     return array.copy()
 
 
@@ -260,7 +260,7 @@ def _reshaped(array: Any, sizes: Any, what: str) -> Any:
     """array.reshape, which may have to copy, under the memory limit."""
     target = infer_view_size(sizes, array.size)
     if 0 in array.strides and not array.flags.c_contiguous:  # expanded: the copy is larger
-        room(what, array.shape, array.itemsize)
+        check_room(what, array.shape, array.itemsize)
     return array.reshape(target)
 
 
@@ -675,7 +675,7 @@ def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     if start + need <= have:
         return _become(input, strided(input, STRIDED, 0, shape, compute_strides(shape)))
     if not input._h:
-        room("resize_", shape, input._array.itemsize)
+        check_room("resize_", shape, input._array.itemsize)
         larger = np.zeros(need, input._array.dtype)
         larger[: input._array.size] = input._array.reshape(-1)
         return _become(input, wrap(larger.reshape(shape)))

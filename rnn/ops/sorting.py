@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, op, room, whole
+from rnn._c import COMPOSE, E, Handle, adopt, check_copy_room, check_room, fail, ffi, lib, op
 from rnn._dtypes import prefix
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
@@ -62,7 +62,7 @@ def _stable_order(array: Any, dim: int) -> Any:
 
 def _at(input: Tensor, dim: Any) -> tuple[int, Any]:
     """(dim from the front, the elements with one dimension at least)"""
-    array = whole("sort", array_of(input), 8)
+    array = check_copy_room("sort", array_of(input), 8)
     return _shapes.normalize_dim(dim, array.ndim), np.atleast_1d(array)
 
 
@@ -239,7 +239,7 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Any:
         number = _NANMEDIAN_DIM if ignore_nan else _MEDIAN_DIM
         return _picked(getattr(return_types, name), number, input, dim, index, keepdim, out)
     refuse_keepdim(name, keepdim)
-    flat = whole("median", array_of(input)).reshape(-1)
+    flat = check_copy_room("median", array_of(input)).reshape(-1)
     if not flat.size:
         return (
             mean(input)
@@ -422,7 +422,7 @@ def unique(
     Returns:
         a tensor, or a tuple of those asked for. No gradient goes through.
     """
-    array = whole("unique", array_of(input))
+    array = check_copy_room("unique", array_of(input))
     found = np.unique(
         array if array.ndim or dim is None else array.reshape(1),
         return_inverse=True,
@@ -454,7 +454,7 @@ def unique_consecutive(
 
     See unique.
     """
-    array = whole("unique_consecutive", array_of(input), 8)
+    array = check_copy_room("unique_consecutive", array_of(input), 8)
     rows = array.reshape(-1) if dim is None else np.moveaxis(array, dim, 0)
     n = len(rows)
     starts = np.ones(n, np.bool_)
@@ -493,7 +493,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     given = None if weights is None else array_of(weights)
     if given is not None and given.shape != array.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    room("bincount", (max(minlength, int(array.max(initial=-1)) + 1),), 8)
+    check_room("bincount", (max(minlength, int(array.max(initial=-1)) + 1),), 8)
     counts = np.bincount(array, given, minlength)
     if given is None:
         return _core.wrap(counts.astype(np.int64))
@@ -528,11 +528,11 @@ def histc(
         )
     if bins <= 0:
         raise RuntimeError(f"{prefix}histogram(): bins must be > 0, but got {bins} for dimension 0")
-    array = whole("histc", array_of(input)).reshape(-1)
+    array = check_copy_room("histc", array_of(input)).reshape(-1)
     low, high = map(array.dtype.type, _edges(array, min, max, 1, f"{prefix}histc"))
     inside = array[(array >= low) & (array <= high)]
     places = ((inside - low) / (high - low) * bins).astype(np.int64)
-    room("histc", (bins,), 8 + array.itemsize)
+    check_room("histc", (bins,), 8 + array.itemsize)
     counts = np.bincount(np.minimum(places, bins - 1), minlength=bins)
     return _core.view_as_result(_core.wrap(counts.astype(array.dtype)), out)
 
@@ -558,7 +558,7 @@ def histogram(
     Returns:
         (hist, bin_edges), in input's dtype.
     """
-    array = whole("histogram", array_of(input))
+    array = check_copy_room("histogram", array_of(input))
     if isinstance(bins, Handle):
         edges = array_of(bins)
     else:
@@ -608,7 +608,7 @@ def searchsorted(
     if sorter is not None:
         sequence = np.take_along_axis(sequence, array_of(sorter), -1)
     kind = np.int32 if out_int32 else np.int64
-    whole("searchsorted", values, 8)
+    check_copy_room("searchsorted", values, 8)
     if sequence.ndim == 1:
         made = np.searchsorted(sequence, values, to)
     elif sequence.shape[:-1] != values.shape[:-1]:
@@ -647,7 +647,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
         int64: a row for each; as_tuple: a 1-d tensor for each dimension, which indexes input.
     """
     array = array_of(input)
-    room("nonzero", (int(np.count_nonzero(array)), array.ndim), 8)
+    check_room("nonzero", (int(np.count_nonzero(array)), array.ndim), 8)
     if as_tuple:
         return tuple([_core.wrap(i) for i in np.nonzero(np.atleast_1d(array))])
     return _core.view_as_result(argwhere(input), out)
@@ -656,6 +656,6 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
 def argwhere(input: Tensor) -> Tensor:
     """nonzero, without as_tuple (torch.argwhere)."""
     array = array_of(input)
-    room("argwhere", (int(np.count_nonzero(array)), array.ndim), 8)
+    check_room("argwhere", (int(np.count_nonzero(array)), array.ndim), 8)
     found = np.argwhere(array) if array.ndim else np.empty((int(bool(array)), 0), np.int64)
     return _core.wrap(np.ascontiguousarray(found))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import Handle, op, room, whole
+from rnn._c import Handle, check_copy_room, check_room, op
 from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import as_node
@@ -378,7 +378,7 @@ def _keep(number: int, numpy: Callable[..., Any], input: Tensor) -> Tensor:
     if not isinstance(input, Handle) or input._h:
         return unary(number, input)
     x = input._array
-    room(numpy.__name__, x.shape, x.itemsize)
+    check_room(numpy.__name__, x.shape, x.itemsize)
     return _core.wrap(_of_bools(number, x) if x.dtype == np.bool_ else np.array(numpy(x)))
 
 
@@ -528,8 +528,8 @@ def nan_to_num(
     if out is not None:
         return write_out(out, nan_to_num, input, nan, posinf, neginf)
     if not input._h:
-        return _core.wrap(whole("nan_to_num", input._array).copy())
-    x = whole("nan_to_num", _core.array_of(input))
+        return _core.wrap(check_copy_room("nan_to_num", input._array).copy())
+    x = check_copy_room("nan_to_num", _core.array_of(input))
     limits = _dtypes.finfo(_core.dtype_of(input))
     filled = np.nan_to_num(
         x,

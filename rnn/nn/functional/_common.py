@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c
-from rnn._c import COMPOSE, E, Handle, adopt, fail, ffi, lib, room
+from rnn._c import COMPOSE, E, Handle, adopt, check_room, fail, ffi, lib
 from rnn.ops import _core
 from rnn.ops.elementwise import binary
 
@@ -136,7 +136,7 @@ def in_planes(index: Any, planes: int, size: int) -> Any:
     """Places in one plane of `size` elements, as places in `planes` of them: (planes,
     *index.shape).
     """
-    room("index", (planes, *index.shape), 8)
+    check_room("index", (planes, *index.shape), 8)
     first = np.arange(planes, dtype=np.int64) * size
     return first.reshape((planes,) + (1,) * index.ndim) + index
 

@@ -52,7 +52,7 @@ def window_places(size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Any
         np.arange(k)[:, None] * d + np.arange(max(_windows(n, k, s, d), 0))[None] * s
         for n, k, s, d in zip(size, kernel, stride, dilation)
     ]
-    _c.room("windows", (rows.size, columns.size), 8)
+    _c.check_room("windows", (rows.size, columns.size), 8)
     at = rows[:, None, :, None] * size[1] + columns[None, :, None, :]
     places = at.reshape(kernel[0] * kernel[1], -1).astype(np.int64, copy=False)
     places.flags.writeable = False

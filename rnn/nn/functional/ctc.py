@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rnn
-from rnn._c import room
+from rnn._c import check_room
 from rnn.ops import _core
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _repeats(padded: Any, sizes: Any) -> Any:
 def _paths(logs: Tensor, labels: Any, inputs: Any, sizes: Any, blank: int) -> Tensor:
     """(N,): the logarithm of the summed probability of all paths through labels."""
     batch, places = labels.shape
-    room("ctc_loss", (logs._shape[0], batch, places), 8)
+    check_room("ctc_loss", (logs._shape[0], batch, places), 8)
     index = _core.wrap(np.broadcast_to(labels, (logs._shape[0], batch, places)).copy())
     each = logs.clamp_min(_NEVER).gather(2, index)  # (T, N, 2 S + 1)
     skips = np.zeros((batch, places), np.bool_)  # from a class to another, over the blank

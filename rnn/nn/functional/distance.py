@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import rnn
-from rnn._c import room
+from rnn._c import check_room
 from rnn._shown import shown_as
 from rnn.ops import _core
 
@@ -52,7 +52,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     1) / 2,).
     """
     n = input._shape[0]
-    room("pdist", (n, n), 9)  # a mask, and half of it twice as places
+    check_room("pdist", (n, n), 9)  # a mask, and half of it twice as places
     first, second = np.triu_indices(n, 1)
     difference = input[_core.wrap(first)] - input[_core.wrap(second)]
     return difference.norm(p, -1)

@@ -10,7 +10,7 @@ import numpy as np
 
 import rnn
 from rnn import _dtypes
-from rnn._c import lib, room, whole
+from rnn._c import check_copy_room, check_room, lib
 from rnn._shown import shown_as
 from rnn.autograd.function import Function
 from rnn.nn.functional._common import gather_flat
@@ -33,7 +33,7 @@ def _indices(input: Tensor, rows: int, function: str) -> Any:
             "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {name} instead (while checking arguments for {function})"
         )
-    index = np.asarray(whole(function, input._array, 8), np.int64, order="C")
+    index = np.asarray(check_copy_room(function, input._array, 8), np.int64, order="C")
     if index.size and (index.min() < 0 or index.max() >= rows):
         raise IndexError("index out of range in self")
     return index
@@ -194,7 +194,7 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
                 f"of fixed length sequences. However, found offsets of type {type(offsets)}"
             )
-        room("embedding_bag", input._shape, 24)
+        check_room("embedding_bag", input._shape, 24)
         return np.repeat(np.arange(input._shape[0]), input._shape[1]), input._shape[0]
     if len(input._shape) != 1:
         raise ValueError(

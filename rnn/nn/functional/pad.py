@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 import rnn
-from rnn._c import room, whole
+from rnn._c import check_copy_room, check_room
 from rnn._shown import show_as, shown_as
 from rnn.nn.functional._common import gather_flat, in_planes
 from rnn.ops import _core
@@ -124,15 +124,15 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
             each.insert(0, _index(sizes[i], *pairs[i], mode, first + i, argument))
     except RuntimeError as error:
         raise RuntimeError(str(error).replace("{}", str(list(input._shape)))) from None
-    room("pad", [len(index) for index in each], 8)
+    check_room("pad", [len(index) for index in each], 8)
     places = np.zeros((), np.int64)
     for size, index in zip(sizes, each):
         places = places[..., None] * size + index
     outer = math.prod(input._shape[:first])
     shape = (*input._shape[:first], *places.shape)
     if not input._h:
-        room("pad", shape, input._array.itemsize)
-        flat = np.ascontiguousarray(whole("pad", input._array)).reshape(outer, -1)
+        check_room("pad", shape, input._array.itemsize)
+        flat = np.ascontiguousarray(check_copy_room("pad", input._array)).reshape(outer, -1)
         return _core.wrap(flat[:, places.ravel()].reshape(shape))
     return gather_flat(input, in_planes(places, outer, math.prod(sizes)), shape)
 
@@ -277,7 +277,7 @@ def interpolate(
         kind = "Nearest" if mode == "nearest" else "NearestExact"
         return show_as(made, f"Upsample{kind}{dims}DBackward0")
     for n, out in zip(input._shape[2:], sizes):
-        room("interpolate", (out, n + 6), 8)
+        check_room("interpolate", (out, n + 6), 8)
     matrices = [
         _resize_matrix(n, out, scale, bool(align_corners), mode == "bicubic")
         for n, out, scale in zip(input._shape[2:], sizes, scales)
@@ -301,7 +301,7 @@ def _refuse_mode(mode: str, rank: int) -> NoReturn:
 
 def _take_nearest(input: Tensor, sizes: list[int], scales: list[Any], exact: bool) -> Tensor:
     old = input._shape[2:]
-    room("interpolate", sizes, 8)
+    check_room("interpolate", sizes, 8)
     places = np.zeros((), np.int64)
     for n, out, scale in zip(old, sizes, scales):
         places = places[..., None] * n + _nearest(n, out, scale, exact)

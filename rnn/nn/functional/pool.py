@@ -422,7 +422,7 @@ def _adaptive_sizes(
 @functools.lru_cache(maxsize=64)
 def _parts(size: int, out: int) -> tuple[Any, Any]:
     """Where each of `out` parts of a dimension begins and ends; they may overlap."""
-    _c.room("adaptive_pool", (out,), 24)
+    _c.check_room("adaptive_pool", (out,), 24)
     at = np.arange(out)
     return at * size // out, -(-(at + 1) * size // out)
 
@@ -449,7 +449,7 @@ def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
     matrices = []
     for n, o in zip(old, sizes):
         low, high = _parts(n, o)
-        _c.room("adaptive_avg_pool", (o, n), 10)
+        _c.check_room("adaptive_avg_pool", (o, n), 10)
         at = np.arange(n)
         inside = (at >= low[:, None]) & (at < high[:, None])
         matrices.append(inside / (high - low)[:, None])
@@ -470,7 +470,7 @@ def _adaptive_max(input: Tensor, sizes: tuple[int, ...], indices: bool) -> Any:
     outer, old = input._shape[:-dims], input._shape[-dims:]
     grid = (1, *old) if dims == 1 else old
     planes = _core.array_of(input).reshape(-1, *grid)
-    _c.room("adaptive_max_pool", (len(planes), *sizes), 24)
+    _c.check_room("adaptive_max_pool", (len(planes), *sizes), 24)
     parts = [_parts(n, o) for n, o in zip(grid, (1, *sizes)[-2:] if dims == 1 else sizes)]
     at = np.empty((len(planes), len(parts[0][0]), len(parts[1][0])), np.int64)
     for i, (top, bottom) in enumerate(zip(*parts[0])):

@@ -11,7 +11,7 @@ import numpy as np
 
 import rnn
 from rnn import _config
-from rnn._c import room
+from rnn._c import check_room
 from rnn.ops import _core
 from rnn.tensor import Tensor
 
@@ -199,7 +199,7 @@ def pad_packed_sequence(
             )
         steps = total_length
     sizes = (running[None] > np.arange(count)[:, None]).sum(1)
-    room("pad_packed_sequence", (steps, count), 8)
+    check_room("pad_packed_sequence", (steps, count), 8)
     where = np.full((steps, count), sequence.data.shape[0])  # a last row holds the padding
     starts = np.concatenate([[0], np.cumsum(running)])
     for t, n in enumerate(running):
@@ -237,7 +237,7 @@ def pad_sequence(
     if not parts:
         raise RuntimeError("received an empty list of sequences")
     longest = max(part.shape[0] for part in parts)
-    room("pad_sequence", (len(parts), longest, *parts[0].shape[1:]), parts[0].element_size())
+    check_room("pad_sequence", (len(parts), longest, *parts[0].shape[1:]), parts[0].element_size())
     padded = []
     for part in parts:
         missing = longest - part.shape[0]
