@@ -56,13 +56,22 @@ def check_tensors(function: str, **arguments: Any) -> None:
 
 
 def check_elements(tensors: Sequence[Any]) -> Sequence[Any]:
-    """The sequence, all of whose elements are tensors, or TypeError in PyTorch's words."""
-    for i, t in enumerate(tensors):
-        if not isinstance(t, Handle):
-            raise TypeError(
-                f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}"
-            )
+    """The sequence, all of whose elements are tensors.
+
+    Raises:
+        TypeError: one is not (no_tensor).
+    """
+    for place, x in enumerate(tensors):
+        if not isinstance(x, Handle):
+            raise no_tensor(place, x)
     return tensors
+
+
+def no_tensor(place: int, x: Any) -> TypeError:
+    """What to raise for an element of a sequence of tensors that is none, in PyTorch's words."""
+    return TypeError(
+        f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}"
+    )
 
 
 def dtype_of(t: Tensor) -> dtype:
@@ -133,7 +142,7 @@ def as_node(x: Any, code: int) -> Tensor:
                 return x
             h = lib.rnn_cast(E, x._h, code)
             return adopt(h) if h > 0 else fail(h)
-        _c.room("to", x._array.shape, NUMPY_NODE_DTYPES[code].itemsize)
+        _c.check_room("to", x._array.shape, NUMPY_NODE_DTYPES[code].itemsize)
         return nodes(x._array.astype(NUMPY_NODE_DTYPES[code]))
     if isinstance(x, (int, float, np.number, np.bool_)):
         return constant(x, code)
@@ -168,7 +177,7 @@ def as_array(x: Any, to: dtype) -> Any:
     if isinstance(x, Handle):
         array = array_of(x)
         if array.dtype != to.storage:
-            _c.room("to", array.shape, to.itemsize)
+            _c.check_room("to", array.shape, to.itemsize)
         return _dtypes.cast(array, to)
     return np.asarray(x).astype(to.storage)
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, adopt, check, fail, ffi, lib, room, whole
+from rnn._c import E, Handle, adopt, check, check_copy_room, check_room, fail, ffi, lib
 from rnn._indexing import Plan, parse
 from rnn.ops import _core
-from rnn.ops._core import array_of, dtype_of, wrap
+from rnn.ops._core import array_of, check_elements, dtype_of, wrap
 from rnn.ops.create import held
 from rnn.ops.masks import masked_fill_
 from rnn.ops.parts import unbind
@@ -220,10 +220,10 @@ def take_rows(view: Tensor, rows: Any, inner: int, shape: Shape) -> Tensor:
         h = lib.rnn_gather(E, view._h, index, len(rows), inner, len(shape), shape)
         return adopt(h) if h > 0 else fail(h)
     if not len(rows):
-        room("index", shape, view._array.itemsize)
+        check_room("index", shape, view._array.itemsize)
         return wrap(np.empty(shape, view._array.dtype))
-    room("index", (len(rows), inner), view._array.itemsize)
-    array = whole("index", view._array)
+    check_room("index", (len(rows), inner), view._array.itemsize)
+    array = check_copy_room("index", view._array)
     return wrap(array.reshape(-1, inner)[rows].reshape(shape))
 
 
@@ -388,11 +388,7 @@ def index_put_(
         )
     if not indices:
         raise RuntimeError("index_put_(): there is no index")
-    for place, item in enumerate(indices):
-        if not isinstance(item, Handle):
-            raise TypeError(
-                f"expected Tensor as element {place} in argument 0, but got {type(item).__name__}"
-            )
+    check_elements(indices)
     own(input, values)
     index = tuple(
         [wrap(np.atleast_1d(i._array)) if not i._h and not i._shape else i for i in indices]

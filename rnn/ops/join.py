@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, fail, lib, room
+from rnn._c import EDTYPE, ETYPE, E, Handle, adopt, check_room, fail, lib
 from rnn._shapes import as_size_args, integer, normalize_dim, normalize_dims, out_of_range
 from rnn._shown import show_as
 from rnn.ops import _core
@@ -64,12 +64,9 @@ def _checked(tensors: Any, name: str) -> list[Any]:
     for place, x in enumerate(every):
         if isinstance(x, Handle):
             continue
-        if hasattr(x, "_node"):  # a Value
-            every[place] = as_node(x, x._dtype_code)
-            continue
-        raise TypeError(
-            f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}"
-        )
+        if not hasattr(x, "_node"):
+            raise _core.no_tensor(place, x)
+        every[place] = as_node(x, x._dtype_code)  # a Value
     return every
 
 
@@ -92,7 +89,7 @@ def _join(parts: list[Any], dim: int, stack: bool) -> Tensor:
     if not stack:
         arrays = [a for a in arrays if a.shape != (0,)] or arrays[:1]
     _check_shapes(arrays, dim, stack)
-    room("stack" if stack else "cat", (sum([a.size for a in arrays]),), to.itemsize)
+    check_room("stack" if stack else "cat", (sum([a.size for a in arrays]),), to.itemsize)
     return wrap(np.stack(arrays, dim) if stack else np.concatenate(arrays, dim))
 
 
@@ -215,7 +212,7 @@ def _zeros_like_any(tensors: Sequence[Any], shape: Shape) -> Tensor:
     to = dtype_of(tensors[0])
     for x in tensors[1:]:
         to = _dtypes.promote_types(to, dtype_of(x))
-    room("zeros", shape, to.itemsize)
+    check_room("zeros", shape, to.itemsize)
     return wrap(np.zeros(shape, to.storage))
 
 
@@ -281,7 +278,7 @@ def repeat_interleave(
     """
     if repeats is None:
         counts = _repeats(input)
-        room("repeat_interleave", (int(counts.sum()),), 8)
+        check_room("repeat_interleave", (int(counts.sum()),), 8)
         return wrap(np.repeat(np.arange(len(counts)), counts))
     source = reshape(input, -1) if dim is None else input
     at = normalize_dim(0 if dim is None else dim, len(source._shape))
@@ -297,7 +294,7 @@ def repeat_interleave(
             "Repeats must be non-negative" if counts.size == 1 else "repeats can not be negative"
         )
     total = int(counts.sum()) if counts.size == size else int(counts.sum()) * size
-    room("repeat_interleave", (total,), 8)
+    check_room("repeat_interleave", (total,), 8)
     rows = np.repeat(np.arange(size), counts)
     return (
         index_select(source, at, wrap(rows))
@@ -391,7 +388,7 @@ def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
     shape, diagonal = input._shape, integer(name, "diagonal", 1, diagonal)
     if len(shape) < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-    room(name, shape[-2:], 1)
+    check_room(name, shape[-2:], 1)
     lower = np.tri(shape[-2], shape[-1], diagonal if name == "tril" else diagonal - 1, dtype=bool)
     return masked_fill(input, wrap(~lower if name == "tril" else lower), 0)
 
@@ -418,12 +415,12 @@ def triu_(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def _lower(name: str, row: int, col: int, offset: int) -> Any:
     """Where the lower triangle of a matrix is."""
-    room(name, (max(row, 0), max(col, 0)), 1)
+    check_room(name, (max(row, 0), max(col, 0)), 1)
     return np.tri(row, col, offset, dtype=bool)
 
 
 def _indices(name: str, mask: Any, dtype: Any) -> Tensor:
-    room(name, (2, int(np.count_nonzero(mask))), 16)  # for a moment there are two of it
+    check_room(name, (2, int(np.count_nonzero(mask))), 16)  # for a moment there are two of it
     to = _dtypes.int64 if dtype is None else _dtypes.dtype_argument(dtype)
     return wrap(np.stack(np.nonzero(mask)).astype(to.storage))
 
@@ -558,7 +555,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     n = input._shape[0]
     count = math.comb(n + r - 1, r) if with_replacement and n + r else math.comb(n, r)
-    room("combinations", (count, r), 8)
+    check_room("combinations", (count, r), 8)
     rows = np.fromiter(itertools.chain.from_iterable(choose(range(n), r)), np.int64, count * r)
     return take_rows(input, rows, 1, (count, r))
 
@@ -583,7 +580,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError("num_classes should be positive")
     elif classes.size and classes.max() >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    room("one_hot", (*classes.shape, num_classes), 9)
+    check_room("one_hot", (*classes.shape, num_classes), 9)
     made = np.zeros((classes.size, num_classes), np.int64)
     made[np.arange(classes.size), classes.reshape(-1)] = 1
     return wrap(made.reshape(*classes.shape, num_classes))
