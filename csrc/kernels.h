@@ -9,7 +9,7 @@
 #include "fold.h"
 #include "ops.h"
 
-/* Contiguous runs of n elements; strided operands are packed into tiles first (elementwise.c). */
+/* Contiguous runs of n elements; strided operands are packed into tiles first (box.c). */
 typedef void (*rnn_forward_loop)(int64_t n, const void *a, const void *b, void *z, const double *p);
 typedef void (*rnn_backward_loop)(int64_t n, const void *a, const void *b, const void *z,
                                   const void *dz, void *d, const double *p);
@@ -33,8 +33,8 @@ typedef struct {
     /* d (+)= z (dz - sum(z dz)), d (+)= dz - exp(z) sum(dz) */
     void (*softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
     void (*log_softmax_backward[2])(int64_t n, const void *z, const void *dz, void *d, int add);
-    /* softmax.inc: the same of `width` rows side by side, at most RNN_COLUMNS, each of `length` elements
-     * that are `inner` apart */
+    /* softmax.inc: the same of `width` rows side by side, at most RNN_COLUMNS, each of `length`
+     * elements that are `inner` apart */
     void (*softmax_columns[2])(int64_t length, int64_t inner, int64_t width, int log, const void *x,
                                void *z);
     void (*softmax_columns_backward[2])(int64_t length, int64_t inner, int64_t width, int log,

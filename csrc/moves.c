@@ -1,16 +1,18 @@
-/* moves.c: copies and sums of one memory into another that no tile is needed for: runs of elements that are contiguous
- * in both, and what lies side by side in one and apart in the other. The latter goes in squares that stay in the
- * first-level cache, so that each line of either memory is touched once.
+/* moves.c: copies and sums of one memory into another that no tile is needed for: runs of elements
+ * that are contiguous in both, and what lies side by side in one and apart in the other. The latter
+ * goes in squares that stay in the first-level cache, so that each line of either memory is touched
+ * once.
  *
- * What it is not: every other copy, which elementwise.c has. */
+ * What it is not: every other copy, which is a walk of box.c. */
 #include "internal.h"
 
 #include <string.h>
 
 enum { SIDE = 32, LEAST = 8, GRAIN = 16384, SERIAL = 32768 };
 
-/* dst[i * dst_step + j] (+)= src[i * src_step + j] (a run, i = 0), or src[j * src_step + i] (a square), for i < rows
- * and j < cols, and that for each index of the other dimensions, the last of which is the fastest. */
+/* dst[i * dst_step + j] (+)= src[i * src_step + j] (a run, i = 0), or src[j * src_step + i] (a
+ * square), for i < rows and j < cols, and that for each index of the other dimensions, the last of
+ * which is the fastest. */
 typedef struct {
     int dtype, ndim;
     bool add;

@@ -580,7 +580,7 @@ def test_threads_do_not_change_the_sum():
     assert torch.tensor(values).sum().item() == pytest.approx(x.sum().item(), rel=1e-6)
 
 
-# ---- sums of broadcast gradients (csrc/elementwise.c) --------------------------------------------
+# ---- sums of broadcast gradients (csrc/box.c) ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
