@@ -1,6 +1,7 @@
-/* assign.c: writing in place. Where gradients are wanted, a tensor that is written looks at a new span
- * from then on, and so do all views of the same nodes: made by the operation itself where it covers
- * all of them (rebind), else by `assign`, whose operands are the old span and what was written. */
+/* assign.c: writing in place. Where gradients are wanted, a tensor that is written looks at a new
+ * span from then on, and so do all views of the same nodes: made by the operation itself where it
+ * covers all of them (rebind), else by `assign`, whose operands are the old span and what was
+ * written. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -84,7 +85,8 @@ static void rebind(rnn_engine *e, rnn_ref ref, rnn_ref made) {
     rnn_release(e, made);
 }
 
-/* Is it all nodes of its span, in order, and does nobody else (NumPy, another span) see its memory? */
+/* Is it all nodes of its span, in order, and does nobody else (NumPy, another span) see its
+ * memory? */
 static bool is_whole(rnn_engine *e, rnn_ref ref) {
     rnn_view v;
     if (rnn_view_of(e, ref, &v)) return false;

@@ -55,7 +55,8 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
                                              j->out + at(j, c, i));
 }
 
-/* dx = w rstd (dz - mean(dz) - xhat mean(dz xhat)); where the statistics are constants, w rstd dz */
+/* dx = w rstd (dz - mean(dz) - xhat mean(dz xhat)); where the statistics are constants, w rstd
+ * dz */
 static void backward_task(void *ctx, int64_t begin, int64_t end) {
     const norm *j = ctx;
     const rnn_kernels *k = j->e->k;
@@ -118,7 +119,8 @@ static int relay(rnn_engine *e, const rnn_view *v, const int64_t *stride, void *
     return rnn_accumulate(e, &job);
 }
 
-/* The elements of v as the kernels want them: as they lie, packed, or with channels side by side. */
+/* The elements of v as the kernels want them: as they lie, packed, or with channels side by
+ * side. */
 static int operand(rnn_engine *e, const rnn_view *v, const void *data, bool side, const char **out,
                    rnn_block **temp) {
     *out = data;
@@ -357,7 +359,8 @@ int rnn_batch_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list
     return 0;
 }
 
-/* Every output of the channel, or (by its own statistics only) every output by each of its inputs. */
+/* Every output of the channel, or (by its own statistics only) every output by each of its
+ * inputs. */
 int rnn_batch_norm_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
     rnn_view in, v;

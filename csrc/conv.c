@@ -51,8 +51,8 @@ static void inside(int64_t k, int64_t dilation, int64_t stride, int64_t pad, int
     if (*to < *from) *to = *from;
 }
 
-/* Most runs are a few elements long, so that a call to memcpy costs more than the copy. What is left
- * behind the last whole SOME is taken with elements that were copied before. */
+/* Most runs are a few elements long, so that a call to memcpy costs more than the copy. What is
+ * left behind the last whole SOME is taken with elements that were copied before. */
 #define RNN_COPY_RUN(T, name) \
     static void copy_run_##name(T *to, const T *from, int64_t n) { \
         enum { SOME = 4 }; \
@@ -456,7 +456,7 @@ int rnn_conv2d_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
     return 0;
 }
 
-/* ---- uses ---------------------------------------------------------------------------------------- */
+/* ---- uses ------------------------------------------------------------------------------------ */
 
 static double value_of(rnn_engine *e, const rnn_view *v, int64_t a, int64_t b, int64_t c,
                        int64_t d) {

@@ -1,5 +1,5 @@
-/* create.c: leaves: empty, filled, from memory (copied or borrowed), with given strides, ranges, random
- * numbers. What it is not: the random stream itself, which random.h has. */
+/* create.c: leaves: empty, filled, from memory (copied or borrowed), with given strides, ranges,
+ * random numbers. What it is not: the random stream itself, which random.h has. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

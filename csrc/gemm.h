@@ -55,7 +55,8 @@ typedef struct {
  */
 void rnn_gemm_env_init(rnn_gemm_env *env, rnn_pool *pool, rnn_blas blas, int isa);
 
-/* Frees the buffers (about 1 MiB for every thread that multiplied, and 8 MiB for large products). */
+/* Frees the buffers (about 1 MiB for every thread that multiplied, and 8 MiB for large
+ * products). */
 void rnn_gemm_env_free(rnn_gemm_env *env);
 
 /* C = alpha * op(A) op(B) + beta * C, by the fastest way we know for these sizes. */

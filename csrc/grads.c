@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- one node ---------------------------------------------------------------------------------- */
+/* ---- one node -------------------------------------------------------------------------------- */
 
 static double load(const void *base, int dtype, int64_t at) {
     return dtype == RNN_F64 ? ((const double *)base)[at] : ((const float *)base)[at];
@@ -96,7 +96,8 @@ static int copy_grad(rnn_engine *e, rnn_span *s) {
     return 0;
 }
 
-/* Hooks may have kept the gradient that they were given; what is added from now on is not theirs. */
+/* Hooks may have kept the gradient that they were given; what is added from now on is not
+ * theirs. */
 int rnn_span_grad_own(rnn_engine *e, uint32_t id) {
     rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_SCALAR || !rnn_span_has_grad(s)) return 0;
@@ -142,7 +143,8 @@ static void add_stashed(rnn_engine *e, rnn_stashed *from) {
     from->span = 0;
 }
 
-/* Spans are put aside in the order of the search and left in the reverse order: so this is a stack. */
+/* Spans are put aside in the order of the search and left in the reverse order: so this is a
+ * stack. */
 int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id) {
     while (p->stash_at > 0 && !p->stash[p->stash_at - 1].adds) p->stash_at--;
     if (!p->stash_at || p->stash[p->stash_at - 1].span != id) return 0;
@@ -403,8 +405,8 @@ static void set_flag(rnn_engine *e, rnn_span *s, int flag) {
     rnn_unlock(e);
 }
 
-/* New nodes over the same memory, in the order of that memory: a leaf, or (linked) a copy that passes
- * its gradient on to the span. */
+/* New nodes over the same memory, in the order of that memory: a leaf, or (linked) a copy that
+ * passes its gradient on to the span. */
 static rnn_ref nodes_over(rnn_engine *e, uint32_t span, bool linked) {
     const rnn_span *s = rnn_at(e, span);
     rnn_view in = {.span = span, .dtype = s->dtype, .needs_grad = true};
@@ -497,9 +499,9 @@ int rnn_own(rnn_engine *e, rnn_ref ref) {
     return rnn_grad_mode() && t->flags & RNN_T_DETACHED ? own_nodes(e, t) : 0;
 }
 
-/* Before a tensor gets other memory: what else looks at its nodes (`backup = p.data`) is to keep what
- * is there. A detached one leaves for nodes of its own, else the others do; those that want gradients
- * still pass them on. */
+/* Before a tensor gets other memory: what else looks at its nodes (`backup = p.data`) is to keep
+ * what is there. A detached one leaves for nodes of its own, else the others do; those that want
+ * gradients still pass them on. */
 static int part_ways(rnn_engine *e, rnn_tensor *t) {
     rnn_store *shared = t->store;
     const rnn_span *s = rnn_at(e, shared->span);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tape order --------------------------------------------------------------------------------- */
+/* ---- tape order ------------------------------------------------------------------------------ */
 
 enum { DIGIT = 11, BUCKETS = 1 << DIGIT };
 
@@ -38,7 +38,8 @@ static bool place_by_id(rnn_engine *e, uint32_t *spans, int64_t count, uint64_t 
     return true;
 }
 
-/* Elsewhere: a radix sort. The ids are copied first, so that it does not jump about in the records. */
+/* Elsewhere: a radix sort. The ids are copied first, so that it does not jump about in the
+ * records. */
 static bool sort_by_id(rnn_engine *e, uint32_t *spans, int64_t count, uint64_t low,
                        uint64_t range) {
     uint64_t *first = rnn_malloc(e, (size_t)count * sizeof *first);
@@ -77,7 +78,7 @@ static bool sort_by_tape(rnn_engine *e, uint32_t *spans, int64_t count, const id
     return sort_by_id(e, spans, count, ids->low, range);
 }
 
-/* ---- making it ---------------------------------------------------------------------------------- */
+/* ---- making it ------------------------------------------------------------------------------- */
 
 /* Under the lock: takes a span from the search into the list, unless it is an inner one. */
 static void take(rnn_engine *e, rnn_graph *g, uint32_t id, id_range *ids) {
@@ -181,7 +182,7 @@ void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, int64_t *first, int64_
     }
 }
 
-/* ---- users -------------------------------------------------------------------------------------- */
+/* ---- users ----------------------------------------------------------------------------------- */
 
 /* place[number of a span] is where in the list it is. */
 uint32_t *rnn_graph_places(rnn_engine *e, const rnn_graph *g) {
@@ -194,8 +195,8 @@ uint32_t *rnn_graph_places(rnn_engine *e, const rnn_graph *g) {
     return place;
 }
 
-/* A counting sort of all links by their operands, once to count and once to write: the users of span
- * i go to users[begin[i]] to users[begin[i + 1] - 1], in tape order, each once. */
+/* A counting sort of all links by their operands, once to count and once to write: the users of
+ * span i go to users[begin[i]] to users[begin[i + 1] - 1], in tape order, each once. */
 int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, int64_t *begin,
                            uint32_t *users) {
     uint32_t *place = rnn_graph_places(e, g);
@@ -220,7 +221,8 @@ int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, 
                 if (writing && at < capacity) users[at] = g->spans[i];
             }
         }
-        /* counts become the places of the first ones; and, written, these have moved on by one span */
+        /* counts become the places of the first ones; and, written, these have moved on by one
+         * span */
         int64_t sum = 0;
         for (int64_t i = 0; !writing && i <= g->count; i++) {
             const int64_t here = begin[i];
@@ -235,7 +237,8 @@ int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, 
     return 0;
 }
 
-/* Every living span is asked for its operands; those that are kept are held before the lock goes. */
+/* Every living span is asked for its operands; those that are kept are held before the lock
+ * goes. */
 rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span) {
     rnn_graph *g = rnn_malloc(e, sizeof *g);
     int64_t room = 8;
@@ -269,7 +272,7 @@ rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span) {
     return NULL;
 }
 
-/* ---- many nodes at once ------------------------------------------------------------------------ */
+/* ---- many nodes at once ---------------------------------------------------------------------- */
 
 void rnn_read(rnn_engine *e, int64_t count, const uint32_t *spans, double *values, double *grads,
               uint8_t *has_grad) {

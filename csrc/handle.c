@@ -33,7 +33,8 @@ PyObject *rnn_py_raise(int64_t code) {
     return NULL;
 }
 
-/* Objects let go of others as they go, ever deeper: only the outermost call goes through the list. */
+/* Objects let go of others as they go, ever deeper: only the outermost call goes through the
+ * list. */
 void rnn_py_drain(void) {
     if (rnn_py.draining) return;
     rnn_py.draining = true;

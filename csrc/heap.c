@@ -34,7 +34,8 @@ static int small_class(uint64_t *bytes) {
     return 16 + (top - 10) * 8 + (int)eighth;
 }
 
-/* Large: whole pages, eight bins to a doubling, each with blocks of its size and up to the next's. */
+/* Large: whole pages, eight bins to a doubling, each with blocks of its size and up to the
+ * next's. */
 static int bin_of(uint64_t bytes) {
     const int top = 63 - __builtin_clzll(bytes);
     return (top - 12) * 8 + (int)(bytes >> (top - 3) & 7);

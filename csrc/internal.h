@@ -105,7 +105,8 @@ typedef struct rnn_tensor rnn_tensor;
 
 /* ---- provenance ------------------------------------------------------------------------------ */
 
-/* Where a span was made (provenance.c): the call of a module, and a line of Python; 0: none known. */
+/* Where a span was made (provenance.c): the call of a module, and a line of Python; 0: none
+ * known. */
 typedef struct {
     uint32_t scope, site;
 } rnn_origin;

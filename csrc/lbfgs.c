@@ -1,6 +1,7 @@
-/* lbfgs.c: what an iteration of L-BFGS does to vectors: all parameters one after the other, and the
- * direction that the remembered steps suggest (Nocedal and Wright, Numerical Optimization,
- * algorithm 7.4). What it is not: the line search and when to stop; rnn/optim/lbfgs.py has those. */
+/* lbfgs.c: what an iteration of L-BFGS does to vectors: all parameters one after the other, and
+ * the direction that the remembered steps suggest (Nocedal and Wright, Numerical Optimization,
+ * algorithm 7.4). What it is not: the line search and when to stop; rnn/optim/lbfgs.py has
+ * those. */
 #include "optim_list.h"
 
 #include <stdlib.h>

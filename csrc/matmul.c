@@ -97,8 +97,7 @@ static void fold(product *p) {
     }
 }
 
-/* ---- gemm over batches
- * --------------------------------------------------------------------------------- */
+/* ---- gemm over batches ----------------------------------------------------------------------- */
 
 static void gemm_batched(rnn_engine *e, int dtype, int64_t batch, const matrix *a, int64_t a_step,
                          const matrix *b, int64_t b_step, int64_t m, int64_t n, int64_t k,
@@ -137,8 +136,7 @@ static void multiply(rnn_engine *e, int dtype, int dims, const int64_t *batch, c
     }
 }
 
-/* ---- operands
- * ---------------------------------------------------------------------------------------------- */
+/* ---- operands -------------------------------------------------------------------------------- */
 
 /* op(X) of shape (rows, cols) with these strides; packs a copy where neither stride is 1. */
 static int as_matrix(rnn_engine *e, int dtype, const void *data, int64_t rows, int64_t cols,
@@ -265,8 +263,7 @@ rnn_ref rnn_linear(rnn_engine *e, rnn_ref rx, rnn_ref rw, rnn_ref rbias, int tra
     return rnn_resolution() ? RNN_COMPOSE : run_product(e, &build, &p);
 }
 
-/* ---- backward
- * ------------------------------------------------------------------------------------------------ */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* The operand's gradient as the C of a gemm. */
 typedef struct {
@@ -332,7 +329,8 @@ static int end_result(rnn_engine *e, const product *p, int k, const result *r) {
     return rnn_accumulate(e, &job);
 }
 
-/* One operand's gradient, as a gemm that is ready to run: da = dz b^T (k = 0), db = a^T dz (k = 1). */
+/* One operand's gradient, as a gemm that is ready to run: da = dz b^T (k = 0), db = a^T dz (k =
+ * 1). */
 typedef struct {
     rnn_engine *e;
     const product *p;
@@ -468,7 +466,8 @@ static rnn_view factor(const product *p, const rnn_view *operand, int k) {
     return v;
 }
 
-/* a[.., i, t] is in c[.., i, all] by b[.., t, all]; b[.., t, j] in c[.., all, j] by a[.., all, t] */
+/* a[.., i, t] is in c[.., i, all] by b[.., t, all]; b[.., t, j] in c[.., all, j] by a[.., all,
+ * t] */
 int rnn_matmul_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     rnn_view in[2], mine, other;
     rnn_places at;
@@ -499,8 +498,7 @@ int rnn_matmul_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_lis
     return 0;
 }
 
-/* ---- linear: the same product, and a bias
- * -------------------------------------------------------------------- */
+/* ---- linear: the same product, and a bias ---------------------------------------------------- */
 
 int rnn_linear_backward(rnn_engine *e, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);

@@ -1,7 +1,7 @@
 /* module_object.c: ModuleBase, the base of Module: it finds attributes, and it calls forward().
  *
- * A call gives its number, the scope, to every span that is made within it. A number stands for
- * the module's path from the outermost module that is being called ("h.0.attn.c_proj"); Python finds
+ * A call gives its number, the scope, to every span that is made within it. A number stands for the
+ * module's path from the outermost module that is being called ("h.0.attn.c_proj"); Python finds
  * the path at the first call (rnn/nn/scopes.py), and this file remembers the number by the outer
  * scope and the module's address. It keeps no module alive: an address counts only while a weak
  * reference says that its module is still there. */
@@ -88,7 +88,8 @@ static int make_room(void) {
     return 0;
 }
 
-/* The first call: Python finds the path. Nothing is remembered before it has; it may call modules. */
+/* The first call: Python finds the path. Nothing is remembered before it has; it may call
+ * modules. */
 static int64_t new_scope(PyObject *self, uint32_t outer) {
     if (!py.name_scope) return 0;
     PyObject *number = PyObject_CallFunction(py.name_scope, "OI", self, outer);

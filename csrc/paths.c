@@ -87,7 +87,7 @@ static int64_t now(void) {
 
 static int no_memory(rnn_engine *e) { return rnn_fail(e, RNN_EMEMORY, "paths: no memory"); }
 
-/* ---- beginning --------------------------------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
 /* Does a gradient flow from the span to one that has a layer? */
 static bool leads_on(rnn_engine *e, const rnn_paths *p, uint32_t id) {
@@ -196,7 +196,7 @@ void rnn_paths_end(rnn_engine *e, rnn_paths *p) {
     free(p);
 }
 
-/* ---- one node ---------------------------------------------------------------------------------- */
+/* ---- one node -------------------------------------------------------------------------------- */
 
 /* NaN is the largest: it is what is looked for. */
 static double size_of(double x) { return x != x ? INFINITY : fabs(x); }
@@ -330,7 +330,7 @@ void rnn_paths_answer(rnn_paths *p, const int64_t *begin, const uint32_t *spans,
     p->given = (answer){p->at, p->given.left, begin, nodes, spans, locals};
 }
 
-/* ---- what was found ---------------------------------------------------------------------------- */
+/* ---- what was found -------------------------------------------------------------------------- */
 
 int rnn_paths_found(rnn_paths *p, double *total, double *count) {
     const uint32_t at = p->layer_of[p->source.span];

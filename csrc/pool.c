@@ -1,5 +1,6 @@
 /* pool.c: max_pool2d and avg_pool2d, fused. x (N, C, H, W) -> (N, C, OH, OW); planes are what
- * threads share. `saved`: the geometry, then for max the place in its plane that each output took. */
+ * threads share. `saved`: the geometry, then for max the place in its plane that each output
+ * took. */
 #include "internal.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* python.h: what the files that know Python share: the objects that own handles and nodes, the calls of
- * modules, the lines that run. */
+/* python.h: what the files that know Python share: the objects that own handles and nodes, the
+ * calls of modules, the lines that run. */
 #ifndef RNN_PYTHON_H
 #define RNN_PYTHON_H
 

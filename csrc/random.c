@@ -30,7 +30,7 @@ static const rnn_random_loops *loops(void) {
     return &rnn_random_loops_base;
 }
 
-/* ---- the generator ---- */
+/* ---- the generator --------------------------------------------------------------------------- */
 
 void rnn_rng_seed(rnn_rng *rng, uint64_t seed) {
     memset(rng, 0, sizeof *rng);
@@ -91,7 +91,7 @@ double rnn_rng_normal(rnn_rng *rng, double mean, double std) {
     return RNN_FMA64(z, std, mean);
 }
 
-/* ---- its state as bytes: struct CPUGeneratorImplState of torch ---- */
+/* ---- its state as bytes: struct CPUGeneratorImplState of torch ------------------------------- */
 
 enum {
     AT_SEED = 0,           /* u64 */
@@ -150,7 +150,7 @@ int rnn_rng_set_state(rnn_rng *rng, const uint8_t bytes[RNN_RNG_STATE_BYTES]) {
     return RNN_RNG_OK;
 }
 
-/* ---- uniforms ---- */
+/* ---- uniforms -------------------------------------------------------------------------------- */
 
 enum { CHUNK = 1024 }; /* words at a time, on the stack: whole blocks of 16 doubles */
 
@@ -179,7 +179,7 @@ int rnn_uniform_f64(rnn_rng *rng, double from, double to, int64_t n, double *out
 void rnn_rand_f32(rnn_rng *rng, int64_t n, float *out) { rnn_uniform_f32(rng, 0, 1, n, out); }
 void rnn_rand_f64(rnn_rng *rng, int64_t n, double *out) { rnn_uniform_f64(rng, 0, 1, n, out); }
 
-/* ---- normals ---- */
+/* ---- normals --------------------------------------------------------------------------------- */
 
 int rnn_normal_serial_f32(rnn_rng *rng, double mean, double std, int64_t n, float *out) {
     if (!(std >= 0)) return RNN_RNG_EVALUE;
@@ -250,7 +250,7 @@ int rnn_normal_arrays_f64(rnn_rng *rng, const double *mean, const double *std, i
     return RNN_RNG_OK;
 }
 
-/* ---- integers ---- */
+/* ---- integers -------------------------------------------------------------------------------- */
 
 int rnn_randint_i64(rnn_rng *rng, int64_t low, int64_t high, int64_t n, int64_t *out) {
     if (low >= high) return RNN_RNG_EVALUE;

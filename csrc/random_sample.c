@@ -14,7 +14,7 @@ static int64_t chunk_of(int64_t left) { return left < CHUNK ? left : CHUNK; }
 
 static int is_probability(double p) { return p >= 0 && p <= 1; }
 
-/* ---- coin flips ---- */
+/* ---- coin flips ------------------------------------------------------------------------------ */
 
 /* yes where a uniform lies below p, else 0 */
 static void flip_f32(rnn_rng *rng, double p, float yes, int64_t n, float *out) {
@@ -103,7 +103,7 @@ int rnn_dropout_mask_f64(rnn_rng *rng, double p, int64_t n, double *out) {
     return RNN_RNG_OK;
 }
 
-/* ---- continuous distributions: a uniform through the inverse distribution function ---- */
+/* ---- continuous distributions: a uniform through the inverse distribution function ----------- */
 
 typedef double (*inverse)(double u, double a, double b);
 
@@ -186,7 +186,7 @@ int rnn_log_normal_f64(rnn_rng *rng, double mean, double std, int64_t n, double 
     return RNN_RNG_OK;
 }
 
-/* ---- draws from weights ---- */
+/* ---- draws from weights ---------------------------------------------------------------------- */
 
 static int check_shape(int64_t rows, int64_t n, int64_t k, int replacement) {
     int fits = rows >= 0 && n > 0 && k > 0 && (replacement || k <= n);

@@ -1,5 +1,5 @@
-/* recurrent.h: what a span of a recurrent layer saves: recurrent.c makes it, recurrent_edges.c reads
- * it. */
+/* recurrent.h: what a span of a recurrent layer saves: recurrent.c makes it, recurrent_edges.c
+ * reads it. */
 #ifndef RNN_RECURRENT_H
 #define RNN_RECURRENT_H
 

@@ -1,5 +1,5 @@
-/* recurrent_edges.c: what inspection asks of a recurrent layer: the edges of one node, the nodes that
- * use one, and the numbers of a plan. How a layer is computed stands in recurrent.c. */
+/* recurrent_edges.c: what inspection asks of a recurrent layer: the edges of one node, the nodes
+ * that use one, and the numbers of a plan. How a layer is computed stands in recurrent.c. */
 #include "recurrent.h"
 
 #include <math.h>
@@ -137,9 +137,10 @@ int rnn_recurrent_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
     return 0;
 }
 
-/* ---- uses ---------------------------------------------------------------------------------------- */
+/* ---- uses ------------------------------------------------------------------------------------ */
 
-/* Which nodes may be made from one: marked, a byte a node. Then their edges say whether they are. */
+/* Which nodes may be made from one: marked, a byte a node. Then their edges say whether they
+ * are. */
 typedef struct {
     const plan *p;
     uint8_t *marks;

@@ -252,7 +252,8 @@ rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
 rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim,
                 int mean); /* count 0: all */
-/* grad_fn shows the elementwise loss `op` and this sum or mean of it as one node, as PyTorch does. */
+/* grad_fn shows the elementwise loss `op` and this sum or mean of it as one node, as PyTorch
+ * does. */
 void rnn_name_reduction(rnn_engine *e, rnn_ref t, int op);
 /* grad_fn is shown under the name with this number of Python's, if t alone sees these nodes. */
 void rnn_name_result(rnn_engine *e, rnn_ref t, int name);
@@ -338,8 +339,8 @@ int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t cou
 /* A span whose values Python computed and whose gradient Python will compute: autograd.Function.
  * The memory of `values` is shared where it is contiguous and none of the operands'. function: a
  * reference to its Python object, taken over unless the call fails, and kept until a pass has freed
- * the graph; name: a number of Python's, kept longer. inner: it is no result, but only an operand of
- * results, which list its operands as theirs; rnn_graph_new and rnn_graph_users leave it out. */
+ * the graph; name: a number of Python's, kept longer. inner: it is no result, but only an operand
+ * of results, which list its operands as theirs; rnn_graph_new and rnn_graph_users leave it out. */
 rnn_ref rnn_custom(rnn_engine *e, rnn_ref values, int count, const rnn_ref *operands,
                    int64_t function, int64_t name, int inner);
 
@@ -359,9 +360,10 @@ int rnn_retain_grad(rnn_engine *e, rnn_ref t);
 int rnn_retains_grad(rnn_engine *e, rnn_ref t);
 
 /* A backward pass from `count` roots; grads: 0, or one for each root (0: ones). With inputs,
- * gradients go to these only, and nowhere that does not lead to one. flags: 1 retain the graph, 2
- * leave the inputs' own gradients as they were when the pass ends (autograd.grad reads them with
- * rnn_grad before that); 4, with 1 and 2: leave every gradient so, and call no hook (inspection). */
+ * gradients go to these only, and nowhere that does not lead to one. flags: 1 retain the graph,
+ * 2 leave the inputs' own gradients as they were when the pass ends (autograd.grad reads them
+ * with rnn_grad before that); 4, with 1 and 2: leave every gradient so, and call no hook
+ * (inspection). */
 rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, const rnn_ref *grads,
                              int input_count, const rnn_ref *inputs, int flags);
 /* Works for about `nanoseconds`, or waits so long for another thread's pass to end. 1: call again;
@@ -416,8 +418,8 @@ int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp,
 enum { RNN_FLAT_GRADS, RNN_FLAT_VALUES, RNN_FLAT_ASSIGN, RNN_FLAT_MOVE };
 int rnn_flat(rnn_engine *e, int what, int count, const rnn_ref *params, double scale,
              rnn_ref vector);
-/* L-BFGS: out = -H grad. H: the inverse Hessian that is h I, but maps each of `count` changes of the
- * gradient to the move that it came with; ro: 1 / (change . move), one-element tensors. */
+/* L-BFGS: out = -H grad. H: the inverse Hessian that is h I, but maps each of `count` changes of
+ * the gradient to the move that it came with; ro: 1 / (change . move), one-element tensors. */
 int rnn_lbfgs_direction(rnn_engine *e, int count, const rnn_ref *changes, const rnn_ref *moves,
                         const rnn_ref *ro, double h, rnn_ref grad, rnn_ref out);
 
@@ -441,8 +443,8 @@ typedef struct {
     int32_t shown; /* the number of the name that rnn_name_result gave, or 0 */
 } rnn_span_info;
 int rnn_describe(rnn_engine *e, uint32_t span, rnn_span_info *out);
-/* The ids of the first nodes of the spans that it was cut from, in order. Returns how many there are;
- * fills at most `capacity`. */
+/* The ids of the first nodes of the spans that it was cut from, in order. Returns how many there
+ * are; fills at most `capacity`. */
 int64_t rnn_span_cuts(rnn_engine *e, uint32_t span, int64_t capacity, int64_t *out);
 /* The whole numbers that an operation was given, which p has not (dimensions, sizes, flags; each
  * operation's file says which). Returns how many there are; fills at most `capacity`. */
@@ -491,14 +493,14 @@ void rnn_graph_columns(rnn_engine *e, const rnn_graph *g, int64_t *first, int64_
                        uint8_t *op, uint8_t *flags);
 /* Where each of its spans was made: the numbers of Python's that rnn_span_info has. */
 void rnn_graph_origins(rnn_engine *e, const rnn_graph *g, uint32_t *scope, uint32_t *site);
-/* The spans that were made from span i of the list, in tape order: users[begin[i]] up to but without
- * users[begin[i + 1]]. `begin` has a place more than there are spans. Where `capacity` is less than
- * begin[count], only what fits is written. */
+/* The spans that were made from span i of the list, in tape order: users[begin[i]] up to but
+ * without users[begin[i + 1]]. `begin` has a place more than there are spans. Where `capacity` is
+ * less than begin[count], only what fits is written. */
 int rnn_graph_users_of_all(rnn_engine *e, const rnn_graph *g, int64_t capacity, int64_t *begin,
                            uint32_t *users);
 
-/* A graph folded into rows, each a stretch of the tape (summary.c): what lies in one. Magnitudes are
- * the largest ones, NaN where there is a NaN. */
+/* A graph folded into rows, each a stretch of the tape (summary.c): what lies in one. Magnitudes
+ * are the largest ones, NaN where there is a NaN. */
 enum { RNN_STRIP = 24 };
 typedef struct {
     int64_t first, last; /* ids of its first and its last node */
@@ -507,10 +509,11 @@ typedef struct {
     int32_t has_grad, freed;
     double strip[RNN_STRIP]; /* the signed extreme of the gradients of each part of it */
 } rnn_row;
-/* Row r is the spans begin[r] to begin[r + 1] - 1 of the list. ops: how many spans of each operation
- * are in it, rnn_op_count() numbers a row. Links go from the row of an operand (a) to that of its
- * user (b), users in tape order; those of a row of one span are all there, in the order of its
- * operands, those of others once each. Returns how many links there are; fills at most `capacity`. */
+/* Row r is the spans begin[r] to begin[r + 1] - 1 of the list. ops: how many spans of each
+ * operation are in it, rnn_op_count() numbers a row. Links go from the row of an operand (a) to
+ * that of its user (b), users in tape order; those of a row of one span are all there, in the order
+ * of its operands, those of others once each. Returns how many links there are; fills at most
+ * `capacity`. */
 int64_t rnn_graph_fold(rnn_engine *e, const rnn_graph *g, int64_t rows, const int64_t *begin,
                        rnn_row *out, int64_t *ops, int64_t capacity, int32_t *a, int32_t *b);
 /* Where the tape goes on in another call of a module: the place in the list, and the scope of what
@@ -535,7 +538,8 @@ int rnn_is_running(rnn_engine *e, uint32_t span);
 int64_t rnn_effects(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int64_t capacity,
                     int64_t *nodes, double *locals, uint8_t *flows);
 /* The k (1 to 255) paths from source to target with the largest |product of local derivatives|.
- * spans: all behind the target in tape order, which the caller holds until the end. NULL: failed. */
+ * spans: all behind the target in tape order, which the caller holds until the end. NULL:
+ * failed. */
 rnn_paths *rnn_paths_begin(rnn_engine *e, int64_t count, const uint32_t *spans, uint32_t source,
                            int64_t source_node, uint32_t target, int64_t target_node, int k);
 /* Works for about `nanoseconds`. 1: call again; RNN_PATHS_ASK: answer, then call again; 0: done;
@@ -552,7 +556,8 @@ int rnn_paths_lead(const rnn_paths *p, uint32_t span);
  * its own. The arrays are the caller's, who keeps them until the next answer or the end. */
 void rnn_paths_answer(rnn_paths *p, const int64_t *begin, const uint32_t *spans,
                       const int64_t *nodes, const double *locals);
-/* How many were found; the sum of the products of all paths, found or not, and how many there are. */
+/* How many were found; the sum of the products of all paths, found or not, and how many there
+ * are. */
 int rnn_paths_found(rnn_paths *p, double *total, double *count);
 /* Path number `which`, from source to target; returns its nodes, fills at most `capacity`. */
 int64_t rnn_paths_get(rnn_paths *p, int which, double *product, int64_t capacity, uint32_t *spans,
@@ -572,10 +577,10 @@ int64_t rnn_edge_list_of(rnn_engine *e, int64_t count, const uint32_t *spans, in
 /* The living spans that were made from a span, held as those of rnn_graph_new. NULL: no memory. */
 rnn_graph *rnn_graph_users(rnn_engine *e, uint32_t span);
 
-/* Checked, in this thread: operations, and backward passes, stop with RNN_EANOMALY at the first NaN.
- * RNN_CHECK_ALL: at an operation that makes one. RNN_CHECK_USED: not while where() may yet throw it
- * away: operations that take elements one by one go on with it; those that mix elements (a sum, a
- * matrix product), a pass that begins at it, and rnn_check_rest do stop. */
+/* Checked, in this thread: operations, and backward passes, stop with RNN_EANOMALY at the first
+ * NaN. RNN_CHECK_ALL: at an operation that makes one. RNN_CHECK_USED: not while where() may yet
+ * throw it away: operations that take elements one by one go on with it; those that mix elements (a
+ * sum, a matrix product), a pass that begins at it, and rnn_check_rest do stop. */
 enum { RNN_CHECK_NOTHING, RNN_CHECK_USED, RNN_CHECK_ALL };
 int rnn_checking(void);
 int rnn_set_checking(int what);

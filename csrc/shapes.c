@@ -1,5 +1,5 @@
-/* shapes.c: shapes and strides as numbers: counting, checking, text, what is contiguous, reshaping and
- * broadcasting. What it is not: handles and their views, which views.c has. */
+/* shapes.c: shapes and strides as numbers: counting, checking, text, what is contiguous, reshaping
+ * and broadcasting. What it is not: handles and their views, which views.c has. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -93,7 +93,7 @@ bool rnn_view_is_injective(const rnn_view *v) {
     return rnn_is_injective(v->ndim, v->shape, v->stride);
 }
 
-/* ---- another shape of the same nodes ----------------------------------------------------------- */
+/* ---- another shape of the same nodes --------------------------------------------------------- */
 
 /* Replaces the one -1 of a wanted shape. */
 int rnn_infer_shape(rnn_engine *e, int64_t numel, int ndim, const int64_t *wanted, int64_t *shape) {

@@ -1,8 +1,9 @@
-/* site.c: which line of Python is running: the innermost frame outside the rnn package, as a number.
+/* site.c: which line of Python is running: the innermost frame outside the rnn package, as a
+ * number.
  *
- * The engine asks for it before it makes a span, where this thread traces. One number stands for one
- * (file, line, function), so there are no more of them than the program has lines. Their text is
- * looked up when somebody wants to read it (rnn/inspect/trace.py). */
+ * The engine asks for it before it makes a span, where this thread traces. One number stands for
+ * one (file, line, function), so there are no more of them than the program has lines. Their text
+ * is looked up when somebody wants to read it (rnn/inspect/trace.py). */
 #include "python.h"
 
 #include <stdio.h>

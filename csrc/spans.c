@@ -93,7 +93,7 @@ void rnn_span_pass(rnn_engine *e, uint32_t id) {
     s->flags &= (uint8_t)~RNN_S_HOOK;
 }
 
-/* ---- what a handle keeps alive alone ----------------------------------------------------------- */
+/* ---- what a handle keeps alive alone --------------------------------------------------------- */
 
 static bool is_alone(rnn_engine *e, uint32_t id) {
     const rnn_span *s = &e->spans[id];
@@ -125,7 +125,7 @@ void rnn_span_forget(rnn_engine *e, uint32_t id) {
     s->flags &= (uint8_t)~RNN_S_HOOK;
 }
 
-/* ---- asking ------------------------------------------------------------------------------------ */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 int64_t rnn_span_size(const rnn_span *s) { return s->flags & RNN_S_SCALAR ? 1 : s->ext->n; }
 
@@ -159,7 +159,7 @@ void rnn_span_stamp(rnn_engine *e, uint32_t id) {
     rnn_unlock(e);
 }
 
-/* ---- building ---------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static void pack_operands(rnn_build *b, int64_t *dims) {
     for (int k = 0; k < b->count; k++) {

@@ -1,6 +1,6 @@
-/* summary.c: a graph of any size in few rows, for a drawing: each row a stretch of the tape with a summary
- * of what lies in it, the links between rows, and the uses of the nodes that are looked at. Each
- * function reads the tape once, from its beginning to its end.
+/* summary.c: a graph of any size in few rows, for a drawing: each row a stretch of the tape with a
+ * summary of what lies in it, the links between rows, and the uses of the nodes that are looked at.
+ * Each function reads the tape once, from its beginning to its end.
  *
  * What it is not: it chooses no rows and draws nothing (rnn/inspect/rows.py does). */
 #include "pass.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- summaries ---------------------------------------------------------------------------------- */
+/* ---- summaries ------------------------------------------------------------------------------- */
 
 /* The value of the larger magnitude; NaN where one is. */
 static double further(double a, double b) {
@@ -41,7 +41,7 @@ static void add_span(rnn_engine *e, uint32_t id, rnn_row *row, double *strip) {
     *strip = further(*strip, grad);
 }
 
-/* ---- rows and links ----------------------------------------------------------------------------- */
+/* ---- rows and links -------------------------------------------------------------------------- */
 
 typedef struct {
     int64_t capacity, count;
@@ -119,7 +119,7 @@ int64_t rnn_graph_scopes(rnn_engine *e, const rnn_graph *g, int64_t capacity, in
     return count;
 }
 
-/* ---- ledgers ------------------------------------------------------------------------------------ */
+/* ---- ledgers --------------------------------------------------------------------------------- */
 
 typedef struct {
     rnn_engine *e;
@@ -193,7 +193,8 @@ int rnn_graph_ledgers(rnn_engine *e, const rnn_graph *g, int64_t count, const ui
                  .keep = keep,
                  .best = best,
                  .total = total};
-    /* by a span's number: 1 + the first of its nodes that are asked for; next[t]: 1 + the one after */
+    /* by a span's number: 1 + the first of its nodes that are asked for; next[t]: 1 + the one
+     * after */
     uint32_t *head = calloc(e->span_top, sizeof *head),
              *next = calloc((size_t)count + 1, sizeof *next);
     int64_t *seen =

@@ -3,7 +3,8 @@
  * can be interrupted. A thread may take the turn again while it has it: a hook may run a pass of
  * its own.
  *
- * What it is not: it protects no bookkeeping; that is engine->lock, which is never held for long. */
+ * What it is not: it protects no bookkeeping; that is engine->lock, which is never held for
+ * long. */
 #define _GNU_SOURCE
 #include "internal.h"
 

@@ -26,10 +26,11 @@ void rnn_add_use(rnn_use_list *out, int64_t back, double local) {
     if (at < out->capacity) out->locals[at] += local;
 }
 
-/* ---- places: all indices at which a view sees a node ------------------------------------------ */
+/* ---- places: all indices at which a view sees a node ----------------------------------------- */
 
-/* An expanded view sees a node at many places, an overlapping one at some. The dimensions are tried
- * from the longest stride to the shortest; `low` and `high` bound what those that follow can reach. */
+/* An expanded view sees a node at many places, an overlapping one at some. The dimensions are
+ * tried from the longest stride to the shortest; `low` and `high` bound what those that follow
+ * can reach. */
 void rnn_places_begin(rnn_places *p, const rnn_view *v, int64_t node) {
     p->v = v;
     p->begun = false;
@@ -98,7 +99,7 @@ int64_t rnn_place_flat(const rnn_places *p) {
     return flat;
 }
 
-/* ---- what rules share -------------------------------------------------------------------------- */
+/* ---- what rules share ------------------------------------------------------------------------ */
 
 /* The local derivative of the edge that `edges` gives at a place in its list. */
 double rnn_edge_local(rnn_engine *e, uint32_t id, int64_t node, int64_t place) {
@@ -118,7 +119,7 @@ void rnn_operand_expanded(rnn_engine *e, uint32_t id, int k, rnn_view *v) {
     rnn_expand_view(v, x->ndim, x->shape);
 }
 
-/* ---- value by value ---------------------------------------------------------------------------- */
+/* ---- value by value -------------------------------------------------------------------------- */
 
 int rnn_elementwise_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     rnn_view v;
@@ -164,7 +165,7 @@ int rnn_masked_fill_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_us
     return 0;
 }
 
-/* ---- rows picked and put ----------------------------------------------------------------------- */
+/* ---- rows picked and put --------------------------------------------------------------------- */
 
 int rnn_gather_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     const rnn_ext *x = rnn_at(e, id)->ext;
@@ -204,7 +205,7 @@ int rnn_scatter_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_li
     return 0;
 }
 
-/* ---- a span's ---------------------------------------------------------------------------------- */
+/* ---- a span's -------------------------------------------------------------------------------- */
 
 static void scalar_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node,
                         rnn_use_list *out) {
@@ -266,13 +267,14 @@ int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int6
     return failed ? failed : out.count;
 }
 
-/* ---- through a span's own steps ---------------------------------------------------------------- */
+/* ---- through a span's own steps -------------------------------------------------------------- */
 
 int rnn_is_running(rnn_engine *e, uint32_t span) {
     const rnn_span *s = rnn_at(e, span);
     const bool scan =
         s->op == RNN_OP_CUMSUM || s->op == RNN_OP_CUMPROD || s->op == RNN_OP_LOGCUMSUMEXP;
-    /* at scalar resolution a scan's partial sums have gradients of their own: rnn_cumsum_backward */
+    /* at scalar resolution a scan's partial sums have gradients of their own:
+     * rnn_cumsum_backward */
     return uses_itself(s->op) && !(scan && s->ext->ip[1]);
 }
 

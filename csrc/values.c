@@ -45,7 +45,7 @@ uint32_t rnn_value_leaf(rnn_engine *e, int dtype, double x, bool requires_grad) 
     return id;
 }
 
-/* ---- the formulas of ops.h, on one element ----------------------------------------------------- */
+/* ---- the formulas of ops.h, on one element --------------------------------------------------- */
 
 #define FORWARD_UNARY(NAME, name, torch, needs, forward, derivative) \
     case RNN_OP_##NAME: \

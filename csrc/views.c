@@ -10,7 +10,7 @@ rnn_tensor *rnn_tensor_of(rnn_ref t) { return (rnn_tensor *)(intptr_t)t; }
 
 static int64_t *strides_of(rnn_tensor *t) { return t->dims + t->ndim; }
 
-/* ---- handles ----------------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op,
                        int64_t offset, int ndim, const int64_t *shape, const int64_t *stride) {
@@ -28,7 +28,8 @@ rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, in
     return (rnn_ref)(intptr_t)t;
 }
 
-/* A handle for a whole span, whose reference it takes over (given back where there is no memory). */
+/* A handle for a whole span, whose reference it takes over (given back where there is no
+ * memory). */
 rnn_ref rnn_tensor_wrap(rnn_engine *e, uint32_t span) {
     rnn_span *s = rnn_at(e, span);
     int64_t stride[RNN_MAX_DIMS];

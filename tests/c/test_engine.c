@@ -1,10 +1,10 @@
-/* test_engine.c: the engine without Python, for the sanitizers: what several threads do at once, what happens when
- * memory ends at any point, and that everything comes back.
+/* test_engine.c: the engine without Python, for the sanitizers: what several threads do at once,
+ * what happens when memory ends at any point, and that everything comes back.
  *
  *   S=$(find csrc -name "*.c" | xargs grep -L 'python.h"')     all but what needs Python
  *   clang -std=gnu11 -O1 -g -fsanitize=thread -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t threads
  *   gcc -std=gnu11 -O1 -g -fsanitize=address,undefined -Icsrc tests/c/test_engine.c $S -lm -lpthread -o t && ./t
- */
+ * / */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static state state_of(rnn_engine *e) {
     return (state){out[1], out[4]};
 }
 
-/* ---- what is done -------------------------------------------------------------------------------------- */
+/* ---- what is done ---------------------------------------------------------------------------- */
 
 /* Everything once, the gradient of b's first element at the end; NAN where memory ended. */
 static double scenario(rnn_engine *e) {
@@ -96,7 +96,7 @@ static void test_failures(double (*what)(rnn_engine *)) {
     rnn_free(e);
 }
 
-/* ---- threads ---------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 60 };
 
@@ -155,7 +155,7 @@ static void test_threads(void) {
     rnn_free(e);
 }
 
-/* ---- long graphs ------------------------------------------------------------------------------------------- */
+/* ---- long graphs ----------------------------------------------------------------------------- */
 
 static void test_chain(int64_t length) {
     rnn_engine *e = rnn_new();
@@ -187,7 +187,7 @@ static void test_chain(int64_t length) {
     rnn_free(e);
 }
 
-/* ---- fork, limits --------------------------------------------------------------------------------------------- */
+/* ---- fork, limits ---------------------------------------------------------------------------- */
 
 static void *busy(void *ctx) {
     const work *k = ctx;

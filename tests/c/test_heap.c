@@ -1,5 +1,5 @@
-/* test_heap.c: blocks are taken and given back at random: none overlaps another, what is counted is what is there,
- * and memory that came back is used again whatever its size was. */
+/* test_heap.c: blocks are taken and given back at random: none overlaps another, what is counted is
+ * what is there, and memory that came back is used again whatever its size was. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

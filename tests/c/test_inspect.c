@@ -1,6 +1,6 @@
-/* test_inspect.c: the graph read forwards and along its paths, without Python: every use is an edge seen from its other
- * end, the sum over all paths is the gradient that backward gives, and a search that runs out of memory leaves nothing
- * behind. */
+/* test_inspect.c: the graph read forwards and along its paths, without Python: every use is an edge
+ * seen from its other end, the sum over all paths is the gradient that backward gives, and a search
+ * that runs out of memory leaves nothing behind. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

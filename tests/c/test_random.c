@@ -30,7 +30,7 @@ static int failures;
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
-/* ---- every fill under its name in random_expected.h ---- */
+/* ---- every fill under its name in random_expected.h ------------------------------------------ */
 
 static const float *weights(void) {
     static float p[27];
@@ -120,7 +120,7 @@ static const struct fill *find(const char *name) {
     exit(1);
 }
 
-/* ---- against torch ---- */
+/* ---- against torch --------------------------------------------------------------------------- */
 
 static uint64_t fnv(uint64_t value, const void *data, size_t n) {
     const uint8_t *byte = data;
@@ -174,7 +174,7 @@ static void test_close(void) {
     }
 }
 
-/* ---- by itself ---- */
+/* ---- by itself ------------------------------------------------------------------------------- */
 
 /* The 10,000th word of the reference seed, as the C++ standard has it. */
 static void test_mt19937(void) {
