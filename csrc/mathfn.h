@@ -9,23 +9,43 @@
 
 #include "vmath.h"
 
-/* fmod is exact: what is left of a quotient that is whole after rounding is found without rounding,
- * and is below 0 where the quotient was rounded up. Large quotients, and what is not finite or 0,
- * are libm's. */
-#if defined(RNN_ISA_LEVEL) && RNN_ISA_LEVEL > 0 /* fma and trunc are instructions */
-#define RNN_FMOD(T, f, s, LARGE) \
+/* fmod is exact. With q = trunc(x / y), rounded, fma(-q, y, x) has no rounding: it is a multiple of y's last place and
+ * has no more places than x. It is below y in size for every q below 2^23 (2^52), and below 0 where the quotient was
+ * rounded up; a larger q leaves a remainder that is smaller by 2^23 and more, for another step. Quotients beyond the
+ * largest number are libm's.
+ *
+ * near_fmod is one step, without branches: for |a| < RNN_NEAR |b|, or where NaN is the result. A kernel asks near_all_ok
+ * first, and if that says no, runs the same loop with fmod. */
+#if (defined(RNN_ISA_LEVEL) && RNN_ISA_LEVEL > 0) || \
+    defined(__aarch64__) /* fma and trunc are instructions */
+#define RNN_FMOD(T, f, s, NEAR) \
+    RNN_INLINE T f##_near_fmod(T a, T b) { \
+        const T x = fabs##s(a), y = fabs##s(b), q = trunc##s(x / y), left = fma##s(-q, y, x); \
+        const T r = q == 0 ? x : left, up = r + y; \
+        return copysign##s(r < 0 ? up : r, a); \
+    } \
     static inline T f##_fmod(T a, T b) { \
-        const T x = fabs##s(a), y = fabs##s(b), q = trunc##s(x / y); \
-        if (!(q < LARGE)) return fmod##s(a, b); \
-        const T r = q > 0 ? fma##s(-q, y, x) : x; \
+        const T x = fabs##s(a), y = fabs##s(b), most = x / y; \
+        if (!(most < INFINITY)) return fmod##s(a, b); \
+        T r = x, q = trunc##s(most); \
+        for (; q != 0; q = trunc##s(r / y)) r = fma##s(-q, y, r); \
         return copysign##s(r < 0 ? r + y : r, a); \
+    } \
+    static inline int f##_near_all_ok(const T *a, const T *b, int64_t n) { \
+        int bad = 0; \
+        for (int64_t i = 0; i < n; i++) bad |= fabs##s(a[i]) >= fabs##s(b[i]) * (T)NEAR; \
+        return !bad; \
     }
 RNN_FMOD(float, f32, f, 0x1p22f)
 RNN_FMOD(double, f64, , 0x1p51)
 #undef RNN_FMOD
 #else
-#define f32_fmod fmodf
-#define f64_fmod fmod
+static inline float f32_fmod(float a, float b) { return fmodf(a, b); }
+static inline double f64_fmod(double a, double b) { return fmod(a, b); }
+#define f32_near_fmod fmodf
+#define f64_near_fmod fmod
+#define f32_near_all_ok(a, b, n) 0
+#define f64_near_all_ok(a, b, n) 0
 #endif
 
 #define f32_atan rnn_atanf
@@ -253,17 +273,18 @@ static inline float f32_erfinv(float y) { return (float)f64_erfinv(y); }
         T t = f##_tanh(f##_softplus(x)); \
         return t + x * f##_sigmoid(x) * (1 - t * t); \
     } \
-    static inline T f##_remainder(T a, T b) { \
-        T r = f##_fmod(a, b); \
-        return r != 0 && (r < 0) != (b < 0) ? r + b : r; \
+    /* Python's %, from r = fmod(a, b) */ \
+    RNN_INLINE T f##_remainder(T r, T b) { \
+        const T up = r != 0 ? r + b : r; \
+        return (r < 0) != (b < 0) ? up : r; \
     } \
     /* Python's //: the quotient of what fmod leaves is whole but for rounding */ \
-    static inline T f##_floordiv(T a, T b) { \
-        T r = f##_fmod(a, b), q = (a - r) / b; \
-        q -= r != 0 && (b < 0) != (r < 0) ? 1 : 0; \
-        T whole = f##_floor(q); \
-        whole += q - whole > (T)0.5 ? 1 : 0; \
-        return b == 0 ? a / b : q == 0 ? f##_copysign(0, a / b) : whole; \
+    RNN_INLINE T f##_floordiv(T r, T a, T b) { \
+        const T exact = (a - r) / b, less = r != 0 ? exact - 1 : exact; \
+        const T q = (b < 0) != (r < 0) ? less : exact, low = f##_floor(q); \
+        const T whole = q - low > (T)0.5 ? low + 1 : low, ratio = a / b; \
+        const T z = q == 0 ? f##_copysign(0, ratio) : whole; \
+        return b == 0 ? ratio : z; \
     } \
     static inline T f##_logaddexp(T a, T b) { \
         T top = a > b ? a : b, gap = f##_fabs(a - b); \

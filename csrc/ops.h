@@ -24,7 +24,8 @@ enum {
     RNN_TRIG = 32,  /* reads sin, cos or tan of a: float ones are right up to RNN_TRIG_MAX only */
     RNN_POWER = 64, /* a power: compilers vectorise it where the exponent varies */
     RNN_A_FOR_B = 128, /* a is read for b's gradient alone, as in a product */
-    RNN_B_FOR_A = 256
+    RNN_B_FOR_A = 256,
+    RNN_MODULO = 512 /* reads fmod(a, b) */
 };
 
 #define C_ RNN_COMPOSITE
@@ -33,6 +34,7 @@ enum {
 #define Z_ RNN_NEEDS_Z
 #define T_ RNN_TRIG
 #define P_ RNN_POWER
+#define M_ RNN_MODULO
 #define N_ RNN_NEEDS_NOTHING
 #define X_ (RNN_NEEDS_A | RNN_NEEDS_B | RNN_A_FOR_B | RNN_B_FOR_A)
 
@@ -113,7 +115,7 @@ enum {
     X(MUL, "mul", "MulBackward0", X_, a * b, b * dz, a * dz) \
     X(DIV, "div", "DivBackward0", C_ | A_ | B_ | RNN_A_FOR_B, a / b, dz / b, -dz * ((a / b) / b)) \
     X(DIV_TRUNC, "div_trunc", "DivBackward1", N_, F(trunc)(a / b), 0, 0) \
-    X(DIV_FLOOR, "div_floor", "DivBackward1", N_, F(floordiv)(a, b), 0, 0) \
+    X(DIV_FLOOR, "div_floor", "DivBackward1", N_ | M_, F(floordiv)(F(fmod)(a, b), a, b), 0, 0) \
     X(POW, "pow", "PowBackward1", A_ | B_ | Z_, F(pow)(a, b), b == 0 ? 0 : dz * (b * F(pow)(a, b - 1)), \
       a == 0 && b >= 0 ? 0 : dz * (z * F(log)(a))) \
     X(MAXIMUM, "maximum", "MaximumBackward0", A_ | B_, a > b ? a : b > a ? b : a == b ? a : a + b, \
@@ -135,8 +137,9 @@ enum {
     X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), \
       a * a + b * b == 0 ? 0 : dz * b * (1 / (a * a + b * b)), \
       a * a + b * b == 0 ? 0 : dz * -a * (1 / (a * a + b * b))) \
-    X(FMOD, "fmod", "FmodBackward0", A_ | B_ | RNN_A_FOR_B, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
-    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_, F(remainder)(a, b), dz, -dz * F(floordiv)(a, b)) \
+    X(FMOD, "fmod", "FmodBackward0", A_ | B_ | M_ | RNN_A_FOR_B, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
+    X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_ | M_ | RNN_A_FOR_B, F(remainder)(F(fmod)(a, b), b), dz, \
+      -dz * F(floordiv)(F(fmod)(a, b), a, b)) \
     X(MSE_LOSS, "mse_loss", "MseLossBackward0", C_ | A_ | B_, (a - b) * (a - b), dz * (2 * (a - b)), \
       dz * (-2 * (a - b))) \
     X(SMOOTH_L1_LOSS, "smooth_l1_loss", "SmoothL1LossBackward0", C_ | A_ | B_, F(smooth_l1)(a - b, p0), \

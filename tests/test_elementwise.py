@@ -197,6 +197,52 @@ def test_rounded_division():
     compare(lambda x, y: x // y, x, y, grad=False, resolutions=["tensor"])
 
 
+def _dividends_and_divisors(dtype: str) -> list[Any]:
+    """Pairs of arrays: quotients small and large, next to whole numbers, of any two numbers, and of
+    few that are 0, infinite or NaN among many that are not.
+    """
+    rng, size = np.random.default_rng(0), 3000
+    info, unsigned = np.finfo(dtype), dtype.replace("float", "uint")
+    special = np.array([*SPECIAL, info.max, -info.tiny, 7 * info.smallest_subnormal], dtype)
+    pairs = [[a.ravel() for a in np.meshgrid(special, special)]]
+    pairs.append(list(rng.integers(0, np.iinfo(unsigned).max, (2, size), unsigned).view(dtype)))
+    for largest in (1, 10, 1e3, 4e6, 2e7, 1e12, 1e17):
+        y = rng.standard_normal(size).astype(dtype)
+        whole = (y * np.floor(rng.uniform(-largest, largest, size))).astype(dtype)
+        steps = rng.integers(-1, 2, size).astype(dtype)
+        pairs.append([(y * rng.uniform(-largest, largest, size)).astype(dtype), y])
+        pairs.append([np.nextafter(whole, whole + steps).astype(dtype), y])
+    pairs.append([rng.integers(-1000, 1000, size).astype(dtype) for _ in "ab"])
+    return pairs
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_remainders_are_exact(dtype):
+    """fmod has the bits of C's; what is made of it, and the gradients, are PyTorch's."""
+    functions = [
+        lambda m, x, y: m.fmod(x, y),
+        lambda m, x, y: m.remainder(x, y),
+        lambda m, x, y: m.div(x, y, rounding_mode="floor"),
+    ]
+    with np.errstate(all="ignore"):
+        for a, b in _dividends_and_divisors(dtype):
+            exact = np.fmod(a, b)
+            np.testing.assert_array_equal(rnn.fmod(rnn.tensor(a), rnn.tensor(b)).numpy(), exact)
+            known = ~np.isfinite(exact) | np.isfinite(a / b)  # PyTorch has NaN where a / b is inf
+            for fn in functions:
+                for got, want in zip(*[_with_gradients(m, fn, a, b) for m in (rnn, torch)]):
+                    np.testing.assert_array_equal(got[known], want[known])
+                    zeros = known & (want == 0)
+                    np.testing.assert_array_equal(np.signbit(got[zeros]), np.signbit(want[zeros]))
+
+
+def _with_gradients(m, fn, a, b):
+    x, y = (m.tensor(array, requires_grad=True) for array in (a, b))
+    z = fn(m, x, y)
+    z.sum().backward()
+    return [z.detach().numpy(), *(np.asarray(t.grad) for t in (x, y))]
+
+
 def test_clamp():
     for low, high in [
         (-0.5, 0.5),
