@@ -147,7 +147,7 @@ class _Solve(Function):
     @staticmethod
     def backward(ctx: Any, dx: Any) -> Any:
         a, x = ctx.saved_tensors
-        db = _run("solve", np.linalg.solve, array_of(a.mT), array_of(dx))
+        db = _Solve.apply(a.mT, dx)
         da = -(db @ x.mT)
         return da, db
 
@@ -197,8 +197,7 @@ class _Det(Function):
     @staticmethod
     def backward(ctx: Any, dd: Any) -> Any:
         a, d = ctx.saved_tensors
-        inverse = _run("det: backward", np.linalg.inv, array_of(a))
-        return (dd * d)[..., None, None] * inverse.mT
+        return (dd * d)[..., None, None] * _Inv.apply(a).mT
 
 
 def det(A: Tensor) -> Tensor:
@@ -222,7 +221,7 @@ class _LogAbsDet(Function):
     @staticmethod
     def backward(ctx: Any, dd: Any) -> Any:
         (a,) = ctx.saved_tensors
-        return dd[..., None, None] * _run("slogdet: backward", np.linalg.inv, array_of(a)).mT
+        return dd[..., None, None] * _Inv.apply(a).mT
 
 
 def slogdet(A: Tensor) -> Any:
@@ -250,7 +249,7 @@ class _Cholesky(Function):
         (factor,) = ctx.saved_tensors
         middle = (factor.mT @ dl).tril()
         middle = middle - _diagonal(middle, 0, -2, -1).diag_embed() / 2
-        inverse = _run("cholesky: backward", np.linalg.inv, array_of(factor))
+        inverse = _Inv.apply(factor)
         da = inverse.mT @ middle @ inverse
         return (da + da.mT) / 2
 

@@ -157,6 +157,14 @@ CASES = {
     "asin": (lambda m, a: m.asin(a.tanh()) + m.acos(a.tanh()) ** 2 + m.atanh(a.tanh()), (5,)),
     "acosh": (lambda m, a: m.acosh(a.exp() + 1.1), (5,)),
     "erfinv": (lambda m, a: m.erfinv(a.tanh()), (5,)),
+    "inv": (lambda m, a: m.linalg.inv(a + 4 * m.eye(3)), (2, 3, 3)),
+    "det": (lambda m, a: m.linalg.det(a + 4 * m.eye(3)), (2, 3, 3)),
+    "logdet": (lambda m, a: m.logdet(a + 4 * m.eye(3)), (2, 3, 3)),
+    "solve": (lambda m, a, b: m.linalg.solve(a + 4 * m.eye(3), b), (3, 3), (3, 2)),
+    "solve right": (
+        lambda m, a, b: m.linalg.solve(a + 4 * m.eye(3), b, left=False), (2, 3, 3), (2, 2, 3),
+    ),
+    "cholesky": (lambda m, a: m.linalg.cholesky(a @ a.mT + m.eye(3)), (2, 3, 3)),
     "cast": (lambda m, a: (a.float() ** 2).double() * a, (5,)),
     "in place": (_written, (3, 4)),
 }  # fmt: skip
@@ -418,6 +426,72 @@ def test_functions():
 
     for want, got in zip(*both(found)):
         np.testing.assert_allclose(got, want)
+
+
+def test_functions_that_save_their_outputs():
+    """What backward reads of an output depends on the arguments."""
+
+    def orders(m, apply, x):
+        y, found = apply(x), []
+        for _ in range(3):
+            (g,) = m.autograd.grad(y.sum(), x, create_graph=True)
+            found.append(g.tolist())
+            y = g
+        return found
+
+    def classes(m):
+        class Exp(m.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x.exp()
+                ctx.save_for_backward(y)
+                return y
+
+            @staticmethod
+            def backward(ctx, d):
+                return d * ctx.saved_tensors[0]
+
+        class Apart(Exp):
+            @staticmethod
+            def forward(x):
+                return x.exp()
+
+            @staticmethod
+            def setup_context(ctx, inputs, output):
+                ctx.save_for_backward(output)
+
+        class Both(m.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                y, z = x.exp(), x.sin()
+                ctx.save_for_backward(x, y, z)
+                return y, z
+
+            @staticmethod
+            def backward(ctx, d, e):
+                x, y, z = ctx.saved_tensors
+                return d * y + e * x.cos() * (z**2 + x.cos() ** 2)
+
+        return Exp, Apart, Both
+
+    def found(m, classes):
+        one, apart, two = classes
+        x = m.tensor([0.5, 1.0], dtype=m.float64, requires_grad=True)
+        ways = [
+            one.apply,
+            apart.apply,
+            lambda t: one.apply(one.apply(t) * t),
+            lambda t: two.apply(t)[0],
+            lambda t: two.apply(t)[1],
+            lambda t: (lambda y, z: y * z + y)(*two.apply(t)),
+        ]
+        return [orders(m, way, x) for way in ways]
+
+    ours = classes(rnn)
+    np.testing.assert_allclose(found(rnn, ours), found(torch, classes(torch)), 1e-12)
+    before = live()
+    found(rnn, ours)
+    assert live() == before
 
 
 def test_values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -15,6 +16,16 @@ from rnn.autograd.passes import current
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
 
+class _Recorded(threading.local):
+    """The Function whose backward is being recorded in this thread, and its saved outputs as part
+    of the graph: kept here, since a ctx that held them would hold the graph that holds it."""
+
+    outputs: tuple[FunctionCtx, dict[int, Any]] | None = None
+
+
+_recorded = _Recorded()
+
+
 class FunctionCtx:
     """What forward hands to backward: the `ctx` of both. Any attribute may be set on it."""
 
@@ -24,6 +35,7 @@ class FunctionCtx:
         self.needs_input_grad: tuple[bool, ...] = ()
         self.materialize_grads = True
         self._to_save: tuple[Any, ...] = ()
+        self._saved_outputs: dict[int, int] = {}  # place among what is saved: number of the output
         self._versions: list[Any] = []
         self._dirty: tuple[Any, ...] = ()
         self._constant: tuple[Any, ...] = ()
@@ -34,7 +46,8 @@ class FunctionCtx:
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
-        """What save_for_backward was given.
+        """What save_for_backward was given. Where backward is recorded, an output that was saved
+        is the one that is part of the graph.
 
         Raises:
             RuntimeError: a tensor has been written in place since forward.
@@ -48,6 +61,10 @@ class FunctionCtx:
                     f"saved was "
                     "overwritten after it was saved"
                 )
+        recorded = _recorded.outputs
+        if recorded and recorded[0] is self:
+            made: dict[int, Any] = recorded[1]
+            return tuple([made.get(k, t) for k, t in enumerate(self._to_save)])
         return self._to_save
 
     def mark_dirty(self, *tensors: Any) -> None:
@@ -215,6 +232,27 @@ class _Turn:
         given = enumerate(_checked(self.name, found, len(self.shapes)))
         return [pair for i, g in given if g is not None for pair in self._of_operand(i, g)]
 
+    def recorded_gradients(
+        self, grads: list[Any], span: Any, operands: list[Any]
+    ) -> list[tuple[int, Any]]:
+        """The same where backward is recorded; span, operands: the application's, as tensors."""
+        before = _recorded.outputs
+        made = {k: self._output(j, k, span, operands) for k, j in self.ctx._saved_outputs.items()}
+        _recorded.outputs = self.ctx, made
+        try:
+            return self.gradients(grads)
+        finally:
+            _recorded.outputs = before
+
+    def _output(self, j: int, k: int, span: Any, operands: list[Any]) -> Any:
+        """Output j, which was saved k-th, as part of the graph. One of several is made again, since
+        nobody may hold the first any more."""
+        if not self.is_core:
+            return span if j == self.only else self.ctx._to_save[k]
+        return _span(
+            self.ctx._to_save[k], [span, *operands], _Output(self, j), type(self.ctx)._name
+        )
+
     def _of_operand(self, i: int, g: Any) -> list[tuple[int, Any]]:
         if self.shapes[i] is None:
             raise RuntimeError(
@@ -236,7 +274,9 @@ class _Output:
         self.core, self.i, self.name = core, i, core.name
 
     def __call__(self, span: int, code: int) -> None:
-        self.core.waiting()[self.i] = _gradient_of(span)
+        waiting, g = self.core.waiting(), _gradient_of(span)
+        there = waiting[self.i]  # that of a saved output, where backward has been recorded
+        waiting[self.i] = g if there is None else there + g
         core = adopt(check(lib.rnn_operand_tensor(E, span, 0)))
         zero = _number(lib.rnn_dtype(core._h))
         check(lib.rnn_add_grad(E, core._h, zero._h, 0))
@@ -260,6 +300,9 @@ def _record(
         for j, o in enumerate(outputs)
         if isinstance(o, Handle) and o._h and not any(o is c for c in ctx._constant)
     ]
+    ctx._saved_outputs = {
+        k: j for k, t in enumerate(ctx._to_save) for j in wanted if t is outputs[j]
+    }
     ctx._to_save = tuple(_pinned(t) for t in ctx._to_save)
     if len(wanted) == 1:
         turn.only = wanted[0]

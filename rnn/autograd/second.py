@@ -284,11 +284,13 @@ class _Pass:
         core = getattr(turn, "core", None)
         if core is not None:  # one of several outputs: the core comes when all have been
             span = lib.rnn_span_of(s.x._h)
-            self.outputs.setdefault(span, [None] * len(core.like))[turn.i] = dz
+            waiting = self.outputs.setdefault(span, [None] * len(core.like))
+            there = waiting[turn.i]  # an output that backward needed is there twice
+            waiting[turn.i] = dz if there is None else there + dz
             self._add(span, rnn.zeros_like(s.x))
             return
         grads = self.outputs.pop(s.span, None) or [None] * len(turn.like)
         if not turn.is_core:
             grads[turn.only] = dz
-        for k, g in turn.gradients(grads):
+        for k, g in turn.recorded_gradients(grads, s.z, s.operands):
             self._give(s, k, _fit(turn.name, turn.operands[k], g, s.operands[k]))
