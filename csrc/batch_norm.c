@@ -224,8 +224,8 @@ static int run_forward(norm *j, const rnn_view *v, const bool *given, double mom
         channel_room(e, j, given[WEIGHT] ? &v[WEIGHT] : NULL, given[BIAS] ? &v[BIAS] : NULL, &room);
     if (!failed) failed = operand(e, &v[X], rnn_view_data(e, &v[X]), side, &j->x, &temp[0]);
     j->out = out;
-    if (!failed && side)
-        j->out = temp[0]->data; /* in place: elements are read before they are written */
+    /* in place: elements are read before they are written */
+    if (!failed && side) j->out = temp[0]->data;
     if (!failed) {
         if (j->training) rnn_parallel_for(e->pool, j->channels, grain(j), statistics_task, j);
         settle_statistics(j, given[MEAN] ? &v[MEAN] : NULL, given[VARIANCE] ? &v[VARIANCE] : NULL,

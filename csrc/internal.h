@@ -323,8 +323,8 @@ bool rnn_charge(rnn_engine *e, uint64_t bytes); /* under the lock */
 int rnn_arena_init(rnn_engine *e);
 void rnn_arena_free(rnn_engine *e);
 void rnn_arena_origins(rnn_engine *e); /* makes e->origins, where there is room for it */
-rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes,
-                         int dtype); /* takes the lock */
+/* takes the lock */
+rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dtype);
 rnn_block *rnn_block_borrow(rnn_engine *e, void *data, rnn_owner *owner);
 void rnn_block_unref(rnn_engine *e, rnn_block *b); /* under the lock */
 void rnn_drop_block(rnn_engine *e, rnn_block *b);  /* takes the lock */
@@ -338,8 +338,8 @@ void rnn_heap_trim(rnn_engine *e, uint64_t at_least);
 void rnn_heap_free(rnn_engine *e);
 
 /* spans.c */
-uint32_t rnn_span_new(rnn_engine *e,
-                      uint64_t more); /* under the lock; 0: no memory. `more` bytes go with it */
+/* under the lock; 0: no memory. `more` bytes go with it */
+uint32_t rnn_span_new(rnn_engine *e, uint64_t more);
 void rnn_span_ref(rnn_engine *e, uint32_t id);   /* under the lock */
 void rnn_span_unref(rnn_engine *e, uint32_t id); /* under the lock; frees iteratively */
 void rnn_span_pass(rnn_engine *e, uint32_t id);  /* under the lock; frees what it was made from */
@@ -477,8 +477,8 @@ int rnn_target_inherit(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target 
 /* for a kernel that has read the operand for the last time, or reads each value before it writes
  * there: the memory of its values may become that of its gradient */
 int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t);
-int rnn_target_zero(rnn_engine *e, uint32_t id, int k,
-                    rnn_target *t); /* never fresh: zeros where there was nothing */
+/* never fresh: zeros where there was nothing */
+int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t);
 
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id); /* under the lock */
 double rnn_node_value(rnn_engine *e, uint32_t span, int64_t node);
@@ -487,8 +487,8 @@ int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d);
 int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value);
 void rnn_node_set(rnn_engine *e, uint32_t span, int64_t node, double value);
 int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gradient's memory */
-int rnn_span_grad_own(rnn_engine *e,
-                      uint32_t id); /* a copy of its own where somebody else holds the memory too */
+/* a copy of its own where somebody else holds the memory too */
+int rnn_span_grad_own(rnn_engine *e, uint32_t id);
 
 /* values.c */
 /* Each returns a span, held once, or 0 with a message. */
@@ -541,8 +541,8 @@ int64_t rnn_batch_norm_numbers(const rnn_ext *x, int64_t capacity, int64_t *out)
 int64_t rnn_recurrent_numbers(const rnn_ext *x, int64_t capacity, int64_t *out);
 void rnn_push_edge(rnn_engine *e, rnn_edge_list *out, const rnn_view *operand, int64_t node,
                    double local);
-void rnn_result_index(const rnn_ext *x, int64_t node,
-                      int64_t *index); /* a node's place in its span's shape */
+/* a node's place in its span's shape */
+void rnn_result_index(const rnn_ext *x, int64_t node, int64_t *index);
 #define RNN_OTHER_EDGES(NAME, name, torch, arity, needs, function) \
     int rnn_##function##_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out); \
     int rnn_##function##_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out); \
@@ -584,7 +584,7 @@ void rnn_spread(rnn_engine *e, const rnn_spread_job *job);
 int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out);
 /* target (+)= contiguous gradient of the operand's shape */
 int rnn_target_add(rnn_engine *e, const rnn_target *t, int dtype, const void *contiguous);
-int64_t rnn_flat_to_offset(const rnn_view *v,
-                           int64_t flat); /* logical position -> node of the span */
+/* logical position -> node of the span */
+int64_t rnn_flat_to_offset(const rnn_view *v, int64_t flat);
 
 #endif

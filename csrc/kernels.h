@@ -21,8 +21,8 @@ typedef struct {
     rnn_backward_loop backward[2][2][RNN_FIRST_OTHER]; /* [dtype][operand][op] */
     void (*add_scaled[2])(int64_t n, void *y, const void *x, double scale);  /* y += scale x */
     void (*copy_scaled[2])(int64_t n, void *y, const void *x, double scale); /* y = scale x */
-    void (*ramp[2])(int64_t first, int64_t n, double start, double step,
-                    void *y);                             /* start + step i */
+    /* start + step i */
+    void (*ramp[2])(int64_t first, int64_t n, double start, double step, void *y);
     void (*gain[2])(int64_t n, double *y, const void *x); /* y += x */
     double (*sum[2])(int64_t n, const void *x);
     int64_t (*first_nan[2])(int64_t n, const void *x); /* n: there is none */

@@ -161,8 +161,8 @@ static int unit(const move *m, const int64_t *stride) {
 bool rnn_move(rnn_engine *e, const rnn_accumulate_job *job) {
     if (job->scale != 1 || rnn_numel(job->ndim, job->shape) == 0) return false;
     move m = begin(job);
-    if (!rnn_is_injective(m.ndim, m.shape, m.dst_stride))
-        return false; /* a sum, or overlapping windows */
+    /* a sum, or overlapping windows */
+    if (!rnn_is_injective(m.ndim, m.shape, m.dst_stride)) return false;
     const int p = unit(&m, m.src_stride), q = unit(&m, m.dst_stride);
     if (m.ndim < 2 || p < 0 || q < 0) return false;
     if (p == q ? p != m.ndim - 1 : m.src_stride[q] == 0) return false;

@@ -64,10 +64,10 @@ void rnn_pass_drop(rnn_engine *e, rnn_pass *p); /* leaves all that is left, keep
 
 /* grads.c */
 int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds);
-int rnn_stash_add(rnn_engine *e, rnn_pass *p,
-                  uint32_t id); /* what was put aside joins what the pass found */
-void rnn_stash_undo(rnn_engine *e, rnn_pass *p,
-                    uint32_t id); /* the gradient is what it was before the pass */
+/* what was put aside joins what the pass found */
+int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id);
+/* the gradient is what it was before the pass */
+void rnn_stash_undo(rnn_engine *e, rnn_pass *p, uint32_t id);
 void rnn_stash_restore(rnn_engine *e, rnn_pass *p);
 
 #endif

@@ -178,13 +178,13 @@ enum {
     RNN_R_PERMUTATION,
     RNN_R_WORDS
 }; /* integers; RANGE: low <= x < high; WORDS: uint32_t */
-rnn_rng *rnn_generator(rnn_engine *e,
-                       int fresh);   /* the engine's default one, or a new one; NULL: no memory */
+/* the engine's default one, or a new one; NULL: no memory */
+rnn_rng *rnn_generator(rnn_engine *e, int fresh);
 void rnn_generator_free(rnn_rng *g); /* a new one */
 void rnn_generator_seed(rnn_engine *e, rnn_rng *g, uint64_t seed);
 uint64_t rnn_generator_initial(rnn_rng *g); /* the seed */
-void rnn_generator_get(rnn_engine *e, rnn_rng *g,
-                       uint8_t *state); /* 5,056 bytes, as PyTorch has them */
+/* 5,056 bytes, as PyTorch has them */
+void rnn_generator_get(rnn_engine *e, rnn_rng *g, uint8_t *state);
 int rnn_generator_set(rnn_engine *e, rnn_rng *g, const uint8_t *state);
 rnn_ref rnn_random(rnn_engine *e, rnn_rng *g, int kind, int dtype, int ndim, const int64_t *shape,
                    double a, double b);
@@ -192,8 +192,8 @@ int rnn_random_fill(rnn_engine *e, rnn_rng *g, int kind, int dtype, int64_t n, v
                     double b);
 int rnn_random_ints(rnn_engine *e, rnn_rng *g, int kind, int64_t n, void *out, int64_t low,
                     int64_t high);
-int rnn_random_flips(rnn_engine *e, rnn_rng *g, int dtype, int64_t n, const void *p,
-                     void *out); /* out[i] < p[i] */
+/* out[i] < p[i] */
+int rnn_random_flips(rnn_engine *e, rnn_rng *g, int dtype, int64_t n, const void *p, void *out);
 /* multinomial: k draws from each of the rows of n weights */
 int rnn_random_draws(rnn_engine *e, rnn_rng *g, int dtype, const void *p, int64_t rows, int64_t n,
                      int64_t k, int replacement, int64_t *out);
@@ -214,8 +214,8 @@ rnn_ref rnn_transpose(rnn_engine *e, rnn_ref t, int64_t dim0, int64_t dim1);
 rnn_ref rnn_t(rnn_engine *e, rnn_ref t); /* of a matrix; fewer dimensions stay as they are */
 rnn_ref rnn_expand(rnn_engine *e, rnn_ref t, int ndim, const int64_t *shape); /* -1 keeps a size */
 rnn_ref rnn_select(rnn_engine *e, rnn_ref t, int64_t dim, int64_t index);
-rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref t, int count,
-                           const int64_t *index); /* t[i, j, ...] */
+/* t[i, j, ...] */
+rnn_ref rnn_select_leading(rnn_engine *e, rnn_ref t, int count, const int64_t *index);
 rnn_ref rnn_slice(rnn_engine *e, rnn_ref t, int64_t dim, int64_t start, int64_t stop, int64_t step);
 rnn_ref rnn_unsqueeze(rnn_engine *e, rnn_ref t, int64_t dim);
 rnn_ref rnn_squeeze(rnn_engine *e, rnn_ref t, int64_t dim, int all);
@@ -250,8 +250,8 @@ int rnn_touch(rnn_engine *e, rnn_ref t); /* its memory was written from outside:
 rnn_ref rnn_clone(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_contiguous(rnn_engine *e, rnn_ref a);
 rnn_ref rnn_cast(rnn_engine *e, rnn_ref a, int dtype);
-rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim,
-                int mean); /* count 0: all */
+/* count 0: all */
+rnn_ref rnn_sum(rnn_engine *e, rnn_ref a, int count, const int64_t *dims, int keepdim, int mean);
 /* grad_fn shows the elementwise loss `op` and this sum or mean of it as one node, as PyTorch
  * does. */
 void rnn_name_reduction(rnn_engine *e, rnn_ref t, int op);
@@ -590,8 +590,8 @@ void rnn_forget_rest(rnn_engine *e);
 enum { RNN_SHOWN = 4 };
 enum { RNN_AT_OPERATION, RNN_AT_ROOT, RNN_AT_END };
 typedef struct {
-    rnn_ref
-        made; /* of an operation: its result, and below its first operands; owned by the taker */
+    /* of an operation: its result, and below its first operands; owned by the taker */
+    rnn_ref made;
     int64_t node; /* where in the result's span, or in the gradient of `span`, the NaN is */
     int32_t op, operands;
     rnn_ref read[4];

@@ -197,8 +197,8 @@ int rnn_graph_ledgers(rnn_engine *e, const rnn_graph *g, int64_t count, const ui
      * after */
     uint32_t *head = calloc(e->span_top, sizeof *head),
              *next = calloc((size_t)count + 1, sizeof *next);
-    int64_t *seen =
-        rnn_malloc(e, (size_t)count * sizeof *seen); /* the last user that was looked at */
+    /* the last user that was looked at */
+    int64_t *seen = rnn_malloc(e, (size_t)count * sizeof *seen);
     int failed = 0;
     if (!head || !next || !seen || !make_room(&l, 256))
         failed = rnn_fail(e, RNN_EMEMORY, "no memory for %lld ledgers", (long long)count);

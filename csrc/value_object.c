@@ -117,8 +117,8 @@ PyObject *rnn_py_value_of_node(uint32_t span, int64_t node) {
 static void value_dealloc(PyObject *self) {
     value *v = (value *)self;
     PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_GC_IsTracked(self))
-        PyObject_GC_UnTrack(self); /* the collector may have taken the dict already */
+    /* the collector may have taken the dict already */
+    if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
     Py_CLEAR(v->dict);
     if (v->span) {
         rnn_span *s = rnn_at(rnn_py.e, v->span);

@@ -423,8 +423,8 @@ rnn_ref rnn_slice(rnn_engine *e, rnn_ref ref, int64_t dim, int64_t start, int64_
     }
     shape[dim] = (stop - start) / step + ((stop - start) % step != 0);
     int64_t offset = t->offset + start * stride[dim];
-    if (__builtin_mul_overflow(stride[dim], step, &stride[dim]))
-        stride[dim] = 1; /* one element: any stride is right */
+    /* one element: any stride is right */
+    if (__builtin_mul_overflow(stride[dim], step, &stride[dim])) stride[dim] = 1;
     return derive(e, ref, RNN_V_SLICE, offset, t->ndim, shape, stride);
 }
 

@@ -49,8 +49,8 @@ static void check_uses(rnn_engine *e, uint32_t user, uint32_t span) {
             sums[at[i]] += locals[i];
         }
         for (int64_t i = 0; i < n; i++) CHECK(near(sums[i], by_edges(e, user, i, span, node)));
-        CHECK(rnn_uses(e, user, span, node, 0, NULL, NULL, NULL) ==
-              count); /* counts all the same */
+        /* counts all the same */
+        CHECK(rnn_uses(e, user, span, node, 0, NULL, NULL, NULL) == count);
     }
 }
 
