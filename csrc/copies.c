@@ -50,16 +50,11 @@ static rnn_ref copy(rnn_engine *e, rnn_ref ref, int op, int dtype) {
         rnn_pack_view(e, &a, b.out);
         return rnn_build_finish(e, &b);
     }
-    rnn_block *temp = NULL;
-    const void *src = rnn_view_data(e, &a);
-    if (!rnn_view_is_contiguous(&a)) {
-        temp = rnn_block_new(e, "cast", b.n, a.dtype);
-        if (!temp) {
-            rnn_build_abort(e, &b);
-            return RNN_EMEMORY;
-        }
-        rnn_pack_view(e, &a, temp->data);
-        src = temp->data;
+    rnn_block *temp;
+    const char *src;
+    if ((failed = rnn_packed(e, "cast", &a, &src, &temp))) {
+        rnn_build_abort(e, &b);
+        return failed;
     }
     convert(e, b.n, a.dtype, src, b.out);
     rnn_drop_block(e, temp);

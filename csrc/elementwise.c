@@ -245,6 +245,17 @@ int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out) {
     return rnn_accumulate(e, &job);
 }
 
+int rnn_packed(rnn_engine *e, const char *what, const rnn_view *v, const char **data,
+               rnn_block **temp) {
+    *temp = NULL;
+    *data = rnn_view_data(e, v);
+    if (rnn_view_is_contiguous(v)) return 0;
+    *temp = rnn_block_new(e, what, rnn_numel(v->ndim, v->shape), v->dtype);
+    if (!*temp) return RNN_EMEMORY;
+    *data = (*temp)->data;
+    return rnn_pack_view(e, v, (*temp)->data);
+}
+
 int rnn_target_add(rnn_engine *e, const rnn_target *t, int dtype, const void *contiguous) {
     rnn_accumulate_job job = {.ndim = t->v.ndim,
                               .dtype = dtype,

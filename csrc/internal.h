@@ -582,6 +582,10 @@ typedef struct {
 void rnn_spread(rnn_engine *e, const rnn_spread_job *job);
 /* a contiguous copy of a view into `out` */
 int rnn_pack_view(rnn_engine *e, const rnn_view *v, void *out);
+/* a view's elements in row-major order: where they lie, or else a copy in *temp, which the caller
+ * drops */
+int rnn_packed(rnn_engine *e, const char *what, const rnn_view *v, const char **data,
+               rnn_block **temp);
 /* target (+)= contiguous gradient of the operand's shape */
 int rnn_target_add(rnn_engine *e, const rnn_target *t, int dtype, const void *contiguous);
 /* logical position -> node of the span */

@@ -71,15 +71,6 @@ static void finish(const loss *j, void *out, int64_t counted) {
         put(out, j->dtype, 0, j->reduction == MEAN ? total / (double)counted : total);
 }
 
-static const char *contiguous(rnn_engine *e, const rnn_view *v, rnn_block **temp) {
-    *temp = NULL;
-    if (rnn_view_is_contiguous(v)) return rnn_view_data(e, v);
-    *temp = rnn_block_new(e, "cross_entropy", rnn_numel(v->ndim, v->shape), v->dtype);
-    if (!*temp) return NULL;
-    rnn_pack_view(e, v, (*temp)->data);
-    return (*temp)->data;
-}
-
 rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
                           int64_t ignore_index, int reduction) {
     rnn_view x;
@@ -113,10 +104,9 @@ rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
     }
     if ((failed = rnn_build_begin(e, &b))) return failed;
     rnn_block *temp;
-    j.x = contiguous(e, &x, &temp);
-    if (!j.x) {
+    if ((failed = rnn_packed(e, "cross_entropy", &x, &j.x, &temp))) {
         rnn_build_abort(e, &b);
-        return RNN_EMEMORY;
+        return failed;
     }
     rnn_parallel_for(e->pool, j.rows, grain(j.classes), lse_task, &j);
     finish(&j, b.out, b.ip[3]);
@@ -159,8 +149,7 @@ int rnn_cross_entropy_backward(rnn_engine *e, uint32_t id) {
     if (failed || !t.wanted) return failed;
     rnn_operand_view(e, id, 0, &in);
     rnn_block *temp, *made = NULL;
-    j.x = contiguous(e, &in, &temp);
-    if (!j.x) return RNN_EMEMORY;
+    if ((failed = rnn_packed(e, "cross_entropy", &in, &j.x, &temp))) return failed;
     j.out = t.grad;
     j.add = !t.fresh;
     if (!rnn_view_is_contiguous(&t.v)) {

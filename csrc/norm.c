@@ -42,18 +42,6 @@ static void forward_task(void *ctx, int64_t begin, int64_t end) {
 
 static int64_t grain(int64_t length) { return 8192 / (length > 0 ? length : 1) + 1; }
 
-/* A contiguous copy of a view where it is not contiguous already; the block is the caller's to
- * drop. */
-static int packed(rnn_engine *e, const rnn_view *v, const char **data, rnn_block **temp) {
-    *temp = NULL;
-    *data = rnn_view_data(e, v);
-    if (rnn_view_is_contiguous(v)) return 0;
-    *temp = rnn_block_new(e, "layer_norm", rnn_numel(v->ndim, v->shape), v->dtype);
-    if (!*temp) return RNN_EMEMORY;
-    *data = (*temp)->data;
-    return rnn_pack_view(e, v, (*temp)->data);
-}
-
 static int check_affine(rnn_engine *e, const rnn_view *x, int dims, const rnn_view *w,
                         const char *what) {
     char want[256], have[256];
@@ -74,9 +62,9 @@ static int check_affine(rnn_engine *e, const rnn_view *x, int dims, const rnn_vi
 
 static int run_forward(rnn_engine *e, norm *j, const rnn_view *in, int w, int b) {
     rnn_block *temp[3] = {NULL, NULL, NULL};
-    int failed = packed(e, &in[0], &j->x, &temp[0]);
-    if (!failed && w) failed = packed(e, &in[w], &j->w, &temp[1]);
-    if (!failed && b) failed = packed(e, &in[b], &j->b, &temp[2]);
+    int failed = rnn_packed(e, "layer_norm", &in[0], &j->x, &temp[0]);
+    if (!failed && w) failed = rnn_packed(e, "layer_norm", &in[w], &j->w, &temp[1]);
+    if (!failed && b) failed = rnn_packed(e, "layer_norm", &in[b], &j->b, &temp[2]);
     if (!failed) rnn_parallel_for(e->pool, j->rows, grain(j->length), forward_task, j);
     for (int i = 0; i < 3; i++) rnn_drop_block(e, temp[i]);
     return failed;
@@ -213,10 +201,10 @@ int rnn_layer_norm_backward(rnn_engine *e, uint32_t id) {
               .dz = rnn_span_grad(e, id),
               .centred = rnn_at(e, id)->op == RNN_OP_LAYER_NORM};
     rnn_operand_view(e, id, 0, &in[0]);
-    int failed = packed(e, &in[0], &j.x, &temp[0]);
+    int failed = rnn_packed(e, "layer_norm", &in[0], &j.x, &temp[0]);
     if (!failed && w) {
         rnn_operand_view(e, id, w, &in[1]);
-        failed = packed(e, &in[1], &j.w, &temp[1]);
+        failed = rnn_packed(e, "layer_norm", &in[1], &j.w, &temp[1]);
     }
     if (!failed) failed = backward_affine(e, id, &j, w, b);
     if (!failed) failed = backward_x(e, id, &j);

@@ -273,18 +273,12 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref ref, const int64_t *parameters, int ma
               .g = &g,
               .dtype = x.dtype,
               .max = max,
-              .x = rnn_view_data(e, &x),
               .out = b.out,
               .taken = (int64_t *)(void *)((char *)b.saved + sizeof g)};
-    rnn_block *temp = NULL;
-    if (!rnn_view_is_contiguous(&x)) {
-        temp = rnn_block_new(e, "pooling", rnn_numel(x.ndim, x.shape), x.dtype);
-        if (!temp) {
-            rnn_build_abort(e, &b);
-            return RNN_EMEMORY;
-        }
-        rnn_pack_view(e, &x, temp->data);
-        p.x = temp->data;
+    rnn_block *temp;
+    if ((failed = rnn_packed(e, "pooling", &x, &p.x, &temp))) {
+        rnn_build_abort(e, &b);
+        return failed;
     }
     rnn_parallel_for(e->pool, g.planes, grain(&g), forward_task, &p);
     rnn_drop_block(e, temp);
