@@ -107,7 +107,7 @@ rnn_block *rnn_block_new(rnn_engine *e, const char *what, int64_t nodes, int dty
         return NULL;
     }
     b->written = 0;
-    b->inference = false;
+    b->inference = b->recorded = false;
     b->refs = 1;
     b->next = NULL;
     return b;

@@ -96,6 +96,14 @@ static int copy_grad(rnn_engine *e, rnn_span *s) {
     return 0;
 }
 
+/* A gradient that is a tensor of the graph keeps that one's values: before it changes in place, the
+ * span gets a copy of its own. */
+int rnn_span_grad_unlink(rnn_engine *e, uint32_t id) {
+    rnn_span *s = rnn_at(e, id);
+    const bool has = !(s->flags & RNN_S_SCALAR) && rnn_span_has_grad(s);
+    return has && s->ext->grad->recorded ? copy_grad(e, s) : 0;
+}
+
 /* Hooks may have kept the gradient that they were given; what is added from now on is not
  * theirs. */
 int rnn_span_grad_own(rnn_engine *e, uint32_t id) {
@@ -326,7 +334,8 @@ static int same_kind(rnn_engine *e, const rnn_view *grad, const rnn_view *t) {
 
 /* The gradient of the nodes that t sees gains (or becomes) g. */
 static int write_grad(rnn_engine *e, const rnn_view *t, const rnn_view *g, bool overwrite) {
-    int failed = rnn_span_has_grad(rnn_at(e, t->span)) ? 0 : rnn_span_grad_begin(e, t->span, true);
+    int failed = rnn_span_has_grad(rnn_at(e, t->span)) ? rnn_span_grad_unlink(e, t->span)
+                                                       : rnn_span_grad_begin(e, t->span, true);
     if (failed) return failed;
     rnn_accumulate_job job = {.ndim = t->ndim,
                               .dtype = t->dtype,
@@ -365,6 +374,7 @@ static int set_grad(rnn_engine *e, rnn_ref ref, rnn_ref grad) {
     rnn_block *block = rnn_at(e, g.span)->ext->data;
     rnn_lock(e);
     block->refs++;
+    block->recorded |= g.needs_grad;
     rnn_unlock(e);
     put_block(e, rnn_at(e, t.span), block);
     return 0;

@@ -58,6 +58,7 @@ typedef struct rnn_block {
     uint32_t writer;    /* the site of that write */
     bool kept;          /* a large one that waits to be used again */
     bool inference;     /* made in inference mode: no part of a graph */
+    bool recorded;      /* a gradient's, and the values of a tensor of the graph at once */
     rnn_owner *owner;
     struct rnn_block *next;           /* in a list of kept ones */
     struct rnn_block *before, *after; /* a large one's neighbours in the heap */
@@ -487,6 +488,8 @@ int rnn_node_add_grad(rnn_engine *e, uint32_t span, int64_t node, double d);
 int rnn_node_set_grad(rnn_engine *e, uint32_t span, int64_t node, double value);
 void rnn_node_set(rnn_engine *e, uint32_t span, int64_t node, double value);
 int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gradient's memory */
+/* before it is changed in place: no tensor of the graph */
+int rnn_span_grad_unlink(rnn_engine *e, uint32_t id);
 /* a copy of its own where somebody else holds the memory too */
 int rnn_span_grad_own(rnn_engine *e, uint32_t id);
 

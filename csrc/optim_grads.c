@@ -6,8 +6,9 @@
 #include <string.h>
 
 int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none) {
+    int failed = 0;
     rnn_turn_take(e, -1);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !failed; i++) {
         if (params[i] <= 0 || rnn_tensor_of(params[i])->flags & RNN_T_DETACHED) continue;
         const uint32_t id = rnn_span_of(params[i]);
         rnn_span *s = rnn_at(e, id);
@@ -16,12 +17,12 @@ int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none)
             rnn_lock(e);
             rnn_span_clear_grad(e, id);
             rnn_unlock(e);
-        } else {
+        } else if (!(failed = rnn_span_grad_unlink(e, id))) {
             memset(rnn_span_grad(e, id), 0, (size_t)rnn_span_size(s) * rnn_itemsize(s->dtype));
         }
     }
     rnn_turn_give(e);
-    return 0;
+    return failed;
 }
 
 static void norm_work(void *ctx, const item *it, int64_t begin, int64_t end, int64_t block) {
@@ -94,6 +95,8 @@ int rnn_change_grads(rnn_engine *e, int count, const rnn_ref *params, int clamp,
     list l;
     int failed = rnn_list_make(e, &l, count);
     for (int i = 0; !failed && i < count; i++) {
+        if (params[i] > 0) failed = rnn_span_grad_unlink(e, rnn_span_of(params[i]));
+        if (failed) break;
         int joined = rnn_list_add(&l, params[i], i, false, true);
         failed = joined < 0 ? joined : 0;
     }

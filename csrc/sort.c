@@ -80,9 +80,15 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
     if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
         return rnn_stash_put(e, p, id, false);
     if (p->flags & RNN_KEEP && s->state & RNN_G_TARGET) return 0;
-    if (leaf) return s->flags & RNN_S_HOOK ? rnn_stash_put(e, p, id, true) : 0;
+    if (leaf) {
+        const int failed = rnn_span_grad_unlink(e, id);
+        return s->flags & RNN_S_HOOK && !failed ? rnn_stash_put(e, p, id, true) : failed;
+    }
     if (!rnn_span_has_grad(s)) return 0;
-    if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) return rnn_stash_put(e, p, id, true);
+    if (s->flags & RNN_S_RETAIN || s->state & RNN_G_TARGET) {
+        const int failed = rnn_span_grad_unlink(e, id);
+        return failed ? failed : rnn_stash_put(e, p, id, true);
+    }
     if (s->flags & RNN_S_SCALAR) {
         rnn_state_set(s, ~RNN_G_HAS, 0);
         return 0;

@@ -563,7 +563,9 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         if not self._h:
             return None
         h = lib.rnn_grad(E, self._h)
-        return adopt(h) if h > 0 else fail(h) if h < 0 else None
+        if h <= 0:
+            return fail(h) if h < 0 else None
+        return autograd.linked.found(self, adopt(h))
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -579,6 +581,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         if code == _c.EDTYPE:
             raise RuntimeError("assigned grad has data of a different type")
         check(code)
+        if value is not None:
+            autograd.linked.put(self, value)
 
     def backward(
         self,
@@ -592,7 +596,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
 
         Args:
             gradient: the gradient to start from, of this tensor's shape; one-element tensors need
-                none. retain_graph: keep the graph for another pass.
+                none. retain_graph: keep the graph for another pass. create_graph: .grad is part of
+                the graph, and can be differentiated in turn.
 
         Raises:
             RuntimeError: it requires no gradient, its graph was freed, or a needed value was

@@ -36,6 +36,10 @@ class _Hooks:
             for hook, place in list(self.before.values()):
                 _run(hook, span, place)
             return
+        self.run_after()
+
+    def run_after(self) -> None:
+        """Those of a leaf whose gradient has been added up."""
         for hook, leaf in list(self.after.values()):
             tensor = leaf()
             changed = None if tensor is None else hook(tensor)

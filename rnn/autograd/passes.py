@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnn import _c
 from rnn._c import E, Handle, adopt, check, fail, ffi, lib
+from rnn.autograd import linked
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 
 SLICE = 20_000_000  # nanoseconds that C works before Python looks for signals
 RETAIN_GRAPH, KEEP, PRIVATE, BRIEF, EVERY = 1, 2, 4, 8, 16
-
-_CREATE_GRAPH = (
-    "backward(create_graph=True) is not supported: .grad holds numbers. Use "
-    "autograd.grad(..., create_graph=True), whose results are part of the graph"
-)
 
 # ---- running ------------------------------------------------------------------------------------
 
@@ -145,13 +141,14 @@ def backward(
         tensors: a tensor or a sequence of them.
         grad_tensors: what to start from, of the tensors' shapes; one-element tensors need none.
         retain_graph: keep the graph for another pass.
-        create_graph: not supported; see grad.
+        create_graph: .grad is part of the graph, and can be differentiated in turn; see grad, which
+            is to be preferred. It keeps the graph.
         inputs: only these tensors' .grad gains anything; the rest of the graph is not visited.
 
     Raises:
         RuntimeError: a tensor requires no gradient, its graph was freed, a value that is needed was
             overwritten, or a starting gradient does not fit.
-        NotImplementedError: create_graph.
+        NotImplementedError: create_graph, and an operation whose gradient has none.
 
     Example:
         >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
@@ -159,8 +156,6 @@ def backward(
         >>> x.grad
         tensor([2., 4.])
     """
-    if create_graph:
-        raise NotImplementedError(_CREATE_GRAPH)
     roots = _sequence(tensors)
     given = _sequence(grad_variables if grad_tensors is None else grad_tensors)
     seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
@@ -169,7 +164,10 @@ def backward(
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if any(not t.requires_grad for t in only):
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    run(roots, seeds, only, RETAIN_GRAPH if retain_graph else 0)
+    if create_graph:
+        linked.backward(roots, seeds, only)
+    else:
+        run(roots, seeds, only, RETAIN_GRAPH if retain_graph else 0)
 
 
 def _sequence(x: Any) -> list[Any]:

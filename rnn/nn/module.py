@@ -16,6 +16,7 @@ import numpy as np
 from rnn import _c, _dtypes
 from rnn._c import E, Handle, check, lib
 from rnn._size import check_device
+from rnn.autograd import linked
 from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into, handles
 from rnn.ops import _core
 from rnn.tensor import Tensor
@@ -576,6 +577,7 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         """Clears the gradients of all parameters: to None, or to zeros."""
         parameters = [p for p in self.parameters() if p._h]
         check(lib.rnn_zero_grads(E, len(parameters), handles(parameters), set_to_none))
+        linked.forget()
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Calls fn on every module below, children first, and on this one."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from rnn import _c, _dtypes
 from rnn._c import E, Handle, check, ffi, lib
+from rnn.autograd import linked
 from rnn.nn.module import _foreign, _typename
 from rnn.nn.parameter import cast_to, copy_of, handles
 from rnn.ops import _core
@@ -171,6 +172,7 @@ class Optimizer:
         for group in self.param_groups:
             params = group["params"]
             check(lib.rnn_zero_grads(E, len(params), handles(params), set_to_none))
+        linked.forget()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group: {"params": ...} and the options in which it differs from the defaults."""
