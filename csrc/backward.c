@@ -138,8 +138,8 @@ static bool asked_for(const rnn_pass *p, uint32_t id) {
 /* What the pass has put into a span goes, unless it is what was asked for: that is read, then
  * restored when the pass ends. */
 static void undo(rnn_engine *e, rnn_pass *p, uint32_t id) {
-    if (p->flags & RNN_EVERY) return;
-    if (p->flags & RNN_PRIVATE && !(rnn_at(e, id)->state & RNN_G_SKIP) && !asked_for(p, id))
+    if (p->flags & RNN_PRIVATE && !p->until && !(rnn_at(e, id)->state & RNN_G_SKIP) &&
+        !asked_for(p, id))
         rnn_stash_undo(e, p, id);
 }
 
@@ -262,6 +262,7 @@ static int run_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
         work += 32 + rnn_span_size(s);
         int code = s->state & RNN_G_SKIP ? 0 : run_span(e, p, id);
         if (code) return code;
+        if (id == p->until) break;
         undo(e, p, id);
         rnn_pass_leave(e, p);
     }
@@ -283,8 +284,8 @@ static int sort_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
     do code = rnn_pass_sort(e, p, 1 << 12);
     while (code == 1 && now() <= until);
     if (!code) code = rnn_pass_cut(e, p);
+    if (!code && p->check && !(p->flags & RNN_RETAIN_GRAPH)) code = rnn_pass_keep_graph(e, p);
     if (code) return code;
-    if (p->flags & RNN_BRIEF) rnn_pass_find_brief(e, p);
     end_inputs(e, p);
     p->stash_at = p->stash_count;
     p->phase = RNN_SEEDING;
@@ -308,7 +309,8 @@ int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
     return p->phase == RNN_RUNNING ? run_slice(e, p, until) : 0;
 }
 
-int rnn_pass_is_brief(const rnn_pass *p) { return !!(p->flags & RNN_BRIEF); }
+int rnn_pass_is_brief(const rnn_pass *p) { return p->brief; }
+void rnn_pass_until(rnn_pass *p, uint32_t span) { p->until = span; }
 int64_t rnn_pass_key(rnn_pass *p) { return p->key ? (int64_t)(intptr_t)p->key->object : 0; }
 uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }
 
@@ -316,6 +318,7 @@ uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }
 
 static void release(rnn_engine *e, rnn_pass *p) {
     rnn_lock(e);
+    for (int64_t i = 0; i < p->left_count; i++) rnn_span_unref(e, p->left[i]);
     for (int64_t i = 0; i < p->root_count; i++) {
         rnn_span_unref(e, p->roots[i].view.span);
         rnn_block_unref(e, p->roots[i].grad);
@@ -324,9 +327,16 @@ static void release(rnn_engine *e, rnn_pass *p) {
     rnn_unlock(e);
     free(p->roots);
     free(p->inputs);
+    free(p->left);
     free(p->stash);
     free(p->array);
     free(p);
+}
+
+static void free_graph(rnn_engine *e, const rnn_pass *p) {
+    rnn_lock(e);
+    for (int64_t i = 0; i < p->left_count; i++) rnn_span_pass(e, p->left[i]);
+    rnn_unlock(e);
 }
 
 void rnn_backward_end(rnn_engine *e, rnn_pass *p) {
@@ -340,6 +350,7 @@ void rnn_backward_end(rnn_engine *e, rnn_pass *p) {
             rnn_pass_unsort(e, p);
         }
         rnn_pass_drop(e, p);
+        if (p->phase == RNN_DONE) free_graph(e, p);
         e->running = p->outer;
         rnn_turn_give(e);
     }

@@ -312,9 +312,3 @@ int rnn_check_gradients(rnn_engine *e, uint32_t id) {
     }
     return 0;
 }
-
-void rnn_graph_pass(rnn_engine *e, const rnn_graph *g) {
-    rnn_lock(e);
-    for (int64_t i = 0; i < g->count; i++) rnn_span_pass(e, g->spans[i]);
-    rnn_unlock(e);
-}

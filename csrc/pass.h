@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2, RNN_PRIVATE = 4, RNN_BRIEF = 8, RNN_EVERY = 16 };
+enum { RNN_RETAIN_GRAPH = 1, RNN_KEEP = 2, RNN_PRIVATE = 4 };
 enum { RNN_BEGINNING, RNN_SORTING, RNN_SEEDING, RNN_RUNNING, RNN_DONE };
 
 /* A gradient put aside while the pass makes a fresh one in its place. */
@@ -34,6 +34,7 @@ struct rnn_pass {
     rnn_pass *outer;
     int flags, phase, stage;
     bool entered, suspended, check;
+    bool brief;        /* gradients within the graph go where the pass has been */
     uint32_t top;      /* the search's innermost span */
     uint32_t head;     /* the next span to run, in the list */
     uint64_t *array;   /* spans, held; bit 32: RNN_G_SKIP */
@@ -45,15 +46,17 @@ struct rnn_pass {
     rnn_stashed *stash;
     int64_t stash_count, stash_capacity, stash_at;
     rnn_owner *key;
+    uint32_t *left; /* a checked pass's: spans, held, whose graph goes when it has ended well */
+    int64_t left_count;
+    uint32_t until; /* a private pass ends at this span, with all gradients there; 0: none */
 };
 
 /* sort.c */
 int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps); /* 1: call again; 0: sorted */
 /* After it: RNN_ERUNTIME where a freed input may have cut off another. */
 int rnn_pass_cut(rnn_engine *e, const rnn_pass *p);
-/* Finds the spans whose gradients nobody will look at after the pass has left them. */
-void rnn_pass_find_brief(rnn_engine *e, rnn_pass *p);
-void rnn_pass_unsort(rnn_engine *e, rnn_pass *p); /* as before the search */
+int rnn_pass_keep_graph(rnn_engine *e, rnn_pass *p); /* until it has ended well */
+void rnn_pass_unsort(rnn_engine *e, rnn_pass *p);    /* as before the search */
 int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots);
 int rnn_pass_suspend(rnn_engine *e, rnn_pass *p); /* another pass may use the spans */
 void rnn_pass_resume(rnn_engine *e, rnn_pass *p);

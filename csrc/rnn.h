@@ -371,8 +371,11 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
  * 2: the hooks of a span whose gradient is complete; 3: an autograd.Function; 4: the hooks of a
  * leaf after its gradient has been added up. */
 int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds);
-/* Whether gradients within the graph are gone where the pass has been. */
+/* A checked pass that stopped: whether gradients within the graph are gone where it has been. */
 int rnn_pass_is_brief(const rnn_pass *p);
+/* Before the first step, of a pass that changes nothing (flags 7): it ends when it has run the
+ * backward of this span; all gradients that it has made are there until rnn_backward_end. */
+void rnn_pass_until(rnn_pass *p, uint32_t span);
 int64_t rnn_pass_key(rnn_pass *p);
 uint32_t rnn_pass_span(rnn_pass *p);
 void rnn_backward_end(rnn_engine *e, rnn_pass *p); /* always, also after a failure */
@@ -473,8 +476,6 @@ int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
  * held until the list is freed. Time linear in spans and operands. NULL: no memory. */
 rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots);
 void rnn_graph_free(rnn_engine *e, rnn_graph *g);
-/* What backward does behind itself, to all of them: they keep their values and gradients alone. */
-void rnn_graph_pass(rnn_engine *e, const rnn_graph *g);
 int64_t rnn_graph_count(const rnn_graph *g);
 int64_t rnn_graph_nodes(const rnn_graph *g);         /* of all its spans */
 const uint32_t *rnn_graph_spans(const rnn_graph *g); /* as long as the list lives */

@@ -74,7 +74,7 @@ static int prepare(rnn_engine *e, rnn_pass *p, uint32_t id) {
         return 0;
     }
     if (p->flags & RNN_PRIVATE && !(s->state & RNN_G_TARGET)) {
-        const bool restore = rnn_span_has_grad(s) || p->flags & RNN_EVERY;
+        const bool restore = rnn_span_has_grad(s) || p->until;
         return restore ? rnn_stash_put(e, p, id, false) : 0;
     }
     if (s->state & RNN_G_OUTER && !leaf && !(s->state & RNN_G_TARGET))
@@ -134,7 +134,7 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps) {
     return failed ? failed : 1;
 }
 
-/* ---- gradients that go ----------------------------------------------------------------------- */
+/* ---- a checked pass -------------------------------------------------------------------------- */
 
 /* No Python runs in the pass: nobody takes hold of a span meanwhile. */
 static bool is_undisturbed(rnn_engine *e, const rnn_pass *p) {
@@ -143,15 +143,11 @@ static bool is_undisturbed(rnn_engine *e, const rnn_pass *p) {
     return true;
 }
 
-/* For a pass that keeps a graph (RNN_BRIEF: which one rnn_graph holds) for a while. Of what holds a span, all that is
- * not that list, or a span of the pass, is somebody who may look at it. */
-void rnn_pass_find_brief(rnn_engine *e, rnn_pass *p) {
-    if (!is_undisturbed(e, p)) {
-        p->flags &= ~RNN_BRIEF;
-        return;
-    }
+/* The spans that are held by spans of the pass alone: nobody will look at their gradients when it
+ * has left them. */
+static void find_brief(rnn_engine *e, rnn_pass *p) {
     const int kinds = RNN_S_SCALAR | RNN_S_LEAF | RNN_S_RETAIN, states = RNN_G_TARGET | RNN_G_SKIP;
-    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) rnn_at(e, id)->above = 1;
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) rnn_at(e, id)->above = 0;
     for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
         const rnn_span *s = rnn_at(e, id);
         for (int k = 0; k < rnn_span_operands(s); k++) rnn_at(e, rnn_span_operand(s, k))->above++;
@@ -159,10 +155,38 @@ void rnn_pass_find_brief(rnn_engine *e, rnn_pass *p) {
     rnn_lock(e);
     for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
         rnn_span *s = rnn_at(e, id);
-        if (s->refs == s->above && !(s->flags & kinds) && !(s->state & states))
-            rnn_state_set(s, 0xff, RNN_G_BRIEF);
+        if (s->refs != s->above || s->flags & kinds || s->state & states) continue;
+        rnn_state_set(s, 0xff, RNN_G_BRIEF);
+        p->brief = true;
     }
     rnn_unlock(e);
+}
+
+/* A NaN is explained by the graph that led to it: it goes when the pass has ended well. The
+ * gradients within it, as in a plain pass, go at once; a private pass makes those again. */
+int rnn_pass_keep_graph(rnn_engine *e, rnn_pass *p) {
+    int64_t count = 0, scalars = 0;
+    for (uint32_t id = p->head; id; id = rnn_at(e, id)->after) {
+        count++;
+        scalars += !!(rnn_at(e, id)->flags & RNN_S_SCALAR);
+    }
+    p->left = rnn_malloc(e, (size_t)count * sizeof *p->left);
+    if (!p->left) return rnn_fail(e, RNN_EMEMORY, "backward: no memory to keep the graph");
+    if (scalars < count && is_undisturbed(e, p)) find_brief(e, p);
+    return 0;
+}
+
+/* The pass has left a span. Under the lock. */
+static void leave_graph(rnn_engine *e, rnn_pass *p, uint32_t id) {
+    const rnn_span *s = rnn_at(e, id);
+    if (s->state & RNN_G_BRIEF) rnn_span_clear_grad(e, id);
+    if (p->flags & RNN_RETAIN_GRAPH || s->state & RNN_G_SKIP || s->flags & RNN_S_LEAF) return;
+    if (!p->left) {
+        rnn_span_pass(e, id);
+        return;
+    }
+    p->left[p->left_count++] = id;
+    rnn_span_ref(e, id);
 }
 
 /* ---- the order ------------------------------------------------------------------------------- */
@@ -204,30 +228,24 @@ uint32_t rnn_pass_head(const rnn_pass *p) {
 void rnn_pass_leave(rnn_engine *e, rnn_pass *p) {
     const uint32_t id = rnn_pass_head(p);
     rnn_span *s = rnn_at(e, id);
-    const bool retain = p->flags & RNN_RETAIN_GRAPH, keep = retain || s->state & RNN_G_SKIP;
     p->stage = 0;
     p->key = NULL;
     if (p->array) {
         p->at++;
         rnn_lock(e);
-        if (!keep) rnn_span_pass(e, id);
+        leave_graph(e, p, id);
         rnn_state_set(s, RNN_G_HAS | RNN_G_OUTER, 0);
         rnn_span_unref(e, id);
         rnn_unlock(e);
         return;
     }
     p->head = s->after;
-    if (retain) { /* then its users hold it still, or the root's reference does */
-        if (s->state & RNN_G_BRIEF) {
-            rnn_lock(e);
-            rnn_span_clear_grad(e, id);
-            rnn_unlock(e);
-        }
+    if (p->flags & RNN_RETAIN_GRAPH) { /* its users hold it still, or the root's reference does */
         rnn_state_set(s, RNN_G_HAS | RNN_G_OUTER, 0);
         return;
     }
     rnn_lock(e);
-    if (!keep) rnn_span_pass(e, id);
+    leave_graph(e, p, id);
     let_go(e, id);
     rnn_unlock(e);
 }

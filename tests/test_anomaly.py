@@ -467,6 +467,71 @@ def test_a_stopped_pass_has_added_once(hook: bool) -> None:
     assert "sqrt" in {node.op for node in graph}
 
 
+def test_what_lies_behind_the_nan_is_not_looked_at() -> None:
+    """To explain the NaN, the pass is made again as far as it came: it never came to the value
+    that was overwritten.
+    """
+    x = _x(1.0, 2.0)
+
+    def run() -> None:
+        y = x.exp()
+        z = y * y
+        with rnn.no_grad():
+            y.mul_(2)
+        ((z * 0).sqrt() * 0).sum().backward()
+
+    assert _caught(run).op == "sqrt"
+
+
+def test_no_memory_to_explain() -> None:
+    """The NaN is told, though the gradients that led to it find no room a second time."""
+    x = rnn.zeros(1 << 18, requires_grad=True)
+    y = (x * 1).sqrt()
+    for _ in range(6):
+        y = y * 0.5
+    loss = (y * 0.0).sum()
+    x.grad = rnn.ones(1 << 18)
+    stats = rnn.memory_stats()
+    rnn.set_memory_limit(stats["live"] + (3 << 20))
+    try:
+        error = _caught(loss.backward)
+    finally:
+        rnn.set_memory_limit(stats["limit"])
+    assert error.op == "sqrt" and "there is no memory to make the gradients" in str(error)
+    assert bool((x.grad == 1).all())
+    assert "The gradient that came in is 0 because mul_scalar" in str(_caught(loss.backward))
+
+
+def _passes(loss: Any, x: Any, inner: Any) -> list[Callable[[], Any]]:
+    return [
+        loss.backward,
+        lambda: loss.backward(inputs=[x]),
+        lambda: rnn.autograd.grad(loss, x),
+        lambda: rnn.autograd.grad(loss, [inner, x]),
+    ]
+
+
+@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("hook", [False, True])
+def test_the_graph_goes_where_the_pass_has_been(which: int, hook: bool) -> None:
+    """And only there: what a detached tensor came from stays, as does what leads to no input."""
+    x, w = _x(1.0, 2.0), _x(3.0, 4.0)
+    fake, side = x * x, w * w
+    if hook:
+        x.register_hook(lambda grad: grad)
+    with rnn.detect_anomaly():
+        (fake.detach() * w).sum().backward()
+        assert w.grad.tolist() == [1.0, 4.0]
+        loss = (fake * 3 + side).sum()
+        run = _passes(loss, x, fake)[which]
+        run()
+        with pytest.raises(RuntimeError, match="a second time"):
+            run()
+        if which:
+            side.sum().backward()  # no input is behind it
+            assert w.grad.tolist() == [7.0, 12.0]
+
+
 def test_gradients_of_tensors_that_are_held_stay() -> None:
     def run() -> list[Any]:
         x = _x(0.5, 2.0)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rnn.value import Value
 
 SLICE = 20_000_000  # nanoseconds that C works before Python looks for signals
-RETAIN_GRAPH, KEEP, PRIVATE, BRIEF, EVERY = 1, 2, 4, 8, 16
+RETAIN_GRAPH, KEEP, PRIVATE = 1, 2, 4
 
 # ---- running ------------------------------------------------------------------------------------
 
@@ -37,25 +37,26 @@ def run(
     inputs: Sequence[Any],
     flags: int,
     collect: Callable[[], Any] | None = None,
+    until: int = 0,
 ) -> Any:
-    """Runs a pass to its end, in slices; `collect` reads gradients before inputs' own come back."""
-    if lib.rnn_checking() and not flags & RETAIN_GRAPH:
-        return _run_checked(roots, seeds, inputs, flags, collect)
+    """Runs a pass to its end, in slices; `collect` reads gradients before inputs' own come back.
+    A private pass may end at the span `until`: then they are all there to be read.
+    """
     begun = lib.rnn_backward_begin(
         E, len(roots), _handles(roots), _handles(seeds), len(inputs), _handles(inputs), flags
     )
     if begun == ffi.NULL:
         fail(lib.rnn_failure())
+    if until:
+        lib.rnn_pass_until(begun, until)
     step, code, me = lib.rnn_backward_step, 1, Running()
     try:
         while code:
             code = step(E, begun, SLICE)
             if code > 1:
                 _python_turn(begun, code, me)
-            elif code == _c.EANOMALY and lib.rnn_pass_is_brief(begun):
-                raise _Stopped
             elif code == _c.EANOMALY:
-                _explain_anomaly()
+                _explain_anomaly(begun, roots, seeds, inputs)
             elif code < 0:
                 fail(code)
         return collect() if collect else None
@@ -76,47 +77,27 @@ def _python_turn(begun: Any, code: int, me: Running) -> None:
         lib.rnn_set_grad_mode(was)
 
 
-class _Stopped(Exception):
-    """A gradient has become NaN, and those before it are gone."""
-
-
-def _explain_anomaly() -> NoReturn:
-    """A gradient has become NaN: says where it came from, from the gradients that are there."""
+def _explain_anomaly(begun: Any, roots: Sequence[Any], seeds: Any, inputs: Any) -> NoReturn:
+    """A gradient has become NaN: says where it came from, while the pass stands there. Gradients
+    that it has dropped are made again first.
+    """
     from rnn.inspect.anomaly import backward_error
 
     found = ffi.new("rnn_anomaly *")
     lib.rnn_take_anomaly(found)
+
+    def explain() -> NoReturn:
+        raise backward_error(found)
+
     was = lib.rnn_set_checking(0)
     try:
-        raise backward_error(found)
+        if lib.rnn_pass_is_brief(begun):
+            run(roots, seeds, inputs, RETAIN_GRAPH | KEEP | PRIVATE, explain, found.user)
+        explain()
+    except MemoryError:
+        raise backward_error(found, gone=True) from None
     finally:
         lib.rnn_set_checking(was)
-
-
-def _run_checked(
-    roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any], flags: int, collect: Any
-) -> Any:
-    """A pass under detect_anomaly keeps the graph, so that a NaN can be explained, and frees it
-    when it has ended well. The gradients within the graph it does not keep: for an explanation they
-    are made again.
-    """
-    held = lib.rnn_graph_new(E, len(roots), _handles(roots))
-    if held == ffi.NULL:
-        fail(lib.rnn_failure())
-    out, stopped = None, False
-    try:
-        try:
-            out = run(roots, seeds, inputs, flags | RETAIN_GRAPH | BRIEF, collect)
-        except _Stopped:
-            stopped = True
-        if stopped:
-            run(roots, seeds, inputs, RETAIN_GRAPH | KEEP | PRIVATE | EVERY, _explain_anomaly)
-        if not inputs:
-            lib.rnn_graph_pass(E, held)
-            _c.drain()
-        return out
-    finally:
-        lib.rnn_graph_free(E, held)
 
 
 def _handles(tensors: Sequence[Any]) -> Any:

@@ -462,12 +462,20 @@ def _is_core(span: Span) -> bool:
     return bool(key) and bool(getattr(object_at(key), "is_core", False))
 
 
-def backward_error(found: Any) -> AnomalyError:
-    """The error of a gradient that has become NaN. Called while the pass still stands there."""
+def backward_error(found: Any, gone: bool = False) -> AnomalyError:
+    """The error of a gradient that has become NaN. Called while the pass still stands there.
+
+    Args:
+        gone: the gradients that led there are not there any more, so nothing is known of them.
+    """
     source = Living(_names())
     n = Node(source._span(found.span), int(found.node))
     user = source._span(found.user)
     label = causes.name(n)
+    text = f"the gradient of {label} is nan after the backward of {user.op}"
+    if gone:
+        text += "; there is no memory to make the gradients that led to it again, and to say why"
+        return AnomalyError("backward", text, [_stopped(n, user, label)])
     try:
         user, nodes, locals_ = _poisoned(n, user)
     except RuntimeError:  # an autograd.Function whose backward raised
@@ -479,12 +487,10 @@ def backward_error(found: Any) -> AnomalyError:
     if not len(bad):
         bad = np.flatnonzero(~np.isfinite(products))
     if not len(bad):
-        text = f"the gradient of {label} is nan after the backward of {user.op}"
         if n.is_leaf and len(products):
             text += ", which added nothing that is not finite: it was nan before (an earlier pass, "
             text += "or .grad was set); clear it first, as zero_grad() does"
-        step = Step(user.op, n.index, _NAN, (Operand(label, n.value),), "", user.line, user.module)
-        return AnomalyError("backward", text, [step])
+        return AnomalyError("backward", text, [_stopped(n, user, label)])
     at = user.node(int(nodes[bad[0]]))
     grad, local = float(flat[at.offset]), float(locals_[bad[0]])
     read = (
@@ -509,6 +515,10 @@ def backward_error(found: Any) -> AnomalyError:
     if why:
         message += f"\n{why}."
     return AnomalyError("backward", message, [*path, step])
+
+
+def _stopped(n: Node, user: Span, label: str) -> Step:
+    return Step(user.op, n.index, _NAN, (Operand(label, n.value),), "", user.line, user.module)
 
 
 def _edges(n: Node) -> Sequence[Any]:
