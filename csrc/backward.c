@@ -241,7 +241,7 @@ static int run_span(rnn_engine *e, rnn_pass *p, uint32_t id) {
     }
     if (!failed && p->stage == COMPUTED && !private) {
         p->stage = ADDED;
-        if (p->check && !leaf) failed = rnn_check_gradients(e, id);
+        if (p->check && !leaf) failed = rnn_check_gradients(e, id, &p->anomaly);
         if (!failed) failed = rnn_stash_add(e, p, id);
         if (!failed && leaf && hooks && !(p->flags & RNN_KEEP)) {
             p->key = s->ext->hooks;
@@ -309,7 +309,11 @@ int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds) {
     return p->phase == RNN_RUNNING ? run_slice(e, p, until) : 0;
 }
 
-int rnn_pass_is_brief(const rnn_pass *p) { return p->brief; }
+int rnn_pass_anomaly(const rnn_pass *p, rnn_anomaly *out) {
+    *out = p->anomaly;
+    return p->brief;
+}
+
 void rnn_pass_until(rnn_pass *p, uint32_t span) { p->until = span; }
 int64_t rnn_pass_key(rnn_pass *p) { return p->key ? (int64_t)(intptr_t)p->key->object : 0; }
 uint32_t rnn_pass_span(rnn_pass *p) { return rnn_pass_head(p); }

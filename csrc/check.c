@@ -286,8 +286,9 @@ int rnn_check_root(rnn_engine *e, rnn_ref root) {
 
 /* ---- gradients --------------------------------------------------------------------------------- */
 
-/* After the backward of span `id`: the gradients that it has added to. */
-int rnn_check_gradients(rnn_engine *e, uint32_t id) {
+/* After the backward of span `id`: the gradients that it has added to. What is found stays with the
+ * pass, not with the thread: a signal handler may come before it is asked for. */
+int rnn_check_gradients(rnn_engine *e, uint32_t id, rnn_anomaly *found) {
     const rnn_span *s = rnn_at(e, id);
     const bool scalar = s->flags & RNN_S_SCALAR;
     const int clean = rnn_ops[s->op].elementwise && !scalar ? rnn_thread_state()->clean : 0;
@@ -307,8 +308,8 @@ int rnn_check_gradients(rnn_engine *e, uint32_t id) {
             if (v.stride[d] == 0 && v.shape[d] > 1) v.shape[d] = 1;
         const int64_t at = first_nan(e, &v, rnn_span_grad(e, v.span));
         if (at < 0) continue;
-        const rnn_anomaly found = {.node = at, .op = s->op, .user = id, .span = v.span};
-        return stop(e, &found, NULL);
+        *found = (rnn_anomaly){.node = at, .op = s->op, .user = id, .span = v.span};
+        return rnn_fail(e, RNN_EANOMALY, "the backward of %s made a NaN", rnn_ops[s->op].name);
     }
     return 0;
 }

@@ -126,7 +126,7 @@ const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size)
 rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const rnn_view *in,
                          bool clean);
 uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rnn_node *in);
-int rnn_check_gradients(rnn_engine *e, uint32_t id);
+int rnn_check_gradients(rnn_engine *e, uint32_t id, rnn_anomaly *found);
 int rnn_check_root(rnn_engine *e, rnn_ref root); /* of a pass */
 
 /* shapes.c */

@@ -48,6 +48,7 @@ struct rnn_pass {
     rnn_owner *key;
     uint32_t *left; /* a checked pass's: spans, held, whose graph goes when it has ended well */
     int64_t left_count;
+    rnn_anomaly anomaly;
     uint32_t until; /* a private pass ends at this span, with all gradients there; 0: none */
 };
 

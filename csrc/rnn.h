@@ -371,8 +371,6 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
  * 2: the hooks of a span whose gradient is complete; 3: an autograd.Function; 4: the hooks of a
  * leaf after its gradient has been added up. */
 int rnn_backward_step(rnn_engine *e, rnn_pass *p, int64_t nanoseconds);
-/* A checked pass that stopped: whether gradients within the graph are gone where it has been. */
-int rnn_pass_is_brief(const rnn_pass *p);
 /* Before the first step, of a pass that changes nothing (flags 7): it ends when it has run the
  * backward of this span; all gradients that it has made are there until rnn_backward_end. */
 void rnn_pass_until(rnn_pass *p, uint32_t span);
@@ -600,7 +598,10 @@ typedef struct {
     uint32_t user, span; /* of a backward pass: whose backward made it, and whose gradient has it */
     int32_t where;       /* RNN_AT_...: what stopped, if it is not what made it */
 } rnn_anomaly;
-/* What stopped; and the operation that made the NaN first, where that is known to be another. */
+/* What stopped a pass; 1: gradients within the graph are gone where the pass has been. */
+int rnn_pass_anomaly(const rnn_pass *p, rnn_anomaly *out);
+/* What stopped an operation; and the operation that made the NaN first, where that is known to be
+ * another. */
 void rnn_take_anomaly(rnn_anomaly *out);
 void rnn_take_origin(rnn_anomaly *out);
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -500,6 +501,28 @@ def test_no_memory_to_explain() -> None:
     assert error.op == "sqrt" and "there is no memory to make the gradients" in str(error)
     assert bool((x.grad == 1).all())
     assert "The gradient that came in is 0 because mul_scalar" in str(_caught(loss.backward))
+
+
+def test_another_anomaly_before_the_words_are_found() -> None:
+    """As where a signal's handler has one of its own just then."""
+
+    def dead(x: Any) -> Any:
+        return ((x * 1).sqrt() * 0.0).sum()
+
+    def other(frame: Any, event: str, _arg: object) -> None:
+        if event == "call" and frame.f_code.co_name == "_explain_anomaly":
+            sys.setprofile(None)
+            with pytest.raises(AnomalyError):
+                dead(_x(0.0)).backward()
+
+    def run() -> None:
+        loss = dead(_x(4.0, 0.0))
+        sys.setprofile(other)
+        loss.backward()
+
+    error = _caught(run)
+    assert sys.getprofile() is None
+    assert error.index == (1,) and "multiplies sqrt[1]" in str(error)
 
 
 def _passes(loss: Any, x: Any, inner: Any) -> list[Callable[[], Any]]:

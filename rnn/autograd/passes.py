@@ -84,14 +84,14 @@ def _explain_anomaly(begun: Any, roots: Sequence[Any], seeds: Any, inputs: Any) 
     from rnn.inspect.anomaly import backward_error
 
     found = ffi.new("rnn_anomaly *")
-    lib.rnn_take_anomaly(found)
+    gone = lib.rnn_pass_anomaly(begun, found)
 
     def explain() -> NoReturn:
         raise backward_error(found)
 
     was = lib.rnn_set_checking(0)
     try:
-        if lib.rnn_pass_is_brief(begun):
+        if gone:
             run(roots, seeds, inputs, RETAIN_GRAPH | KEEP | PRIVATE, explain, found.user)
         explain()
     except MemoryError:
