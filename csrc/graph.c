@@ -125,7 +125,7 @@ static rnn_graph *graph_of(rnn_engine *e, rnn_pass *p) {
 rnn_graph *rnn_graph_new(rnn_engine *e, int count, const rnn_ref *roots) {
     rnn_pass p = {0};
     rnn_turn_take(e, -1);
-    rnn_graph *g = rnn_pass_reach(e, &p, count, roots) ? NULL : graph_of(e, &p);
+    rnn_graph *g = rnn_pass_reach(e, &p, count, roots, false) ? NULL : graph_of(e, &p);
     rnn_pass_unsort(e, &p);
     rnn_turn_give(e);
     return g;

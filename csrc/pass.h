@@ -58,7 +58,7 @@ int rnn_pass_sort(rnn_engine *e, rnn_pass *p, int64_t steps); /* 1: call again; 
 int rnn_pass_cut(rnn_engine *e, const rnn_pass *p);
 int rnn_pass_keep_graph(rnn_engine *e, rnn_pass *p); /* until it has ended well */
 void rnn_pass_unsort(rnn_engine *e, rnn_pass *p);    /* as before the search */
-int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots);
+int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots, bool flows);
 int rnn_pass_suspend(rnn_engine *e, rnn_pass *p); /* another pass may use the spans */
 void rnn_pass_resume(rnn_engine *e, rnn_pass *p);
 /* The span at the head of the order, 0 at its end; leaving it frees what the pass need not keep. */

@@ -469,6 +469,9 @@ int64_t rnn_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node, int6
                  int64_t *nodes, double *locals, uint8_t *flows);
 /* Scalar nodes behind a tensor (recorded ones: every node of every span that it reaches). */
 int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots);
+/* Whether gradients of `roots` flow to a leaf whose nodes are none of the `own` tensors'. */
+int rnn_flows_elsewhere(rnn_engine *e, int count, const rnn_ref *roots, int own_count,
+                        const rnn_ref *own);
 
 /* All spans behind some tensors, constants included, in tape order (an operand before its users),
  * held until the list is freed. Time linear in spans and operands. NULL: no memory. */

@@ -314,9 +314,9 @@ void rnn_pass_resume(rnn_engine *e, rnn_pass *p) {
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-/* The list from `p->head` on becomes all spans that the roots reach, constants included: the search,
- * with every operand visited. The caller has the turn, and ends with rnn_pass_unsort. */
-int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots) {
+/* The list from `p->head` on becomes all spans that the roots reach, constants included; or those
+ * that gradients flow to. The caller has the turn, and ends with rnn_pass_unsort. */
+int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots, bool flows) {
     int failed = e->running ? rnn_pass_suspend(e, e->running) : 0;
     for (int i = 0; i < count && !failed; i++) {
         if (!(rnn_at(e, rnn_span_of(roots[i]))->state & RNN_G_SEEN))
@@ -325,8 +325,10 @@ int rnn_pass_reach(rnn_engine *e, rnn_pass *p, int count, const rnn_ref *roots) 
             const uint32_t id = p->top;
             rnn_span *s = rnn_at(e, id);
             if ((int)s->after < rnn_span_operands(s)) {
-                const uint32_t o = rnn_span_operand(s, (int)s->after++);
-                if (!(rnn_at(e, o)->state & RNN_G_SEEN)) look_into(e, p, o);
+                const int k = (int)s->after++;
+                const int64_t o = flows ? wanting_operand(e, s, k) : rnn_span_operand(s, k);
+                if (o >= 0 && !(rnn_at(e, (uint32_t)o)->state & RNN_G_SEEN))
+                    look_into(e, p, (uint32_t)o);
                 continue;
             }
             p->top = s->above;
@@ -342,9 +344,30 @@ int64_t rnn_graph_size(rnn_engine *e, int count, const rnn_ref *roots) {
     rnn_pass p = {0};
     int64_t nodes = 0;
     rnn_turn_take(e, -1);
-    int failed = rnn_pass_reach(e, &p, count, roots);
+    int failed = rnn_pass_reach(e, &p, count, roots, false);
     for (uint32_t id = p.head; id; id = rnn_at(e, id)->after) nodes += rnn_span_size(rnn_at(e, id));
     rnn_pass_unsort(e, &p);
     rnn_turn_give(e);
     return failed ? failed : nodes;
+}
+
+static bool is_one_of(uint32_t id, int count, const rnn_ref *tensors) {
+    for (int i = 0; i < count; i++)
+        if (rnn_span_of(tensors[i]) == id) return true;
+    return false;
+}
+
+int rnn_flows_elsewhere(rnn_engine *e, int count, const rnn_ref *roots, int own_count,
+                        const rnn_ref *own) {
+    rnn_pass p = {0};
+    bool found = false;
+    rnn_turn_take(e, -1);
+    const int failed = rnn_pass_reach(e, &p, count, roots, true);
+    for (uint32_t id = p.head; id && !found; id = rnn_at(e, id)->after) {
+        const int kind = rnn_at(e, id)->flags & (RNN_S_LEAF | RNN_S_NEEDS_GRAD);
+        found = kind == (RNN_S_LEAF | RNN_S_NEEDS_GRAD) && !is_one_of(id, own_count, own);
+    }
+    rnn_pass_unsort(e, &p);
+    rnn_turn_give(e);
+    return failed ? failed : found;
 }

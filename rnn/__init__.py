@@ -14,6 +14,7 @@ from rnn import autograd as autograd
 from rnn import backends as backends
 from rnn import cuda as cuda
 from rnn import distributions as distributions
+from rnn import func as func
 from rnn import inspect as inspect
 from rnn import linalg as linalg
 from rnn import mps as mps
@@ -90,6 +91,7 @@ from rnn.autograd import no_grad as no_grad
 from rnn.autograd import set_grad_enabled as set_grad_enabled
 from rnn.autograd.anomaly_mode import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from rnn.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
+from rnn.func import vmap as vmap
 from rnn.inspect.drawing import show as show
 from rnn.inspect.trace import trace as trace
 from rnn.interop import from_torch as from_torch
