@@ -198,6 +198,13 @@ from rnn.ops.elementwise import sub as sub
 from rnn.ops.elementwise import sub as subtract  # noqa: F401
 from rnn.ops.elementwise import true_divide as true_divide
 from rnn.ops.elementwise import zero_ as zero_
+from rnn.ops.extremes import amax as amax
+from rnn.ops.extremes import amin as amin
+from rnn.ops.extremes import aminmax as aminmax
+from rnn.ops.extremes import argmax as argmax
+from rnn.ops.extremes import argmin as argmin
+from rnn.ops.extremes import max as max
+from rnn.ops.extremes import min as min
 from rnn.ops.from_data import BoolTensor as BoolTensor
 from rnn.ops.from_data import ByteTensor as ByteTensor
 from rnn.ops.from_data import CharTensor as CharTensor
@@ -306,18 +313,11 @@ from rnn.ops.parts import tensor_split as tensor_split
 from rnn.ops.parts import unbind as unbind
 from rnn.ops.parts import vsplit as vsplit
 from rnn.ops.reduce import all as all
-from rnn.ops.reduce import amax as amax
-from rnn.ops.reduce import amin as amin
-from rnn.ops.reduce import aminmax as aminmax
 from rnn.ops.reduce import any as any
-from rnn.ops.reduce import argmax as argmax
-from rnn.ops.reduce import argmin as argmin
 from rnn.ops.reduce import count_nonzero as count_nonzero
 from rnn.ops.reduce import log_softmax as log_softmax
 from rnn.ops.reduce import logsumexp as logsumexp
-from rnn.ops.reduce import max as max
 from rnn.ops.reduce import mean as mean
-from rnn.ops.reduce import min as min
 from rnn.ops.reduce import nanmean as nanmean
 from rnn.ops.reduce import nansum as nansum
 from rnn.ops.reduce import prod as prod

@@ -21,6 +21,7 @@ from rnn.ops import (
     convert,
     create,
     elementwise,
+    extremes,
     from_data,
     index,
     join,
@@ -159,9 +160,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         """Whether no recorded operation made it."""
         return not self._h or bool(lib.rnn_is_leaf(E, self._h))
 
-    # ---- operators
-    # --------------------------------------------------------------------------------- + - * / are
-    # Handle's, in csrc/operators.c, with elementwise.op_add and its kind behind them.
+    # ---- operators -------------------------------------------------------------------------------
+    # + - * / are Handle's, in csrc/operators.c, with elementwise.op_add and its kind behind them.
 
     if TYPE_CHECKING:
 
@@ -505,18 +505,18 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     # ---- reductions, order, counts ---------------------------------------------------------------
 
     all = reduce.all
-    amax = reduce.amax
-    amin = reduce.amin
-    aminmax = reduce.aminmax
+    amax = extremes.amax
+    amin = extremes.amin
+    aminmax = extremes.aminmax
     any = reduce.any
-    argmax = reduce.argmax
-    argmin = reduce.argmin
+    argmax = extremes.argmax
+    argmin = extremes.argmin
     count_nonzero = reduce.count_nonzero
     log_softmax = reduce.log_softmax
     logsumexp = reduce.logsumexp
-    max = reduce.max
+    max = extremes.max
     mean = reduce.mean
-    min = reduce.min
+    min = extremes.min
     nanmean = reduce.nanmean
     nansum = reduce.nansum
     prod = reduce.prod

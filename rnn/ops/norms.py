@@ -10,7 +10,7 @@ import numpy as np
 from rnn import _dtypes, _shapes
 from rnn._c import op
 from rnn._shown import show_as
-from rnn.ops import _core, reduce, selection
+from rnn.ops import _core, extremes, reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
@@ -53,7 +53,8 @@ def vector_norm(
     if p < 0 or math.isinf(p):
         _refuse_empty(x, ord, dim)
     if math.isinf(p):
-        return (reduce.amax if p > 0 else reduce.amin)(abs(x), () if dim is None else dim, keepdim)
+        largest = extremes.amax if p > 0 else extremes.amin
+        return largest(abs(x), () if dim is None else dim, keepdim)
     if p == 0:
         ones = cast(_core.wrap(array_of(x) != 0), dtype_of(x))
         nowhere = _core.wrap(np.zeros(x._shape, np.bool_))
@@ -117,7 +118,7 @@ def matrix_norm(
     sums = vector_norm(A, 1, summed, keepdim)
     if not keepdim and summed < kept:
         kept -= 1
-    return (reduce.amax if ord > 0 else reduce.amin)(sums, kept, keepdim)
+    return (extremes.amax if ord > 0 else extremes.amin)(sums, kept, keepdim)
 
 
 def linalg_norm(

@@ -21,10 +21,11 @@ from rnn.ops._core import Array, dtype_of, wrap
 from rnn.ops.convert import to
 from rnn.ops.create import full
 from rnn.ops.elementwise import div
+from rnn.ops.extremes import amax, amin
 from rnn.ops.gather import _elementwise_rows, _scatter_source, scatter_, scatter_add_
 from rnn.ops.index import put_rows, take_rows
 from rnn.ops.join import cat
-from rnn.ops.reduce import amax, amin, prod
+from rnn.ops.reduce import prod
 from rnn.ops.shape import clone, expand, own, reshape
 
 if TYPE_CHECKING:

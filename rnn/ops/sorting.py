@@ -19,8 +19,9 @@ from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.create import linspace
 from rnn.ops.elementwise import write_out
+from rnn.ops.extremes import refuse_keepdim
 from rnn.ops.index import pick
-from rnn.ops.reduce import mean, refuse_keepdim
+from rnn.ops.reduce import mean
 from rnn.ops.shape import movedim, reshape
 
 if TYPE_CHECKING:

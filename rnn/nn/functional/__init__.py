@@ -19,6 +19,8 @@ from rnn.nn.functional.activation import softmax as softmax
 from rnn.nn.functional.activation import softmin as softmin
 from rnn.nn.functional.attention import multi_head_attention_forward as multi_head_attention_forward
 from rnn.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
+from rnn.nn.functional.class_loss import cross_entropy as cross_entropy
+from rnn.nn.functional.class_loss import nll_loss as nll_loss
 from rnn.nn.functional.conv import conv1d as conv1d
 from rnn.nn.functional.conv import conv2d as conv2d
 from rnn.nn.functional.conv import conv_transpose1d as conv_transpose1d
@@ -46,24 +48,22 @@ from rnn.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from rnn.nn.functional.loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
 )
-from rnn.nn.functional.loss import cosine_embedding_loss as cosine_embedding_loss
-from rnn.nn.functional.loss import cross_entropy as cross_entropy
 from rnn.nn.functional.loss import gaussian_nll_loss as gaussian_nll_loss
-from rnn.nn.functional.loss import hinge_embedding_loss as hinge_embedding_loss
 from rnn.nn.functional.loss import huber_loss as huber_loss
 from rnn.nn.functional.loss import kl_div as kl_div
 from rnn.nn.functional.loss import l1_loss as l1_loss
-from rnn.nn.functional.loss import margin_ranking_loss as margin_ranking_loss
 from rnn.nn.functional.loss import mse_loss as mse_loss
-from rnn.nn.functional.loss import multi_margin_loss as multi_margin_loss
-from rnn.nn.functional.loss import multilabel_margin_loss as multilabel_margin_loss
-from rnn.nn.functional.loss import multilabel_soft_margin_loss as multilabel_soft_margin_loss
-from rnn.nn.functional.loss import nll_loss as nll_loss
 from rnn.nn.functional.loss import poisson_nll_loss as poisson_nll_loss
 from rnn.nn.functional.loss import smooth_l1_loss as smooth_l1_loss
-from rnn.nn.functional.loss import soft_margin_loss as soft_margin_loss
-from rnn.nn.functional.loss import triplet_margin_loss as triplet_margin_loss
-from rnn.nn.functional.loss import (
+from rnn.nn.functional.margin_loss import cosine_embedding_loss as cosine_embedding_loss
+from rnn.nn.functional.margin_loss import hinge_embedding_loss as hinge_embedding_loss
+from rnn.nn.functional.margin_loss import margin_ranking_loss as margin_ranking_loss
+from rnn.nn.functional.margin_loss import multi_margin_loss as multi_margin_loss
+from rnn.nn.functional.margin_loss import multilabel_margin_loss as multilabel_margin_loss
+from rnn.nn.functional.margin_loss import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from rnn.nn.functional.margin_loss import soft_margin_loss as soft_margin_loss
+from rnn.nn.functional.margin_loss import triplet_margin_loss as triplet_margin_loss
+from rnn.nn.functional.margin_loss import (
     triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
 )
 from rnn.nn.functional.norm import batch_norm as batch_norm

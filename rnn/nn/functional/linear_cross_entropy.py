@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from rnn.nn.functional.class_loss import cross_entropy
 from rnn.nn.functional.linear import linear
-from rnn.nn.functional.loss import cross_entropy
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

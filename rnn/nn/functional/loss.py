@@ -1,9 +1,9 @@
-"""Losses (torch.nn.functional). Each takes reduction "mean", "sum" or "none", and PyTorch's older
-size_average, reduce.
+"""Losses of numbers and of probabilities (torch.nn.functional). Each takes reduction "mean", "sum"
+or "none", and PyTorch's older size_average, reduce. Of classes: class_loss.py; of margins:
+margin_loss.py.
 
-cross_entropy is fused in C (loss.c); mse_loss, smooth_l1_loss, huber_loss and the binary
-cross-entropies are a row of csrc/ops.h and a mean. What those rows mean at scalar resolution stands
-at the end.
+mse_loss, smooth_l1_loss, huber_loss and the binary cross-entropies are a row of csrc/ops.h and a
+mean. What those rows mean at scalar resolution stands at the end.
 """
 
 from __future__ import annotations
@@ -13,271 +13,21 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import rnn
-from rnn._c import E, ffi, lib, op
-from rnn._shown import show_as, shown_as
+from rnn._c import op
+from rnn._shown import show_as
 from rnn.nn.functional._common import (
     elementwise_loss,
-    gather_flat,
     reduced,
     reduction_of,
-    result,
 )
-from rnn.nn.functional.distance import pairwise_distance
 from rnn.ops import _core, compose
-from rnn.ops.activation import logsigmoid, softplus
+from rnn.ops.activation import logsigmoid
 from rnn.ops.elementwise import binary
 from rnn.ops.selection import where
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
-
-# ---- classes ------------------------------------------------------------------------------------
-
-
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """-log softmax(input) at the target class (torch.nn.functional.cross_entropy).
-
-    Args:
-        input: logits (C,), (N, C) or (N, C, d1, ...).
-        target: class indices (), (N,), (N, d1, ...), or class probabilities of the input's shape.
-        weight: (C,): a factor for each class.
-        ignore_index: a target that counts for nothing.
-        reduction: "mean" (over the weights of the targets that count), "sum" or "none".
-        label_smoothing: how much of each target is spread over all classes, 0 to 1.
-
-    Raises:
-        ValueError, RuntimeError, IndexError: as PyTorch's, where shapes, dtypes or indices do not
-        fit.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    if target._h and input._shape == target._shape and ignore_index >= 0:
-        raise RuntimeError("ignore_index is not supported for floating point target")
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
-    if input._shape == target._shape:
-        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    if input._shape:
-        last = "_lastdim" if len(input._shape) < 3 else ""
-        _core.floats_only(f"log_softmax{last}_kernel_impl", input)
-    classes = _class_indices(input, target)
-    _check_weight(input, weight)
-    if label_smoothing == 0.0:
-        plain = weight is None
-        losses = _fused(input, classes, ignore_index, reduction if plain else "none")
-        if losses is not None:
-            if not plain:
-                losses = _weighted(losses, classes, weight, ignore_index, reduction)
-            return losses if plain and len(input._shape) < 3 else _shown(losses, input)
-    logs = input.log_softmax(0 if len(input._shape) == 1 else 1)
-    if label_smoothing == 0.0:
-        return _shown(_pick(logs, classes, weight, ignore_index, reduction), input)
-    return _smoothed(logs, classes, weight, ignore_index, reduction, label_smoothing)
-
-
-def _shown(losses: Tensor, input: Tensor) -> Tensor:
-    return show_as(losses, "NllLoss2DBackward0" if len(input._shape) > 2 else "NllLossBackward0")
-
-
-_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
-
-
-def _class_indices(input: Tensor, target: Tensor) -> Any:
-    """The int64 array of target classes.
-
-    Raises:
-        RuntimeError, ValueError: the shapes do not fit, or the target holds no class indices.
-    """
-    shape, given = input._shape, target._shape
-    if not shape:
-        raise ValueError("Expected 1 or more dimensions (got 0)")
-    if len(shape) == 1 and given not in ((), (1,)):
-        raise ValueError(
-            f"For 1D input, 1D target must have size 1, but got target size: {given[0]}"
-        )
-    if len(shape) > 1 and shape[:1] != given[:1]:
-        raise ValueError(
-            f"Expected input batch_size ({shape[0]}) to match target batch_size "
-            f"({given[0] if given else 0})."
-        )
-    if len(shape) == 2 and len(given) > 1:
-        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if len(shape) == 4 and len(given) != 3:
-        raise RuntimeError(
-            "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
-            f"{len(given)}"
-        )
-    if len(shape) == 4 and given != shape[:1] + shape[2:]:
-        raise RuntimeError(f"size mismatch (got input: {list(shape)} , target: {list(given)}")
-    if len(shape) > 1 and given != shape[:1] + shape[2:]:
-        raise RuntimeError(f"Expected target size {list(shape[:1] + shape[2:])}, got {list(given)}")
-    if target._h or target._array.dtype not in (np.int64, np.uint8):
-        kind = _core.type_name(_core.dtype_of(target))
-        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind}")
-    return np.asarray(target._array, np.int64, order="C")
-
-
-def _check_weight(input: Tensor, weight: Tensor | None, hard: bool = True) -> None:
-    count = input._shape[0 if len(input._shape) == 1 else 1]
-    if weight is None:
-        return
-    if weight._shape != (count,):
-        raise RuntimeError(
-            "weight tensor should be defined either for all or no classes"
-            if len(input._shape) > 2
-            else f"weight tensor should be defined either for all {count} classes or no classes "
-            f"but got weight tensor of shape: {list(weight._shape)}"
-        )
-    if hard and weight.dtype != input.dtype:
-        kinds = [_core.type_name(t.dtype) for t in (input, weight)]
-        raise RuntimeError(f"expected scalar type {kinds[0]} but found {kinds[1]}")
-
-
-def _fused(input: Tensor, classes: Any, ignore_index: int, reduction: str) -> Tensor | None:
-    """One span; None at scalar resolution."""
-    rank = len(input._shape)
-    logits = input
-    if rank != 2:
-        rows = input.movedim(1, -1) if rank > 2 else input
-        logits = rows.reshape(-1, rows._shape[-1])
-    pointer = ffi.cast("int64_t *", classes.ctypes.data)
-    out = result(lib.rnn_cross_entropy(E, logits._h, pointer, ignore_index, _REDUCTIONS[reduction]))
-    return (
-        out.reshape(classes.shape) if out is not None and reduction == "none" and rank != 2 else out
-    )
-
-
-def _weighted(
-    losses: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str
-) -> Tensor:
-    """losses times their classes' weights; "mean" divides by those."""
-    counted = classes != ignore_index
-    factors = _rows(weight, np.where(counted, classes, 0))
-    if not counted.all():
-        factors = factors * _core.wrap(counted)
-    losses = losses * factors
-    if reduction != "mean":
-        return reduced(losses, reduction)
-    return losses.sum() / factors.sum()
-
-
-def _rows(table: Tensor, index: Any) -> Tensor:
-    return gather_flat(table, index, index.shape)
-
-
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """Minus the log-probability at the target class (torch.nn.functional.nll_loss); shapes as
-    cross_entropy's.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    classes = _class_indices(input, target)
-    frame = "nll_loss_out_frame" if len(input._shape) < 3 else "nll_loss2d_forward_out_frame"
-    _core.floats_only(frame, input)
-    _check_weight(input, weight)
-    return _shown(_pick(input, classes, weight, ignore_index, reduction), input)
-
-
-def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
-    """-logs at the classes (a gather), weighted and reduced."""
-    shape = logs._shape
-    count = shape[0 if len(shape) == 1 else 1]
-    counted = classes != ignore_index
-    every = counted.all()
-    picked = classes if every else np.where(counted, classes, 0)
-    wrong = (picked < 0) | (picked >= count)
-    if wrong.any():
-        raise IndexError(f"Target {picked[wrong].flat[0]} is out of bounds.")
-    if len(shape) == 1:
-        index = picked
-    elif len(shape) == 2:
-        index = np.arange(0, picked.size * count, count) + picked
-    else:  # row-major (N, C, places)
-        places = math.prod(shape[2:])
-        flat = picked.reshape(shape[0], places)
-        index = (np.arange(shape[0])[:, None] * count + flat) * places + np.arange(places)
-    losses = -gather_flat(logs, index, classes.shape)
-    if not every:
-        losses = losses.masked_fill(_core.wrap(~counted), 0.0)
-    if weight is not None:
-        return _weighted(losses, classes, weight, ignore_index, reduction)
-    if reduction != "mean" or every:
-        return reduced(losses, reduction)
-    kept = int(counted.sum())
-    return losses.sum() / (kept if kept else math.nan)
-
-
-def _smoothed(
-    logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
-) -> Tensor:
-    """(1 - s) nll + s / C times the sum over classes, weighted by class; averaged as the hard loss
-    is.
-    """
-    dim = 0 if len(logs._shape) == 1 else 1
-    count = logs._shape[dim]
-    parts = "sum" if reduction == "mean" else reduction
-    hard = _pick(logs, classes, weight, ignore_index, parts)
-    shape = [1] * len(logs._shape)
-    shape[dim] = count
-    each = (
-        -(logs if weight is None else logs * weight.reshape(shape)).sum(dim).reshape(classes.shape)
-    )
-    counted = classes != ignore_index
-    if not counted.all():
-        each = each.masked_fill(_core.wrap(~counted), 0.0)
-    losses: Tensor = hard * (1 - smoothing) + reduced(each, parts) * (smoothing / count)
-    if reduction != "mean":
-        return losses
-    if weight is None:
-        kept = int(counted.sum())
-        return losses / (kept if kept else math.nan)
-    return losses / _rows(weight, classes[counted]).sum()
-
-
-def _soft_cross_entropy(
-    input: Tensor, target: Tensor, weight: Any, reduction: str, smoothing: float
-) -> Tensor:
-    """Targets that are class probabilities."""
-    if not target._h:
-        kind = _core.type_name(_core.dtype_of(target))
-        raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got {kind}"
-        )
-    _check_weight(input, weight, hard=False)
-    dim = 0 if len(input._shape) == 1 else 1
-    count = input._shape[dim]
-    if smoothing > 0:
-        target = target * (1 - smoothing) + smoothing / count
-    product = input.log_softmax(dim) * target
-    if weight is not None:
-        shape = [1] * len(input._shape)
-        shape[dim] = count
-        product = product * weight.reshape(shape)
-    losses = -product.sum(dim)
-    if reduction == "mean":
-        return losses.sum() / (input.numel() // count)
-    return reduced(losses, reduction)
-
-
-# ---- numbers ------------------------------------------------------------------------------------
 
 _MSE, _SMOOTH_L1, _HUBER = op("mse_loss"), op("smooth_l1_loss"), op("huber_loss")
 _BCE, _BCE_LOGITS = op("binary_cross_entropy"), op("binary_cross_entropy_with_logits")
@@ -306,7 +56,7 @@ def _some_floats(kernel: str, input: Tensor, target: Tensor) -> None:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{kind}'")
 
 
-def _written(losses: Tensor, like: Tensor) -> Tensor:
+def written(losses: Tensor, like: Tensor) -> Tensor:
     """losses in the dtype of `like`: PyTorch writes some losses into a tensor made as that one."""
     return losses if losses.dtype == like.dtype else losses.to(like.dtype)
 
@@ -408,7 +158,7 @@ def huber_loss(
     _some_floats("huber_cpu", input, target)
     if weight is None and input.dtype == target.dtype:
         return elementwise_loss(_HUBER, input, target, reduction, delta)
-    losses = _written(binary(_HUBER, input, target, delta), input)
+    losses = written(binary(_HUBER, input, target, delta), input)
     return reduced(losses if weight is None else losses * weight, reduction)
 
 
@@ -443,7 +193,7 @@ def binary_cross_entropy(
         raise RuntimeError("all elements of input should be between 0 and 1")
     if weight is None:
         return elementwise_loss(_BCE, input, target, reduction)
-    return reduced(_written(binary(_BCE, input, target) * weight, input), reduction)
+    return reduced(written(binary(_BCE, input, target) * weight, input), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -482,7 +232,7 @@ def binary_cross_entropy_with_logits(
         losses = binary(_BCE_LOGITS, input, target)
     else:
         losses = (1 - target) * input - ((pos_weight - 1) * target + 1) * logsigmoid(input)  # type: ignore[assignment]
-    losses = _written(losses if weight is None else losses * weight, target)
+    losses = written(losses if weight is None else losses * weight, target)
     return show_as(reduced(losses, reduction), "BinaryCrossEntropyWithLogitsBackward0")
 
 
@@ -590,319 +340,6 @@ def gaussian_nll_loss(
     if full:
         losses = losses + 0.5 * math.log(2 * math.pi)
     return reduced(losses, reduction)
-
-
-# ---- pairs, triplets, margins -------------------------------------------------------------------
-
-
-def cosine_embedding_loss(
-    input1: Tensor,
-    input2: Tensor,
-    target: Tensor,
-    margin: float = 0,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1 (torch.nn.functional's of this
-    name).
-
-    Args:
-        input1, input2: (N, D) or (D,); target: (N,) or ().
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    dims = len(target._shape)
-    if dims > 1:
-        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if dims == 1 and not len(input1._shape) == len(input2._shape) == 2:
-        raise RuntimeError(
-            "1D target tensor expects 2D input tensors, but found inputs with sizes "
-            f"{list(input1._shape)} and {list(input2._shape)}."
-        )
-    if dims == 0 and not len(input1._shape) == len(input2._shape) == 1:
-        raise RuntimeError(
-            "0D target tensor expects 1D input tensors, but found inputs with sizes "
-            f"{list(input1._shape)} and {list(input2._shape)}."
-        )
-    eps = 1e-12  # on the squares of the norms
-    squares = [(t * t).sum(dims) + eps for t in (input1, input2)]
-    similarity = (input1 * input2).sum(dims) / (squares[0] * squares[1]).sqrt()
-    apart = (similarity - margin).clamp_min(0)
-    losses = where(target == 1, 1 - similarity, where(target == -1, apart, 0.0))
-    return reduced(losses, reduction)
-
-
-def margin_ranking_loss(
-    input1: Tensor,
-    input2: Tensor,
-    target: Tensor,
-    margin: float = 0,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """max(0, -target (input1 - input2) + margin) (torch.nn.functional.margin_ranking_loss).
-
-    Raises:
-        RuntimeError: the inputs have different numbers of dimensions.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    if len({input1.dim(), input2.dim(), target.dim()}) != 1:
-        raise RuntimeError(
-            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
-            f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape} "
-        )
-    return reduced((-target * (input1 - input2) + float(margin)).clamp_min(0), reduction)
-
-
-def hinge_embedding_loss(
-    input: Tensor,
-    target: Tensor,
-    margin: float = 1.0,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.functional's of this
-    name).
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    _core.check_tensors("hinge_embedding_loss", input=input, target=target)
-    far = margin if input._h else rnn.full_like(input, margin)  # integers stay integers
-    zero = 0.0 if input._h else 0
-    away = where(target != 1, (far - input).clamp_min(0), zero)  # type: ignore[union-attr]
-    return reduced(away + where(target != -1, input, zero), reduction)
-
-
-def soft_margin_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """log(1 + exp(-target input)) (torch.nn.functional.soft_margin_loss)."""
-    reduction = reduction_of(reduction, size_average, reduce)
-    if target.requires_grad and rnn.is_grad_enabled():
-        raise RuntimeError(
-            "The function 'soft_margin_loss' is not differentiable with respect to argument "
-            "'target'. This input cannot have requires_grad True."
-        )
-    product = -input * target
-    if not input._h:
-        _core.check_cast(target.dtype if target._h else rnn.get_default_dtype(), input.dtype)
-    losses = _written(softplus(product, 1.0, math.inf), input)
-    if losses._shape != input._shape:  # torch computes in a tensor of the input's shape
-        raise RuntimeError(
-            f"output with shape {list(input._shape)} doesn't match the broadcast shape "
-            f"{list(losses._shape)}"
-        )
-    return reduced(losses, reduction)
-
-
-def multilabel_soft_margin_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """Binary cross-entropy of each class, averaged over classes (torch.nn.functional's of this
-    name).
-    """
-    if size_average is not None or reduce is not None:
-        reduction = reduction_of(reduction, size_average, reduce)
-    losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
-    if weight is not None:
-        losses = losses * weight
-    if not input._shape:
-        raise IndexError("Dimension specified as -1 but tensor has no dimensions")
-    last = len(input._shape) - 1
-    losses = losses.sum(last) / input._shape[last]
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not valid")
-    return reduced(losses, reduction)
-
-
-def _rows_of_classes(input: Tensor) -> Tensor:
-    """(N, C), or one row of it, as (N, C).
-
-    Raises:
-        RuntimeError: the input is neither.
-    """
-    shape = input._shape
-    if len(shape) > 2 or (shape and not shape[-1]):
-        raise RuntimeError(
-            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
-            f"{list(shape)}"
-        )
-    return input if len(shape) == 2 else input.reshape(1, -1)
-
-
-def _listed(target: Tensor) -> Any:
-    """The int64 array of classes.
-
-    Raises:
-        RuntimeError: the target has another dtype.
-    """
-    if target._h or target._array.dtype != np.int64:
-        kind = _core.type_name(_core.dtype_of(target))
-        raise RuntimeError(f"expected scalar type Long but found {kind}")
-    return target._array
-
-
-@shown_as("MultiMarginLossBackward0")
-def multi_margin_loss(
-    input: Tensor,
-    target: Tensor,
-    p: int = 1,
-    margin: float = 1.0,
-    weight: Tensor | None = None,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """The mean over wrong classes of max(0, margin - input[target] + input)^p
-    (torch.nn.functional's of this name).
-
-    Args:
-        input: (N, C) or (C,); target: (N,) or ().
-        p: 1 or 2.
-
-    Raises:
-        ValueError: p is neither.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    if p not in (1, 2):
-        raise ValueError("only p == 1 and p == 2 supported")
-    single = len(input._shape) < 2
-    rows = _rows_of_classes(input)
-    n, count = rows._shape
-    if target.numel() != n:
-        raise RuntimeError(
-            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input "
-            f"samples (batch size). Expected target size [{n}], but got {list(target._shape)}. "
-            f"Input has shape {list(input._shape)}."
-        )
-    if weight is not None and weight._shape != (count,):
-        raise RuntimeError(
-            f"inconsistent weight size, expected {count} but got {list(weight._shape)}"
-        )
-    _core.floats_only("multi_margin_loss_cpu_kernel", input)
-    classes = _listed(target).reshape(-1)
-    _check_weight(rows, weight)
-    if classes.size and not 0 <= classes.min() <= classes.max() < count:
-        raise RuntimeError("target out of range")
-    right = gather_flat(rows, np.arange(n) * count + classes, (n, 1))
-    losses = (margin - right + rows).clamp_min(0)  # type: ignore[attr-defined]
-    losses = losses * losses if p == 2 else losses
-    if weight is not None:
-        losses = losses * _rows(weight, classes).unsqueeze(1)
-    wrong = classes[:, None] != np.arange(count)
-    each = where(_core.wrap(wrong), losses, 0.0).sum(1) / count
-    return reduced(each.squeeze(0) if single else each, reduction)
-
-
-def multilabel_margin_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """The mean of max(0, 1 - input[right] + input[wrong]) over all such pairs
-    (torch.nn.functional's of this name).
-
-    Args:
-        input: (N, C) or (C,); target: the same shape: right classes, then -1.
-    """
-    reduction = reduction_of(reduction, size_average, reduce)
-    single = len(input._shape) < 2
-    rows = _rows_of_classes(input)
-    n, count = rows._shape
-    if target.numel() != input.numel() or (target._shape != input._shape and input._shape):
-        raise RuntimeError(
-            f"inconsistent target size: {list(target._shape)} for input of size: "
-            f"{list(input._shape)}"
-        )
-    _core.floats_only("multilabel_margin_loss_forward_out_frame", input)
-    listed = _listed(target).reshape(n, count)
-    if listed.size and not -1 <= listed.min() <= listed.max() < count:
-        raise RuntimeError("argument #2 'target' is out of range")
-    right = np.zeros((n, count), np.int64)  # how often each class is listed
-    for row, classes in zip(right, listed):
-        stop = (classes < 0).argmax() if (classes < 0).any() else count
-        np.add.at(row, classes[:stop], 1)
-    pairs = (1 - rows.unsqueeze(2) + rows.unsqueeze(1)).clamp_min(0)  # type: ignore[attr-defined]
-    factors = right[:, :, None] * (right[:, None, :] == 0)
-    each = where(_core.wrap(factors > 0), pairs * _core.wrap(factors), 0.0).sum((1, 2)) / count
-    return reduced(each.squeeze(0) if single else each, reduction)
-
-
-def triplet_margin_loss(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    margin: float = 1.0,
-    p: float = 2,
-    eps: float = 1e-6,
-    swap: bool = False,
-    size_average: Any = None,
-    reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin)
-    (torch.nn.functional.triplet_margin_loss).
-    """
-
-    def distance(a: Tensor, b: Tensor) -> Tensor:
-        return pairwise_distance(a, b, p, eps)
-
-    reduction = reduction_of(reduction, size_average, reduce)
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    return _triplets(anchor, positive, negative, distance, margin, swap, reduction)
-
-
-def triplet_margin_with_distance_loss(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    *,
-    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
-    margin: float = 1.0,
-    swap: bool = False,
-    reduction: str = "mean",
-) -> Tensor:
-    """triplet_margin_loss with a distance of one's own (torch.nn.functional's of this name)."""
-    reduction = reduction_of(reduction)
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    distance = pairwise_distance if distance_function is None else distance_function
-    return _triplets(anchor, positive, negative, distance, margin, swap, reduction)
-
-
-def _triplets(
-    anchor: Tensor,
-    positive: Tensor,
-    negative: Tensor,
-    distance: Callable[[Tensor, Tensor], Tensor],
-    margin: float,
-    swap: bool,
-    reduction: str,
-) -> Tensor:
-    ranks = [len(t._shape) for t in (anchor, positive, negative)]
-    if len(set(ranks)) > 1:
-        raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of "
-            f"dimensions, but got: anchor {ranks[0]}D, positive {ranks[1]}D, and negative "
-            f"{ranks[2]}D inputs"
-        )
-    near, far = distance(anchor, positive), distance(anchor, negative)
-    if swap:
-        far = rnn.minimum(far, distance(positive, negative))
-    return reduced((near - far + margin).clamp_min(0), reduction)
 
 
 # ---- scalar resolution of the rows --------------------------------------------------------------

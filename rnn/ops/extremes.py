@@ -1,0 +1,280 @@
+"""The smallest and the largest elements, and where they are: rnn_extreme in csrc/statistics.c.
+
+`maximum` and `minimum`, of two tensors, are in selection.py. NumPy's names `axis` and `keepdims`
+are taken for `dim` and `keepdim`, as PyTorch takes them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnn import _shapes, return_types
+from rnn._c import E, Handle, adopt, check_copy_room, fail, ffi, lib, op
+from rnn.ops import _core, selection
+from rnn.ops.elementwise import write_out
+from rnn.ops.reduce import left_shape, of_integers, reduce, refuse_no_int
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+_extreme = lib.rnn_extreme
+_AMAX, _AMIN, _MAX, _MIN, _MAX_DIM, _MIN_DIM = (
+    op(n) for n in ("amax", "amin", "max", "min", "max_dim", "min_dim")
+)
+
+
+def _many(number: int, numpy: Any, name: str, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    """amax, amin, and max and min of all elements: equal ones share the gradient."""
+    dim = None if isinstance(dim, (tuple, list)) and not dim else dim
+    if input._h:
+        return reduce(number, input, dim, keepdim, 0.0, name)
+    if input._array.size == 0:
+        refuse_empty(name, input, dim)
+    return of_integers(numpy, name, input, dim, keepdim)
+
+
+def refuse_empty(name: str, input: Tensor, dim: Any) -> None:
+    if dim is None:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+    for d in _shapes.reduce_dims(dim, input._shape)[0]:
+        if input._shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+
+
+def amax(
+    input: Tensor,
+    dim: Any = (),
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Any = (),
+    keepdims: bool = False,
+) -> Tensor:
+    """The largest elements over dimensions; equal ones share the gradient (torch.amax).
+
+    NaN where there is one.
+
+    Raises:
+        IndexError: a dimension has no elements.
+    """
+    if out is not None:
+        return write_out(out, amax, input, dim, keepdim)
+    return _many(_AMAX, np.max, "amax", input, axis if dim == () else dim, keepdim or keepdims)
+
+
+def amin(
+    input: Tensor,
+    dim: Any = (),
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: Any = (),
+    keepdims: bool = False,
+) -> Tensor:
+    """The smallest elements over dimensions; equal ones share the gradient (torch.amin)."""
+    if out is not None:
+        return write_out(out, amin, input, dim, keepdim)
+    return _many(_AMIN, np.min, "amin", input, axis if dim == () else dim, keepdim or keepdims)
+
+
+def aminmax(
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
+) -> return_types.aminmax:
+    """(min, max) over one dimension or all (torch.aminmax)."""
+    if dim is None and input.numel() == 0:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
+        )
+    if dim is not None and input._shape and input._shape[dim] == 0:
+        raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
+    over = () if dim is None else dim
+    made = amin(input, over, keepdim), amax(input, over, keepdim)
+    if out is not None:
+        return return_types.aminmax(_core.view_as_results(made, out))
+    return return_types.aminmax(made)
+
+
+def _one(
+    number: int,
+    numpy: Any,
+    arg: Any,
+    name: str,
+    kind: Any,
+    input: Tensor,
+    dim: Any,
+    keepdim: Any,
+    out: Any,
+) -> Any:
+    """max and min along one dimension, with where they are."""
+    refuse_no_int(name, dim)
+    if input._h:
+        index = np.empty(left_shape(input._shape, dim, keepdim), np.int64)
+        h = _extreme(E, number, input._h, dim, keepdim, ffi.from_buffer("int64_t[]", index))
+        made = adopt(h) if h > 0 else fail(h), _core.wrap(index)
+    else:
+        dim = _shapes.normalize_dim(dim, len(input._shape))
+        if input._shape and input._shape[dim] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+        array = input._array if input._shape else input._array.reshape(1)
+        keep = bool(keepdim) and bool(input._shape)
+        check_copy_room(name, array)  # arg copies what is expanded
+        values, index = numpy(array, axis=dim, keepdims=keep), arg(array, axis=dim, keepdims=keep)
+        made = _core.wrap(values), _core.wrap(np.asarray(index, np.int64))
+    if out is not None:
+        return kind(_core.view_as_results(made, out))
+    return kind(made)
+
+
+def refuse_keepdim(name: str, keepdim: Any) -> None:
+    """keepdim= without dim, where PyTorch has no such form: TypeError."""
+    if keepdim:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
+
+
+_NOTHING: Any = object()
+
+
+def max(
+    input: Tensor,
+    dim: Any = _NOTHING,
+    keepdim: bool = False,
+    *,
+    other: Any = None,
+    out: Any = None,
+    axis: Any = _NOTHING,
+    keepdims: bool = False,
+) -> Any:
+    """The largest element; or those along a dimension, and where; or of two tensors (torch.max).
+
+    max(input): a 0-d tensor; equal elements share its gradient.
+    max(input, dim, keepdim=False): (values, indices), the first ones of equal elements.
+    max(input, other): see maximum.
+
+    Raises:
+        RuntimeError, IndexError: there are no elements.
+
+    Example:
+        >>> rnn.tensor([[1.0, 3.0, 2.0]]).max(1).indices
+        tensor([1])
+    """
+    dim = axis if dim is _NOTHING else dim
+    if isinstance(dim, Handle) or other is not None:
+        return selection.maximum(input, dim if isinstance(dim, Handle) else other, out=out)
+    if dim is not _NOTHING:
+        made = _one(
+            _MAX_DIM,
+            np.max,
+            np.argmax,
+            "max",
+            return_types.max,
+            input,
+            dim,
+            keepdim or keepdims,
+            out,
+        )
+        return made
+    refuse_keepdim("max", keepdim or keepdims)
+    if out is not None:
+        return write_out(out, max, input)
+    return _many(_MAX, np.max, "max", input, None, False)
+
+
+def min(
+    input: Tensor,
+    dim: Any = _NOTHING,
+    keepdim: bool = False,
+    *,
+    other: Any = None,
+    out: Any = None,
+    axis: Any = _NOTHING,
+    keepdims: bool = False,
+) -> Any:
+    """The smallest element, as max finds the largest (torch.min). See max."""
+    dim = axis if dim is _NOTHING else dim
+    if isinstance(dim, Handle) or other is not None:
+        return selection.minimum(input, dim if isinstance(dim, Handle) else other, out=out)
+    if dim is not _NOTHING:
+        made = _one(
+            _MIN_DIM,
+            np.min,
+            np.argmin,
+            "min",
+            return_types.min,
+            input,
+            dim,
+            keepdim or keepdims,
+            out,
+        )
+        return made
+    refuse_keepdim("min", keepdim or keepdims)
+    if out is not None:
+        return write_out(out, min, input)
+    return _many(_MIN, np.min, "min", input, None, False)
+
+
+def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    ndim = len(input._shape)
+    if dim is not None:
+        dim = _shapes.normalize_dim(dim, ndim)
+    if input._h:
+        every = (1,) * ndim * bool(keepdim)
+        shape = every if dim is None else left_shape(input._shape, dim, keepdim)
+        index = np.empty(shape, np.int64)
+        pointer = ffi.from_buffer("int64_t[]", index)
+        code = lib.rnn_arg_extreme(E, input._h, dim or 0, dim is None, name == "argmin", pointer)
+        return _core.wrap(index) if code >= 0 else fail(code)
+    array = input._array
+    if array.dtype == np.bool_:
+        raise RuntimeError(f"{name}(): does not support bool input")
+    if array.size == 0 and dim is None:
+        raise IndexError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
+        )
+    if ndim and dim is not None and array.shape[dim] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    check_copy_room(name, array)  # NumPy copies what is expanded
+    index = numpy(array, axis=dim if ndim else None, keepdims=bool(keepdim))
+    return _core.wrap(np.asarray(index, np.int64))
+
+
+def argmax(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Where the largest element is, the first of equal ones, int64 (torch.argmax).
+
+    Args:
+        dim: None: in the flattened tensor.
+
+    Raises:
+        IndexError: there are no elements.
+    """
+    if out is not None:
+        return write_out(out, argmax, input, dim, keepdim)
+    return _arg("argmax", np.argmax, input, axis if dim is None else dim, keepdim or keepdims)
+
+
+def argmin(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Where the smallest element is, the first of equal ones, int64 (torch.argmin). See argmax."""
+    if out is not None:
+        return write_out(out, argmin, input, dim, keepdim)
+    return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdim or keepdims)
