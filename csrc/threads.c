@@ -55,7 +55,7 @@ struct rnn_pool {
     atomic_bool waiting;     /* the caller is in or about to enter finished */
 };
 
-/* ---------------------------------------------------------------- helpers */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static int processors(void) {
 #ifdef __linux__
@@ -114,7 +114,7 @@ static void run_blocks(rnn_task fn, void *ctx, int64_t begin, int64_t end, int64
     }
 }
 
-/* ---------------------------------------------------------------- jobs */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 /* Takes claims of whatever job there is and runs them until none is left. */
 static void work(rnn_pool *p) {
@@ -201,7 +201,7 @@ static void run_job(rnn_pool *p, int64_t n, int64_t grain, rnn_task fn, void *ct
     wait_until_done(p);
 }
 
-/* ---------------------------------------------------------------- workers */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static void stop_workers(rnn_pool *p) {
     pthread_mutex_lock(&p->lock);
@@ -258,7 +258,7 @@ static bool adopt_after_fork(rnn_pool *p, int me) {
     return true;
 }
 
-/* ---------------------------------------------------------------- interface */
+/* ---- interface ------------------------------------------------------------------------------- */
 
 rnn_pool *rnn_pool_new(int threads) {
     void *memory = NULL;

@@ -101,7 +101,7 @@ DTYPES = tuple(_ALL)
 _FLOATS_AND_BOOL = (float16, bfloat16, float32, float64, bool_)
 
 
-# ---------------------------------------------------------------- names and types to dtypes
+# ---- names and types to dtypes -------------------------------------------------------------------
 
 _OF_PYTHON: dict[Any, dtype] = {float: float64, int: int64, bool: bool_}
 _OF_NUMPY = {d.numpy: d for d in DTYPES if d.numpy is not None}
@@ -154,7 +154,7 @@ def from_numpy(numpy_dtype: np.dtype[Any]) -> dtype:
     return found
 
 
-# ---------------------------------------------------------------- the default dtype
+# ---- the default dtype ---------------------------------------------------------------------------
 
 _default = float32
 
@@ -175,7 +175,7 @@ def set_default_dtype(d: dtype) -> None:
     _results.clear()
 
 
-# ---------------------------------------------------------------- promotion
+# ---- promotion -----------------------------------------------------------------------------------
 
 
 def _promote(a: dtype, b: dtype) -> dtype:
@@ -283,7 +283,7 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     return to is not bool_ or from_ is bool_
 
 
-# ---------------------------------------------------------------- finfo and iinfo
+# ---- finfo and iinfo -----------------------------------------------------------------------------
 
 # bits of the fraction, largest exponent
 _FLOAT_FORMAT = {float16: (10, 15), bfloat16: (7, 127), float32: (23, 127), float64: (52, 1023)}
@@ -362,7 +362,7 @@ class iinfo:
         return hash(("iinfo", self.dtype))
 
 
-# ---------------------------------------------------------------- arrays from dtype to dtype
+# ---- arrays from dtype to dtype ------------------------------------------------------------------
 
 
 def cast(array: np.ndarray[Any, Any], to: dtype) -> np.ndarray[Any, Any]:
@@ -392,7 +392,7 @@ def round_to_bfloat16(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(np.where(np.isnan(array), np.float32(np.nan), rounded.view(np.float32)))
 
 
-# ---------------------------------------------------------------- Python data to arrays
+# ---- Python data to arrays -----------------------------------------------------------------------
 
 MAX_DIMS = 64  # NumPy's limit
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rnn import _dtypes
 
-# ---------------------------------------------------------------- options
+# ---- options -------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -89,7 +89,7 @@ def printoptions(**kwargs: Any) -> Iterator[None]:
         set_printoptions(**before)
 
 
-# ---------------------------------------------------------------- the whole repr
+# ---- the whole repr ------------------------------------------------------------------------------
 
 
 def tensor_repr(
@@ -164,7 +164,7 @@ def _append(text: str, suffixes: list[str], indent: int) -> str:
     return text
 
 
-# ---------------------------------------------------------------- the elements
+# ---- the elements --------------------------------------------------------------------------------
 
 
 def _contents(array: np.ndarray[Any, Any], indent: int) -> str:
@@ -220,7 +220,7 @@ def _row(cells: list[str], cut: bool, indent: int, width: int) -> str:
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-# ---------------------------------------------------------------- one element
+# ---- one element ---------------------------------------------------------------------------------
 
 
 def _format_cells(array: np.ndarray[Any, Any]) -> tuple[list[str], int]:

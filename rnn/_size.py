@@ -13,7 +13,7 @@ from typing import Any, SupportsIndex, overload
 
 from rnn import _dtypes
 
-# ---------------------------------------------------------------- Size
+# ---- Size ----------------------------------------------------------------------------------------
 
 
 class Size(tuple[int, ...]):
@@ -78,7 +78,7 @@ def _as_int(place: int, item: SupportsIndex) -> int:
         ) from None
 
 
-# ---------------------------------------------------------------- device
+# ---- device --------------------------------------------------------------------------------------
 
 _DEVICE_TYPES = (
     *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
@@ -185,7 +185,7 @@ def check_device(d: str | device | int | None) -> device:
     return CPU
 
 
-# ---------------------------------------------------------------- layout and memory_format
+# ---- layout and memory_format --------------------------------------------------------------------
 
 
 class _Name:

@@ -66,7 +66,7 @@ def torch_operand(d, kind):
     return torch.ones([2] if kind == TENSOR else [], dtype=theirs(d))
 
 
-# ---------------------------------------------------------------- the objects
+# ---- the objects ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("d", DTYPES, ids=str)
@@ -117,7 +117,7 @@ def test_default_dtype_refuses(wrong):
     assert _dtypes.get_default_dtype() is float32
 
 
-# ---------------------------------------------------------------- promotion
+# ---- promotion -----------------------------------------------------------------------------------
 
 
 def test_promote_types_all_pairs():
@@ -171,7 +171,7 @@ def test_scalar_dtype():
         _dtypes.scalar_dtype("1")
 
 
-# ---------------------------------------------------------------- limits
+# ---- limits --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("d", [d for d in DTYPES if d.is_floating_point], ids=str)
@@ -198,7 +198,7 @@ def test_finfo_and_iinfo_refuse():
             info(wrong)
 
 
-# ---------------------------------------------------------------- cast
+# ---- cast ----------------------------------------------------------------------------------------
 
 SAMPLES = {
     "f": [0.0, -0.0, 1.0, -1.7, 2.5, 255.5, 300.0, -129.0, 65519.0, 65520.0, 1e-8, 1.001, np.nan],
@@ -235,7 +235,7 @@ def test_bfloat16_rounding(values):
     np.testing.assert_array_equal(cast(a, as_dtype("bfloat16")), expected)
 
 
-# ---------------------------------------------------------------- infer
+# ---- infer ---------------------------------------------------------------------------------------
 
 
 class FakeNode:

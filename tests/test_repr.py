@@ -50,7 +50,7 @@ def check(t):
     assert ours == repr(t)
 
 
-# ---------------------------------------------------------------- examples of each rule
+# ---- examples of each rule -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_views():
         check(view)
 
 
-# ---------------------------------------------------------------- any tensor, any options
+# ---- any tensor, any options ---------------------------------------------------------------------
 
 NICE = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -0.25, 100.0, 1234.5, 1e-3, 1e4, 99999.5])
 ROUND = st.integers(-2000, 2000).map(float)
@@ -214,7 +214,7 @@ def test_printoptions_come_back():
         _repr.set_printoptions(profile="long")
 
 
-# ---------------------------------------------------------------- format and speed
+# ---- format and speed ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spec", ["", ".4f", ".0f", "10.2e", "g", "d", "5", ">8", "05d", "s", "x"])

@@ -59,7 +59,7 @@ static const char *describe(const trial *t) {
     return text;
 }
 
-/* ---------------------------------------------------------------- a BLAS to hand over */
+/* ---- a BLAS to hand over --------------------------------------------------------------------- */
 
 static _Atomic int blas_calls, bad_blas_calls;
 
@@ -83,7 +83,7 @@ static _Atomic int blas_calls, bad_blas_calls;
 FAKE_BLAS(fake_sgemm, float)
 FAKE_BLAS(fake_dgemm, double)
 
-/* ---------------------------------------------------------------- against the triple loop */
+/* ---- against the triple loop ----------------------------------------------------------------- */
 
 #define TRIAL(real, letter, epsilon) \
     static real *fill_##letter(int64_t n) { \
@@ -244,7 +244,7 @@ static void test_odd_leading_dimensions(const rnn_gemm_env *env, const char *mod
     }
 }
 
-/* ---------------------------------------------------------------- special values */
+/* ---- special values -------------------------------------------------------------------------- */
 
 static void test_nothing_to_do(const rnn_gemm_env *env, const char *mode) {
     float nan4[4] = {NAN, NAN, NAN, NAN}, c[4] = {NAN, 1, 2, NAN};
@@ -341,7 +341,7 @@ static void test_same_bits(const rnn_gemm_env *env, const char *mode) {
 VECTORS(float, s, 0x1p-23)
 VECTORS(double, d, 0x1p-52)
 
-/* ---------------------------------------------------------------- main */
+/* ---- main ------------------------------------------------------------------------------------ */
 
 static void test_all(int isa, int threads, rnn_blas blas, const char *blas_name) {
     rnn_pool *pool = threads > 0 ? rnn_pool_new(threads) : NULL;

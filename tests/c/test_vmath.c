@@ -33,7 +33,7 @@ static const char *const isa_names[ISAS] = {"base", "avx2", "avx512"};
 #define AVX512
 #endif
 
-/* ---------------------------------------------------------------- references */
+/* ---- references ------------------------------------------------------------------------------ */
 
 static double ref_sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
 
@@ -128,7 +128,7 @@ struct run {
     struct worst worst[ISAS];
 };
 
-/* ---------------------------------------------------------------- comparison */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 /* |z - ref| in units of the last place of a float near ref; infinite where NaN, infinity or sign of
  * zero differ. A finite ref that rounds to infinity is as far from it as from 2^128. */
@@ -166,7 +166,7 @@ static void check(struct run *run, const float *x, const float *y, int n) {
     }
 }
 
-/* ---------------------------------------------------------------- arguments */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static const float special[] = {0,
                                 0x1p-149f,
@@ -284,7 +284,7 @@ static void check_stride(struct run *run, uint32_t stride) {
     }
 }
 
-/* ---------------------------------------------------------------- exact results */
+/* ---- exact results --------------------------------------------------------------------------- */
 
 static long check_exact(void) {
     long failures = 0;
