@@ -162,7 +162,7 @@ bool rnn_turn_take(rnn_engine *e, int64_t nanoseconds);
 void rnn_turn_give(rnn_engine *e);
 void rnn_turn_after_fork(rnn_engine *e);
 
-/* grads.c: what the kernels of the other files use */
+/* targets.c: where the kernels of the other files add */
 void rnn_operand_view(rnn_engine *e, uint32_t id, int k, rnn_view *v);
 typedef struct {
     rnn_view v;         /* the operand's view; its data pointer is the gradient's */
@@ -177,6 +177,7 @@ int rnn_target_reuse(rnn_engine *e, uint32_t id, int k, int64_t n, rnn_target *t
 /* never fresh: zeros where there was nothing */
 int rnn_target_zero(rnn_engine *e, uint32_t id, int k, rnn_target *t);
 
+/* grads.c */
 void rnn_span_clear_grad(rnn_engine *e, uint32_t id); /* under the lock */
 double rnn_node_value(rnn_engine *e, uint32_t span, int64_t node);
 double rnn_node_grad(rnn_engine *e, uint32_t span, int64_t node);
@@ -186,6 +187,8 @@ void rnn_node_set(rnn_engine *e, uint32_t span, int64_t node, double value);
 int rnn_span_grad_begin(rnn_engine *e, uint32_t id, bool zero); /* makes the gradient's memory */
 /* before it is changed in place: no tensor of the graph */
 int rnn_span_grad_unlink(rnn_engine *e, uint32_t id);
+/* the block, whose reference it takes over, becomes the gradient */
+void rnn_span_grad_put(rnn_engine *e, rnn_span *s, rnn_block *block);
 /* a copy of its own where somebody else holds the memory too */
 int rnn_span_grad_own(rnn_engine *e, uint32_t id);
 

@@ -66,7 +66,7 @@ uint32_t rnn_pass_head(const rnn_pass *p);
 void rnn_pass_leave(rnn_engine *e, rnn_pass *p);
 void rnn_pass_drop(rnn_engine *e, rnn_pass *p); /* leaves all that is left, keeping it */
 
-/* grads.c */
+/* stash.c */
 int rnn_stash_put(rnn_engine *e, rnn_pass *p, uint32_t id, bool adds);
 /* what was put aside joins what the pass found */
 int rnn_stash_add(rnn_engine *e, rnn_pass *p, uint32_t id);
