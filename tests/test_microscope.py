@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
+from typing import Any
 
 import microscope
 import pytest
@@ -33,3 +35,31 @@ def test_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "numbers that come in: True" in said
     assert "\u25b8 h.1" in said  # folded by module
     assert (tmp_path / "gpt2.html").stat().st_size > 500_000
+
+
+def _data(output: Any) -> dict[str, str]:
+    """Without the drawing's own name, which is another each time."""
+    data = output.get("data", {})
+    return {kind: re.sub(r"\brnn-[0-9a-f]{10}\b", "rnn-name", x) for kind, x in data.items()}
+
+
+def test_the_notebook_gives_what_it_shows() -> None:
+    """examples/backprop.ipynb, run anew: the same words and drawings, but for the last digits of
+    what was trained."""
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    import nbformat
+    from pictures import run_notebook
+
+    saved = nbformat.read(run_notebook.NOTEBOOK, as_version=4)
+    cells = [c for c in zip(saved.cells, run_notebook.run().cells) if c[0].cell_type == "code"]
+    drawings = 0
+    for before, now in cells:
+        assert len(before.outputs) == len(now.outputs)
+        for old, new in zip(before.outputs, now.outputs):
+            assert old.get("data", {}).keys() == new.get("data", {}).keys()
+            drawings += "image/svg+xml" in new.get("data", {})
+            if "Adam" not in before.source:
+                assert old.get("text") == new.get("text")
+                assert _data(old) == _data(new)
+    assert drawings == 5

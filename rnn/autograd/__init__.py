@@ -9,6 +9,7 @@ from rnn.autograd import functional as functional
 from rnn.autograd import graph as graph
 from rnn.autograd import hooks as hooks
 from rnn.autograd import linked as linked
+from rnn.autograd.anomaly_mode import AnomalyError as AnomalyError
 from rnn.autograd.anomaly_mode import detect_anomaly as detect_anomaly
 from rnn.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from rnn.autograd.function import Function as Function

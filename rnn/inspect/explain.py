@@ -326,7 +326,7 @@ class Ledger:
         if self.node is not None:
             title += f"   where {x} = {number(self.node.value)}"
         out = Table(title, ("use", "made by", f"d {loss} / d use", "times d use / d " + x,
-                            "contributes", "share"), left=2)  # fmt: skip
+                            "contributes", "share"), left=range(2))  # fmt: skip
         shown = self.largest(limit) if len(self) > limit else list(self)
         for entry in shown:
             out.add(*_cells(entry))

@@ -427,7 +427,7 @@ class Graph:
     def table(self, limit: int = 60) -> Table:
         """A span a line, in tape order; of many the first and the last."""
         title = f"{len(self):,} spans, {self.nodes:,} nodes"
-        out = Table(title, ("id", "operation", "shape", "name", "made in", "nodes"), left=5)
+        out = Table(title, ("id", "operation", "shape", "name", "made in", "nodes"), left=range(5))
         half = limit // 2
         short = len(self) <= limit
         for span in self.spans if short else self.spans[:half]:

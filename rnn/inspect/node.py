@@ -202,7 +202,7 @@ class Node:
         made = self.span.place or ("" if self.is_leaf else f"made by {self.op}")
         title = f"{self.label} = {number(value)}, gradient {number(grad)}"
         out = Table(
-            f"{title}   {made}".rstrip(), ("", "node", "value", "gradient", "derivative"), 2
+            f"{title}   {made}".rstrip(), ("", "node", "value", "gradient", "derivative"), range(2)
         )
         freed = self.span.freed
         sides: list[tuple[str, Sequence[Edge]]] = []

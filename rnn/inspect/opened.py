@@ -71,7 +71,7 @@ class Opened:
     def table(self, limit: int = 24) -> Table:
         """An operation a line; of many the first and the last."""
         title = f"{self.node.label} = {number(self.node.value)}, opened: {len(self):,} operations"
-        out = Table(title, ("node", "operation", "of", "value"), left=3)
+        out = Table(title, ("node", "operation", "of", "value"), left=range(3))
         every = self.nodes()
         shown = (
             every if len(every) <= limit else [*every[: limit // 2], None, *every[-limit // 2 :]]

@@ -164,7 +164,7 @@ class Path:
     def table(self) -> Table:
         """Its nodes, one a line, with what each step multiplies by."""
         title = f"{self._ends()}: product {number(self.product)}, {percent(self.share)}"
-        out = Table(title, ("node", "made by", "value", "times", "product"), left=2)
+        out = Table(title, ("node", "made by", "value", "times", "product"), left=range(2))
         product = 1.0
         for n, local in zip(self.nodes, (None, *self.locals)):
             product *= 1.0 if local is None else local
@@ -224,7 +224,7 @@ class Paths:
         title = f"d {y} / d {x} = {number(self.total)}, the sum over {many} paths"
         if self.count == 1:
             title = f"d {y} / d {x} = {number(self.total)}, by one path"
-        out = Table(title, ("product", "share", "path"), left=0)
+        out = Table(title, ("product", "share", "path"), left=(2,))
         for path in self:
             out.add(number(path.product), percent(path.share), _steps(path))
         if self.reason:

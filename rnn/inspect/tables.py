@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from html import escape
 
 
@@ -25,10 +25,10 @@ class Table:
     Args:
         title: what stands above.
         headings: of the columns.
-        left: how many columns, from the first, are set flush left; numbers are set flush right.
+        left: the columns that are set flush left; the others, of numbers, are set flush right.
     """
 
-    def __init__(self, title: str, headings: Sequence[str], left: int = 1) -> None:
+    def __init__(self, title: str, headings: Sequence[str], left: Container[int] = (0,)) -> None:
         self.title, self.headings, self.left = title, tuple(headings), left
         self.rows: list[tuple[str, ...]] = []
         self.foot: list[tuple[str, ...]] = []
@@ -57,7 +57,7 @@ class Table:
 
     def _line(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = [
-            cell.ljust(width) if i < self.left else cell.rjust(width)
+            cell.ljust(width) if i in self.left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths))
         ]
         return ("  " + "   ".join(cells)).rstrip()
@@ -73,7 +73,7 @@ class Table:
         return f"{table}<tfoot>{foot}</tfoot></table>{notes}"
 
     def _cells(self, tag: str, row: Sequence[str]) -> str:
-        sides = ["left" if i < self.left else "right" for i in range(len(row))]
+        sides = ["left" if i in self.left else "right" for i in range(len(row))]
         return "".join(
             f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
             for side, cell in zip(sides, row)
