@@ -144,7 +144,7 @@ int rnn_broadcast(rnn_engine *e, const char *what, const rnn_view *a, const rnn_
                   int64_t *shape);
 void rnn_expand_view(rnn_view *v, int ndim, const int64_t *shape);
 
-/* views.c */
+/* tensors.c */
 rnn_tensor *rnn_tensor_of(rnn_ref t);
 rnn_ref rnn_tensor_new(rnn_engine *e, rnn_store *store, int dtype, int flags, int view_op,
                        int64_t offset, int ndim, const int64_t *shape, const int64_t *stride);

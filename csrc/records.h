@@ -103,6 +103,7 @@ struct rnn_tensor {
     int64_t dims[]; /* shape[ndim], then stride[ndim] */
 };
 typedef struct rnn_tensor rnn_tensor;
+static inline int64_t *rnn_strides_of(rnn_tensor *t) { return t->dims + t->ndim; }
 
 /* ---- provenance ------------------------------------------------------------------------------ */
 
