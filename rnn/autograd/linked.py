@@ -65,7 +65,7 @@ def forget() -> None:
 
 def found(t: Tensor, numbers: Any) -> Any:
     """The gradient of t: the tensor of the graph whose values these numbers are, or they."""
-    if not _linked or numbers is None:
+    if not _linked:
         return numbers
     first = _first(t)
     nodes, g = _linked.get(first, (None, None))
@@ -88,10 +88,10 @@ def put(t: Tensor, g: Any) -> None:
     """After g has become t.grad: as part of the graph, if it is that."""
     if not _linked and not g.requires_grad:
         return
-    _linked.pop(_first(t), None)
-    now = _numbers(t)
-    if g.requires_grad and _is_whole(t) and lib.rnn_same_memory(E, now._h, g._h):
-        _linked[_first(t)] = _nodes(lib.rnn_span_of(t._h)), g
+    first, numbers = _first(t), _numbers(t)
+    _linked.pop(first, None)
+    if g.requires_grad and _is_whole(t) and lib.rnn_same_memory(E, numbers._h, g._h):
+        _linked[first] = _nodes(lib.rnn_span_of(t._h)), g
 
 
 def backward(roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any]) -> None:
