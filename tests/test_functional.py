@@ -94,6 +94,7 @@ CASES = {
     "pad, reflect 1d": (lambda f, x: f.pad(x, (3, 2), mode="reflect"), [(2, 4)]),
     "pad, replicate": (lambda f, x: f.pad(x, (1, 2, 3, 1), mode="replicate"), [IMAGE]),
     "pad, circular": (lambda f, x: f.pad(x, (1, 2, 3, 1), mode="circular"), [IMAGE]),
+    "pad, circular cut": (lambda f, x: f.pad(x, (-1, 2, 1, -2), mode="circular"), [IMAGE]),
     "interpolate, nearest": (lambda f, x: f.interpolate(x, scale_factor=2), [IMAGE]),
     "interpolate, nearest size": (lambda f, x: f.interpolate(x, size=(3, 11)), [IMAGE]),
     "interpolate, exact": (

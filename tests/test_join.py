@@ -42,6 +42,7 @@ CASES: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda m, x: x.repeat(2, 3), ((2, 2),)),
     (lambda m, x: x.repeat((2, 1, 2)), ((2, 2),)),
     (lambda m, x: x.repeat(2), ((),)),
+    (lambda m, x: x.repeat(2, 3).mul_(m.arange(6, dtype=x.dtype).view(2, 3)), ((),)),
     (lambda m, x: x.repeat(1, 1), ((2, 3),)),
     (lambda m, x: x.repeat(0, 2), ((2, 3),)),
     (lambda m, x: m.tile(x, (2,)), ((2, 3),)),

@@ -71,6 +71,7 @@ CASES: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda m, a, b: m.cross(a, b, dim=0), ((3, 2), (3, 1))),
     (lambda m, a, b: m.tensordot(a, b), ((2, 3, 4), (3, 4, 5))),
     (lambda m, a, b: m.tensordot(a, b, 1), ((2, 3), (3, 4))),
+    (lambda m, a, b: m.tensordot(a, b, ([0, 1], [2, 0])), ((1, 1, 3), (2, 1, 2))),
     (lambda m, a, b: m.tensordot(a, b, 0), ((2,), (3,))),
     (lambda m, a, b: m.tensordot(a, b, ([0, 2], [1, 0])), ((2, 3, 4), (4, 2, 5))),
     (lambda m, c, a, b: m.addmm(c, a, b), ((4,), (2, 3), (3, 4))),

@@ -99,8 +99,9 @@ def test_quantile(how):
         compare(lambda x: x.quantile(0.5, dim, interpolation=how), (3, 4))
         compare(lambda x: x.quantile(0.9, dim, True, interpolation=how), (4, 3))
     q = np.array([0.0, 0.25, 0.6, 1.0])
-    compare(lambda x, q: x.quantile(q.detach(), 1, interpolation=how), (3, 5), q)
-    compare(lambda x, q: x.quantile(q.detach(), None, True, interpolation=how), (3, 5), q)
+    compare(lambda x, q: x.quantile(q, 1, interpolation=how), (3, 5), q)
+    compare(lambda x, q: x.quantile(q, None, True, interpolation=how), (3, 5), q)
+    compare(lambda m, x, q: m.quantile(x, q, 0, interpolation=how), np.array(2.0), q)
     compare(lambda m, x: m.quantile(x, 0.4, 1, interpolation=how), NANS, grad=False)
     compare(lambda m, x: m.nanquantile(x, 0.4, 1, interpolation=how), NANS[::2], grad=False)
     compare(lambda m, x: m.nanquantile(x, 0.4, interpolation=how), NANS[:1, :3], grad=False)
@@ -129,6 +130,8 @@ def test_unique():
 
 
 def test_bincount():
+    compare(lambda m, x: m.bincount(x), np.array([1, 2, 2], np.uint8))
+    compare(lambda m: m.histogram(m.empty(0), 2))
     x = np.array([1, 3, 1, 0])
     compare(lambda x: x.bincount(), x)
     compare(lambda m, x: m.bincount(x, minlength=6), x)

@@ -149,7 +149,9 @@ def _gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def take_along_dim(
     input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """gather, with input and indices broadcast against each other (torch.take_along_dim)."""
+    """gather, with input and indices broadcast against each other (torch.take_along_dim). With
+    dim, negative indices count from the end.
+    """
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1), out=out)
     if len(input._shape) != len(indices._shape):
@@ -164,7 +166,16 @@ def take_along_dim(
     common = list(broadcast_shapes(tuple(a), tuple(b)))
     a, b = common.copy(), common.copy()
     a[at], b[at] = input._shape[at], indices._shape[at]
+    indices = _from_the_front(indices, input._shape[at])
     return gather(expand(input, a), at, expand(indices, b), out=out)
+
+
+def _from_the_front(index: Tensor, size: int) -> Tensor:
+    """Integer indices, with size added to the negative ones."""
+    if index._h or not index._array.size or index._array.min() >= 0:
+        return index
+    array = check_copy_room("index", index._array)
+    return _core.wrap(np.where(array < 0, array + size, array).astype(array.dtype))
 
 
 def _scatter_source(name: str, input: Tensor, index: Tensor, dim: int, src: Any) -> Any:
@@ -393,6 +404,8 @@ def index_fill_(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{len(value._shape)} dimension(s)."
         )
+    if input._shape:
+        index = _from_the_front(index, input._shape[normalize_dim(dim, len(input._shape))])
     at, rows, inner = _slice_rows(input._shape, dim, index, _OUT_OF_BOUNDS)
     own(input, value)
     shape = _with_size(input._shape, at, math.prod(index._shape)) if input._shape else ()
@@ -421,10 +434,10 @@ def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:
     return np.ascontiguousarray(np.where(rows < 0, rows + n, rows))
 
 
-def take(input: Tensor, index: Tensor) -> Tensor:
+def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements at places of the flattened tensor, in index's shape (torch.take)."""
     made = take_rows(input, _flat_rows("take", input, index), 1, index._shape)
-    return show_as(made, "TakeBackward0")
+    return _core.view_as_result(show_as(made, "TakeBackward0"), out)
 
 
 def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:

@@ -275,7 +275,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         raise RuntimeError("both inputs should have same dtype")
     for d, e in zip(*given):
         m, n = a._shape[normalize_dim(d, len(a._shape))], b._shape[normalize_dim(e, len(b._shape))]
-        if m != n:
+        if m == 1 and n != 1:  # broadcast
+            b = b.sum(e, keepdim=True)
+        elif n == 1 and m != 1:
+            a = a.sum(d, keepdim=True)
+        elif m != n:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {m} in dim {d} and "
                 f"second has size {n} in dim {e}"

@@ -280,7 +280,8 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
 
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension; a view where it can be (torch.ravel)."""
-    return reshape(input, -1) if numel(input) else reshape(input, 0)
+    made = reshape(input, -1) if numel(input) else reshape(input, 0)
+    return made if made.is_contiguous() else contiguous(made)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -535,6 +536,8 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     if lead < 0 or any(n not in (1, m) for n, m in zip(target, shape[lead:])):
         raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
     over = [d for d, m in enumerate(shape) if d < lead or (target[d - lead] == 1 and m != 1)]
+    if not target:
+        return input.sum()  # of a number too, as PyTorch does it: of integers it is int64
     return reshape(input.sum(over, keepdim=True), target) if over else input
 
 

@@ -15,12 +15,14 @@ import numpy as np
 from rnn import _shapes, return_types
 from rnn._c import COMPOSE, E, Handle, adopt, check_copy_room, check_room, fail, ffi, lib, op
 from rnn._dtypes import prefix
+from rnn._shapes import normalize_dim
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.create import linspace
 from rnn.ops.elementwise import write_out
 from rnn.ops.extremes import refuse_keepdim
 from rnn.ops.index import pick
+from rnn.ops.masks import masked_fill
 from rnn.ops.reduce import mean
 from rnn.ops.shape import movedim, reshape
 
@@ -330,17 +332,24 @@ def _quantile(
             raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
         raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
     shape = input._shape
-    if dim is None:
+    at = normalize_dim(0 if dim is None else dim, len(shape))
+    if dim is None or not shape:
         input = reshape(input, -1)
-    at, array = _at(input, 0 if dim is None else dim)
+    array = array_of(input)
     n = array.shape[at]
     nan = np.isnan(array)
     last = n - 1 - (nan.sum(axis=at, keepdims=True) if ignore_nan else 0)
-    steps = wanted.astype(array.dtype).reshape([-1 if d == at else 1 for d in range(array.ndim)])
-    ranks = steps * np.maximum(last, 0).astype(array.dtype)
+    lone = [-1 if d == at else 1 for d in range(array.ndim)]
+    farthest = np.asarray(np.maximum(last, 0), array.dtype)
+    ranks, recorded = wanted.astype(array.dtype).reshape(lone) * farthest, None
+    if isinstance(q, Handle) and q.requires_grad:
+        recorded = reshape(q, lone) * _core.nodes(farthest)
     if not ignore_nan:
-        ranks = np.where(nan.any(axis=at, keepdims=True), n - 1, ranks)
-    made = _between(input, at, _order(array, at, False), ranks, interpolation)
+        lost = nan.any(axis=at, keepdims=True)
+        ranks = np.where(lost, n - 1, ranks)
+        if recorded is not None:
+            recorded = masked_fill(recorded, _core.wrap(lost), n - 1)
+    made = _between(input, at, _order(array, at, False), ranks, interpolation, recorded)
     kept = [1 if dim is None or d == at else size for d, size in enumerate(shape)]
     if not keepdim:
         kept = [size for d, size in enumerate(shape) if dim is not None and d != at]
@@ -350,19 +359,25 @@ def _quantile(
     return reshape(made, front + kept)
 
 
-def _between(input: Tensor, dim: int, order: Any, ranks: Any, interpolation: str) -> Tensor:
-    """The elements of these ranks along dim, or what lies between two."""
+def _between(
+    input: Tensor, dim: int, order: Any, ranks: Any, interpolation: str, recorded: Tensor | None
+) -> Tensor:
+    """The elements of these ranks along dim, or what lies between two; recorded: the ranks as a
+    tensor, where they are to have gradients.
+    """
     below = np.floor(ranks) if interpolation != "nearest" else np.round(ranks)
     if interpolation == "higher":
         below = np.ceil(ranks)
     low = np.take_along_axis(order, below.astype(np.int64), dim)
-    values = pick(_GATHER, input, dim, low if input._shape else low.reshape(()))
+    values = pick(_GATHER, input, dim, low)
     if interpolation not in ("linear", "midpoint"):
         return values
     high = np.take_along_axis(order, np.ceil(ranks).astype(np.int64), dim)
-    weight = ranks - below if interpolation == "linear" else np.full_like(ranks, 0.5)
-    above = pick(_GATHER, input, dim, high if input._shape else high.reshape(()))
-    return values.lerp(above, _core.nodes(weight if input._shape else weight.reshape(())))
+    if recorded is not None and interpolation == "linear":
+        weight = recorded - _core.nodes(below)
+    else:
+        weight = _core.nodes(ranks - below if interpolation == "linear" else 0 * ranks + 0.5)
+    return values.lerp(pick(_GATHER, input, dim, high), weight)
 
 
 def quantile(
@@ -494,8 +509,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     given = None if weights is None else array_of(weights)
     if given is not None and given.shape != array.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    check_room("bincount", (max(minlength, int(array.max(initial=-1)) + 1),), 8)
-    counts = np.bincount(array, given, minlength)
+    check_room("bincount", (max(minlength, int(array.max()) + 1 if array.size else 0),), 8)
+    counts = np.bincount(array.astype(np.int64, copy=False), given, minlength)
     if given is None:
         return _core.wrap(counts.astype(np.int64))
     return _core.wrap(counts.astype(np.float32 if given.dtype == np.float32 else np.float64))
@@ -563,7 +578,7 @@ def histogram(
     if isinstance(bins, Handle):
         edges = array_of(bins)
     else:
-        low, high = range if range is not None else (0.0, 0.0)
+        low, high = range if range is not None else (0.0, 0.0 if array.size else 1.0)
         low, high = _edges(array, low, high, 0.5, "histogram")
         edges = array_of(linspace(low, high, bins + 1, dtype=dtype_of(input)))
     weights = None if weight is None else array_of(weight).reshape(-1)

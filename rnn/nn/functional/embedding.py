@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,6 +114,8 @@ def embedding(
         IndexError: an index is outside the table.
         RuntimeError: the indices are not integers.
     """
+    if len(weight._shape) != 2:
+        raise RuntimeError("'weight' must be 2-D")
     rows, width = weight._shape
     index = _indices(input, rows, "embedding")
     padding_idx = _row_of_padding(padding_idx, rows)
@@ -167,6 +170,14 @@ def embedding_bag(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported "
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
+    if weight.dtype is rnn.int64 and input._h:
+        warnings.warn(
+            "Argument order of nn.functional.embedding_bag was changed. Usage "
+            "`embedding_bag(weight, input, ...)` is deprecated, and should now be "
+            "`embedding_bag(input, weight, ...)`.",
+            stacklevel=2,
+        )
+        input, weight = weight, input
     bags, count = _bags(input, offsets, include_last_offset)
     flat = input.reshape(-1)[: len(bags)]  # what lies behind the last offset is in no bag
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)

@@ -165,6 +165,9 @@ def batch_norm(
         raise RuntimeError(
             "Expected running_mean and running_var to be defined when training=False"
         )
+    if eps < 0 or (training and not eps):
+        what = "positive during training" if training else "non-negative"
+        raise ValueError(f"batch_norm eps must be {what}, but got {eps}")
     h = lib.rnn_batch_norm(
         E,
         input._h,

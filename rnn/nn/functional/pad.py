@@ -105,7 +105,11 @@ def _index(size: int, before: int, after: int, mode: str, dim: int, argument: in
     if mode == "circular":
         if before > size or after > size:
             raise RuntimeError("Padding value causes wrapping around more than once.")
-        return at % size
+        cut = max(-before, 0)  # what is cut off is gone before the rest is wrapped around
+        rest = size - cut - max(-after, 0)
+        if rest < 0 or (not rest and at.size):
+            raise RuntimeError("Negative padding value is resulting in an empty dimension")
+        return cut + (at - cut) % (rest or 1)
     if before >= size or after >= size:
         raise RuntimeError(
             f"Argument #{argument}: Padding size should be less than the corresponding input "
@@ -132,8 +136,9 @@ def _by_index(input: Tensor, pairs: list[tuple[int, int]], mode: str) -> Tensor:
     shape = (*input._shape[:first], *places.shape)
     if not input._h:
         check_room("pad", shape, input._array.itemsize)
-        flat = np.ascontiguousarray(check_copy_room("pad", input._array)).reshape(outer, -1)
-        return _core.wrap(flat[:, places.ravel()].reshape(shape))
+        flat = np.ascontiguousarray(check_copy_room("pad", input._array))
+        taken = flat.reshape(outer, math.prod(sizes))[:, places.ravel()]
+        return _core.wrap(np.ascontiguousarray(taken).reshape(shape))
     return gather_flat(input, in_planes(places, outer, math.prod(sizes)), shape)
 
 
