@@ -71,6 +71,12 @@ from rnn._dtypes import int64 as long  # noqa: F401
 from rnn._dtypes import promote_types as promote_types
 from rnn._dtypes import set_default_dtype as set_default_dtype
 from rnn._dtypes import uint8 as uint8
+from rnn._factors import lu_unpack as lu_unpack
+from rnn._linalg_old import lu as lu
+from rnn._linalg_old import lu_solve as lu_solve
+from rnn._linalg_old import qr as qr
+from rnn._linalg_old import svd as svd
+from rnn._linalg_old import triangular_solve as triangular_solve
 from rnn._repr import set_printoptions as set_printoptions
 from rnn._size import Size as Size
 from rnn._size import channels_last as channels_last
@@ -80,6 +86,8 @@ from rnn._size import layout as layout
 from rnn._size import memory_format as memory_format
 from rnn._size import preserve_format as preserve_format
 from rnn._size import strided as strided
+from rnn._triangular import cholesky_inverse as cholesky_inverse
+from rnn._triangular import cholesky_solve as cholesky_solve
 from rnn.amp import GradScaler as GradScaler
 from rnn.amp import autocast as autocast
 from rnn.autograd import detect_anomaly as detect_anomaly
@@ -99,6 +107,7 @@ from rnn.linalg import cholesky as cholesky
 from rnn.linalg import det as det
 from rnn.linalg import inv as inverse  # noqa: F401
 from rnn.linalg import logdet as logdet
+from rnn.linalg import matrix_exp as matrix_exp
 from rnn.linalg import pinv as pinverse  # noqa: F401
 from rnn.linalg import slogdet as slogdet
 from rnn.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d

@@ -1,8 +1,9 @@
 """torch.linalg: norms, and what is worked out of square systems and factorisations.
 
 The factorisations are LAPACK's, by NumPy, over batches of matrices (..., m, n) in float32 or
-float64. inv, det, slogdet, solve and cholesky have gradients; the others have none, and say so
-where one is asked for. None has a scalar resolution: each is one operation.
+float64. They have gradients, of every order; what has none (matrix_rank, the factors of lu, a
+complete or wide qr) says so where one is asked for. None has a scalar resolution: each is one
+operation.
 """
 
 from __future__ import annotations
@@ -14,9 +15,16 @@ import numpy as np
 
 from rnn import _config, return_types
 from rnn._arguments import tensor_functions as _tensor_functions
+from rnn._factors import lu as lu
+from rnn._factors import lu_factor as lu_factor
+from rnn._factors import lu_solve as lu_solve
+from rnn._lapack import LinAlgError as LinAlgError
+from rnn._lapack import constant, without_gradient
+from rnn._lapack import matrices as _matrices
+from rnn._lapack import run as _run
 from rnn._shown import show_as
+from rnn._triangular import solve_triangular as solve_triangular
 from rnn.autograd.function import Function
-from rnn.autograd.modes import is_grad_enabled
 from rnn.ops import _core
 from rnn.ops._core import array_of
 from rnn.ops.linalg import cross as cross
@@ -40,7 +48,11 @@ __all__ = [
     "eigvalsh",
     "inv",
     "lstsq",
+    "lu",
+    "lu_factor",
+    "lu_solve",
     "matmul",
+    "matrix_exp",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
@@ -50,61 +62,12 @@ __all__ = [
     "qr",
     "slogdet",
     "solve",
+    "solve_triangular",
     "svd",
     "svdvals",
     "vecdot",
     "vector_norm",
 ]
-
-
-class LinAlgError(RuntimeError):
-    """A matrix that is singular, or not positive-definite (torch.linalg.LinAlgError)."""
-
-
-def _matrices(name: str, *tensors: Tensor, square: bool = False) -> None:
-    """Checks what every function here takes.
-
-    Raises:
-        RuntimeError: a tensor is not floating-point, has less than two dimensions, or is not
-            square where it must be.
-    """
-    for a in tensors:
-        shape = tuple(a.shape)
-        if not a._h:
-            raise RuntimeError(
-                f"linalg.{name}: Expected a floating point or complex tensor as input. "
-                f"Got {a.dtype}"
-            )
-        if len(shape) < 2:
-            raise RuntimeError(
-                f"linalg.{name}: The input tensor A must have at least 2 dimensions."
-            )
-        if square and shape[-1] != shape[-2]:
-            raise RuntimeError(
-                f"linalg.{name}: A must be batches of square matrices, but they are "
-                f"{shape[-2]} by {shape[-1]} matrices"
-            )
-
-
-def _run(name: str, function: Any, *arrays: Any) -> Any:
-    """The function's results, as tensors of the first array's dtype; LinAlgError where it fails."""
-    try:
-        made = function(*arrays)
-    except np.linalg.LinAlgError as error:
-        raise LinAlgError(f"linalg.{name}: {error}") from None
-    dtype = arrays[0].dtype
-    if isinstance(made, tuple):
-        return tuple(_core.wrap(np.array(x, dtype, order="C")) for x in made)
-    return _core.wrap(np.array(made, dtype, order="C"))
-
-
-def _without_gradient(name: str, *tensors: Tensor) -> None:
-    """NotImplementedError where a gradient is asked for."""
-    if is_grad_enabled() and any(t.requires_grad for t in tensors):
-        raise NotImplementedError(
-            f'linalg.{name} has no gradient in rnn (see the README, "What is there"): call it '
-            "under no_grad() or on x.detach()"
-        )
 
 
 # ---- with gradients ------------------------------------------------------------------------------
@@ -266,64 +229,195 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return show_as(factor.mT if upper else factor, "LinalgCholeskyExBackward0")
 
 
-# ---- without gradients ---------------------------------------------------------------------------
+class _Svd(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Any:
+        parts = _run("svd", lambda x: tuple(np.linalg.svd(x, full_matrices=False)), array_of(a))
+        ctx.save_for_backward(*parts)
+        return parts
+
+    @staticmethod
+    def backward(ctx: Any, du: Any, ds: Any, dvh: Any) -> Any:
+        """The inner rotations, the singular values, and what leaves the spans of u and of v."""
+        u, s, vh = ctx.saved_tensors
+        v, dv = vh.mT, dvh.mT
+        gaps = _gaps(s * s)
+        turn_u, turn_v = u.mT @ du, v.mT @ dv
+        inner = (turn_u - turn_u.mT) / gaps * s.unsqueeze(-2)
+        inner = inner + s.unsqueeze(-1) * ((turn_v - turn_v.mT) / gaps) + ds.diag_embed()
+        da = u @ inner @ vh
+        if u.shape[-2] > s.shape[-1]:
+            da = da + (du - u @ turn_u) / s.unsqueeze(-2) @ vh
+        if v.shape[-2] > s.shape[-1]:
+            da = da + (u / s.unsqueeze(-2)) @ (dv - v @ turn_v).mT
+        return da
+
+
+def _gaps(values: Tensor) -> Tensor:
+    """values[j] - values[i] at (i, j), and 1 on the diagonal."""
+    n = values.shape[-1]
+    return values.unsqueeze(-2) - values.unsqueeze(-1) + values.new_ones(n).diag()
+
+
+class _SingularValues(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        u, s, vh = _run("svd", lambda x: tuple(np.linalg.svd(x, full_matrices=False)), array_of(a))
+        ctx.save_for_backward(u, vh)
+        values: Tensor = s
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, ds: Any) -> Any:
+        u, vh = ctx.saved_tensors
+        return u * ds.unsqueeze(-2) @ vh
 
 
 def svd(A: Tensor, full_matrices: bool = True) -> Any:
-    """(U, S, Vh) with A = U diag(S) Vh (torch.linalg.svd); no gradient."""
+    """(U, S, Vh), A = U diag(S) Vh, of matrices (..., m, n) (torch.linalg.svd).
+
+    The gradients of U and Vh are those of a function that does not depend on the signs of their
+    columns; they are infinite or NaN where two singular values are equal.
+
+    Raises:
+        RuntimeError: A is not floating-point; gradients are wanted of U and Vh that are larger
+            than A's rank, with full_matrices.
+    """
     _matrices("svd", A)
-    _without_gradient("svd", A)
-    made = _run("svd", lambda a: tuple(np.linalg.svd(a, full_matrices)), array_of(A))
-    return return_types.linalg_svd(made)
+    m, n = A.shape[-2:]
+    if full_matrices and m != n and not constant(A):
+        raise RuntimeError(
+            "linalg.svd: The singular vectors in the gradient are not unique where full_matrices "
+            "adds some: call it with full_matrices=False, or on x.detach()"
+        )
+    if full_matrices and m != n:
+        parts = _run("svd", lambda a: tuple(np.linalg.svd(a)), array_of(A))
+    else:
+        parts = [show_as(t, "LinalgSvdBackward0") for t in _Svd.apply(A)]
+    return return_types.linalg_svd(parts)
 
 
 def svdvals(A: Tensor) -> Tensor:
-    """The singular values, largest first (torch.linalg.svdvals); no gradient."""
-    _matrices("svdvals", A)
-    _without_gradient("svdvals", A)
-    values: Tensor = _run("svdvals", lambda a: np.linalg.svd(a, compute_uv=False), array_of(A))
-    return values
+    """The singular values of matrices (..., m, n), largest first (torch.linalg.svdvals)."""
+    _matrices("svd", A)
+    if constant(A):
+        values: Tensor = _run("svd", lambda a: np.linalg.svd(a, compute_uv=False), array_of(A))
+        return values
+    return show_as(_SingularValues.apply(A), "LinalgSvdBackward0")
+
+
+class _Qr(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Any:
+        parts = _run("qr", lambda x: tuple(np.linalg.qr(x)), array_of(a))
+        ctx.save_for_backward(*parts)
+        return parts
+
+    @staticmethod
+    def backward(ctx: Any, dq: Any, dr: Any) -> Any:
+        q, r = ctx.saved_tensors
+        if r.shape[-2] < r.shape[-1]:
+            raise NotImplementedError(
+                "linalg.qr: matrices that are wider than high have no gradient in rnn"
+            )
+        m = r @ dr.mT - dq.mT @ q
+        low = m.tril(-1)
+        symmetric = low + low.mT + _diagonal(m, 0, -2, -1).diag_embed()
+        return solve_triangular(r, (dq + q @ symmetric).mT, upper=True).mT
 
 
 def qr(A: Tensor, mode: str = "reduced") -> Any:
-    """(Q, R) with A = Q R (torch.linalg.qr); no gradient.
+    """(Q, R), A = Q R, of matrices (..., m, n) (torch.linalg.qr).
+
+    Gradients are there for mode "reduced" and m >= n.
 
     Raises:
-        RuntimeError: mode is neither "reduced" nor "complete".
+        RuntimeError: the mode is neither "reduced", "complete" nor "r". NotImplementedError:
+            a gradient is asked for and not there.
     """
     _matrices("qr", A)
-    _without_gradient("qr", A)
-    if mode not in ("reduced", "complete"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}': 'reduced' or 'complete'")
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
+            "'r', or 'complete'"
+        )
+    if mode == "reduced":
+        return return_types.linalg_qr([show_as(t, "LinalgQrBackward0") for t in _Qr.apply(A)])
+    without_gradient(f"qr with mode {mode!r}", A)
+    if mode == "r":
+        r = _run("qr", lambda a: np.linalg.qr(a, mode="r"), array_of(A))
+        return return_types.linalg_qr((A.new_empty(0), r))
     return return_types.linalg_qr(
-        _run("qr", lambda a: tuple(np.linalg.qr(a, mode)), array_of(A))  # type: ignore[call-overload]
+        _run("qr", lambda a: tuple(np.linalg.qr(a, "complete")), array_of(A))
     )
 
 
+class _Eigh(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, uplo: Any) -> Any:
+        parts = _run("eigh", lambda x: tuple(np.linalg.eigh(x, uplo)), array_of(a))
+        ctx.save_for_backward(*parts)
+        return parts
+
+    @staticmethod
+    def backward(ctx: Any, dvalues: Any, dvectors: Any) -> Any:
+        values, v = ctx.saved_tensors
+        inner = v.mT @ dvectors / _gaps(values)
+        inner = inner - _diagonal(inner, 0, -2, -1).diag_embed() + dvalues.diag_embed()
+        return v @ inner @ v.mT, None
+
+
 def eigh(A: Tensor, UPLO: Any = "L") -> Any:
-    """(eigenvalues, eigenvectors) of symmetric matrices (torch.linalg.eigh); no gradient."""
+    """(eigenvalues, eigenvectors) of symmetric matrices (torch.linalg.eigh).
+
+    The eigenvectors' gradients are those of a function that does not depend on their signs; they
+    are infinite or NaN where two eigenvalues are equal.
+    """
     _matrices("eigh", A, square=True)
-    _without_gradient("eigh", A)
-    made = _run("eigh", lambda a: tuple(np.linalg.eigh(a, UPLO)), array_of(A))
-    return return_types.linalg_eigh(made)
+    return return_types.linalg_eigh(
+        [show_as(t, "LinalgEighBackward0") for t in _Eigh.apply(A, UPLO)]
+    )
 
 
 def eigvalsh(A: Tensor, UPLO: Any = "L") -> Tensor:
-    """Eigenvalues of symmetric matrices, smallest first (torch.linalg.eigvalsh); no gradient."""
+    """Eigenvalues of symmetric matrices, smallest first (torch.linalg.eigvalsh)."""
     _matrices("eigvalsh", A, square=True)
-    _without_gradient("eigvalsh", A)
-    values: Tensor = _run("eigvalsh", lambda a: np.linalg.eigvalsh(a, UPLO), array_of(A))
-    return values
+    if constant(A):
+        values: Tensor = _run("eigvalsh", lambda a: np.linalg.eigvalsh(a, UPLO), array_of(A))
+        return values
+    found: Tensor = eigh(A, UPLO)[0]
+    return found
+
+
+class _Pinv(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, rtol: Any) -> Tensor:
+        p: Tensor = _run("pinv", lambda x: np.linalg.pinv(x, _rtol(x, rtol)), array_of(a))
+        ctx.save_for_backward(a, p)
+        return p
+
+    @staticmethod
+    def backward(ctx: Any, dp: Any) -> Any:
+        a, p = ctx.saved_tensors
+        return _pinv_backward(a, p, dp), None
+
+
+def _pinv_backward(a: Tensor, p: Tensor, dp: Tensor) -> Tensor:
+    """The gradient of a, whose pseudoinverse is p, from p's."""
+    up, pt = dp.mT, p.mT
+    left = up - a @ (p @ up)  # what lies outside of the span of a's columns
+    right = up - (up @ p) @ a  # and of its rows
+    return left @ p @ pt + pt @ p @ right - pt @ dp @ pt
 
 
 def pinv(A: Tensor, rtol: float | None = None) -> Tensor:
-    """The pseudoinverse, (..., n, m) of (..., m, n) (torch.linalg.pinv); no gradient.
+    """The pseudoinverse, (..., n, m) of (..., m, n) (torch.linalg.pinv).
 
     Singular values below rtol times the largest count as 0; rtol is max(m, n) eps by default.
+    The gradient is that of matrices whose rank stays as it is.
     """
     _matrices("pinv", A)
-    _without_gradient("pinv", A)
-    return _run("pinv", lambda a: np.linalg.pinv(a, _rtol(a, rtol)), array_of(A))
+    return show_as(_Pinv.apply(A, rtol), "LinalgPinvBackward0")
 
 
 def matrix_rank(A: Tensor, rtol: float | None = None) -> Tensor:
@@ -339,35 +433,77 @@ def _rtol(a: Any, rtol: float | None) -> float:
 
 
 def cond(A: Tensor) -> Tensor:
-    """The largest singular value over the smallest (torch.linalg.cond); no gradient."""
+    """The largest singular value over the smallest (torch.linalg.cond)."""
     values = svdvals(A)
     return values[..., 0] / values[..., -1]
 
 
-def lstsq(A: Tensor, B: Tensor) -> Any:
-    """The solution X (n, k) that minimises |A X - B|, A (m, n), B (m, k) (torch.linalg.lstsq).
+class _Lstsq(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, ranks: list[int]) -> Tensor:
+        """The matrices one by one, as NumPy has it; their ranks go to the list."""
+        left, right = array_of(a), array_of(b)
+        m, n, k = left.shape[-2], left.shape[-1], right.shape[-1]
+        made = np.empty((*left.shape[:-2], n, k), left.dtype)
+        rows = zip(made.reshape(-1, n, k), left.reshape(-1, m, n), right.reshape(-1, m, k))
+        for x, one_a, one_b in rows:
+            x[...], _, rank, _ = np.linalg.lstsq(one_a, one_b, _rtol(one_a, None))
+            ranks.append(int(rank))
+        ctx.save_for_backward(a, b)
+        return _core.wrap(made)
 
-    No gradient, no batches. Gives (solution, residuals, rank, singular_values); residuals and
-    singular values are empty, as PyTorch leaves them.
+    @staticmethod
+    def backward(ctx: Any, dx: Any) -> Any:
+        a, b = ctx.saved_tensors
+        p = pinv(a)
+        return _pinv_backward(a, p, dx @ b.mT), p.mT @ dx, None
+
+
+def lstsq(A: Tensor, B: Tensor) -> Any:
+    """The solution X (..., n, k) that minimises |A X - B|, A (..., m, n), B (..., m, k) or, of one
+    matrix, (m,) (torch.linalg.lstsq).
+
+    Gives (solution, residuals, rank, singular_values); residuals and singular values are empty, as
+    PyTorch leaves them.
 
     Raises:
         RuntimeError: shapes do not fit.
     """
     _matrices("lstsq", A)
-    _without_gradient("lstsq", A, B)
-    if A.dim() != 2 or B.dim() not in (1, 2) or A.shape[0] != B.shape[0]:
+    column = B.dim() == 1
+    b = B.unsqueeze(-1) if column else B
+    if b.dim() < 2 or A.shape[-2] != b.shape[-2] or A.shape[:-2] != b.shape[:-2]:
         raise RuntimeError(
-            f"linalg.lstsq: takes matrices A (m, n) and B (m, k) or (m,), but got "
+            f"linalg.lstsq: takes matrices A (..., m, n) and B (..., m, k) or (m,), but got "
             f"{tuple(A.shape)} and {tuple(B.shape)}"
         )
-    a, b = array_of(A), array_of(B)
-    x, _, rank, _ = np.linalg.lstsq(a, b, _rtol(a, None))
-    empty = np.empty(0, a.dtype)
-    parts = [np.asarray(x, a.dtype), empty, np.asarray(rank, np.int64), empty]
-    return return_types.linalg_lstsq([_core.wrap(np.array(t, order="C")) for t in parts])
+    ranks: list[int] = []
+    x = show_as(_Lstsq.apply(A, b, ranks), "LinalgLstsqBackward0")
+    rank = _core.wrap(np.array(ranks, np.int64).reshape(A.shape[:-2]))
+    solution = x.squeeze(-1) if column else x
+    return return_types.linalg_lstsq([solution, A.new_empty(0), rank, A.new_empty(0)])
 
 
 # ---- compositions --------------------------------------------------------------------------------
+
+
+def matrix_exp(A: Tensor) -> Tensor:
+    """The exponential of square matrices (..., n, n): the sum of A^k / k! (torch.linalg).
+
+    A is halved until its 1-norm is below 1/2; there the series is short, and its sum is squared as
+    often as A was halved.
+    """
+    _matrices("matrix_exp", A, square=True)
+    size = np.abs(array_of(A)).sum(-2).max(initial=0.0)
+    halved = max(0, int(np.frexp(size)[1]) + 1) if np.isfinite(size) else 0
+    step = A / 2**halved
+    one = A.new_ones(A.shape[-1]).diag().expand(A.shape)
+    series = one
+    for k in range(15, 0, -1):
+        series = one + step @ series / k
+    for _ in range(halved):
+        series = series @ series
+    return show_as(series, "LinalgMatrixExpBackward0")
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

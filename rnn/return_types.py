@@ -185,3 +185,60 @@ class linalg_lstsq(_Results):
     residuals = property(lambda self: self[1])
     rank = property(lambda self: self[2])
     singular_values = property(lambda self: self[3])
+
+
+class linalg_lu(_Results):
+    """What rnn.linalg.lu returns."""
+
+    __slots__ = ()
+    _fields = ("P", "L", "U")
+    P = property(lambda self: self[0])
+    L = property(lambda self: self[1])
+    U = property(lambda self: self[2])
+
+
+class linalg_lu_factor(_Results):
+    """What rnn.linalg.lu_factor returns."""
+
+    __slots__ = ()
+    _fields = ("LU", "pivots")
+    LU = property(lambda self: self[0])
+    pivots = property(lambda self: self[1])
+
+
+class lu_unpack(_Results):
+    """What rnn.lu_unpack returns."""
+
+    __slots__ = ()
+    _fields = ("P", "L", "U")
+    P = property(lambda self: self[0])
+    L = property(lambda self: self[1])
+    U = property(lambda self: self[2])
+
+
+class svd(_Results):
+    """What rnn.svd returns."""
+
+    __slots__ = ()
+    _fields = ("U", "S", "V")
+    U = property(lambda self: self[0])
+    S = property(lambda self: self[1])
+    V = property(lambda self: self[2])
+
+
+class qr(_Results):
+    """What rnn.qr returns."""
+
+    __slots__ = ()
+    _fields = ("Q", "R")
+    Q = property(lambda self: self[0])
+    R = property(lambda self: self[1])
+
+
+class triangular_solve(_Results):
+    """What rnn.triangular_solve returns."""
+
+    __slots__ = ()
+    _fields = ("solution", "cloned_coefficient")
+    solution = property(lambda self: self[0])
+    cloned_coefficient = property(lambda self: self[1])

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rnn import _c, _dtypes, _repr, autograd, interop, random
+from rnn import _c, _dtypes, _linalg_old, _repr, _triangular, autograd, interop, random
 from rnn import linalg as systems
 from rnn._absent import TensorNames
 from rnn._arguments import tensor_methods
@@ -847,6 +847,14 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     logdet = systems.logdet
     slogdet = systems.slogdet
     cholesky = systems.cholesky
+    cholesky_solve = _triangular.cholesky_solve
+    cholesky_inverse = _triangular.cholesky_inverse
+    triangular_solve = _linalg_old.triangular_solve
+    svd = _linalg_old.svd
+    qr = _linalg_old.qr
+    lu = _linalg_old.lu
+    lu_solve = _linalg_old.lu_solve
+    matrix_exp = systems.matrix_exp
 
     # ---- writing: in-place forms of what stands above --------------------------------------------
 

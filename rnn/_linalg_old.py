@@ -1,0 +1,54 @@
+"""torch's older names for what rnn.linalg has, with their own arguments and results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnn import linalg, return_types
+from rnn._factors import factors
+
+if TYPE_CHECKING:
+    from rnn.tensor import Tensor
+
+
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
+    """(U, S, V), input = U diag(S) Vᵀ (torch.svd): linalg.svd, reduced if `some`.
+
+    Args:
+        compute_uv: False: U and V are zeros, (..., m, m) and (..., n, n).
+    """
+    if not compute_uv:
+        m, n = input.shape[-2:]
+        u, v = (input.new_zeros(*input.shape[:-2], k, k) for k in (m, n))
+        return return_types.svd((u, linalg.svdvals(input), v))
+    u, s, vh = linalg.svd(input, full_matrices=not some)
+    return return_types.svd((u, s, vh.mT))
+
+
+def qr(input: Tensor, some: bool = True) -> Any:
+    """(Q, R) (torch.qr): linalg.qr, reduced if `some`."""
+    return return_types.qr(linalg.qr(input, "reduced" if some else "complete"))
+
+
+def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
+    """(LU, pivots) of matrices (..., m, n), and their infos (torch.lu); no gradient."""
+    made = factors("lu_factor", A, pivot)
+    return made if get_infos else made[:2]
+
+
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """X of A X = input, from A's LU and pivots (torch.lu_solve)."""
+    return linalg.lu_solve(LU_data, LU_pivots, input)
+
+
+def triangular_solve(
+    input: Tensor,
+    A: Tensor,
+    upper: bool = True,
+    transpose: bool = False,
+    unitriangular: bool = False,
+) -> Any:
+    """(solution, cloned_coefficient) of A X = input, or Aᵀ X = input (torch.triangular_solve)."""
+    a, high = (A.mT, not upper) if transpose else (A, upper)
+    x = linalg.solve_triangular(a, input, upper=high, unitriangular=unitriangular)
+    return return_types.triangular_solve((x, A.clone()))
