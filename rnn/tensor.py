@@ -773,6 +773,10 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     __len__ = index.length
     __iter__ = index.iterate
     __contains__ = index.contains
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items")
+
     index_put = index.index_put
     index_put_ = index.index_put_
     masked_fill = masks.masked_fill

@@ -671,3 +671,14 @@ def test_a_long_chain_of_functions_goes_without_recursion():
         z = Exp.apply(z * 0)
     del x, y, z
     assert live() == before
+
+
+def test_only_tensors_are_saved():
+    class Double(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x, 2)
+            return x * 2
+
+    with pytest.raises(TypeError, match="argument 1 is of type int"):
+        Double.apply(rnn.ones(2, requires_grad=True))

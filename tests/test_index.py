@@ -431,6 +431,7 @@ def test_integers_out_of_range() -> None:
 
 
 def test_leaves_are_not_written() -> None:
+    compare_errors(lambda x: x.__delitem__(0), (2, 3))
     compare_errors(lambda x: x.__setitem__(0, 1), (2, 3), grad=True)
     compare_errors(lambda x: x.__setitem__([0], 1), (2, 3), grad=True)
     compare_errors(lambda m, x: x.__setitem__(x > 0, 1), (2, 3), grad=True)

@@ -653,6 +653,8 @@ def test_norms_of_nothing_and_of_nan():
         same(fn, may_fail=True)
     with pytest.warns(UserWarning, match="empty generator"):
         nn.utils.clip_grad_norm_((p for p in []), 1.0)
+    with pytest.raises(TypeError, match="found float"):
+        nn.utils.clip_grad_norm_([1.0], 1.0)
     with pytest.warns(FutureWarning, match="deprecated"):
         nn.utils.clip_grad_norm([], 1.0)
 

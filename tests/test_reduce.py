@@ -504,6 +504,22 @@ def test_errors(fn):
     compare_errors(fn, (2, 3))
 
 
+@pytest.mark.parametrize(
+    "name",
+    "sum mean prod amax amin max min argmax argmin logsumexp median mode nansum nanmean".split(),
+)
+def test_two_dimensions_need_a_tuple(name):
+    compare_errors(lambda m, x: getattr(x, name)(1, 2), (2, 3, 4))
+    if name not in ("mean", "logsumexp", "nanmean"):
+        integers = np.ones((2, 3), np.int64)  # torch counts the tensor as an argument here
+        compare_errors(lambda m, x: getattr(m, name)(x, 1, 0), integers, text=False)
+
+
+@pytest.mark.parametrize("name", ["var", "std", "any", "all"])
+def test_two_dimensions_are_refused_in_words_of_their_own(name):
+    compare_errors(lambda m, x: getattr(x, name)(1, 2, 1), (2, 3, 4), text=False)
+
+
 def test_of_nothing():
     for fn in (
         lambda x: x.sum(),

@@ -101,5 +101,6 @@ def test_errors():
         lambda u, m: u.pad_packed_sequence(u.pack_sequence([m.ones(3, 1)]), total_length=2),
         lambda u, m: u.pad_sequence(3),
         lambda u, m: u.pad_sequence([]),
+        lambda u, m: u.pad_sequence([[1, 2], [3]]),
     ):
         same(lambda m, fn=fn: fn(m.nn.utils.rnn, m), may_fail=True)

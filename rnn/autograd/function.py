@@ -41,7 +41,17 @@ class FunctionCtx:
         self._constant: tuple[Any, ...] = ()
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keeps tensors (or None) for `saved_tensors` in backward."""
+        """Keeps tensors (or None) for `saved_tensors` in backward; the rest goes on ctx itself.
+
+        Raises:
+            TypeError: an argument is neither.
+        """
+        for i, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Handle):
+                raise TypeError(
+                    "save_for_backward can only save variables, but argument "
+                    f"{i} is of type {type(t).__name__}"
+                )
         self._to_save = tensors
 
     @property

@@ -14,7 +14,7 @@ from rnn import _shapes, return_types
 from rnn._c import E, Handle, adopt, check_copy_room, fail, ffi, lib, op
 from rnn.ops import _core, selection
 from rnn.ops.elementwise import write_out
-from rnn.ops.reduce import left_shape, of_integers, reduce, refuse_no_int
+from rnn.ops.reduce import left_shape, of_integers, reduce, refuse_no_flag, refuse_no_int
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -64,7 +64,7 @@ def amax(
     """
     if out is not None:
         return write_out(out, amax, input, dim, keepdim)
-    return _many(_AMAX, np.max, "amax", input, axis if dim == () else dim, keepdim or keepdims)
+    return _many(_AMAX, np.max, "amax", input, axis if dim == () else dim, keepdims or keepdim)
 
 
 def amin(
@@ -79,7 +79,7 @@ def amin(
     """The smallest elements over dimensions; equal ones share the gradient (torch.amin)."""
     if out is not None:
         return write_out(out, amin, input, dim, keepdim)
-    return _many(_AMIN, np.min, "amin", input, axis if dim == () else dim, keepdim or keepdims)
+    return _many(_AMIN, np.min, "amin", input, axis if dim == () else dim, keepdims or keepdim)
 
 
 def aminmax(
@@ -113,6 +113,7 @@ def _one(
 ) -> Any:
     """max and min along one dimension, with where they are."""
     refuse_no_int(name, dim)
+    refuse_no_flag(name, keepdim)
     if input._h:
         index = np.empty(left_shape(input._shape, dim, keepdim), np.int64)
         h = _extreme(E, number, input._h, dim, keepdim, ffi.from_buffer("int64_t[]", index))
@@ -175,11 +176,11 @@ def max(
             return_types.max,
             input,
             dim,
-            keepdim or keepdims,
+            keepdims or keepdim,
             out,
         )
         return made
-    refuse_keepdim("max", keepdim or keepdims)
+    refuse_keepdim("max", keepdims or keepdim)
     if out is not None:
         return write_out(out, max, input)
     return _many(_MAX, np.max, "max", input, None, False)
@@ -208,17 +209,18 @@ def min(
             return_types.min,
             input,
             dim,
-            keepdim or keepdims,
+            keepdims or keepdim,
             out,
         )
         return made
-    refuse_keepdim("min", keepdim or keepdims)
+    refuse_keepdim("min", keepdims or keepdim)
     if out is not None:
         return write_out(out, min, input)
     return _many(_MIN, np.min, "min", input, None, False)
 
 
 def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    refuse_no_flag(name, keepdim)
     ndim = len(input._shape)
     if dim is not None:
         dim = _shapes.normalize_dim(dim, ndim)
@@ -262,7 +264,7 @@ def argmax(
     """
     if out is not None:
         return write_out(out, argmax, input, dim, keepdim)
-    return _arg("argmax", np.argmax, input, axis if dim is None else dim, keepdim or keepdims)
+    return _arg("argmax", np.argmax, input, axis if dim is None else dim, keepdims or keepdim)
 
 
 def argmin(
@@ -277,4 +279,4 @@ def argmin(
     """Where the smallest element is, the first of equal ones, int64 (torch.argmin). See argmax."""
     if out is not None:
         return write_out(out, argmin, input, dim, keepdim)
-    return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdim or keepdims)
+    return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdims or keepdim)

@@ -33,6 +33,8 @@ _SUM, _SUM_DIM, _MEAN, _MEAN_DIM = op("sum"), op("sum_dim"), op("mean"), op("mea
 _VAR, _STD, _LOGSUMEXP = op("var"), op("std"), op("logsumexp")
 _PROD, _PROD_DIM = op("prod"), op("prod_dim")
 
+_UNBIASED_FIRST = ("var", "std", "kthvalue")  # keepdim is the third argument
+
 # ---- what the functions below share --------------------------------------------------------------
 
 
@@ -46,6 +48,8 @@ def reduce(
         RuntimeError: one is named twice.
         TypeError: it is no int.
     """
+    if keepdim.__class__ is not bool:
+        refuse_no_flag(name, keepdim)
     if dim is None:
         h = _reduce(E, number, a._h, 0, ffi.NULL, keepdim, p)
     else:
@@ -73,6 +77,15 @@ def _invalid(name: str, *given: Any) -> TypeError:
     )
 
 
+def refuse_no_flag(name: str, keepdim: Any) -> None:
+    """TypeError for a keepdim that is not True or False: x.mean(1, 2) means x.mean((1, 2))."""
+    if not isinstance(keepdim, (bool, np.bool_)):
+        raise TypeError(
+            f"{name}(): argument 'keepdim' (position {3 if name in _UNBIASED_FIRST else 2}) must "
+            f"be bool, not {type(keepdim).__name__}"
+        )
+
+
 def _left_over(shape: tuple[int, ...], over: tuple[int, ...]) -> list[int]:
     """The sizes that are left when dimensions are reduced."""
     return [n for d, n in enumerate(shape) if d not in over]
@@ -82,6 +95,7 @@ def of_integers(
     numpy: Callable[..., Any], name: str, input: Tensor, dim: Any, keepdim: Any, **more: Any
 ) -> Tensor:
     """numpy over dimensions of a tensor that is no node."""
+    refuse_no_flag(name, keepdim)
     try:
         over = _shapes.reduce_dims(dim, input._shape)[0]
     except TypeError:
@@ -153,13 +167,13 @@ def sum(
         tensor([4., 6.])
     """
     if dim is None and axis is None and dtype is None and out is None:
-        h = _reduce(E, _SUM, input._h, 0, ffi.NULL, keepdim or keepdims, 0.0)
+        h = _reduce(E, _SUM, input._h, 0, ffi.NULL, keepdims or keepdim, 0.0)
         if h > 0:
             return adopt(h)
     if out is not None:
         return write_out(out, sum, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
-    keepdim = keepdim or keepdims
+    keepdim = keepdims or keepdim
     input = converted(input, dtype)
     if input._h:
         return reduce(_SUM if dim is None else _SUM_DIM, input, dim, keepdim, 0.0, "sum")
@@ -189,7 +203,7 @@ def mean(
         tensor(2.3333)
     """
     if dim is None and axis is None and dtype is None and out is None:
-        h = _reduce(E, _MEAN, input._h, 0, ffi.NULL, keepdim or keepdims, 0.0)
+        h = _reduce(E, _MEAN, input._h, 0, ffi.NULL, keepdims or keepdim, 0.0)
         if h > 0:
             return adopt(h)
     if out is not None:
@@ -204,8 +218,8 @@ def mean(
         )
     input = cast(input, wanted)
     if not input._h:
-        return of_integers(np.mean, "mean", input, dim, keepdim or keepdims)
-    return reduce(_MEAN if dim is None else _MEAN_DIM, input, dim, keepdim or keepdims, 0.0, "mean")
+        return of_integers(np.mean, "mean", input, dim, keepdims or keepdim)
+    return reduce(_MEAN if dim is None else _MEAN_DIM, input, dim, keepdims or keepdim, 0.0, "mean")
 
 
 def nansum(
@@ -219,6 +233,7 @@ def nansum(
     """The sum of the elements that are not NaN (torch.nansum)."""
     if out is not None:
         return write_out(out, nansum, input, dim, keepdim, dtype=dtype)
+    refuse_no_flag("nansum", keepdim)
     return sum(_without_nan(input), dim, keepdim, dtype=dtype)
 
 
@@ -243,6 +258,7 @@ def nanmean(
             + type_name(dtype_of(input))
         )
     numbers = _core.wrap(~np.isnan(check_copy_room("nanmean", array_of(input), 1)))
+    refuse_no_flag("nanmean", keepdim)
     total = nansum(input, dim, keepdim, dtype=dtype)
     return total / cast(sum(numbers, dim, keepdim), dtype_of(total))
 
@@ -280,7 +296,7 @@ def _spread(
     name = "std" if number == _STD else "var"
     dim = axis if dim is None else dim
     return reduce(
-        number, input, dim if dim != () else None, keepdim or keepdims, float(correction), name
+        number, input, dim if dim != () else None, keepdims or keepdim, float(correction), name
     )
 
 
@@ -387,11 +403,11 @@ def prod(
     input = converted(input, dtype)
     if input._h:
         return reduce(
-            _PROD if dim is None else _PROD_DIM, input, dim, keepdim or keepdims, 0.0, "prod"
+            _PROD if dim is None else _PROD_DIM, input, dim, keepdims or keepdim, 0.0, "prod"
         )
     wide = None if dtype is not None or input._array.dtype.kind == "f" else np.int64
     return of_integers(
-        np.prod, "prod", input, dim, keepdim or keepdims, dtype=wide or input._array.dtype
+        np.prod, "prod", input, dim, keepdims or keepdim, dtype=wide or input._array.dtype
     )
 
 
@@ -410,7 +426,7 @@ def logsumexp(
     dim = axis if dim is None else dim
     if dim is None:
         raise TypeError('logsumexp() missing 1 required positional arguments: "dim"')
-    return reduce(_LOGSUMEXP, as_floats(input), dim, keepdim or keepdims, 0.0, "logsumexp")
+    return reduce(_LOGSUMEXP, as_floats(input), dim, keepdims or keepdim, 0.0, "logsumexp")
 
 
 def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Tensor:
@@ -476,6 +492,7 @@ def log_softmax(
 
 
 def _truth(method: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
+    refuse_no_flag(method.__name__, keepdim)
     array = array_of(input)
     if dim is None and not keepdim:
         made = method(array)
@@ -500,7 +517,7 @@ def any(
     """Whether some element is not 0, bool (uint8 of uint8) (torch.any)."""
     if out is not None:
         return write_out(out, any, input, dim, keepdim)
-    return _truth(np.ndarray.any, input, axis if dim is None else dim, keepdim or keepdims)
+    return _truth(np.ndarray.any, input, axis if dim is None else dim, keepdims or keepdim)
 
 
 def all(
@@ -515,7 +532,7 @@ def all(
     """Whether no element is 0, bool (uint8 of uint8) (torch.all)."""
     if out is not None:
         return write_out(out, all, input, dim, keepdim)
-    return _truth(np.ndarray.all, input, axis if dim is None else dim, keepdim or keepdims)
+    return _truth(np.ndarray.all, input, axis if dim is None else dim, keepdims or keepdim)
 
 
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:

@@ -23,7 +23,7 @@ from rnn.ops.elementwise import write_out
 from rnn.ops.extremes import refuse_keepdim
 from rnn.ops.index import pick
 from rnn.ops.masks import masked_fill
-from rnn.ops.reduce import mean
+from rnn.ops.reduce import mean, refuse_no_flag
 from rnn.ops.shape import movedim, reshape
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _picked(
     kind: Any, number: int, input: Tensor, dim: int, index: Any, keepdim: bool, out: Any
 ) -> Any:
     """(values, indices) for an index of size 1 along dim."""
+    refuse_no_flag(kind.__name__, keepdim)
     drop = not keepdim
     values = pick(number, input, dim, index, drop)
     return _results(kind, (values, _core.wrap(index.reshape(values._shape))), out)

@@ -17,7 +17,11 @@ from rnn.tensor import Tensor
 
 
 def _listed(tensors: Any) -> list[Any]:
-    return [tensors] if isinstance(tensors, Handle) else list(tensors)
+    found = [tensors] if isinstance(tensors, Handle) else list(tensors)
+    for t in found:
+        if not isinstance(t, Handle):
+            raise TypeError(f"gradients are clipped of Tensors, but found {type(t).__name__}")
+    return found
 
 
 def _norm(tensors: list[Any], norm_type: Any, of_grads: bool) -> Tensor:

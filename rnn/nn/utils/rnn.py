@@ -236,6 +236,11 @@ def pad_sequence(
     parts: list[Any] = list(sequences)
     if not parts:
         raise RuntimeError("received an empty list of sequences")
+    for i, part in enumerate(parts):
+        if not isinstance(part, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {i} in argument 0, but got {type(part).__name__}"
+            )
     longest = max(part.shape[0] for part in parts)
     check_room("pad_sequence", (len(parts), longest, *parts[0].shape[1:]), parts[0].element_size())
     padded = []
