@@ -50,7 +50,7 @@ enum {
     X(POW_SCALAR, "pow_scalar", "PowBackward0", A_ | P_, F(powp)(a, p0, p1), \
       F(powp_d)(a, p0, p1, dz)) \
     X(RPOW_SCALAR, "rpow_scalar", "PowBackward2", C_ | A_ | Z_, F(pow)(p0, a), \
-      p0 == 0 && a >= 0 ? 0 : dz * (z * F(log)(p0))) \
+      dz * (p0 == 0 && a >= 0 ? 0 : z * F(log)(p0))) \
     X(NEG, "neg", "NegBackward0", C_ | N_, -a, -dz) \
     X(EXP, "exp", "ExpBackward0", Z_, F(exp)(a), z * dz) \
     X(EXP2, "exp2", "Exp2Backward0", C_ | Z_, F(exp2)(a), dz * z * (T)0.693147180559945309417) \
@@ -61,7 +61,7 @@ enum {
     X(LOG1P, "log1p", "Log1PBackward0", C_ | A_, F(log1p)(a), dz / (a + 1)) \
     X(SQRT, "sqrt", "SqrtBackward0", C_ | Z_, F(sqrt)(a), dz / (2 * z)) \
     X(RSQRT, "rsqrt", "RsqrtBackward0", C_ | Z_, 1 / F(sqrt)(a), ((T)-0.5 * dz) * (z * z * z)) \
-    X(ABS, "abs", "AbsBackward0", C_ | A_, F(fabs)(a), a > 0 ? dz : a < 0 ? -dz : 0) \
+    X(ABS, "abs", "AbsBackward0", C_ | A_, F(fabs)(a), a > 0 ? dz : a < 0 ? -dz : dz * 0) \
     X(SIGN, "sign", "SignBackward0", N_, a > 0 ? 1 : a < 0 ? -1 : 0, 0) \
     X(SIN, "sin", "SinBackward0", A_ | T_, F(sin)(a), dz * F(cos)(a)) \
     X(COS, "cos", "CosBackward0", A_ | T_, F(cos)(a), dz * -F(sin)(a)) \
@@ -117,7 +117,7 @@ enum {
     X(DIV_TRUNC, "div_trunc", "DivBackward1", N_, F(trunc)(a / b), 0, 0) \
     X(DIV_FLOOR, "div_floor", "DivBackward1", N_ | M_, F(floordiv)(F(fmod)(a, b), a, b), 0, 0) \
     X(POW, "pow", "PowBackward1", A_ | B_ | Z_, F(pow)(a, b), b == 0 ? 0 : dz * (b * F(pow)(a, b - 1)), \
-      a == 0 && b >= 0 ? 0 : dz * (z * F(log)(a))) \
+      dz * (a == 0 && b >= 0 ? 0 : z * F(log)(a))) \
     X(MAXIMUM, "maximum", "MaximumBackward0", A_ | B_, a > b ? a : b > a ? b : a == b ? a : a + b, \
       a < b ? 0 : a == b ? dz / 2 : dz, b < a ? 0 : a == b ? dz / 2 : dz) \
     X(MINIMUM, "minimum", "MinimumBackward0", C_ | A_ | B_, a < b ? a : b < a ? b : a == b ? a : a + b, \
@@ -132,11 +132,11 @@ enum {
     X(LOGADDEXP, "logaddexp", "LogaddexpBackward0", C_ | A_ | B_, F(logaddexp)(a, b), \
       dz / (1 + F(exp)(b - a)), dz / (1 + F(exp)(a - b))) \
     X(XLOGY, "xlogy", "XlogyBackward0", C_ | A_ | B_, b != b ? b : a == 0 ? 0 : a * F(log)(b), \
-      dz == 0 || (a == 0 && b <= 0) ? 0 : dz * F(log)(b), dz * a / b) \
-    X(COPYSIGN, "copysign", "CopysignBackward0", A_ | Z_, F(copysign)(a, b), a == 0 ? 0 : dz * (z / a), 0) \
+      (dz == 0 && b == b) || (a == 0 && b <= 0) ? 0 : dz * F(log)(b), dz * a / b) \
+    X(COPYSIGN, "copysign", "CopysignBackward0", A_ | Z_, F(copysign)(a, b), dz * (a == 0 ? 0 : z / a), 0) \
     X(ATAN2, "atan2", "Atan2Backward0", A_ | B_, F(atan2)(a, b), \
-      a * a + b * b == 0 ? 0 : dz * b * (1 / (a * a + b * b)), \
-      a * a + b * b == 0 ? 0 : dz * -a * (1 / (a * a + b * b))) \
+      dz * b * (a * a + b * b == 0 ? 0 : 1 / (a * a + b * b)), \
+      dz * -a * (a * a + b * b == 0 ? 0 : 1 / (a * a + b * b))) \
     X(FMOD, "fmod", "FmodBackward0", A_ | B_ | M_ | RNN_A_FOR_B, F(fmod)(a, b), dz, -dz * F(trunc)(a / b)) \
     X(REMAINDER, "remainder", "RemainderBackward0", A_ | B_ | M_ | RNN_A_FOR_B, F(remainder)(F(fmod)(a, b), b), dz, \
       -dz * F(floordiv)(F(fmod)(a, b), a, b)) \

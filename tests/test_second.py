@@ -640,3 +640,24 @@ def test_gradgradcheck_finds_a_wrong_second_derivative():
     with pytest.raises(rnn.autograd.GradcheckError):
         rnn.autograd.gradgradcheck(Wrong.apply, x)
     assert rnn.autograd.gradgradcheck(lambda x: x**3, x)
+
+
+@pytest.mark.parametrize("name", "div mul pow exp tanh sigmoid sqrt reciprocal".split())
+def test_second_derivatives_within_the_graph(name):
+    """By a result, and through a hook on it: what a derivative reads, PyTorch's reads too."""
+
+    def run(lib, hook):
+        x, y = (lib.tensor([a, 2.0], requires_grad=True) for a in (0.5, 1.5))
+        given = (x, y) if name in ("div", "mul", "pow") else (x,)
+        z = getattr(lib, name)(*given)
+        if hook:
+            z.register_hook(lambda g: 2 * g)
+        first = lib.autograd.grad((z * z).sum(), given, create_graph=True)
+        loss = sum((g * g).sum() for g in first)
+        if hook:
+            return [g.tolist() for g in lib.autograd.grad(loss, given)]
+        return [g.tolist() for g in lib.autograd.grad(loss, [z, *given])]
+
+    for hook in (False, True):
+        for ours, theirs in zip(run(rnn, hook), run(torch, hook)):
+            assert ours == pytest.approx(theirs, rel=1e-5)

@@ -176,3 +176,33 @@ def test_listed_differences_are_there() -> None:
                 wrong = ~close(x.grad.numpy(), expect, name, dtype, rounding) & ~np.isnan(want)
                 differs = differs or wrong.any()
         assert differs, (name, resolution)
+
+
+#: what becomes of a gradient that is not finite, where it differs
+COMING = {
+    "logit": "of -0: the two infinities of its logarithms",
+    "sinc": "of 0: times 0; PyTorch masks it",
+    "nan_to_num": "of an infinity: masked; PyTorch multiplies by 0",
+}
+
+
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
+def test_gradients_that_are_not_finite(name: str) -> None:
+    """An infinity or a NaN that comes in is lost, or becomes a NaN, where it is in PyTorch."""
+    fn = UNARY.get(name) or _named(name)
+    some = np.array([0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 3.0, -20.0, math.inf, -math.inf])
+    coming = np.array([math.nan, math.inf, -math.inf, 0.0])
+    x = some[None] if name in UNARY else np.stack([a.ravel() for a in np.meshgrid(some, some)])
+    x, g = np.repeat(x, len(coming), 1), np.tile(coming, x.shape[1])
+    found = []
+    for lib in (rnn, torch):
+        given = [lib.tensor(row).requires_grad_() for row in x]
+        out = fn(lib, *given)
+        if not out.requires_grad:
+            return
+        out.backward(lib.tensor(g))
+        found.append([np.zeros(len(g)) if t.grad is None else t.grad.numpy() for t in given])
+    for k, (got, want) in enumerate(zip(*found)):
+        wrong = ~np.isclose(got, want, equal_nan=True) & ~np.isnan(out.detach().numpy())
+        told = [(x[:, i], g[i], k, got[i], want[i]) for i in np.flatnonzero(wrong)]
+        assert wrong.any() == (name in COMING), told

@@ -188,8 +188,8 @@ def _cross_entropy_of_logits(s: Application, dz: Tensor) -> Gradients:
 
 
 def _quotient(s: Application, dz: Tensor) -> Gradients:
-    b = s.operands[1]
-    return [(0, dz / b), (1, -dz * (s.z / b))]
+    a, b = s.operands
+    return [(0, dz / b), (1, -dz * (a / b / b))]
 
 
 def _logaddexp(s: Application, dz: Tensor) -> Gradients:

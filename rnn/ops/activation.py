@@ -225,7 +225,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         )
     moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
     inside = (input >= -lambd) & (input <= lambd)
-    return show_as(where(inside, input * 0.0, moved), "SoftshrinkBackward0")
+    return show_as(where(inside, input.detach() * 0.0, moved), "SoftshrinkBackward0")
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
