@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributions
+import torch.nn.utils.prune
 
 import rnn
 
@@ -21,6 +22,7 @@ MODULES = (
     "nn.functional",
     "nn.init",
     "nn.utils",
+    "nn.utils.prune",
     "nn.utils.rnn",
     "optim",
     "optim.lr_scheduler",

@@ -6,6 +6,7 @@ from typing import Any as _Any
 from rnn import _config
 from rnn.nn.utils import parametrizations as parametrizations
 from rnn.nn.utils import parametrize as parametrize
+from rnn.nn.utils import prune as prune
 from rnn.nn.utils import rnn as rnn
 from rnn.nn.utils.clip_grad import clip_grad_norm as clip_grad_norm
 from rnn.nn.utils.clip_grad import clip_grad_norm_ as clip_grad_norm_
