@@ -23,6 +23,10 @@ def get_num_threads() -> int:
 
     At the start that is RNN_NUM_THREADS or OMP_NUM_THREADS of the environment, else the number of
     processors.
+
+    Example:
+        >>> rnn.get_num_threads() >= 1
+        True
     """
     return int(lib.rnn_threads(E))
 
@@ -32,6 +36,13 @@ def set_num_threads(num: int) -> None:
 
     Raises:
         TypeError: num is no int. RuntimeError: it is not positive.
+
+    Example:
+        >>> threads = rnn.get_num_threads()
+        >>> rnn.set_num_threads(1)
+        >>> rnn.get_num_threads()
+        1
+        >>> rnn.set_num_threads(threads)
     """
     if not isinstance(num, (int, np.integer)) or isinstance(num, bool):
         raise TypeError(f"set_num_threads expects an int, but got {type(num).__name__}")
@@ -39,7 +50,12 @@ def set_num_threads(num: int) -> None:
 
 
 def get_num_interop_threads() -> int:
-    """1: operations do not run beside each other (torch.get_num_interop_threads)."""
+    """1: operations do not run beside each other (torch.get_num_interop_threads).
+
+    Example:
+        >>> rnn.get_num_interop_threads() >= 1
+        True
+    """
     return 1
 
 
@@ -67,6 +83,10 @@ def memory_stats() -> dict[str, int]:
 
     limit: bytes that nodes may take; live: that they take; peak: the most that they took; kept:
     free but kept for reuse; spans: of the graph, alive; nodes: ever made.
+
+    Example:
+        >>> sorted(rnn.memory_stats())
+        ['kept', 'limit', 'live', 'nodes', 'peak', 'spans']
     """
     out = ffi.new("uint64_t[6]")
     lib.rnn_memory(E, out)
@@ -74,7 +94,12 @@ def memory_stats() -> dict[str, int]:
 
 
 def get_memory_limit() -> int:
-    """The bytes that nodes may take before an operation raises MemoryError."""
+    """The bytes that nodes may take before an operation raises MemoryError.
+
+    Example:
+        >>> rnn.get_memory_limit() > 0
+        True
+    """
     return memory_stats()["limit"]
 
 
@@ -89,6 +114,12 @@ def set_memory_limit(limit: int | None) -> None:
 
     Raises:
         ValueError: the limit is negative.
+
+    Example:
+        >>> rnn.set_memory_limit(1 << 30)
+        >>> rnn.get_memory_limit()
+        1073741824
+        >>> rnn.set_memory_limit(None)
     """
     limit = _DEFAULT_LIMIT if limit is None else int(limit)
     if limit < 0:
@@ -97,13 +128,20 @@ def set_memory_limit(limit: int | None) -> None:
 
 
 def reset_peak_memory() -> None:
-    """Lets memory_stats()["peak"] start anew from what is alive now."""
+    """Lets memory_stats()["peak"] start anew from what is alive now.
+
+    Example:
+        >>> rnn.reset_peak_memory()
+    """
     lib.rnn_reset_peak(E)
 
 
 def empty_cache() -> None:
     """Gives the memory that is kept for reuse back to the system. What was cut into blocks of a few
     kilobytes stays kept.
+
+    Example:
+        >>> rnn.empty_cache()
     """
     lib.rnn_trim(E)
 
@@ -140,7 +178,12 @@ def show_config() -> None:
 
 
 def get_default_device() -> _size.device:
-    """The CPU (torch.get_default_device)."""
+    """The CPU (torch.get_default_device).
+
+    Example:
+        >>> rnn.get_default_device()
+        device(type='cpu')
+    """
     return CPU
 
 
@@ -169,7 +212,12 @@ _precision = "highest"
 
 
 def get_float32_matmul_precision() -> str:
-    """What was set: "highest" at first (torch.get_float32_matmul_precision)."""
+    """What was set: "highest" at first (torch.get_float32_matmul_precision).
+
+    Example:
+        >>> rnn.get_float32_matmul_precision()
+        'highest'
+    """
     return _precision
 
 
@@ -190,7 +238,12 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """Yes (torch.are_deterministic_algorithms_enabled)."""
+    """Yes (torch.are_deterministic_algorithms_enabled).
+
+    Example:
+        >>> rnn.are_deterministic_algorithms_enabled()
+        True
+    """
     return True
 
 

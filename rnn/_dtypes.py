@@ -160,12 +160,24 @@ _default = float32
 
 
 def get_default_dtype() -> dtype:
-    """The dtype of tensors made from Python floats: float32, or what `set_default_dtype` set."""
+    """The dtype of tensors made from Python floats: float32, or what `set_default_dtype` set.
+
+    Example:
+        >>> rnn.get_default_dtype()
+        rnn.float32
+    """
     return _default
 
 
 def set_default_dtype(d: dtype) -> None:
-    """Make float32 or float64 the default (`torch.set_default_dtype`). TypeError for any other."""
+    """Make float32 or float64 the default (`torch.set_default_dtype`). TypeError for any other.
+
+    Example:
+        >>> rnn.set_default_dtype(rnn.float64)
+        >>> rnn.ones(1).dtype
+        rnn.float64
+        >>> rnn.set_default_dtype(rnn.float32)
+    """
     global _default
     if d is not float32 and d is not float64:
         raise TypeError(
@@ -275,6 +287,10 @@ def can_cast(from_: dtype, to: dtype) -> bool:
 
     Sizes and signs may shrink; a float does not go into an integer, and only bool goes into bool.
     TypeError for what is no dtype.
+
+    Example:
+        >>> rnn.can_cast(rnn.int64, rnn.float32), rnn.can_cast(rnn.float32, rnn.int64)
+        (True, False)
     """
     if not (isinstance(from_, dtype) and isinstance(to, dtype)):
         raise TypeError(f"can_cast() takes two {prefix}dtype, not {from_!r} and {to!r}")

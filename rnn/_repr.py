@@ -57,6 +57,12 @@ def set_printoptions(
     sci_mode   scientific notation: True, False, or None to choose by the values
 
     What is None stays as it is, but for `sci_mode`, which each call sets.
+
+    Example:
+        >>> rnn.set_printoptions(precision=2)
+        >>> rnn.tensor([1 / 3])
+        tensor([0.33])
+        >>> rnn.set_printoptions(profile="default")
     """
     if profile is not None:
         if profile not in _PROFILES:

@@ -94,6 +94,10 @@ class device:
 
     Naming a device promises nothing about it: see `check_device`. RuntimeError for a type that
     PyTorch does not know and for a malformed string. A device is a context manager, as in PyTorch.
+
+    Example:
+        >>> rnn.device("cpu")
+        device(type='cpu')
     """
 
     __slots__ = ("_index", "_type")

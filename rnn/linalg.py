@@ -120,6 +120,10 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 
     Raises:
         LinAlgError: A is singular. RuntimeError: shapes or dtypes do not fit.
+
+    Example:
+        >>> solve(rnn.tensor([[2.0, 0.0], [0.0, 4.0]]), rnn.tensor([2.0, 2.0]))
+        tensor([1.0000, 0.5000])
     """
     _matrices("solve", A, square=True)
     if A.dtype != B.dtype:
@@ -169,6 +173,10 @@ def det(A: Tensor) -> Tensor:
     Raises:
         RuntimeError: A is not square or not floating-point. LinAlgError: in backward, where A is
             singular.
+
+    Example:
+        >>> rnn.det(rnn.tensor([[1.0, 2.0], [3.0, 5.0]]))
+        tensor(-1.)
     """
     _matrices("det", A, square=True)
     return show_as(_Det.apply(A), "LinalgDetBackward0")
@@ -188,14 +196,24 @@ class _LogAbsDet(Function):
 
 
 def slogdet(A: Tensor) -> Any:
-    """(sign, logabsdet) of square matrices (..., n, n) (torch.linalg.slogdet)."""
+    """(sign, logabsdet) of square matrices (..., n, n) (torch.linalg.slogdet).
+
+    Example:
+        >>> rnn.slogdet(rnn.tensor([[0.0, 2.0], [2.0, 0.0]])).sign
+        tensor(-1.)
+    """
     _matrices("slogdet", A, square=True)
     sign = _run("slogdet", lambda x: np.linalg.slogdet(x)[0], array_of(A))
     return return_types.linalg_slogdet((sign, _LogAbsDet.apply(A)))
 
 
 def logdet(input: Tensor) -> Tensor:
-    """log(det(input)): NaN where the determinant is negative (torch.logdet)."""
+    """log(det(input)): NaN where the determinant is negative (torch.logdet).
+
+    Example:
+        >>> rnn.logdet(rnn.tensor([[2.0, 0.0], [0.0, 2.0]]))
+        tensor(1.3863)
+    """
     sign, size = slogdet(input)
     return size.masked_fill(sign < 0, float("nan"))
 
@@ -223,6 +241,11 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
 
     Raises:
         LinAlgError: A is not positive-definite. RuntimeError: it is not square.
+
+    Example:
+        >>> rnn.cholesky(rnn.tensor([[4.0, 2.0], [2.0, 5.0]]))
+        tensor([[2., 0.],
+                [1., 2.]])
     """
     _matrices("cholesky", A, square=True)
     factor: Tensor = _Cholesky.apply(A)
@@ -282,6 +305,10 @@ def svd(A: Tensor, full_matrices: bool = True) -> Any:
     Raises:
         RuntimeError: A is not floating-point; gradients are wanted of U and Vh that are larger
             than A's rank, with full_matrices.
+
+    Example:
+        >>> svd(rnn.tensor([[3.0, 0.0], [0.0, 4.0]])).S
+        tensor([4., 3.])
     """
     _matrices("svd", A)
     m, n = A.shape[-2:]
@@ -298,7 +325,12 @@ def svd(A: Tensor, full_matrices: bool = True) -> Any:
 
 
 def svdvals(A: Tensor) -> Tensor:
-    """The singular values of matrices (..., m, n), largest first (torch.linalg.svdvals)."""
+    """The singular values of matrices (..., m, n), largest first (torch.linalg.svdvals).
+
+    Example:
+        >>> svdvals(rnn.tensor([[3.0, 0.0], [0.0, 4.0]]))
+        tensor([4., 3.])
+    """
     _matrices("svd", A)
     if constant(A):
         values: Tensor = _run("svd", lambda a: np.linalg.svd(a, compute_uv=False), array_of(A))
@@ -334,6 +366,11 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
     Raises:
         RuntimeError: the mode is neither "reduced", "complete" nor "r". NotImplementedError:
             a gradient is asked for and not there.
+
+    Example:
+        >>> q, r = qr(rnn.tensor([[3.0, 1.0], [4.0, 2.0]]))
+        >>> q.shape, r.shape
+        (rnn.Size([2, 2]), rnn.Size([2, 2]))
     """
     _matrices("qr", A)
     if mode not in ("reduced", "complete", "r"):
@@ -372,6 +409,11 @@ def eigh(A: Tensor, UPLO: Any = "L") -> Any:
 
     The eigenvectors' gradients are those of a function that does not depend on their signs; they
     are infinite or NaN where two eigenvalues are equal.
+
+    Example:
+        >>> values, vectors = eigh(rnn.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        >>> values
+        tensor([1., 2.])
     """
     _matrices("eigh", A, square=True)
     return return_types.linalg_eigh(
@@ -380,7 +422,12 @@ def eigh(A: Tensor, UPLO: Any = "L") -> Any:
 
 
 def eigvalsh(A: Tensor, UPLO: Any = "L") -> Tensor:
-    """Eigenvalues of symmetric matrices, smallest first (torch.linalg.eigvalsh)."""
+    """Eigenvalues of symmetric matrices, smallest first (torch.linalg.eigvalsh).
+
+    Example:
+        >>> eigvalsh(rnn.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        tensor([1., 2.])
+    """
     _matrices("eigvalsh", A, square=True)
     if constant(A):
         values: Tensor = _run("eigvalsh", lambda a: np.linalg.eigvalsh(a, UPLO), array_of(A))
@@ -415,13 +462,23 @@ def pinv(A: Tensor, rtol: float | None = None) -> Tensor:
 
     Singular values below rtol times the largest count as 0; rtol is max(m, n) eps by default.
     The gradient is that of matrices whose rank stays as it is.
+
+    Example:
+        >>> rnn.pinverse(rnn.tensor([[2.0, 0.0], [0.0, 4.0]]))
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
     """
     _matrices("pinv", A)
     return show_as(_Pinv.apply(A, rtol), "LinalgPinvBackward0")
 
 
 def matrix_rank(A: Tensor, rtol: float | None = None) -> Tensor:
-    """How many singular values exceed rtol times the largest (torch.linalg.matrix_rank)."""
+    """How many singular values exceed rtol times the largest (torch.linalg.matrix_rank).
+
+    Example:
+        >>> matrix_rank(rnn.tensor([[1.0, 2.0], [2.0, 4.0]]))
+        tensor(1)
+    """
     _matrices("matrix_rank", A)
     a = array_of(A)
     s = np.linalg.svd(a, compute_uv=False)
@@ -433,7 +490,12 @@ def _rtol(a: Any, rtol: float | None) -> float:
 
 
 def cond(A: Tensor) -> Tensor:
-    """The largest singular value over the smallest (torch.linalg.cond)."""
+    """The largest singular value over the smallest (torch.linalg.cond).
+
+    Example:
+        >>> cond(rnn.tensor([[2.0, 0.0], [0.0, 0.5]]))
+        tensor(4.)
+    """
     values = svdvals(A)
     return values[..., 0] / values[..., -1]
 
@@ -468,6 +530,11 @@ def lstsq(A: Tensor, B: Tensor) -> Any:
 
     Raises:
         RuntimeError: shapes do not fit.
+
+    Example:
+        >>> a = rnn.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+        >>> lstsq(a, rnn.ones(3, 1)).solution.shape
+        rnn.Size([2, 1])
     """
     _matrices("lstsq", A)
     column = B.dim() == 1
@@ -507,12 +574,22 @@ def matrix_exp(A: Tensor) -> Tensor:
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The diagonals of matrices, as views (torch.linalg.diagonal)."""
+    """The diagonals of matrices, as views (torch.linalg.diagonal).
+
+    Example:
+        >>> diagonal(rnn.tensor([[1, 2], [3, 4]]))
+        tensor([1, 4])
+    """
     return _diagonal(A, offset, dim1, dim2)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """The dot products along a dimension (torch.linalg.vecdot)."""
+    """The dot products along a dimension (torch.linalg.vecdot).
+
+    Example:
+        >>> vecdot(rnn.tensor([[1.0, 2.0]]), rnn.tensor([[3.0, 4.0]]))
+        tensor([11.])
+    """
     return (x * y).sum(dim)
 
 
@@ -521,6 +598,10 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
 
     Raises:
         RuntimeError: there are fewer than two, or shapes do not fit.
+
+    Example:
+        >>> multi_dot([rnn.ones(2, 3), rnn.ones(3, 4), rnn.ones(4, 1)]).shape
+        rnn.Size([2, 1])
     """
     if len(tensors) < 2:
         raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")

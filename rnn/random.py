@@ -141,28 +141,63 @@ def manual_seed(seed: Any) -> Generator:
 
 
 def seed() -> int:
-    """Seeds the default generator from the system's entropy; the seed (torch.seed)."""
+    """Seeds the default generator from the system's entropy; the seed (torch.seed).
+
+    Example:
+        >>> isinstance(rnn.seed(), int)
+        True
+    """
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The default generator's seed (torch.initial_seed)."""
+    """The default generator's seed (torch.initial_seed).
+
+    Example:
+        >>> _ = rnn.manual_seed(7)
+        >>> rnn.initial_seed()
+        7
+    """
     return default_generator.initial_seed()
 
 
 def get_rng_state() -> Tensor:
-    """The default generator's state (torch.get_rng_state)."""
+    """The default generator's state (torch.get_rng_state).
+
+    Example:
+        >>> state = rnn.get_rng_state()
+        >>> x = rnn.rand(2)
+        >>> rnn.set_rng_state(state)
+        >>> bool((rnn.rand(2) == x).all())
+        True
+    """
     return default_generator.get_state()
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Sets the default generator's state (torch.set_rng_state)."""
+    """Sets the default generator's state (torch.set_rng_state).
+
+    Example:
+        >>> state = rnn.get_rng_state()
+        >>> x = rnn.rand(2)
+        >>> rnn.set_rng_state(state)
+        >>> bool((rnn.rand(2) == x).all())
+        True
+    """
     default_generator.set_state(new_state)
 
 
 @contextlib.contextmanager
 def fork_rng(*args: Any, enabled: bool = True, **kwargs: Any) -> Iterator[None]:
-    """What is drawn inside does not move the default generator (torch.random.fork_rng)."""
+    """What is drawn inside does not move the default generator (torch.random.fork_rng).
+
+    Example:
+        >>> before = rnn.get_rng_state()
+        >>> with fork_rng():
+        ...     _ = rnn.rand(3)
+        >>> bool((rnn.get_rng_state() == before).all())
+        True
+    """
     state = get_rng_state()
     try:
         yield
@@ -340,7 +375,13 @@ def rand(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uniform numbers in [0, 1), of the sizes given one by one or as a tuple (torch.rand)."""
+    """Uniform numbers in [0, 1), of the sizes given one by one or as a tuple (torch.rand).
+
+    Example:
+        >>> _ = rnn.manual_seed(0)
+        >>> rnn.rand(3)
+        tensor([0.4963, 0.7682, 0.0885])
+    """
     shape = sizes(args, size, "rand")
     kind = lib.RNN_R_UNIFORM
     return _new(kind, shape, 0.0, 1.0, generator, out, dtype, device, requires_grad)
@@ -357,7 +398,13 @@ def randn(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal numbers, mean 0 and standard deviation 1 (torch.randn)."""
+    """Normal numbers, mean 0 and standard deviation 1 (torch.randn).
+
+    Example:
+        >>> _ = rnn.manual_seed(0)
+        >>> rnn.randn(3)
+        tensor([ 1.5410, -0.2934, -2.1788])
+    """
     shape = sizes(args, size, "randn")
     kind = lib.RNN_R_NORMAL
     return _new(kind, shape, 0.0, 1.0, generator, out, dtype, device, requires_grad)
@@ -373,7 +420,12 @@ def rand_like(
     memory_format: Any = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Uniform numbers in [0, 1), of input's shape and dtype (torch.rand_like)."""
+    """Uniform numbers in [0, 1), of input's shape and dtype (torch.rand_like).
+
+    Example:
+        >>> rnn.rand_like(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3])
+    """
     kind = lib.RNN_R_UNIFORM
     if is_contiguous(input):
         dtype = dtype_of(input) if dtype is None else dtype
@@ -394,7 +446,12 @@ def randn_like(
     memory_format: Any = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal numbers of input's shape and dtype (torch.randn_like)."""
+    """Normal numbers of input's shape and dtype (torch.randn_like).
+
+    Example:
+        >>> rnn.randn_like(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3])
+    """
     kind = lib.RNN_R_NORMAL
     if is_contiguous(input):
         dtype = dtype_of(input) if dtype is None else dtype
@@ -425,6 +482,10 @@ def normal(
     Raises:
         RuntimeError: a standard deviation is negative, or the shapes do not fit.
         TypeError: neither a size nor a tensor is given.
+
+    Example:
+        >>> rnn.normal(0.0, 1.0, (2, 3)).shape
+        rnn.Size([2, 3])
     """
     tensors = [x for x in (mean, std) if isinstance(x, Handle)]
     if not tensors:
@@ -555,6 +616,11 @@ def randint(
     Raises:
         RuntimeError: low is not below high, or the dtype does not hold them.
         TypeError: an argument is missing or no int.
+
+    Example:
+        >>> _ = rnn.manual_seed(0)
+        >>> rnn.randint(0, 10, (4,))
+        tensor([4, 9, 3, 0])
     """
     check_device(device)
     given = list(args)
@@ -599,7 +665,12 @@ def randint_like(
     memory_format: Any = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Integers of input's shape and dtype: randint_like(input, high) or (input, low, high)."""
+    """Integers of input's shape and dtype: randint_like(input, high) or (input, low, high).
+
+    Example:
+        >>> rnn.randint_like(rnn.ones(2, 3), 0, 10).shape
+        rnn.Size([2, 3])
+    """
     check_device(device)
     given = list(args)
     high = given.pop() if high is None else high
@@ -622,7 +693,13 @@ def randperm(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """0 to n - 1 in random order (torch.randperm); int64 unless dtype says otherwise."""
+    """0 to n - 1 in random order (torch.randperm); int64 unless dtype says otherwise.
+
+    Example:
+        >>> _ = rnn.manual_seed(0)
+        >>> rnn.randperm(4)
+        tensor([0, 1, 3, 2])
+    """
     check_device(device)
     n = integer("randperm", "n", 1, n)
     refuse((n,), 0)
@@ -672,6 +749,10 @@ def bernoulli(
     Raises:
         RuntimeError: a probability is not in [0, 1].
         NotImplementedError: input is of integers.
+
+    Example:
+        >>> rnn.bernoulli(rnn.tensor([0.0, 1.0]))
+        tensor([0., 1.])
     """
     if p is not None:
         return bernoulli_(empty_like(input), p, generator=generator)
@@ -747,6 +828,10 @@ def multinomial(
     Raises:
         RuntimeError: a weight is negative or not finite, all are 0, or more are drawn than there
             are.
+
+    Example:
+        >>> rnn.multinomial(rnn.tensor([0.0, 1.0]), 1)
+        tensor([1])
     """
     if len(input._shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")

@@ -25,7 +25,12 @@ def _number(name: str) -> int:
 
 
 def get_resolution() -> str:
-    """This thread's resolution: "tensor" or "scalar"."""
+    """This thread's resolution: "tensor" or "scalar".
+
+    Example:
+        >>> rnn.get_resolution()
+        'tensor'
+    """
     return _NAMES[lib.rnn_resolution()]
 
 

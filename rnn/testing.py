@@ -40,6 +40,9 @@ def assert_close(
     Raises:
         AssertionError: they are not close, or differ in shape, dtype or kind.
         ValueError: only one tolerance is given.
+
+    Example:
+        >>> assert_close(rnn.tensor([1.0]), rnn.tensor([1.0000001]))
     """
     if (rtol is None) != (atol is None):
         missing = "atol" if atol is None else "rtol"

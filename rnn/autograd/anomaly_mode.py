@@ -114,7 +114,12 @@ def _end(failed: bool) -> None:
 
 
 def is_anomaly_enabled() -> bool:
-    """Whether anomalies are looked for, in this thread (torch.is_anomaly_enabled)."""
+    """Whether anomalies are looked for, in this thread (torch.is_anomaly_enabled).
+
+    Example:
+        >>> rnn.is_anomaly_enabled()
+        False
+    """
     return bool(lib.rnn_checking())
 
 

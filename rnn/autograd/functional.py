@@ -240,6 +240,10 @@ def vjp(
     Raises:
         RuntimeError: v is missing or does not fit; strict, and an output does not depend on an
             input.
+
+    Example:
+        >>> vjp(lambda x: x**2, rnn.tensor([1.0, 2.0]), rnn.ones(2))
+        (tensor([1., 4.]), tensor([2., 4.]))
     """
     leaves, outputs, many = _call(func, inputs, "vjp", create_graph, strict)
     seeds = _vector(v, outputs, many, "user-provided function returns")
@@ -314,6 +318,10 @@ def vhp(
 
     Raises:
         RuntimeError: v is missing or does not fit; func returns more than one element.
+
+    Example:
+        >>> vhp(lambda x: (x**3).sum(), rnn.tensor([1.0, 2.0]), rnn.ones(2))
+        (tensor(9.), tensor([ 6., 12.]))
     """
     return _hessian_product("vhp", func, inputs, v, create_graph, strict)
 
@@ -327,6 +335,10 @@ def hvp(
 ) -> tuple[Any, Any]:
     """(func's output, the product of the Hessian of func with v): the Hessian is symmetric, so this
     is vhp (torch.autograd.functional.hvp).
+
+    Example:
+        >>> hvp(lambda x: (x**3).sum(), rnn.tensor([1.0, 2.0]), rnn.ones(2))
+        (tensor(9.), tensor([ 6., 12.]))
     """
     return _hessian_product("hvp", func, inputs, v, create_graph, strict)
 

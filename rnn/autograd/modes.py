@@ -17,12 +17,23 @@ _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations are recorded, in this thread (torch.is_grad_enabled)."""
+    """Whether operations are recorded, in this thread (torch.is_grad_enabled).
+
+    Example:
+        >>> with rnn.no_grad():
+        ...     rnn.is_grad_enabled()
+        False
+    """
     return bool(lib.rnn_grad_mode())
 
 
 def is_inference_mode_enabled() -> bool:
-    """Whether this thread is within inference_mode (torch.is_inference_mode_enabled)."""
+    """Whether this thread is within inference_mode (torch.is_inference_mode_enabled).
+
+    Example:
+        >>> rnn.is_inference_mode_enabled()
+        False
+    """
     return bool(lib.rnn_inference_mode())
 
 
@@ -110,7 +121,14 @@ class no_grad(_GradMode):
 
 
 class enable_grad(_GradMode):
-    """Operations are recorded again, within no_grad (torch.enable_grad)."""
+    """Operations are recorded again, within no_grad (torch.enable_grad).
+
+    Example:
+        >>> x = rnn.ones(1, requires_grad=True)
+        >>> with rnn.no_grad(), rnn.enable_grad():
+        ...     (2 * x).requires_grad
+        True
+    """
 
     _on = True
 
@@ -121,6 +139,12 @@ class set_grad_enabled(_Mode):
 
     Args:
         mode: whether operations are recorded.
+
+    Example:
+        >>> x = rnn.ones(1, requires_grad=True)
+        >>> with rnn.set_grad_enabled(False):
+        ...     (2 * x).requires_grad
+        False
     """
 
     def __init__(self, mode: bool) -> None:
@@ -153,6 +177,11 @@ class inference_mode(_Mode):
 
     Args:
         mode: False switches it off within another inference_mode.
+
+    Example:
+        >>> with rnn.inference_mode():
+        ...     rnn.ones(1).is_inference()
+        True
     """
 
     def __new__(cls, mode: Any = True) -> Any:

@@ -224,7 +224,13 @@ def _pairs(kind: str, items: Any) -> Iterator[tuple[str, Any]]:
 
 
 class ModuleDict(Module):
-    """Modules by name, in the order in which they were added (torch.nn.ModuleDict)."""
+    """Modules by name, in the order in which they were added (torch.nn.ModuleDict).
+
+    Example:
+        >>> m = ModuleDict({"first": rnn.nn.Linear(2, 3), "last": rnn.nn.Linear(3, 1)})
+        >>> list(m), m["last"](m["first"](rnn.ones(2))).shape
+        (['first', 'last'], rnn.Size([1]))
+    """
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
@@ -292,7 +298,13 @@ def _as_parameter(value: Any) -> Any:
 
 class ParameterList(Module):
     """A list of parameters (torch.nn.ParameterList); tensors become parameters, other objects stay
-    what they are."""
+    what they are.
+
+    Example:
+        >>> m = ParameterList([rnn.ones(2), rnn.ones(3)])
+        >>> len(m), [p.shape for p in m.parameters()]
+        (2, [rnn.Size([2]), rnn.Size([3])])
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -346,7 +358,12 @@ class ParameterList(Module):
 
 class ParameterDict(Module):
     """Parameters by name (torch.nn.ParameterDict); tensors become parameters, other objects stay
-    what they are."""
+    what they are.
+
+    Example:
+        >>> ParameterDict({"scale": rnn.ones(2)})["scale"].requires_grad
+        True
+    """
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()

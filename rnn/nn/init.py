@@ -87,6 +87,10 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
 
     Raises:
         ValueError: the nonlinearity is unknown, or the slope is no number.
+
+    Example:
+        >>> calculate_gain("relu")
+        1.4142135623730951
     """
     gains = {"sigmoid": 1, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
     if nonlinearity == "linear" or nonlinearity in _CONVOLUTIONS:
@@ -108,30 +112,55 @@ _CONVOLUTIONS = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2
 
 @_unrecorded
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
-    """Evenly between a and b."""
+    """Evenly between a and b.
+
+    Example:
+        >>> uniform_(rnn.empty(2, 3), 0.0, 0.1).shape
+        rnn.Size([2, 3])
+    """
     tensor.uniform_(a, b, generator=generator)
     return tensor
 
 
 @_unrecorded
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
-    """Normal around mean."""
+    """Normal around mean.
+
+    Example:
+        >>> normal_(rnn.empty(2, 3), std=0.02).shape
+        rnn.Size([2, 3])
+    """
     tensor.normal_(mean, std, generator=generator)
     return tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """One value everywhere."""
+    """One value everywhere.
+
+    Example:
+        >>> constant_(rnn.empty(2), 0.5)
+        tensor([0.5000, 0.5000])
+    """
     return _write(tensor, val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Ones."""
+    """Ones.
+
+    Example:
+        >>> ones_(rnn.empty(2))
+        tensor([1., 1.])
+    """
     return _write(tensor, 1)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Zeros."""
+    """Zeros.
+
+    Example:
+        >>> zeros_(rnn.empty(2))
+        tensor([0., 0.])
+    """
     return _write(tensor, 0)
 
 
@@ -140,6 +169,11 @@ def eye_(tensor: Tensor) -> Tensor:
 
     Raises:
         ValueError: the tensor is no matrix.
+
+    Example:
+        >>> eye_(rnn.empty(2, 3))
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
     """
     if len(tensor._shape) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
@@ -151,6 +185,10 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
     Raises:
         ValueError: the tensor is no such weight, or its outputs cannot be divided into groups.
+
+    Example:
+        >>> dirac_(rnn.empty(1, 1, 3))
+        tensor([[[0., 1., 0.]]])
     """
     shape = tensor._shape
     if len(shape) not in (3, 4, 5):
@@ -188,14 +226,24 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Glorot and Bengio's: evenly, with std = gain * sqrt(2 / (fan_in + fan_out))."""
+    """Glorot and Bengio's: evenly, with std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    Example:
+        >>> bool((xavier_uniform_(rnn.empty(3, 3)).abs() <= 1).all())
+        True
+    """
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     a = math.sqrt(3.0) * (gain * math.sqrt(2.0 / float(fan_in + fan_out)))
     return uniform_(tensor, -a, a, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
-    """Glorot and Bengio's: normal, with std = gain * sqrt(2 / (fan_in + fan_out))."""
+    """Glorot and Bengio's: normal, with std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    Example:
+        >>> xavier_normal_(rnn.empty(3, 5)).shape
+        rnn.Size([3, 5])
+    """
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / float(fan_in + fan_out)), generator)
 
@@ -222,6 +270,10 @@ def kaiming_uniform_(
         a: leaky_relu's slope.
         mode: "fan_in" keeps the size of what goes forward, "fan_out" of gradients.
         nonlinearity: what follows; see calculate_gain.
+
+    Example:
+        >>> kaiming_uniform_(rnn.empty(3, 5), nonlinearity="relu").shape
+        rnn.Size([3, 5])
     """
     std = _kaiming_std(tensor, a, mode, nonlinearity)
     bound = math.sqrt(3.0) * std
@@ -235,7 +287,12 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Any = None,
 ) -> Tensor:
-    """He's: normal, with std = gain / sqrt(fan). See kaiming_uniform_."""
+    """He's: normal, with std = gain / sqrt(fan). See kaiming_uniform_.
+
+    Example:
+        >>> kaiming_normal_(rnn.empty(3, 5), mode="fan_out").shape
+        rnn.Size([3, 5])
+    """
     std = _kaiming_std(tensor, a, mode, nonlinearity)
     return normal_(tensor, 0, std, generator) if std else tensor
 
@@ -251,7 +308,12 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Tensor:
-    """Normal around mean, but within [a, b]: what lies outside is drawn again."""
+    """Normal around mean, but within [a, b]: what lies outside is drawn again.
+
+    Example:
+        >>> bool((trunc_normal_(rnn.empty(100), a=-1.0, b=1.0).abs() <= 1).all())
+        True
+    """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
@@ -305,6 +367,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
 
     Raises:
         ValueError: the tensor has fewer than two dimensions.
+
+    Example:
+        >>> w = orthogonal_(rnn.empty(2, 2))
+        >>> rnn.allclose(w @ w.T, rnn.eye(2), atol=1e-6)
+        True
     """
     if len(tensor._shape) < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
@@ -325,6 +392,10 @@ def sparse_(tensor: Any, sparsity: float, std: float = 0.01, generator: Any = No
 
     Raises:
         ValueError: the tensor is no matrix.
+
+    Example:
+        >>> int((sparse_(rnn.empty(4, 3), 0.5) == 0).sum())
+        6
     """
     import rnn
 

@@ -69,7 +69,14 @@ class Parameter(Tensor):
 
 class Buffer(Tensor):
     """A tensor that a Module keeps, and saves if `persistent`, but does not train
-    (torch.nn.Buffer)."""
+    (torch.nn.Buffer).
+
+    Example:
+        >>> m = rnn.nn.Module()
+        >>> m.mean = Buffer(rnn.zeros(2))
+        >>> m.state_dict()
+        OrderedDict([('mean', tensor([0., 0.]))])
+    """
 
     persistent: bool
 

@@ -41,7 +41,12 @@ def tensor_class() -> Any:
 
 
 def is_tensor(x: object) -> bool:
-    """Whether x is a Tensor."""
+    """Whether x is a Tensor.
+
+    Example:
+        >>> rnn.is_tensor(rnn.ones(1)), rnn.is_tensor([1.0])
+        (True, False)
+    """
     return isinstance(x, Handle)
 
 
@@ -168,7 +173,12 @@ def operand(x: Any) -> tuple[dtype, int]:
 
 
 def result_dtype(*operands: Any) -> dtype:
-    """PyTorch's result type of tensors and Python numbers."""
+    """PyTorch's result type of tensors and Python numbers.
+
+    Example:
+        >>> rnn.result_type(rnn.tensor([1, 2]), 1.5)
+        rnn.float32
+    """
     return _dtypes.result_dtype(tuple([operand(x) for x in operands]))
 
 

@@ -53,6 +53,10 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     Raises:
         RuntimeError: approximate is neither.
+
+    Example:
+        >>> F.gelu(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.1587,  1.9545])
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
@@ -60,17 +64,32 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """x sigmoid(x) (torch.nn.functional.silu)."""
+    """x sigmoid(x) (torch.nn.functional.silu).
+
+    Example:
+        >>> F.silu(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.2689,  1.7616])
+    """
     return _row("silu_cpu", _SILU, input, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x tanh(softplus(x)) (torch.nn.functional.mish)."""
+    """x tanh(softplus(x)) (torch.nn.functional.mish).
+
+    Example:
+        >>> F.mish(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.3034,  1.9440])
+    """
     return _row("mish_cpu", _MISH, input, inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """x where it is positive, else negative_slope * x (torch.nn.functional.leaky_relu)."""
+    """x where it is positive, else negative_slope * x (torch.nn.functional.leaky_relu).
+
+    Example:
+        >>> F.leaky_relu(rnn.tensor([-1.0, 2.0]), 0.1)
+        tensor([-0.1000,  2.0000])
+    """
     return _row("leaky_relu_cpu", _LEAKY_RELU, input, inplace, negative_slope)
 
 
@@ -84,6 +103,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         input: (N, C, ...); weight: one number, or (C,).
+
+    Example:
+        >>> F.prelu(rnn.tensor([-2.0, 3.0]), rnn.tensor([0.25]))
+        tensor([-0.5000,  3.0000])
     """
     if input.dtype != weight.dtype:
         kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, weight)]
@@ -104,7 +127,12 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """x where it is positive, else alpha (exp(x) - 1) (torch.nn.functional.elu)."""
+    """x where it is positive, else alpha (exp(x) - 1) (torch.nn.functional.elu).
+
+    Example:
+        >>> F.elu(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
     return _row("elu_cpu", _ELU, input, inplace, alpha, 1.0)
 
 
@@ -114,7 +142,12 @@ def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """elu with the alpha and scale that keep mean and variance (torch.nn.functional.selu)."""
+    """elu with the alpha and scale that keep mean and variance (torch.nn.functional.selu).
+
+    Example:
+        >>> rnn.selu(rnn.tensor([-1.0, 2.0]))
+        tensor([-1.1113,  2.1014])
+    """
     return _row("elu_cpu", _ELU, input, inplace, SELU_ALPHA, SELU_SCALE)
 
 
@@ -124,7 +157,12 @@ def selu_(input: Tensor) -> Tensor:
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """x where it is positive, else alpha (exp(x / alpha) - 1) (torch.nn.functional.celu)."""
+    """x where it is positive, else alpha (exp(x / alpha) - 1) (torch.nn.functional.celu).
+
+    Example:
+        >>> rnn.celu(rnn.tensor([-1.0, 2.0]), 0.5)
+        tensor([-0.4323,  2.0000])
+    """
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     floats_only("elu_cpu", input)
@@ -138,22 +176,42 @@ def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + exp(beta x)) / beta; x where beta x > threshold (torch.nn.functional.softplus)."""
+    """log(1 + exp(beta x)) / beta; x where beta x > threshold (torch.nn.functional.softplus).
+
+    Example:
+        >>> F.softplus(rnn.tensor([0.0, 2.0]))
+        tensor([0.6931, 2.1269])
+    """
     return _row("softplus_cpu", _SOFTPLUS, input, False, beta, threshold)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """log(sigmoid(x)), exact far from 0 (torch.nn.functional.logsigmoid)."""
+    """log(sigmoid(x)), exact far from 0 (torch.nn.functional.logsigmoid).
+
+    Example:
+        >>> F.logsigmoid(rnn.tensor([0.0, 2.0]))
+        tensor([-0.6931, -0.1269])
+    """
     return _row("log_sigmoid_cpu", _LOGSIGMOID, input, False)
 
 
 def softsign(input: Tensor) -> Tensor:
-    """x / (1 + |x|) (torch.nn.functional.softsign)."""
+    """x / (1 + |x|) (torch.nn.functional.softsign).
+
+    Example:
+        >>> F.softsign(rnn.tensor([-1.0, 3.0]))
+        tensor([-0.5000,  0.7500])
+    """
     return input / (input.abs() + 1)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """x - tanh(x) (torch.nn.functional.tanhshrink)."""
+    """x - tanh(x) (torch.nn.functional.tanhshrink).
+
+    Example:
+        >>> F.tanhshrink(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.2384,  1.0360])
+    """
     return input - tanh(input)
 
 
@@ -164,6 +222,10 @@ def hardtanh(
 
     Raises:
         ValueError: min_val > max_val.
+
+    Example:
+        >>> F.hardtanh(rnn.tensor([-4.0, 0.5, 1.5]))
+        tensor([-1.0000,  0.5000,  1.0000])
     """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
@@ -179,22 +241,42 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """x between 0 and 6, else the nearer of them (torch.nn.functional.relu6)."""
+    """x between 0 and 6, else the nearer of them (torch.nn.functional.relu6).
+
+    Example:
+        >>> F.relu6(rnn.tensor([-1.0, 7.0]))
+        tensor([0., 6.])
+    """
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """x / 6 + 1 / 2, between 0 and 1 (torch.nn.functional.hardsigmoid)."""
+    """x / 6 + 1 / 2, between 0 and 1 (torch.nn.functional.hardsigmoid).
+
+    Example:
+        >>> F.hardsigmoid(rnn.tensor([-4.0, 0.0, 1.5]))
+        tensor([0.0000, 0.5000, 0.7500])
+    """
     return _row("hardsigmoid_cpu", _HARDSIGMOID, input, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x hardsigmoid(x) (torch.nn.functional.hardswish)."""
+    """x hardsigmoid(x) (torch.nn.functional.hardswish).
+
+    Example:
+        >>> F.hardswish(rnn.tensor([-4.0, 0.0, 1.5]))
+        tensor([-0.0000, 0.0000, 1.1250])
+    """
     return _row("hardswish_cpu", _HARDSWISH, input, inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x where it is above threshold, else value (torch.nn.functional.threshold)."""
+    """x where it is above threshold, else value (torch.nn.functional.threshold).
+
+    Example:
+        >>> rnn.threshold(rnn.tensor([-1.0, 2.0]), 0.5, 9.0)
+        tensor([9., 2.])
+    """
     if not input._h:
         threshold, value = int(threshold), int(value)
     made: Tensor = where(input <= threshold, value, input)
@@ -208,7 +290,12 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink)."""
+    """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink).
+
+    Example:
+        >>> rnn.hardshrink(rnn.tensor([-1.0, 0.3, 2.0]))
+        tensor([-1.,  0.,  2.])
+    """
     _core.check_tensors("hardshrink", input=input)
     floats_only("hardshrink_cpu", input)
     inside = (input >= -lambd) & (input <= lambd)
@@ -216,7 +303,12 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.functional.softshrink)."""
+    """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.functional.softshrink).
+
+    Example:
+        >>> F.softshrink(rnn.tensor([-1.0, 0.3, 2.0]))
+        tensor([-0.5000,  0.0000,  1.5000])
+    """
     floats_only("softshrink_check", input)
     if not 0 <= lambd <= _dtypes.finfo(input.dtype).max:
         raise RuntimeError(
@@ -233,6 +325,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
     Raises:
         RuntimeError: dim's size is odd.
+
+    Example:
+        >>> F.glu(rnn.tensor([1.0, 2.0, 0.0, 0.0]))
+        tensor([0.5000, 1.0000])
     """
     if not input._shape:
         raise RuntimeError("glu does not support scalars because halving size must be even")

@@ -78,6 +78,10 @@ def eq(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: the shapes do not broadcast.
         TypeError: other is neither tensor nor number.
+
+    Example:
+        >>> rnn.eq(rnn.tensor([1, 2]), rnn.tensor([1, 3]))
+        tensor([ True, False])
     """
     if out is not None:
         return write_out(out, eq, input, other)
@@ -85,35 +89,60 @@ def eq(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
 
 
 def ne(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input != other, element by element (torch.ne)."""
+    """input != other, element by element (torch.ne).
+
+    Example:
+        >>> rnn.ne(rnn.tensor([1, 2]), 2)
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, ne, input, other)
     return _function(ne, op_ne(input, other), input, other)
 
 
 def lt(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input < other, element by element (torch.lt)."""
+    """input < other, element by element (torch.lt).
+
+    Example:
+        >>> rnn.lt(rnn.tensor([1, 2]), 2)
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, lt, input, other)
     return _function(lt, op_lt(input, other), input, other)
 
 
 def le(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input <= other, element by element (torch.le)."""
+    """input <= other, element by element (torch.le).
+
+    Example:
+        >>> rnn.le(rnn.tensor([1, 2]), 1)
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, le, input, other)
     return _function(le, op_le(input, other), input, other)
 
 
 def gt(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input > other, element by element (torch.gt)."""
+    """input > other, element by element (torch.gt).
+
+    Example:
+        >>> rnn.gt(rnn.tensor([1, 2]), 1)
+        tensor([False,  True])
+    """
     if out is not None:
         return write_out(out, gt, input, other)
     return _function(gt, op_gt(input, other), input, other)
 
 
 def ge(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input >= other, element by element (torch.ge)."""
+    """input >= other, element by element (torch.ge).
+
+    Example:
+        >>> rnn.ge(rnn.tensor([1, 2]), 2)
+        tensor([False,  True])
+    """
     if out is not None:
         return write_out(out, ge, input, other)
     return _function(ge, op_ge(input, other), input, other)
@@ -126,6 +155,10 @@ def isclose(
 
     Raises:
         RuntimeError: the dtypes differ.
+
+    Example:
+        >>> rnn.isclose(rnn.tensor([1.0, 2.0]), rnn.tensor([1.0, 2.1]))
+        tensor([ True, False])
     """
     _core.check_tensors("isclose", input=input, other=other)
     d, e = _core.dtype_of(input), _core.dtype_of(other)
@@ -148,20 +181,35 @@ def isclose(
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
-    """Whether all elements are close: see isclose (torch.allclose)."""
+    """Whether all elements are close: see isclose (torch.allclose).
+
+    Example:
+        >>> rnn.allclose(rnn.tensor([1.0, 2.0]), rnn.tensor([1.0, 2.000001]))
+        True
+    """
     _core.check_tensors("allclose", input=input, other=other)
     return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shape and all elements are the same (torch.equal)."""
+    """Whether shape and all elements are the same (torch.equal).
+
+    Example:
+        >>> rnn.equal(rnn.tensor([1, 2]), rnn.tensor([1, 2]))
+        True
+    """
     _core.check_tensors("equal", input=input, other=other)
     x, y = _core.array_of(input), _core.array_of(other)
     return bool(np.array_equal(check_copy_room("equal", x, 1), check_copy_room("equal", y, 1)))
 
 
 def is_same_size(input: Tensor, other: Tensor) -> bool:
-    """Whether the shapes are the same (torch.is_same_size)."""
+    """Whether the shapes are the same (torch.is_same_size).
+
+    Example:
+        >>> rnn.is_same_size(rnn.ones(2, 3), rnn.ones(3, 2))
+        False
+    """
     return input._shape == other._shape
 
 
@@ -170,6 +218,10 @@ def is_nonzero(input: Tensor) -> bool:
 
     Raises:
         RuntimeError: it has another number of elements.
+
+    Example:
+        >>> rnn.is_nonzero(rnn.tensor([0.0])), rnn.is_nonzero(rnn.tensor(2))
+        (False, True)
     """
     return bool(input)
 
@@ -200,28 +252,48 @@ def _logical(numpy: Callable[..., Any], input: Tensor, other: Tensor) -> Tensor:
 
 
 def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether both are nonzero (torch.logical_and)."""
+    """Whether both are nonzero (torch.logical_and).
+
+    Example:
+        >>> rnn.logical_and(rnn.tensor([0, 1, 2]), rnn.tensor([1, 0, 3]))
+        tensor([False, False,  True])
+    """
     if out is not None:
         return write_out(out, logical_and, input, other)
     return _logical(np.logical_and, input, other)
 
 
 def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether one is nonzero (torch.logical_or)."""
+    """Whether one is nonzero (torch.logical_or).
+
+    Example:
+        >>> rnn.logical_or(rnn.tensor([0, 0]), rnn.tensor([0, 3]))
+        tensor([False,  True])
+    """
     if out is not None:
         return write_out(out, logical_or, input, other)
     return _logical(np.logical_or, input, other)
 
 
 def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether exactly one is nonzero (torch.logical_xor)."""
+    """Whether exactly one is nonzero (torch.logical_xor).
+
+    Example:
+        >>> rnn.logical_xor(rnn.tensor([0, 2]), rnn.tensor([1, 3]))
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, logical_xor, input, other)
     return _logical(np.logical_xor, input, other)
 
 
 def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether it is 0 (torch.logical_not)."""
+    """Whether it is 0 (torch.logical_not).
+
+    Example:
+        >>> rnn.logical_not(rnn.tensor([0, 1]))
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, logical_not, input)
     return _core.wrap(np.logical_not(check_copy_room("logical_not", _core.array_of(input), 1)))
@@ -235,6 +307,10 @@ def gcd(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     Raises:
         NotImplementedError: of floats or booleans.
+
+    Example:
+        >>> rnn.gcd(rnn.tensor([12, 9]), rnn.tensor(8))
+        tensor([4, 1])
     """
     if out is not None:
         return write_out(out, gcd, input, other)
@@ -246,6 +322,10 @@ def lcm(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
     Raises:
         NotImplementedError: of floats or booleans.
+
+    Example:
+        >>> rnn.lcm(rnn.tensor([4, 6]), rnn.tensor(10))
+        tensor([20, 30])
     """
     if out is not None:
         return write_out(out, lcm, input, other)
@@ -325,6 +405,10 @@ def bitwise_and(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tens
 
     Raises:
         NotImplementedError: of floats.
+
+    Example:
+        >>> rnn.bitwise_and(rnn.tensor([6, 5]), 3)
+        tensor([2, 1])
     """
     if out is not None:
         return write_out(out, bitwise_and, input, other)
@@ -332,35 +416,60 @@ def bitwise_and(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tens
 
 
 def bitwise_or(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input | other, of integers or booleans (torch.bitwise_or)."""
+    """input | other, of integers or booleans (torch.bitwise_or).
+
+    Example:
+        >>> rnn.bitwise_or(rnn.tensor([6, 5]), 3)
+        tensor([7, 7])
+    """
     if out is not None:
         return write_out(out, bitwise_or, input, other)
     return _function(bitwise_or, op_or(input, other), input, other)
 
 
 def bitwise_xor(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input ^ other, of integers or booleans (torch.bitwise_xor)."""
+    """input ^ other, of integers or booleans (torch.bitwise_xor).
+
+    Example:
+        >>> rnn.bitwise_xor(rnn.tensor([6, 5]), 3)
+        tensor([5, 6])
+    """
     if out is not None:
         return write_out(out, bitwise_xor, input, other)
     return _function(bitwise_xor, op_xor(input, other), input, other)
 
 
 def bitwise_left_shift(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input << other (torch.bitwise_left_shift)."""
+    """input << other (torch.bitwise_left_shift).
+
+    Example:
+        >>> rnn.bitwise_left_shift(rnn.tensor([1, 3]), 2)
+        tensor([ 4, 12])
+    """
     if out is not None:
         return write_out(out, bitwise_left_shift, input, other)
     return _function(bitwise_left_shift, op_lshift(input, other), input, other)
 
 
 def bitwise_right_shift(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input >> other (torch.bitwise_right_shift)."""
+    """input >> other (torch.bitwise_right_shift).
+
+    Example:
+        >>> rnn.bitwise_right_shift(rnn.tensor([4, -5]), 1)
+        tensor([ 2, -3])
+    """
     if out is not None:
         return write_out(out, bitwise_right_shift, input, other)
     return _function(bitwise_right_shift, op_rshift(input, other), input, other)
 
 
 def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """~input (torch.bitwise_not)."""
+    """~input (torch.bitwise_not).
+
+    Example:
+        >>> rnn.bitwise_not(rnn.tensor([0, 5]))
+        tensor([-1, -6])
+    """
     return op_invert(input) if out is None else write_out(out, bitwise_not, input)
 
 
@@ -398,40 +507,75 @@ def logical_not_(input: Tensor) -> Tensor:
 
 
 def isnan(input: Tensor) -> Tensor:
-    """Whether it is NaN (torch.isnan)."""
+    """Whether it is NaN (torch.isnan).
+
+    Example:
+        >>> rnn.isnan(rnn.tensor([1.0, float("inf"), float("nan")]))
+        tensor([False, False,  True])
+    """
     return _core.wrap(np.isnan(check_copy_room("isnan", _core.array_of(input), 1)))
 
 
 def isinf(input: Tensor) -> Tensor:
-    """Whether it is an infinity (torch.isinf)."""
+    """Whether it is an infinity (torch.isinf).
+
+    Example:
+        >>> rnn.isinf(rnn.tensor([1.0, float("-inf"), float("nan")]))
+        tensor([False,  True, False])
+    """
     return _core.wrap(np.isinf(check_copy_room("isinf", _core.array_of(input), 1)))
 
 
 def isfinite(input: Tensor) -> Tensor:
-    """Whether it is neither NaN nor an infinity (torch.isfinite)."""
+    """Whether it is neither NaN nor an infinity (torch.isfinite).
+
+    Example:
+        >>> rnn.isfinite(rnn.tensor([1.0, float("inf"), float("nan")]))
+        tensor([ True, False, False])
+    """
     return _core.wrap(np.isfinite(check_copy_room("isfinite", _core.array_of(input), 1)))
 
 
 def isposinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether it is +infinity (torch.isposinf)."""
+    """Whether it is +infinity (torch.isposinf).
+
+    Example:
+        >>> rnn.isposinf(rnn.tensor([1.0, float("inf"), float("-inf")]))
+        tensor([False,  True, False])
+    """
     made = _core.wrap(check_copy_room("isposinf", _core.array_of(input), 1) == np.inf)
     return made if out is None else _core.view_as_result(made, out)
 
 
 def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether it is -infinity (torch.isneginf)."""
+    """Whether it is -infinity (torch.isneginf).
+
+    Example:
+        >>> rnn.isneginf(rnn.tensor([1.0, float("inf"), float("-inf")]))
+        tensor([False, False,  True])
+    """
     made = _core.wrap(check_copy_room("isneginf", _core.array_of(input), 1) == -np.inf)
     return made if out is None else _core.view_as_result(made, out)
 
 
 def isreal(input: Tensor) -> Tensor:
-    """True: there are no complex numbers (torch.isreal)."""
+    """True: there are no complex numbers (torch.isreal).
+
+    Example:
+        >>> rnn.isreal(rnn.tensor([1.0, 2.0]))
+        tensor([True, True])
+    """
     check_room("isreal", input._shape, 1)
     return _core.wrap(np.ones(input._shape, np.bool_))
 
 
 def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Whether its sign is minus, -0 included (torch.signbit)."""
+    """Whether its sign is minus, -0 included (torch.signbit).
+
+    Example:
+        >>> rnn.signbit(rnn.tensor([-0.0, 0.0, -2.0]))
+        tensor([ True, False,  True])
+    """
     x = check_copy_room("signbit", _core.array_of(input), 1)
     made = _core.wrap(np.signbit(x) if x.dtype.kind == "f" else x < 0)
     return made if out is None else _core.view_as_result(made, out)

@@ -208,32 +208,62 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is a floating-point one (torch.is_floating_point)."""
+    """Whether the dtype is a floating-point one (torch.is_floating_point).
+
+    Example:
+        >>> rnn.is_floating_point(rnn.ones(2)), rnn.is_floating_point(rnn.arange(2))
+        (True, False)
+    """
     return input._h != 0
 
 
 def is_signed(input: Tensor) -> bool:
-    """Whether the dtype has negative numbers (torch.is_signed)."""
+    """Whether the dtype has negative numbers (torch.is_signed).
+
+    Example:
+        >>> rnn.is_signed(rnn.tensor([1], dtype=rnn.uint8))
+        False
+    """
     return dtype_of(input).is_signed
 
 
 def real(input: Tensor) -> Tensor:
-    """Itself: there are no complex tensors (torch.real)."""
+    """Itself: there are no complex tensors (torch.real).
+
+    Example:
+        >>> rnn.real(rnn.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+    """
     return input
 
 
 def conj(input: Tensor) -> Tensor:
-    """Itself: there are no complex tensors (torch.conj)."""
+    """Itself: there are no complex tensors (torch.conj).
+
+    Example:
+        >>> rnn.conj(rnn.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+    """
     return input
 
 
 def is_conj(input: Tensor) -> bool:
-    """No: there are no complex tensors (torch.is_conj)."""
+    """No: there are no complex tensors (torch.is_conj).
+
+    Example:
+        >>> rnn.is_conj(rnn.ones(2))
+        False
+    """
     return False
 
 
 def is_complex(input: Tensor) -> bool:
-    """No: there are no complex tensors (torch.is_complex)."""
+    """No: there are no complex tensors (torch.is_complex).
+
+    Example:
+        >>> rnn.is_complex(rnn.ones(2))
+        False
+    """
     return False
 
 
@@ -392,7 +422,13 @@ def set_data(self: Tensor, value: Tensor) -> None:
 
 
 def detach(self: Tensor) -> Tensor:
-    """The same nodes, as constants (torch.Tensor.detach)."""
+    """The same nodes, as constants (torch.Tensor.detach).
+
+    Example:
+        >>> x = rnn.ones(2, requires_grad=True)
+        >>> (2 * x).detach().requires_grad
+        False
+    """
     if not self._h:
         return _core.wrap(self._array)
     h = lib.rnn_detach(E, self._h, 0)

@@ -175,6 +175,11 @@ def zeros(
         RuntimeError: a size is negative.
         ValueError: there are more elements than can be counted.
         MemoryError: they do not fit the memory limit.
+
+    Example:
+        >>> rnn.zeros(2, 3)
+        tensor([[0., 0., 0.],
+                [0., 0., 0.]])
     """
     dtype = dtype_of(out) if out is not None and dtype is None else dtype
     return _into(_filled(sizes(args, size, "zeros"), 0, dtype, device, requires_grad), out)
@@ -190,7 +195,13 @@ def ones(
     pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of ones (torch.ones); see zeros."""
+    """A tensor of ones (torch.ones); see zeros.
+
+    Example:
+        >>> rnn.ones(2, 2)
+        tensor([[1., 1.],
+                [1., 1.]])
+    """
     dtype = dtype_of(out) if out is not None and dtype is None else dtype
     return _into(_filled(sizes(args, size, "ones"), 1, dtype, device, requires_grad), out)
 
@@ -206,7 +217,12 @@ def empty(
     pin_memory: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """A tensor whose values are whatever is in its memory (torch.empty); see zeros."""
+    """A tensor whose values are whatever is in its memory (torch.empty); see zeros.
+
+    Example:
+        >>> rnn.empty(2, 3).shape
+        rnn.Size([2, 3])
+    """
     dtype = dtype_of(out) if out is not None and dtype is None else dtype
     return _into(uninitialised(sizes(args, size, "empty"), dtype, device, requires_grad), out)
 
@@ -227,6 +243,11 @@ def full(
     Raises:
         TypeError: size is no tuple of ints, or the value no number.
         RuntimeError: the dtype does not hold the value.
+
+    Example:
+        >>> rnn.full((2, 2), 0.5)
+        tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]])
     """
     if not isinstance(size, (tuple, list)):
         raise TypeError(
@@ -274,7 +295,13 @@ def eye(
     pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Ones on the diagonal, else zeros: (n, m), or (n, n) (torch.eye)."""
+    """Ones on the diagonal, else zeros: (n, m), or (n, n) (torch.eye).
+
+    Example:
+        >>> rnn.eye(2, 3)
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
+    """
     check_device(device)
     m = n if m is None else m
     for position, (name, x) in enumerate((("n", n), ("m", m)), 1):
@@ -299,7 +326,12 @@ def scalar_tensor(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A 0-d tensor of a number, of the default dtype (torch.scalar_tensor)."""
+    """A 0-d tensor of a number, of the default dtype (torch.scalar_tensor).
+
+    Example:
+        >>> rnn.scalar_tensor(3)
+        tensor(3.)
+    """
     return _full((), number(s, "scalar_tensor", "s", 1), real_dtype(dtype), device, requires_grad)
 
 
@@ -313,7 +345,12 @@ def empty_strided(
     requires_grad: bool = False,
     pin_memory: bool = False,
 ) -> Tensor:
-    """An uninitialised tensor with given strides (torch.empty_strided)."""
+    """An uninitialised tensor with given strides (torch.empty_strided).
+
+    Example:
+        >>> rnn.empty_strided((2, 3), (1, 2)).stride()
+        (1, 2)
+    """
     check_device(device)
     return strided(
         sizes((size,), None, "empty_strided"),
@@ -361,6 +398,12 @@ def arange(
     Raises:
         RuntimeError: step is 0, leads away from end, or a bound is infinite or not a number.
         TypeError: one is no number.
+
+    Example:
+        >>> rnn.arange(0, 1, 0.25)
+        tensor([0.0000, 0.2500, 0.5000, 0.7500])
+        >>> rnn.arange(4)
+        tensor([0, 1, 2, 3])
     """
     if device is not None and device is not CPU:
         check_device(device)
@@ -423,7 +466,12 @@ def _arange(first: Any, last: Any, by: Any, to: Dtype, requires_grad: bool) -> T
 
 
 def range_(start: Any = 0, end: Any = None, step: Any = 1, **options: Any) -> Tensor:
-    """start, start + step, ... up to and with end (torch.range; deprecated there: see arange)."""
+    """start, start + step, ... up to and with end (torch.range; deprecated there: see arange).
+
+    Example:
+        >>> rnn.range(0, 2)
+        tensor([0., 1., 2.])
+    """
     to = real_dtype(options.pop("dtype", None))
     if end is None:
         start, end = 0, start
@@ -448,6 +496,10 @@ def linspace(
     Raises:
         RuntimeError: steps is negative, or start or end a tensor of more than one element.
         TypeError: start or end is no number, steps no int.
+
+    Example:
+        >>> rnn.linspace(0, 1, 5)
+        tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     first, last, to = _line("linspace", start, end, steps, out, dtype, device)
     code = CODES.get(to)
@@ -502,7 +554,12 @@ def logspace(
     pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
-    """base to the power of linspace(start, end, steps) (torch.logspace)."""
+    """base to the power of linspace(start, end, steps) (torch.logspace).
+
+    Example:
+        >>> rnn.logspace(0, 2, 3)
+        tensor([  1.,  10., 100.])
+    """
     first, last, to = _line("logspace", start, end, steps, out, dtype, device)
     code = CODES.get(to, CODES[_dtypes.float64])
     exponents = array_of(_line_of(first, last, steps, code)).astype(np.float64)
@@ -570,7 +627,12 @@ def empty_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """An uninitialised tensor of input's shape, dtype and order of memory (torch.empty_like)."""
+    """An uninitialised tensor of input's shape, dtype and order of memory (torch.empty_like).
+
+    Example:
+        >>> rnn.empty_like(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3])
+    """
     to = real_dtype(dtype, dtype_of(input))
     if is_contiguous(input) or str(memory_format).endswith("contiguous_format"):
         return uninitialised(input._shape, to, device, requires_grad)
@@ -590,7 +652,12 @@ def full_like(
     memory_format: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """A tensor of one value, of input's shape and dtype (torch.full_like)."""
+    """A tensor of one value, of input's shape and dtype (torch.full_like).
+
+    Example:
+        >>> rnn.full_like(rnn.ones(2), 7.0)
+        tensor([7., 7.])
+    """
     value = number(fill_value, "full_like", "fill_value", 2)
     value = held(value, real_dtype(dtype, dtype_of(input)))
     return _like(input, value, dtype, device, requires_grad, memory_format)
@@ -618,7 +685,12 @@ def zeros_like(
     memory_format: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Zeros of input's shape and dtype (torch.zeros_like)."""
+    """Zeros of input's shape and dtype (torch.zeros_like).
+
+    Example:
+        >>> rnn.zeros_like(rnn.tensor([3, 4]))
+        tensor([0, 0])
+    """
     return _like(input, 0, dtype, device, requires_grad, memory_format)
 
 
@@ -632,7 +704,12 @@ def ones_like(
     memory_format: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Ones of input's shape and dtype (torch.ones_like)."""
+    """Ones of input's shape and dtype (torch.ones_like).
+
+    Example:
+        >>> rnn.ones_like(rnn.tensor([3, 4]))
+        tensor([1, 1])
+    """
     return _like(input, 1, dtype, device, requires_grad, memory_format)
 
 

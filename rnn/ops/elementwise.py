@@ -323,7 +323,12 @@ def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
-    """input - alpha * other (torch.sub)."""
+    """input - alpha * other (torch.sub).
+
+    Example:
+        >>> rnn.sub(rnn.tensor([5.0, 6.0]), rnn.tensor([1.0, 2.0]), alpha=2)
+        tensor([3., 2.])
+    """
     if out is not None:
         return write_out(out, sub, input, other, alpha=alpha)
     if alpha == 1:
@@ -336,12 +341,22 @@ def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
 
 
 def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
-    """other - alpha * input (torch.rsub)."""
+    """other - alpha * input (torch.rsub).
+
+    Example:
+        >>> rnn.rsub(rnn.tensor([1.0, 2.0]), 10)
+        tensor([9., 8.])
+    """
     return _function("rsub", op_sub, other, input if alpha == 1 else _alpha(other, input, alpha))
 
 
 def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input * other (torch.mul)."""
+    """input * other (torch.mul).
+
+    Example:
+        >>> rnn.mul(rnn.tensor([1.0, 2.0]), 3)
+        tensor([3., 6.])
+    """
     if out is not None:
         return write_out(out, mul, input, other)
     return _function("mul", op_mul, input, other)
@@ -358,6 +373,12 @@ def div(
 
     Raises:
         RuntimeError: another rounding mode; or an integer divided by zero, and rounded.
+
+    Example:
+        >>> rnn.div(rnn.tensor([7.0, -7.0]), 2)
+        tensor([ 3.5000, -3.5000])
+        >>> rnn.div(rnn.tensor([7.0, -7.0]), 2, rounding_mode="floor")
+        tensor([ 3., -4.])
     """
     if out is not None:
         return write_out(out, div, input, other, rounding_mode=rounding_mode)
@@ -487,21 +508,36 @@ def op_rpow(a: Any, b: Any) -> Any:
 
 
 def floor_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """The quotient rounded down (torch.floor_divide)."""
+    """The quotient rounded down (torch.floor_divide).
+
+    Example:
+        >>> rnn.floor_divide(rnn.tensor([7, -7]), 2)
+        tensor([ 3, -4])
+    """
     if out is not None:
         return write_out(out, floor_divide, input, other)
     return _function("floor_divide", op_floordiv, input, other)
 
 
 def remainder(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """What is left of the division, with the sign of other, as Python's % (torch.remainder)."""
+    """What is left of the division, with the sign of other, as Python's % (torch.remainder).
+
+    Example:
+        >>> rnn.remainder(rnn.tensor([-3.0, 4.0]), 2.5)
+        tensor([2.0000, 1.5000])
+    """
     if out is not None:
         return write_out(out, remainder, input, other)
     return _function("remainder", op_mod, input, other)
 
 
 def fmod(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """What is left of the division, with the sign of input, as C's fmod (torch.fmod)."""
+    """What is left of the division, with the sign of input, as C's fmod (torch.fmod).
+
+    Example:
+        >>> rnn.fmod(rnn.tensor([-3.0, 4.0]), 2.5)
+        tensor([-0.5000,  1.5000])
+    """
     if out is not None:
         return write_out(out, fmod, input, other)
     return _function("fmod", lambda a, b: _arithmetic(_FMOD, _fmod, a, b), input, other)
@@ -512,6 +548,10 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
 
     Raises:
         RuntimeError: integers to a negative integer power.
+
+    Example:
+        >>> rnn.pow(rnn.tensor([1.0, 2.0, 3.0]), 2)
+        tensor([1., 4., 9.])
     """
     if out is not None:
         return write_out(out, pow, input, exponent)
@@ -519,7 +559,12 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
 
 
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
-    """input ** exponent in float64 (torch.float_power)."""
+    """input ** exponent in float64 (torch.float_power).
+
+    Example:
+        >>> rnn.float_power(rnn.tensor([2, 3]), 0.5)
+        tensor([1.4142, 1.7321], dtype=rnn.float64)
+    """
     if out is not None:
         return write_out(out, float_power, input, exponent)
     pair = [as_node(x, _core.F64) if isinstance(x, Handle) else x for x in (input, exponent)]

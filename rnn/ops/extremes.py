@@ -61,6 +61,10 @@ def amax(
 
     Raises:
         IndexError: a dimension has no elements.
+
+    Example:
+        >>> rnn.amax(rnn.tensor([[1.0, 3.0], [4.0, 2.0]]), 1)
+        tensor([3., 4.])
     """
     if out is not None:
         return write_out(out, amax, input, dim, keepdim)
@@ -76,7 +80,12 @@ def amin(
     axis: Any = (),
     keepdims: bool = False,
 ) -> Tensor:
-    """The smallest elements over dimensions; equal ones share the gradient (torch.amin)."""
+    """The smallest elements over dimensions; equal ones share the gradient (torch.amin).
+
+    Example:
+        >>> rnn.amin(rnn.tensor([[1.0, 3.0], [4.0, 2.0]]), (0, 1))
+        tensor(1.)
+    """
     if out is not None:
         return write_out(out, amin, input, dim, keepdim)
     return _many(_AMIN, np.min, "amin", input, axis if dim == () else dim, keepdims or keepdim)
@@ -85,7 +94,13 @@ def amin(
 def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
 ) -> return_types.aminmax:
-    """(min, max) over one dimension or all (torch.aminmax)."""
+    """(min, max) over one dimension or all (torch.aminmax).
+
+    Example:
+        >>> low, high = rnn.aminmax(rnn.tensor([3.0, 1.0, 2.0]))
+        >>> low, high
+        (tensor(1.), tensor(3.))
+    """
     if dim is None and input.numel() == 0:
         raise RuntimeError(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
@@ -196,7 +211,12 @@ def min(
     axis: Any = _NOTHING,
     keepdims: bool = False,
 ) -> Any:
-    """The smallest element, as max finds the largest (torch.min). See max."""
+    """The smallest element, as max finds the largest (torch.min). See max.
+
+    Example:
+        >>> rnn.min(rnn.tensor([[1.0, 3.0], [4.0, 2.0]]), 1).values
+        tensor([1., 2.])
+    """
     dim = axis if dim is _NOTHING else dim
     if isinstance(dim, Handle) or other is not None:
         return selection.minimum(input, dim if isinstance(dim, Handle) else other, out=out)
@@ -261,6 +281,10 @@ def argmax(
 
     Raises:
         IndexError: there are no elements.
+
+    Example:
+        >>> rnn.argmax(rnn.tensor([[1.0, 3.0], [4.0, 2.0]]), 1)
+        tensor([1, 0])
     """
     if out is not None:
         return write_out(out, argmax, input, dim, keepdim)
@@ -276,7 +300,12 @@ def argmin(
     axis: int | None = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Where the smallest element is, the first of equal ones, int64 (torch.argmin). See argmax."""
+    """Where the smallest element is, the first of equal ones, int64 (torch.argmin). See argmax.
+
+    Example:
+        >>> rnn.argmin(rnn.tensor([[1.0, 3.0], [4.0, 2.0]]))
+        tensor(0)
+    """
     if out is not None:
         return write_out(out, argmin, input, dim, keepdim)
     return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdims or keepdim)

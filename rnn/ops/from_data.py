@@ -179,7 +179,12 @@ def _of_values(data: Any, to: Dtype | None, requires_grad: bool) -> Tensor:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """The data as a tensor, copied only where it must be: arrays are shared (torch.as_tensor)."""
+    """The data as a tensor, copied only where it must be: arrays are shared (torch.as_tensor).
+
+    Example:
+        >>> rnn.as_tensor([1.0, 2.0], dtype=rnn.float64)
+        tensor([1., 2.], dtype=rnn.float64)
+    """
     check_device(device)
     if isinstance(data, Handle):
         return data if dtype is None else data.to(dtype)
@@ -201,6 +206,11 @@ def asarray(
 
     Args:
         copy: True: always a copy; False: never (ValueError where it must be); None: where needed.
+
+    Example:
+        >>> rnn.asarray([[1, 2], [3, 4]], dtype=rnn.float32)
+        tensor([[1., 2.],
+                [3., 4.]])
     """
     check_device(device)
     t: Tensor
@@ -279,6 +289,13 @@ def from_numpy(ndarray: Any) -> Tensor:
     Raises:
         TypeError: it is no array, or of a dtype that tensors do not have.
         ValueError: a stride is negative.
+
+    Example:
+        >>> array = np.array([1.0, 2.0])
+        >>> x = rnn.from_numpy(array)
+        >>> array[0] = 5
+        >>> x
+        tensor([5., 2.], dtype=rnn.float64)
     """
     if not isinstance(ndarray, np.ndarray):
         name = type(ndarray).__name__
@@ -303,6 +320,10 @@ def frombuffer(
 
     Raises:
         ValueError: it is no buffer, or holds less than was asked for.
+
+    Example:
+        >>> rnn.frombuffer(bytearray([1, 0, 2, 0]), dtype=rnn.int16)
+        tensor([1, 2], dtype=rnn.int16)
     """
     to = real_dtype(dtype)
     try:
@@ -332,7 +353,12 @@ def frombuffer(
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
-    """A tensor over the memory of an object with `__dlpack__` (torch.from_dlpack)."""
+    """A tensor over the memory of an object with `__dlpack__` (torch.from_dlpack).
+
+    Example:
+        >>> rnn.from_dlpack(np.array([1.0, 2.0], np.float32))
+        tensor([1., 2.])
+    """
     check_device(device)
     t = share(np.from_dlpack(ext_tensor))
     return clone(t) if copy else t

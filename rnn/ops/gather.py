@@ -31,7 +31,12 @@ _GATHER = op("gather")
 
 
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The elements where mask is True, in one dimension; both broadcast (torch.masked_select)."""
+    """The elements where mask is True, in one dimension; both broadcast (torch.masked_select).
+
+    Example:
+        >>> rnn.masked_select(rnn.tensor([1, 2, 3]), rnn.tensor([True, False, True]))
+        tensor([1, 3])
+    """
     if dtype_of(mask) is not _dtypes.bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     shape = broadcast_shapes(mask._shape, input._shape)
@@ -68,7 +73,13 @@ def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """masked_scatter_ into a copy (torch.masked_scatter)."""
+    """masked_scatter_ into a copy (torch.masked_scatter).
+
+    Example:
+        >>> mask = rnn.tensor([True, False, True])
+        >>> rnn.masked_scatter(rnn.zeros(3), mask, rnn.tensor([1.0, 2.0]))
+        tensor([1., 0., 2.])
+    """
     shape = broadcast_shapes(mask._shape, input._shape)
     made = masked_scatter_(clone(expand(input, shape)), mask, source)
     return show_as(made, "MaskedScatterBackward0")
@@ -126,6 +137,11 @@ def gather(
     Raises:
         RuntimeError: the index is out of range, or has another number of dimensions or a larger
             size.
+
+    Example:
+        >>> rnn.gather(rnn.tensor([[1, 2], [3, 4]]), 1, rnn.tensor([[0, 0], [1, 0]]))
+        tensor([[1, 1],
+                [4, 3]])
     """
     made = show_as(_gather(input, dim, index), "GatherBackward0")
     return _core.view_as_result(made, out)
@@ -151,6 +167,11 @@ def take_along_dim(
 ) -> Tensor:
     """gather, with input and indices broadcast against each other (torch.take_along_dim). With
     dim, negative indices count from the end.
+
+    Example:
+        >>> rnn.take_along_dim(rnn.tensor([[3, 1], [2, 4]]), rnn.tensor([[1], [0]]), 1)
+        tensor([[1],
+                [2]])
     """
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1), out=out)
@@ -243,7 +264,13 @@ def scatter(
     value: Any = None,
     reduce: str | None = None,
 ) -> Tensor:
-    """scatter_ into a copy (torch.scatter)."""
+    """scatter_ into a copy (torch.scatter).
+
+    Example:
+        >>> rnn.scatter(rnn.zeros(2, 2), 1, rnn.tensor([[1], [0]]), rnn.tensor([[5.0], [6.0]]))
+        tensor([[0., 5.],
+                [6., 0.]])
+    """
     made = scatter_(clone(input), dim, index, src, value=value, reduce=reduce)
     return show_as(made, "ScatterBackward0")
 
@@ -265,7 +292,12 @@ def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """scatter_add_ into a copy (torch.scatter_add)."""
+    """scatter_add_ into a copy (torch.scatter_add).
+
+    Example:
+        >>> rnn.scatter_add(rnn.zeros(2), 0, rnn.tensor([0, 0, 1]), rnn.tensor([1.0, 2.0, 5.0]))
+        tensor([3., 5.])
+    """
     return scatter_add_(clone(input), dim, index, src)
 
 
@@ -306,6 +338,11 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 
     Raises:
         IndexError: index is no vector, or is out of range.
+
+    Example:
+        >>> rnn.index_select(rnn.tensor([[1, 2], [3, 4]]), 1, rnn.tensor([1, 1]))
+        tensor([[2, 2],
+                [4, 4]])
     """
     if len(index._shape) > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
@@ -360,7 +397,12 @@ def index_add(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """index_add_ into a copy (torch.index_add)."""
+    """index_add_ into a copy (torch.index_add).
+
+    Example:
+        >>> rnn.index_add(rnn.zeros(3), 0, rnn.tensor([0, 0, 2]), rnn.tensor([1.0, 2.0, 5.0]))
+        tensor([3., 0., 5.])
+    """
     made = index_add_(clone(input), dim, index, source, alpha=alpha)
     return _core.view_as_result(show_as(made, "IndexAddBackward0"), out)
 
@@ -392,7 +434,12 @@ def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tenso
 def index_copy(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
-    """index_copy_ into a copy (torch.index_copy)."""
+    """index_copy_ into a copy (torch.index_copy).
+
+    Example:
+        >>> rnn.index_copy(rnn.zeros(3), 0, rnn.tensor([0, 2]), rnn.tensor([1.0, 5.0]))
+        tensor([1., 0., 5.])
+    """
     made = index_copy_(clone(input), dim, index, source)
     return _core.view_as_result(show_as(made, "IndexCopyBackward0"), out)
 
@@ -414,7 +461,12 @@ def index_fill_(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """index_fill_ into a copy (torch.index_fill)."""
+    """index_fill_ into a copy (torch.index_fill).
+
+    Example:
+        >>> rnn.index_fill(rnn.zeros(3), 0, rnn.tensor([0, 2]), 7.0)
+        tensor([7., 0., 7.])
+    """
     return show_as(index_fill_(clone(input), dim, index, value), "IndexFillBackward0")
 
 
@@ -435,7 +487,12 @@ def _flat_rows(name: str, input: Tensor, index: Tensor) -> Any:
 
 
 def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The elements at places of the flattened tensor, in index's shape (torch.take)."""
+    """The elements at places of the flattened tensor, in index's shape (torch.take).
+
+    Example:
+        >>> rnn.take(rnn.tensor([[1, 2], [3, 4]]), rnn.tensor([0, 3]))
+        tensor([1, 4])
+    """
     made = take_rows(input, _flat_rows("take", input, index), 1, index._shape)
     return _core.view_as_result(show_as(made, "TakeBackward0"), out)
 

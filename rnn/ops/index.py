@@ -401,7 +401,14 @@ def index_put_(
 def index_put(
     input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
 ) -> Tensor:
-    """index_put_ into a copy (torch.index_put)."""
+    """index_put_ into a copy (torch.index_put).
+
+    Example:
+        >>> place = rnn.tensor([0, 1]), rnn.tensor([1, 0])
+        >>> rnn.index_put(rnn.zeros(2, 2), place, rnn.tensor(5.0))
+        tensor([[0., 5.],
+                [5., 0.]])
+    """
     return index_put_(clone(input), indices, values, accumulate)
 
 

@@ -66,7 +66,12 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = 
 
 
 def trapz(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
-    """trapezoid (torch.trapz)."""
+    """trapezoid (torch.trapz).
+
+    Example:
+        >>> rnn.trapz(rnn.tensor([1.0, 2.0, 3.0]))
+        tensor(4.)
+    """
     return trapezoid(y, x, dx=dx if x is None else None, dim=dim)
 
 

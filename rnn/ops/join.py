@@ -162,6 +162,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
 
     Raises:
         RuntimeError: the shapes differ.
+
+    Example:
+        >>> rnn.stack([rnn.tensor([1, 2]), rnn.tensor([3, 4])])
+        tensor([[1, 2],
+                [3, 4]])
     """
     every = _checked(tensors, "stack")
     if not every:
@@ -170,7 +175,12 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
 
 
 def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
-    """cat along columns: dimension 1, or 0 of vectors (torch.hstack)."""
+    """cat along columns: dimension 1, or 0 of vectors (torch.hstack).
+
+    Example:
+        >>> rnn.hstack((rnn.tensor([1, 2]), rnn.tensor([3])))
+        tensor([1, 2, 3])
+    """
     every = list(atleast_1d(_checked(tensors, "hstack")))
     return cat(every, 1 if len(every[0]._shape) > 1 else 0, out=out)
 
@@ -181,12 +191,24 @@ def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
 
 
 def dstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
-    """cat along dimension 2 (torch.dstack)."""
+    """cat along dimension 2 (torch.dstack).
+
+    Example:
+        >>> rnn.dstack((rnn.tensor([1, 2]), rnn.tensor([3, 4])))
+        tensor([[[1, 3],
+                 [2, 4]]])
+    """
     return cat(list(atleast_3d(_checked(tensors, "dstack"))), 2, out=out)
 
 
 def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
-    """hstack, with vectors as columns (torch.column_stack)."""
+    """hstack, with vectors as columns (torch.column_stack).
+
+    Example:
+        >>> rnn.column_stack((rnn.tensor([1, 2]), rnn.tensor([3, 4])))
+        tensor([[1, 3],
+                [2, 4]])
+    """
     every = [
         reshape(x, -1, 1) if len(x._shape) <= 1 else x for x in _checked(tensors, "column_stack")
     ]
@@ -194,7 +216,13 @@ def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Ten
 
 
 def block_diag(*tensors: Tensor) -> Tensor:
-    """Matrices along the diagonal of one that is zero elsewhere (torch.block_diag)."""
+    """Matrices along the diagonal of one that is zero elsewhere (torch.block_diag).
+
+    Example:
+        >>> rnn.block_diag(rnn.ones(1, 2), rnn.tensor([[3.0]]))
+        tensor([[1., 1., 0.],
+                [0., 0., 3.]])
+    """
     _core.check_elements(tensors)
     every = [x if len(x._shape) == 2 else reshape(x, 1, -1) for x in tensors]
     rows, columns = sum(x._shape[0] for x in every), sum(x._shape[1] for x in every)
@@ -253,7 +281,13 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:
-    """repeat, with numbers counted from the last dimension (torch.tile)."""
+    """repeat, with numbers counted from the last dimension (torch.tile).
+
+    Example:
+        >>> rnn.tile(rnn.tensor([1, 2]), (2, 2))
+        tensor([[1, 2, 1, 2],
+                [1, 2, 1, 2]])
+    """
     times = as_size_args(dims, "tile", "dims")
     return repeat(input, (1,) * (len(input._shape) - len(times)) + times)
 
@@ -278,6 +312,10 @@ def repeat_interleave(
     Args:
         repeats: a number, or a tensor with one number for each slice.
         dim: without it, of the flattened tensor.
+
+    Example:
+        >>> rnn.repeat_interleave(rnn.tensor([1, 2]), rnn.tensor([1, 3]))
+        tensor([1, 2, 2, 2])
     """
     if repeats is None:
         counts = _repeats(input)
@@ -310,7 +348,13 @@ def repeat_interleave(
 
 
 def flip(input: Tensor, *turned: Any, dims: Any = None) -> Tensor:
-    """Some dimensions in reverse order (torch.flip)."""
+    """Some dimensions in reverse order (torch.flip).
+
+    Example:
+        >>> rnn.flip(rnn.tensor([[1, 2], [3, 4]]), (0, 1))
+        tensor([[4, 3],
+                [2, 1]])
+    """
     shape, strides = input._shape, strides_of(input)
     named = turned if dims is None else (dims,)
     turned = normalize_dims(as_size_args(named, "flip", "dims"), len(shape))
@@ -322,14 +366,26 @@ def flip(input: Tensor, *turned: Any, dims: Any = None) -> Tensor:
 
 
 def fliplr(input: Tensor) -> Tensor:
-    """flip along dimension 1 (torch.fliplr)."""
+    """flip along dimension 1 (torch.fliplr).
+
+    Example:
+        >>> rnn.fliplr(rnn.tensor([[1, 2], [3, 4]]))
+        tensor([[2, 1],
+                [4, 3]])
+    """
     if len(input._shape) < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(input, 1)
 
 
 def flipud(input: Tensor) -> Tensor:
-    """flip along dimension 0 (torch.flipud)."""
+    """flip along dimension 0 (torch.flipud).
+
+    Example:
+        >>> rnn.flipud(rnn.tensor([[1, 2], [3, 4]]))
+        tensor([[3, 4],
+                [1, 2]])
+    """
     if not input._shape:
         raise RuntimeError("Input must be >= 1-d.")
     return flip(input, 0)
@@ -340,6 +396,10 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
     Raises:
         RuntimeError: shifts and dims differ in number.
+
+    Example:
+        >>> rnn.roll(rnn.arange(4), 1)
+        tensor([3, 0, 1, 2])
     """
     moves = [shifts] if isinstance(shifts, int) else list(shifts)
     along = [] if dims is None else [dims] if isinstance(dims, int) else list(dims)
@@ -363,7 +423,13 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """Turned by k quarters, from the first of two dimensions towards the second (torch.rot90)."""
+    """Turned by k quarters, from the first of two dimensions towards the second (torch.rot90).
+
+    Example:
+        >>> rnn.rot90(rnn.tensor([[1, 2], [3, 4]]))
+        tensor([[2, 4],
+                [1, 3]])
+    """
     ndim = len(input._shape)
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
@@ -397,12 +463,26 @@ def _triangle(input: Tensor, diagonal: int, name: str) -> Tensor:
 
 
 def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """Matrices with zeros above a diagonal (torch.tril)."""
+    """Matrices with zeros above a diagonal (torch.tril).
+
+    Example:
+        >>> rnn.tril(rnn.ones(3, 3))
+        tensor([[1., 0., 0.],
+                [1., 1., 0.],
+                [1., 1., 1.]])
+    """
     return show_as(view_as_result(_triangle(input, diagonal, "tril"), out), "TrilBackward0")
 
 
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """Matrices with zeros below a diagonal (torch.triu)."""
+    """Matrices with zeros below a diagonal (torch.triu).
+
+    Example:
+        >>> rnn.triu(rnn.ones(3, 3), 1)
+        tensor([[0., 1., 1.],
+                [0., 0., 1.],
+                [0., 0., 0.]])
+    """
     return show_as(view_as_result(_triangle(input, diagonal, "triu"), out), "TriuBackward0")
 
 
@@ -437,7 +517,13 @@ def tril_indices(
     device: Any = None,
     layout: Any = None,
 ) -> Tensor:
-    """Rows and columns of the lower triangle of a matrix, shape (2, n) (torch.tril_indices)."""
+    """Rows and columns of the lower triangle of a matrix, shape (2, n) (torch.tril_indices).
+
+    Example:
+        >>> rnn.tril_indices(2, 2)
+        tensor([[0, 1, 1],
+                [0, 0, 1]])
+    """
     return _indices("tril_indices", _lower("tril_indices", row, col, offset), dtype)
 
 
@@ -450,13 +536,23 @@ def triu_indices(
     device: Any = None,
     layout: Any = None,
 ) -> Tensor:
-    """Rows and columns of the upper triangle of a matrix, shape (2, n) (torch.triu_indices)."""
+    """Rows and columns of the upper triangle of a matrix, shape (2, n) (torch.triu_indices).
+
+    Example:
+        >>> rnn.triu_indices(2, 2)
+        tensor([[0, 0, 1],
+                [0, 1, 1]])
+    """
     return _indices("triu_indices", ~_lower("triu_indices", row, col, offset - 1), dtype)
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Zeros, with the last dimension of input along a diagonal of two new dimensions
     (torch.diag_embed).
+
+    Example:
+        >>> rnn.diag_embed(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3, 3])
     """
     shape = input._shape
     if not shape:
@@ -475,7 +571,15 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
 
 
 def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """The diagonal of a matrix, or the matrix with this diagonal (torch.diag)."""
+    """The diagonal of a matrix, or the matrix with this diagonal (torch.diag).
+
+    Example:
+        >>> rnn.diag(rnn.tensor([1, 2]))
+        tensor([[1, 0],
+                [0, 2]])
+        >>> rnn.diag(rnn.tensor([[1, 2], [3, 4]]), 1)
+        tensor([2])
+    """
     ndim = len(input._shape)
     if ndim not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {ndim}D")
@@ -487,7 +591,13 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
 
 
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """The flattened tensor as a diagonal (torch.diagflat)."""
+    """The flattened tensor as a diagonal (torch.diagflat).
+
+    Example:
+        >>> rnn.diagflat(rnn.tensor([1, 2]))
+        tensor([[1, 0],
+                [0, 2]])
+    """
     return diag(reshape(input, -1), offset)
 
 
@@ -509,6 +619,12 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     Args:
         indexing: "ij" (default): the i-th vector runs along dimension i; "xy": the first two change
             places.
+
+    Example:
+        >>> x, y = rnn.meshgrid(rnn.tensor([1, 2]), rnn.tensor([3, 4, 5]), indexing="ij")
+        >>> x
+        tensor([[1, 1, 1],
+                [2, 2, 2]])
     """
     every = (
         list(tensors[0])
@@ -544,7 +660,15 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
 
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """All combinations of the elements of vectors, one a row (torch.cartesian_prod)."""
+    """All combinations of the elements of vectors, one a row (torch.cartesian_prod).
+
+    Example:
+        >>> rnn.cartesian_prod(rnn.tensor([1, 2]), rnn.tensor([3, 4]))
+        tensor([[1, 3],
+                [1, 4],
+                [2, 3],
+                [2, 4]])
+    """
     _core.check_elements(tensors)
     if len(tensors) == 1:
         return tensors[0]
@@ -552,7 +676,14 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All choices of r elements of a vector, one a row (torch.combinations)."""
+    """All choices of r elements of a vector, one a row (torch.combinations).
+
+    Example:
+        >>> rnn.combinations(rnn.tensor([1, 2, 3]))
+        tensor([[1, 2],
+                [1, 3],
+                [2, 3]])
+    """
     if len(input._shape) != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input._shape)}")
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
@@ -569,6 +700,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
     Args:
         num_classes: the size of the new dimension; -1: the largest class + 1.
+
+    Example:
+        >>> F.one_hot(rnn.tensor([0, 2]), 3)
+        tensor([[1, 0, 0],
+                [0, 0, 1]])
     """
     if dtype_of(tensor) is not _dtypes.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")

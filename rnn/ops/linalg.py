@@ -156,7 +156,12 @@ def rmatmul_operator(input: Tensor, other: Any) -> Any:
 
 
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The product of two matrices (torch.mm)."""
+    """The product of two matrices (torch.mm).
+
+    Example:
+        >>> rnn.mm(rnn.tensor([[1.0, 2.0]]), rnn.tensor([[3.0], [4.0]]))
+        tensor([[11.]])
+    """
     _want_tensor(mat2, "mm", "mat2", 2)
     for t, name in ((input, "self"), (mat2, "mat2")):
         if len(t._shape) != 2:
@@ -165,7 +170,12 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The products of two batches of matrices, (b, m, k) (b, k, n) (torch.bmm)."""
+    """The products of two batches of matrices, (b, m, k) (b, k, n) (torch.bmm).
+
+    Example:
+        >>> rnn.bmm(rnn.ones(2, 1, 3), rnn.ones(2, 3, 1)).shape
+        rnn.Size([2, 1, 1])
+    """
     _check_batches(input, mat2)
     return _into(matmul(input, mat2), out)
 
@@ -187,7 +197,12 @@ def _check_batches(a: Tensor, b: Tensor) -> None:
 
 
 def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The product of a matrix and a vector (torch.mv)."""
+    """The product of a matrix and a vector (torch.mv).
+
+    Example:
+        >>> rnn.mv(rnn.tensor([[1.0, 2.0], [3.0, 4.0]]), rnn.ones(2))
+        tensor([3., 7.])
+    """
     if len(input._shape) != 2 or len(vec._shape) != 1:
         raise RuntimeError(
             f"vector + matrix @ vector expected, got 1, {len(input._shape)}, {len(vec._shape)}"
@@ -196,7 +211,12 @@ def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The sum of the products of two vectors (torch.dot)."""
+    """The sum of the products of two vectors (torch.dot).
+
+    Example:
+        >>> rnn.dot(rnn.tensor([1.0, 2.0]), rnn.tensor([3.0, 4.0]))
+        tensor(11.)
+    """
     _want_tensor(tensor, "dot", "tensor", 2)
     if len(input._shape) != 1 or len(tensor._shape) != 1:
         raise RuntimeError(
@@ -207,7 +227,12 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """dot: there are no complex numbers to conjugate (torch.vdot)."""
+    """dot: there are no complex numbers to conjugate (torch.vdot).
+
+    Example:
+        >>> rnn.vdot(rnn.tensor([1.0, 2.0]), rnn.tensor([3.0, 4.0]))
+        tensor(11.)
+    """
     return dot(input, other, out=out)
 
 
@@ -233,7 +258,12 @@ def _scaled(a: Tensor, factor: Any) -> Tensor:
 
 
 def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Products summed over the last dimension of both (torch.inner)."""
+    """Products summed over the last dimension of both (torch.inner).
+
+    Example:
+        >>> rnn.inner(rnn.tensor([1.0, 2.0]), rnn.tensor([3.0, 4.0]))
+        tensor(11.)
+    """
     if not input._shape or not other._shape:
         return _core.view_as_result(_times(input, other), out)
     if input._shape[-1] != other._shape[-1]:
@@ -259,6 +289,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 
     Args:
         dims: how many of a's last and b's first dimensions, or a list for each.
+
+    Example:
+        >>> rnn.tensordot(rnn.ones(2, 3, 4), rnn.ones(3, 4, 5), 2).shape
+        rnn.Size([2, 5])
     """
     if isinstance(dims, Handle):
         dims = dims.tolist()
@@ -296,7 +330,12 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 
 
 def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The Kronecker product: other, times each element of input (torch.kron)."""
+    """The Kronecker product: other, times each element of input (torch.kron).
+
+    Example:
+        >>> rnn.kron(rnn.tensor([1, 10]), rnn.tensor([1, 2, 3]))
+        tensor([ 1,  2,  3, 10, 20, 30])
+    """
     ndim = max(len(input._shape), len(other._shape))
     a = (1,) * (ndim - len(input._shape)) + input._shape
     b = (1,) * (ndim - len(other._shape)) + other._shape
@@ -308,7 +347,12 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 def cross(
     input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """The vector product along a dimension of size 3, by default the first such (torch.cross)."""
+    """The vector product along a dimension of size 3, by default the first such (torch.cross).
+
+    Example:
+        >>> rnn.cross(rnn.tensor([1.0, 0.0, 0.0]), rnn.tensor([0.0, 1.0, 0.0]))
+        tensor([0., 0., 1.])
+    """
     if len(input._shape) != len(other._shape):
         raise RuntimeError("linalg.cross: inputs must have the same number of dimensions.")
     shape = broadcast_shapes(input._shape, other._shape)
@@ -367,7 +411,12 @@ def addmm(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """beta * input + alpha * (mat1 @ mat2), input broadcast (torch.addmm)."""
+    """beta * input + alpha * (mat1 @ mat2), input broadcast (torch.addmm).
+
+    Example:
+        >>> rnn.addmm(rnn.ones(1, 1), rnn.ones(1, 3), rnn.ones(3, 1), beta=2)
+        tensor([[5.]])
+    """
     for t, name in ((mat1, "mat1"), (mat2, "mat2")):
         if len(t._shape) != 2:
             raise RuntimeError(f"{name} must be a matrix, got {len(t._shape)}-D tensor")
@@ -384,7 +433,12 @@ def addmv(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """beta * input + alpha * (mat @ vec), input broadcast (torch.addmv)."""
+    """beta * input + alpha * (mat @ vec), input broadcast (torch.addmv).
+
+    Example:
+        >>> rnn.addmv(rnn.ones(2), rnn.tensor([[1.0, 2.0], [3.0, 4.0]]), rnn.ones(2))
+        tensor([4., 8.])
+    """
     shapes = input._shape, mat._shape, vec._shape
     if len(shapes[1]) != 2 or len(shapes[2]) != 1 or len(shapes[0]) > 1:
         raise RuntimeError(
@@ -409,7 +463,13 @@ def addr(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """beta * input + alpha * outer(vec1, vec2), input broadcast (torch.addr)."""
+    """beta * input + alpha * outer(vec1, vec2), input broadcast (torch.addr).
+
+    Example:
+        >>> rnn.addr(rnn.zeros(2, 2), rnn.tensor([1.0, 2.0]), rnn.tensor([3.0, 4.0]))
+        tensor([[3., 4.],
+                [6., 8.]])
+    """
     return _added(input, outer(vec1, vec2), beta, alpha, out)
 
 
@@ -422,7 +482,12 @@ def baddbmm(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """beta * input + alpha * bmm(batch1, batch2), input broadcast (torch.baddbmm)."""
+    """beta * input + alpha * bmm(batch1, batch2), input broadcast (torch.baddbmm).
+
+    Example:
+        >>> rnn.baddbmm(rnn.ones(2, 1, 1), rnn.ones(2, 1, 3), rnn.ones(2, 3, 1)).flatten()
+        tensor([4., 4.])
+    """
     _check_batches(batch1, batch2)
     return show_as(_added(input, matmul(batch1, batch2), beta, alpha, out), "BaddbmmBackward0")
 
@@ -436,7 +501,12 @@ def addbmm(
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Tensor:
-    """beta * input + alpha * the sum of bmm(batch1, batch2) over the batch (torch.addbmm)."""
+    """beta * input + alpha * the sum of bmm(batch1, batch2) over the batch (torch.addbmm).
+
+    Example:
+        >>> rnn.addbmm(rnn.zeros(1, 1), rnn.ones(2, 1, 3), rnn.ones(2, 3, 1))
+        tensor([[6.]])
+    """
     _check_batches(batch1, batch2)
     b, m, k = batch1._shape
     left = reshape(permute(batch1, 1, 0, 2), m, b * k)
@@ -515,12 +585,23 @@ def multi_dot(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor
 
 
 def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
-    """multi_dot by its old name (torch.chain_matmul)."""
+    """multi_dot by its old name (torch.chain_matmul).
+
+    Example:
+        >>> rnn.chain_matmul(rnn.ones(2, 3), rnn.ones(3, 4), rnn.ones(4, 1)).shape
+        rnn.Size([2, 1])
+    """
     return multi_dot(_core.check_elements(matrices), out=out)
 
 
 def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
-    """A square matrix multiplied with itself, n >= 0 times (torch.matrix_power)."""
+    """A square matrix multiplied with itself, n >= 0 times (torch.matrix_power).
+
+    Example:
+        >>> rnn.matrix_power(rnn.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
+        tensor([[1., 3.],
+                [0., 1.]])
+    """
     if n < 0:
         raise NotImplementedError(
             "matrix_power: negative powers need an inverse, which has no gradient here"

@@ -44,6 +44,10 @@ def vector_norm(
         RuntimeError: of integers; or of nothing, where ord is infinite or negative.
 
     Where a norm of finite order is 0, no gradient flows.
+
+    Example:
+        >>> vector_norm(rnn.tensor([3.0, -4.0]), 1)
+        tensor(7.)
     """
     if out is not None:
         return write_out(out, vector_norm, x, ord, dim, keepdim, dtype=dtype)
@@ -97,6 +101,10 @@ def matrix_norm(
     Raises:
         RuntimeError: A is no matrix, or of integers.
         NotImplementedError: ord is "nuc", 2 or -2, which need singular values.
+
+    Example:
+        >>> matrix_norm(rnn.tensor([[3.0, 0.0], [0.0, 4.0]]))
+        tensor(5.)
     """
     if out is not None:
         return write_out(out, matrix_norm, A, ord, dim, keepdim, dtype=dtype)
@@ -134,6 +142,10 @@ def linalg_norm(
 
     Without ord: the 2-norm of all elements, or over dim. With ord: of a vector (A has one
     dimension, or dim is an int) or of a matrix (two): see vector_norm and matrix_norm.
+
+    Example:
+        >>> norm(rnn.tensor([3.0, 4.0]))
+        tensor(5.)
     """
     if out is not None:
         return write_out(out, linalg_norm, A, ord, dim, keepdim, dtype=dtype)
@@ -184,7 +196,12 @@ def norm(
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of input - other (torch.dist)."""
+    """The p-norm of input - other (torch.dist).
+
+    Example:
+        >>> rnn.dist(rnn.tensor([0.0, 0.0]), rnn.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
     _core.check_tensors("dist", input=input, other=other)
     return vector_norm(input - other, p)
 
@@ -229,6 +246,11 @@ def renorm(
 
     Raises:
         RuntimeError: p is not positive, or input has fewer than two dimensions.
+
+    Example:
+        >>> rnn.renorm(rnn.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+        tensor([[0.6000, 0.8000],
+                [0.3000, 0.4000]])
     """
     if out is not None:
         return write_out(out, renorm, input, p, dim, maxnorm)
@@ -268,6 +290,11 @@ def cov(
 
     Raises:
         RuntimeError: input has more dimensions, or is boolean.
+
+    Example:
+        >>> rnn.cov(rnn.tensor([[0.0, 2.0], [1.0, 5.0]]))
+        tensor([[2., 4.],
+                [4., 8.]])
     """
     ndim = len(input._shape)
     if ndim > 2:
@@ -302,7 +329,13 @@ def _inverse(divisor: Any) -> Any:
 
 
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlations of variables, given as cov takes them (torch.corrcoef)."""
+    """The correlations of variables, given as cov takes them (torch.corrcoef).
+
+    Example:
+        >>> rnn.corrcoef(rnn.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
     if len(input._shape) > 2:
         raise RuntimeError(
             "corrcoef(): expected input to have two or fewer dimensions but got an input with "

@@ -41,6 +41,10 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
     Raises:
         RuntimeError: the dtypes differ.
         NotImplementedError: they are no floats.
+
+    Example:
+        >>> rnn.lerp(rnn.tensor([0.0, 10.0]), rnn.tensor([4.0, 20.0]), 0.25)
+        tensor([ 1.0000, 12.5000])
     """
     if out is not None:
         return write_out(out, lerp, input, end, weight)
@@ -79,7 +83,12 @@ def lerp_(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 def addcmul(
     input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1, out: Tensor | None = None
 ) -> Tensor:
-    """input + value * tensor1 * tensor2 (torch.addcmul)."""
+    """input + value * tensor1 * tensor2 (torch.addcmul).
+
+    Example:
+        >>> rnn.addcmul(rnn.ones(2), rnn.tensor([1.0, 2.0]), rnn.tensor([3.0, 4.0]), value=0.5)
+        tensor([2.5000, 5.0000])
+    """
     if out is not None:
         return write_out(out, addcmul, input, tensor1, tensor2, value=value)
     product = mul(tensor1, tensor2)
@@ -94,6 +103,10 @@ def addcdiv(
 
     Raises:
         RuntimeError: tensor1 and tensor2 are integers.
+
+    Example:
+        >>> rnn.addcdiv(rnn.ones(2), rnn.tensor([1.0, 2.0]), rnn.tensor([2.0, 4.0]), value=0.5)
+        tensor([1.2500, 1.2500])
     """
     if out is not None:
         return write_out(out, addcdiv, input, tensor1, tensor2, value=value)
@@ -132,28 +145,48 @@ def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number =
 
 
 def atan2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The angle of the point (other, input), from -pi to pi (torch.atan2)."""
+    """The angle of the point (other, input), from -pi to pi (torch.atan2).
+
+    Example:
+        >>> rnn.atan2(rnn.tensor([1.0, -1.0]), rnn.tensor([-1.0, -1.0]))
+        tensor([ 2.3562, -2.3562])
+    """
     if out is not None:
         return write_out(out, atan2, input, other)
     return of_tensors("atan2", _ATAN2, None, input, other)
 
 
 def hypot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """sqrt(input^2 + other^2), without overflow on the way (torch.hypot)."""
+    """sqrt(input^2 + other^2), without overflow on the way (torch.hypot).
+
+    Example:
+        >>> rnn.hypot(rnn.tensor([3.0]), rnn.tensor([4.0]))
+        tensor([5.])
+    """
     if out is not None:
         return write_out(out, hypot, input, other)
     return of_tensors("hypot", _HYPOT, None, input, other)
 
 
 def logaddexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """log(exp(input) + exp(other)), without overflow on the way (torch.logaddexp)."""
+    """log(exp(input) + exp(other)), without overflow on the way (torch.logaddexp).
+
+    Example:
+        >>> rnn.logaddexp(rnn.tensor([0.0]), rnn.tensor([0.0]))
+        tensor([0.6931])
+    """
     if out is not None:
         return write_out(out, logaddexp, input, other)
     return of_tensors("logaddexp", _LOGADDEXP, None, input, other)
 
 
 def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """log2(2^input + 2^other), without overflow on the way (torch.logaddexp2)."""
+    """log2(2^input + 2^other), without overflow on the way (torch.logaddexp2).
+
+    Example:
+        >>> rnn.logaddexp2(rnn.tensor([1.0]), rnn.tensor([1.0]))
+        tensor([2.])
+    """
     if out is not None:
         return write_out(out, logaddexp2, input, other)
     ln2 = math.log(2)
@@ -161,28 +194,48 @@ def logaddexp2(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Te
 
 
 def xlogy(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input * log(other), 0 where input is 0 (torch.xlogy)."""
+    """input * log(other), 0 where input is 0 (torch.xlogy).
+
+    Example:
+        >>> rnn.xlogy(rnn.tensor([0.0, 2.0]), rnn.tensor([0.0, 1.0]))
+        tensor([0., 0.])
+    """
     if out is not None:
         return write_out(out, xlogy, input, other)
     return binary(_XLOGY, input, other)
 
 
 def copysign(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """The size of input with the sign of other (torch.copysign)."""
+    """The size of input with the sign of other (torch.copysign).
+
+    Example:
+        >>> rnn.copysign(rnn.tensor([1.0, 2.0]), rnn.tensor([-0.0, 3.0]))
+        tensor([-1.,  2.])
+    """
     if out is not None:
         return write_out(out, copysign, input, other)
     return binary(_COPYSIGN, input, other)
 
 
 def ldexp(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input * 2^other (torch.ldexp)."""
+    """input * 2^other (torch.ldexp).
+
+    Example:
+        >>> rnn.ldexp(rnn.tensor([1.0, 3.0]), rnn.tensor([2, 1]))
+        tensor([4., 6.])
+    """
     if out is not None:
         return write_out(out, ldexp, input, other)
     return mul(input, pow(2.0, other))
 
 
 def heaviside(input: Tensor, values: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """0 below 0, 1 above it, values at it (torch.heaviside)."""
+    """0 below 0, 1 above it, values at it (torch.heaviside).
+
+    Example:
+        >>> rnn.heaviside(rnn.tensor([-1.0, 0.0, 2.0]), rnn.tensor([0.5]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
     if out is not None:
         return write_out(out, heaviside, input, values)
     _core.check_tensors("heaviside", input=input, values=values)

@@ -23,6 +23,10 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
     Raises:
         IndexError: the index is out of range.
+
+    Example:
+        >>> rnn.select(rnn.tensor([[1, 2], [3, 4]]), 1, 0)
+        tensor([1, 3])
     """
     if input._h:
         try:
@@ -57,6 +61,10 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
     Raises:
         IndexError, RuntimeError: the part is not in the dimension.
+
+    Example:
+        >>> rnn.narrow(rnn.arange(5), 0, 1, 3)
+        tensor([1, 2, 3])
     """
     shape = input._shape
     if not shape:
@@ -77,7 +85,12 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """All parts along a dimension, without it (torch.unbind). Iterating a tensor gives these."""
+    """All parts along a dimension, without it (torch.unbind). Iterating a tensor gives these.
+
+    Example:
+        >>> rnn.unbind(rnn.tensor([[1, 2], [3, 4]]))
+        (tensor([1, 2]), tensor([3, 4]))
+    """
     shape = input._shape
     if not shape:
         return fail_dim(dim)
@@ -109,17 +122,32 @@ def split(
 
 
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of these lengths (torch.split_with_sizes)."""
+    """Parts of these lengths (torch.split_with_sizes).
+
+    Example:
+        >>> [part.tolist() for part in rnn.split_with_sizes(rnn.arange(5), [1, 4])]
+        [[0], [1, 2, 3, 4]]
+    """
     return split(input, list(split_sizes), dim)
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of one length, the last perhaps shorter (torch.chunk)."""
+    """At most `chunks` parts of one length, the last perhaps shorter (torch.chunk).
+
+    Example:
+        >>> [part.tolist() for part in rnn.chunk(rnn.arange(5), 2)]
+        [[0, 1, 2], [3, 4]]
+    """
     return _parts(input, *chunk_sizes(input._shape, chunks, dim))
 
 
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts as equal as can be, or cut at the places of a list (torch.tensor_split)."""
+    """Parts as equal as can be, or cut at the places of a list (torch.tensor_split).
+
+    Example:
+        >>> [part.tolist() for part in rnn.tensor_split(rnn.arange(5), 2)]
+        [[0, 1, 2], [3, 4]]
+    """
     sections = indices_or_sections
     if _core.is_tensor(sections):
         sections = sections.tolist()
@@ -144,17 +172,32 @@ def _named_split(
 
 
 def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """tensor_split along columns: dimension 1, or 0 of a vector (torch.hsplit)."""
+    """tensor_split along columns: dimension 1, or 0 of a vector (torch.hsplit).
+
+    Example:
+        >>> [part.tolist() for part in rnn.hsplit(rnn.arange(4), 2)]
+        [[0, 1], [2, 3]]
+    """
     return _named_split(input, indices_or_sections, "hsplit", 1, 1 if len(input._shape) > 1 else 0)
 
 
 def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """tensor_split along rows, dimension 0 (torch.vsplit)."""
+    """tensor_split along rows, dimension 0 (torch.vsplit).
+
+    Example:
+        >>> [part.tolist() for part in rnn.vsplit(rnn.tensor([[1, 2], [3, 4]]), 2)]
+        [[[1, 2]], [[3, 4]]]
+    """
     return _named_split(input, indices_or_sections, "vsplit", 2, 0)
 
 
 def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """tensor_split along dimension 2 (torch.dsplit)."""
+    """tensor_split along dimension 2 (torch.dsplit).
+
+    Example:
+        >>> [part.shape for part in rnn.dsplit(rnn.ones(1, 2, 4), 2)]
+        [rnn.Size([1, 2, 2]), rnn.Size([1, 2, 2])]
+    """
     return _named_split(input, indices_or_sections, "dsplit", 3, 2)
 
 
@@ -162,7 +205,12 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of two dimensions, as the last dimension (torch.diagonal)."""
+    """The diagonal of two dimensions, as the last dimension (torch.diagonal).
+
+    Example:
+        >>> rnn.diagonal(rnn.tensor([[1, 2], [3, 4]]))
+        tensor([1, 4])
+    """
     shape, strides = input._shape, strides_of(input)
     first, second = normalize_dim(dim1, len(shape)), normalize_dim(dim2, len(shape))
     if first == second:
@@ -187,6 +235,11 @@ def as_strided(
 
     Raises:
         RuntimeError: it would reach beyond that memory.
+
+    Example:
+        >>> rnn.as_strided(rnn.arange(6.0), (2, 2), (1, 2), 1)
+        tensor([[1., 3.],
+                [2., 4.]])
     """
     sizes, strides = tuple(size), tuple(stride)
     if len(sizes) != len(strides):

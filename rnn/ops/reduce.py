@@ -230,7 +230,12 @@ def nansum(
     dtype: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The sum of the elements that are not NaN (torch.nansum)."""
+    """The sum of the elements that are not NaN (torch.nansum).
+
+    Example:
+        >>> rnn.nansum(rnn.tensor([1.0, float("nan"), 3.0]))
+        tensor(4.)
+    """
     if out is not None:
         return write_out(out, nansum, input, dim, keepdim, dtype=dtype)
     refuse_no_flag("nansum", keepdim)
@@ -249,6 +254,10 @@ def nanmean(
 
     Raises:
         RuntimeError: the dtype is not a floating-point one.
+
+    Example:
+        >>> rnn.nanmean(rnn.tensor([1.0, float("nan"), 3.0]))
+        tensor(2.)
     """
     if out is not None:
         return write_out(out, nanmean, input, dim, keepdim, dtype=dtype)
@@ -346,6 +355,10 @@ def std(
     """The standard deviation, the root of var, with the same arguments (torch.std).
 
     Where it is 0, no gradient flows.
+
+    Example:
+        >>> rnn.std(rnn.tensor([1.0, 2.0, 3.0]))
+        tensor(1.)
     """
     if out is not None:
         return write_out(out, std, input, dim, unbiased, keepdim, correction=correction)
@@ -360,7 +373,12 @@ def var_mean(
     *,
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(var, mean) of the elements, with var's arguments (torch.var_mean)."""
+    """(var, mean) of the elements, with var's arguments (torch.var_mean).
+
+    Example:
+        >>> rnn.var_mean(rnn.tensor([1.0, 2.0, 3.0]))
+        (tensor(1.), tensor(2.))
+    """
     first = _spread(_VAR, input, dim, unbiased, keepdim, correction, None, False)
     return first, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
@@ -373,7 +391,12 @@ def std_mean(
     *,
     correction: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """(std, mean) of the elements, with var's arguments (torch.std_mean)."""
+    """(std, mean) of the elements, with var's arguments (torch.std_mean).
+
+    Example:
+        >>> rnn.std_mean(rnn.tensor([1.0, 2.0, 3.0]))
+        (tensor(1.), tensor(2.))
+    """
     first = _spread(_STD, input, dim, unbiased, keepdim, correction, None, False)
     return first, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
@@ -394,6 +417,10 @@ def prod(
     """The product of the elements, over one dimension or all (torch.prod).
 
     Its gradient is right where elements are 0. Integers and booleans give int64.
+
+    Example:
+        >>> rnn.prod(rnn.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+        tensor([ 2., 12.])
     """
     if out is not None:
         return write_out(out, prod, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
@@ -420,7 +447,12 @@ def logsumexp(
     axis: Dim = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """log(sum(exp(input))) over dimensions, with no overflow on the way (torch.logsumexp)."""
+    """log(sum(exp(input))) over dimensions, with no overflow on the way (torch.logsumexp).
+
+    Example:
+        >>> rnn.logsumexp(rnn.zeros(2, 2), 1)
+        tensor([0.6931, 0.6931])
+    """
     if out is not None:
         return write_out(out, logsumexp, input, dim, keepdim)
     dim = axis if dim is None else dim
@@ -482,7 +514,12 @@ def log_softmax(
     out: Tensor | None = None,
     axis: int | None = None,
 ) -> Tensor:
-    """The logarithm of softmax, computed as one (torch.log_softmax)."""
+    """The logarithm of softmax, computed as one (torch.log_softmax).
+
+    Example:
+        >>> rnn.log_softmax(rnn.tensor([0.0, 0.0]), 0)
+        tensor([-0.6931, -0.6931])
+    """
     if out is not None:
         return write_out(out, log_softmax, input, dim, dtype)
     return _softmax("log_softmax", True, input, dim, dtype, axis)
@@ -514,7 +551,12 @@ def any(
     axis: Dim = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Whether some element is not 0, bool (uint8 of uint8) (torch.any)."""
+    """Whether some element is not 0, bool (uint8 of uint8) (torch.any).
+
+    Example:
+        >>> rnn.any(rnn.tensor([[False, True], [False, False]]), 1)
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, any, input, dim, keepdim)
     return _truth(np.ndarray.any, input, axis if dim is None else dim, keepdims or keepdim)
@@ -529,14 +571,24 @@ def all(
     axis: Dim = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Whether no element is 0, bool (uint8 of uint8) (torch.all)."""
+    """Whether no element is 0, bool (uint8 of uint8) (torch.all).
+
+    Example:
+        >>> rnn.all(rnn.tensor([[True, True], [True, False]]), 1)
+        tensor([ True, False])
+    """
     if out is not None:
         return write_out(out, all, input, dim, keepdim)
     return _truth(np.ndarray.all, input, axis if dim is None else dim, keepdims or keepdim)
 
 
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
-    """How many elements are not 0, int64 (torch.count_nonzero)."""
+    """How many elements are not 0, int64 (torch.count_nonzero).
+
+    Example:
+        >>> rnn.count_nonzero(rnn.tensor([[0, 1], [2, 3]]), 1)
+        tensor([1, 2])
+    """
     array = array_of(input)
     over = _shapes.reduce_dims(dim, array.shape)[0]
     check_room("count_nonzero", _left_over(array.shape, over), 8)

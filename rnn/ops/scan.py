@@ -89,7 +89,12 @@ def cumprod(
     out: Tensor | None = None,
     axis: int | None = None,
 ) -> Tensor:
-    """The product of each element and those before it (torch.cumprod). See cumsum."""
+    """The product of each element and those before it (torch.cumprod). See cumsum.
+
+    Example:
+        >>> rnn.cumprod(rnn.tensor([1.0, 2.0, 3.0]), 0)
+        tensor([1., 2., 6.])
+    """
     if out is not None:
         return write_out(out, cumprod, input, dim, dtype=dtype)
     return _scan(_CUMPROD, "cumprod", np.cumprod, input, dim, dtype, axis)
@@ -110,6 +115,10 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 
     Raises:
         NotImplementedError: of integers.
+
+    Example:
+        >>> rnn.logcumsumexp(rnn.zeros(3), 0)
+        tensor([0.0000, 0.6931, 1.0986])
     """
     if out is not None:
         return write_out(out, logcumsumexp, input, dim)
@@ -152,12 +161,21 @@ def cummax(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummax:
 
     Returns:
         (values, indices): of equal elements, the last.
+
+    Example:
+        >>> rnn.cummax(rnn.tensor([1.0, 3.0, 2.0]), 0).values
+        tensor([1., 3., 3.])
     """
     return return_types.cummax(_best(_CUMMAX, np.maximum, input, dim, out))
 
 
 def cummin(input: Tensor, dim: int, *, out: Any = None) -> return_types.cummin:
-    """The smallest of each element and those before it, and where (torch.cummin). See cummax."""
+    """The smallest of each element and those before it, and where (torch.cummin). See cummax.
+
+    Example:
+        >>> rnn.cummin(rnn.tensor([3.0, 1.0, 2.0]), 0).indices
+        tensor([0, 1, 1])
+    """
     return return_types.cummin(_best(_CUMMIN, np.minimum, input, dim, out))
 
 
@@ -208,6 +226,10 @@ def diff(
 
     Raises:
         RuntimeError: input has no dimensions, or n is negative.
+
+    Example:
+        >>> rnn.diff(rnn.tensor([1.0, 4.0, 9.0]))
+        tensor([3., 5.])
     """
     if out is not None:
         return write_out(out, diff, input, n, dim, prepend, append)

@@ -25,28 +25,48 @@ _CLAMP = op("clamp")
 
 
 def maximum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The larger of two, or NaN where one is; equal ones share the gradient (torch.maximum)."""
+    """The larger of two, or NaN where one is; equal ones share the gradient (torch.maximum).
+
+    Example:
+        >>> rnn.maximum(rnn.tensor([1.0, 4.0]), rnn.tensor([3.0, 2.0]))
+        tensor([3., 4.])
+    """
     if out is not None:
         return write_out(out, maximum, input, other)
     return of_tensors("maximum", _MAXIMUM, np.maximum, input, other)
 
 
 def minimum(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The smaller of two, or NaN where one is; equal ones share the gradient (torch.minimum)."""
+    """The smaller of two, or NaN where one is; equal ones share the gradient (torch.minimum).
+
+    Example:
+        >>> rnn.minimum(rnn.tensor([1.0, 4.0]), rnn.tensor([3.0, 2.0]))
+        tensor([1., 2.])
+    """
     if out is not None:
         return write_out(out, minimum, input, other)
     return of_tensors("minimum", _MINIMUM, np.minimum, input, other)
 
 
 def fmax(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The larger of two; NaN only where both are (torch.fmax)."""
+    """The larger of two; NaN only where both are (torch.fmax).
+
+    Example:
+        >>> rnn.fmax(rnn.tensor([1.0, float("nan")]), rnn.tensor([2.0, 3.0]))
+        tensor([2., 3.])
+    """
     if out is not None:
         return write_out(out, fmax, input, other)
     return of_tensors("fmax", _FMAX, np.fmax, input, other)
 
 
 def fmin(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The smaller of two; NaN only where both are (torch.fmin)."""
+    """The smaller of two; NaN only where both are (torch.fmin).
+
+    Example:
+        >>> rnn.fmin(rnn.tensor([1.0, float("nan")]), rnn.tensor([2.0, 3.0]))
+        tensor([1., 3.])
+    """
     if out is not None:
         return write_out(out, fmin, input, other)
     return of_tensors("fmin", _FMIN, np.fmin, input, other)
@@ -102,12 +122,22 @@ def _clamp_tensors(input: Tensor, low: Any, high: Any) -> Tensor:
 
 
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
-    """Elements below min become min (torch.clamp_min)."""
+    """Elements below min become min (torch.clamp_min).
+
+    Example:
+        >>> rnn.clamp_min(rnn.tensor([-1.0, 3.0]), 0.0)
+        tensor([0., 3.])
+    """
     return clamp(input, min, out=out)
 
 
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
-    """Elements above max become max (torch.clamp_max)."""
+    """Elements above max become max (torch.clamp_max).
+
+    Example:
+        >>> rnn.clamp_max(rnn.tensor([-1.0, 3.0]), 2.0)
+        tensor([-1.,  2.])
+    """
     return clamp(input, max=max, out=out)
 
 

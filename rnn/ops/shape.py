@@ -125,7 +125,12 @@ def storage_of(input: Tensor) -> tuple[int, int]:
 
 
 def numel(input: Tensor) -> int:
-    """How many elements it has (torch.numel)."""
+    """How many elements it has (torch.numel).
+
+    Example:
+        >>> rnn.numel(rnn.ones(2, 3))
+        6
+    """
     return int(lib.rnn_count(input._h)) if input._h else int(input._array.size)
 
 
@@ -142,7 +147,13 @@ def is_contiguous(input: Tensor, memory_format: Any = None) -> bool:
 
 
 def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A contiguous copy, in the graph (torch.clone)."""
+    """A contiguous copy, in the graph (torch.clone).
+
+    Example:
+        >>> x = rnn.ones(2, requires_grad=True)
+        >>> x.clone()
+        tensor([1., 1.], grad_fn=<CloneBackward0>)
+    """
     if input._h:
         h = lib.rnn_clone(E, input._h)
         return adopt(h) if h > 0 else fail(h)
@@ -245,6 +256,11 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
 
     Raises:
         RuntimeError: the shape has another number of elements.
+
+    Example:
+        >>> rnn.reshape(rnn.arange(6), (2, -1))
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
     """
     sizes = as_size_args(sizes if shape is None else (shape,), "reshape", "shape")
     if input._h:
@@ -279,7 +295,12 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension; a view where it can be (torch.ravel)."""
+    """All elements in one dimension; a view where it can be (torch.ravel).
+
+    Example:
+        >>> rnn.ravel(rnn.tensor([[1, 2], [3, 4]]))
+        tensor([1, 2, 3, 4])
+    """
     made = reshape(input, -1) if numel(input) else reshape(input, 0)
     return made if made.is_contiguous() else contiguous(made)
 
@@ -310,6 +331,10 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
     Raises:
         RuntimeError: the sizes do not multiply up to the dimension's.
+
+    Example:
+        >>> rnn.unflatten(rnn.ones(2, 6), 1, (2, 3)).shape
+        rnn.Size([2, 2, 3])
     """
     shape = input._shape
     at = normalize_dim(dim, len(shape))
@@ -332,7 +357,12 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions swapped (torch.transpose)."""
+    """Two dimensions swapped (torch.transpose).
+
+    Example:
+        >>> rnn.transpose(rnn.ones(2, 3, 4), 0, 2).shape
+        rnn.Size([4, 3, 2])
+    """
     if input._h:
         try:
             h = lib.rnn_transpose(E, input._h, dim0, dim1)
@@ -372,7 +402,12 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
 
 
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """Dimensions moved to other places; the rest keep their order (torch.movedim)."""
+    """Dimensions moved to other places; the rest keep their order (torch.movedim).
+
+    Example:
+        >>> rnn.moveaxis(rnn.ones(2, 3, 4), 0, -1).shape
+        rnn.Size([3, 4, 2])
+    """
     ndim = len(input._shape)
     froms, tos = [[d] if isinstance(d, int) else list(d) for d in (source, destination)]
     if len(froms) != len(tos):
@@ -393,7 +428,12 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
 
 
 def t(input: Tensor) -> Tensor:
-    """A matrix transposed; vectors and scalars as they are (torch.t)."""
+    """A matrix transposed; vectors and scalars as they are (torch.t).
+
+    Example:
+        >>> rnn.t(rnn.ones(2, 3)).shape
+        rnn.Size([3, 2])
+    """
     if input._h:
         h = lib.rnn_t(E, input._h)
         return adopt(h) if h > 0 else fail(h)
@@ -457,7 +497,12 @@ def hermitian(input: Tensor) -> Tensor:
 
 
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """Without its dimensions of size 1, or those of `dim` that have size 1 (torch.squeeze)."""
+    """Without its dimensions of size 1, or those of `dim` that have size 1 (torch.squeeze).
+
+    Example:
+        >>> rnn.squeeze(rnn.ones(1, 3, 1)).shape
+        rnn.Size([3])
+    """
     if input._h and (dim is None or isinstance(dim, int)):
         try:
             h = lib.rnn_squeeze(E, input._h, dim or 0, dim is None)
@@ -477,7 +522,12 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a new dimension of size 1 at `dim` (torch.unsqueeze)."""
+    """With a new dimension of size 1 at `dim` (torch.unsqueeze).
+
+    Example:
+        >>> rnn.unsqueeze(rnn.ones(3), 0).shape
+        rnn.Size([1, 3])
+    """
     if input._h:
         try:
             h = lib.rnn_unsqueeze(E, input._h, dim)
@@ -542,31 +592,58 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
 
 
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
-    """expand by NumPy's name (torch.broadcast_to)."""
+    """expand by NumPy's name (torch.broadcast_to).
+
+    Example:
+        >>> rnn.broadcast_to(rnn.tensor([1, 2]), (2, 2))
+        tensor([[1, 2],
+                [1, 2]])
+    """
     return expand(input, tuple(size))
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """All tensors expanded to their common shape (torch.broadcast_tensors)."""
+    """All tensors expanded to their common shape (torch.broadcast_tensors).
+
+    Example:
+        >>> x, y = rnn.broadcast_tensors(rnn.ones(3, 1), rnn.ones(2))
+        >>> x.shape, y.shape
+        (rnn.Size([3, 2]), rnn.Size([3, 2]))
+    """
     every = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = broadcast_shapes(*[x._shape for x in _core.check_elements(every)])
     return tuple([expand(x, shape) for x in every])
 
 
 def atleast_1d(*tensors: Any) -> Any:
-    """A scalar as a vector of one element; others as they are (torch.atleast_1d)."""
+    """A scalar as a vector of one element; others as they are (torch.atleast_1d).
+
+    Example:
+        >>> rnn.atleast_1d(rnn.tensor(2.0))
+        tensor([2.])
+    """
     return _each(tensors, lambda x: x if x._shape else reshape(x, 1))
 
 
 def atleast_2d(*tensors: Any) -> Any:
-    """With dimensions of size 1 in front, up to two (torch.atleast_2d)."""
+    """With dimensions of size 1 in front, up to two (torch.atleast_2d).
+
+    Example:
+        >>> rnn.atleast_2d(rnn.tensor([1.0, 2.0]))
+        tensor([[1., 2.]])
+    """
     return _each(
         tensors, lambda x: x if len(x._shape) > 1 else reshape(x, (1, -1) if x._shape else (1, 1))
     )
 
 
 def atleast_3d(*tensors: Any) -> Any:
-    """With dimensions of size 1 around, up to three (torch.atleast_3d)."""
+    """With dimensions of size 1 around, up to three (torch.atleast_3d).
+
+    Example:
+        >>> rnn.atleast_3d(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3, 1])
+    """
     wide = {0: (1, 1, 1), 1: (1, -1, 1)}
 
     def one(x: Tensor) -> Tensor:

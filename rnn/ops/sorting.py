@@ -128,7 +128,13 @@ def sort(
 
 
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """sort(input, 0).values (torch.msort)."""
+    """sort(input, 0).values (torch.msort).
+
+    Example:
+        >>> rnn.msort(rnn.tensor([[3, 1], [2, 4]]))
+        tensor([[2, 1],
+                [3, 4]])
+    """
     return _core.view_as_result(sort(input, 0).values, out)
 
 
@@ -140,7 +146,12 @@ def argsort(
     *,
     axis: int | None = None,
 ) -> Tensor:
-    """What sorts the elements along a dimension, int64 (torch.argsort). See sort."""
+    """What sorts the elements along a dimension, int64 (torch.argsort). See sort.
+
+    Example:
+        >>> rnn.argsort(rnn.tensor([3.0, 1.0, 2.0]), descending=True)
+        tensor([0, 2, 1])
+    """
     dim, array = _at(input, dim if axis is None else axis)
     return _core.wrap(_order(array, dim, descending).reshape(input._shape))
 
@@ -167,6 +178,10 @@ def topk(
 
     Raises:
         RuntimeError: k is negative, or larger than the dimension.
+
+    Example:
+        >>> rnn.topk(rnn.tensor([1.0, 3.0, 2.0]), 2).values
+        tensor([3., 2.])
     """
     k = _shapes.integer("topk", "k", 1, k)
     dim, array = _at(input, dim if axis is None else axis)
@@ -198,6 +213,10 @@ def kthvalue(
 
     Raises:
         RuntimeError: there are not as many.
+
+    Example:
+        >>> rnn.kthvalue(rnn.tensor([3.0, 1.0, 2.0]), 2).values
+        tensor(2.)
     """
     k, (dim, array) = _shapes.integer("kthvalue", "k", 1, k), _at(input, dim)
     _refuse_empty("kthvalue", array, dim)
@@ -280,6 +299,10 @@ def median(
 
     Raises:
         IndexError: the dimension has no elements.
+
+    Example:
+        >>> rnn.median(rnn.tensor([3.0, 1.0, 2.0, 9.0]))
+        tensor(2.)
     """
     return _median("median", input, axis if dim is None else dim, keepdim, out)
 
@@ -287,7 +310,12 @@ def median(
 def nanmedian(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None
 ) -> Any:
-    """median, of the elements that are not NaN (torch.nanmedian)."""
+    """median, of the elements that are not NaN (torch.nanmedian).
+
+    Example:
+        >>> rnn.nanmedian(rnn.tensor([1.0, float("nan"), 3.0]))
+        tensor(1.)
+    """
     return _median("nanmedian", input, dim, keepdim, out)
 
 
@@ -300,6 +328,10 @@ def mode(
 
     Raises:
         IndexError: the dimension has no elements.
+
+    Example:
+        >>> rnn.mode(rnn.tensor([1, 2, 2, 3])).values
+        tensor(2)
     """
     dim, array = _at(input, dim)
     _refuse_empty("mode", array, dim)
@@ -399,6 +431,10 @@ def quantile(
 
     Raises:
         RuntimeError: input is empty or of integers, or q is out of range.
+
+    Example:
+        >>> rnn.quantile(rnn.tensor([1.0, 2.0, 4.0]), rnn.tensor([0.25, 0.5]))
+        tensor([1.5000, 2.0000])
     """
     if out is not None:
         return write_out(out, quantile, input, q, dim, keepdim, interpolation=interpolation)
@@ -414,7 +450,12 @@ def nanquantile(
     interpolation: str = "linear",
     out: Tensor | None = None,
 ) -> Tensor:
-    """quantile, of the elements that are not NaN (torch.nanquantile)."""
+    """quantile, of the elements that are not NaN (torch.nanquantile).
+
+    Example:
+        >>> rnn.nanquantile(rnn.tensor([1.0, float("nan"), 3.0]), 0.5)
+        tensor(2.)
+    """
     if out is not None:
         return write_out(out, nanquantile, input, q, dim, keepdim, interpolation=interpolation)
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
@@ -438,6 +479,10 @@ def unique(
 
     Returns:
         a tensor, or a tuple of those asked for. No gradient goes through.
+
+    Example:
+        >>> rnn.unique(rnn.tensor([3, 1, 3]), return_counts=True)
+        (tensor([1, 3]), tensor([1, 2]))
     """
     array = check_copy_room("unique", array_of(input))
     found = np.unique(
@@ -470,6 +515,10 @@ def unique_consecutive(
     """The elements (or slices) that differ from the one before (torch.unique_consecutive).
 
     See unique.
+
+    Example:
+        >>> rnn.unique_consecutive(rnn.tensor([1, 1, 2, 1]))
+        tensor([1, 2, 1])
     """
     array = check_copy_room("unique_consecutive", array_of(input), 8)
     rows = array.reshape(-1) if dim is None else np.moveaxis(array, dim, 0)
@@ -497,6 +546,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
     Raises:
         RuntimeError: input has another shape or holds floats or negative numbers.
+
+    Example:
+        >>> rnn.bincount(rnn.tensor([0, 1, 1, 3]))
+        tensor([1, 2, 0, 1])
     """
     array = array_of(input)
     if array.dtype.kind == "f":
@@ -538,6 +591,10 @@ def histc(
 
     Raises:
         RuntimeError: bins is not positive, or min above max.
+
+    Example:
+        >>> rnn.histc(rnn.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
+        tensor([0., 2., 1., 0.])
     """
     if not input._h:
         raise NotImplementedError(
@@ -574,6 +631,10 @@ def histogram(
 
     Returns:
         (hist, bin_edges), in input's dtype.
+
+    Example:
+        >>> rnn.histogram(rnn.tensor([1.0, 2.0, 1.0]), 2).hist
+        tensor([2., 1.])
     """
     array = check_copy_room("histogram", array_of(input))
     if isinstance(bins, Handle):
@@ -612,6 +673,10 @@ def searchsorted(
 
     Raises:
         RuntimeError: the shapes do not fit.
+
+    Example:
+        >>> rnn.searchsorted(rnn.tensor([1.0, 2.0, 3.0]), rnn.tensor([0.5, 2.0, 9.0]))
+        tensor([0, 1, 3])
     """
     _core.check_tensors("searchsorted", sorted_sequence=sorted_sequence)
     sequence = array_of(sorted_sequence)
@@ -649,7 +714,12 @@ def bucketize(
     right: bool = False,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Between which of the 1-d boundaries each element of input lies (torch.bucketize)."""
+    """Between which of the 1-d boundaries each element of input lies (torch.bucketize).
+
+    Example:
+        >>> rnn.bucketize(rnn.tensor([0.5, 2.0, 9.0]), rnn.tensor([1.0, 2.0, 3.0]))
+        tensor([0, 1, 3])
+    """
     if len(boundaries._shape) != 1:
         raise RuntimeError(
             f"boundaries tensor must be 1 dimension, but got dim({len(boundaries._shape)})"
@@ -662,6 +732,11 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
 
     Returns:
         int64: a row for each; as_tuple: a 1-d tensor for each dimension, which indexes input.
+
+    Example:
+        >>> rnn.nonzero(rnn.tensor([[0, 1], [2, 0]]))
+        tensor([[0, 1],
+                [1, 0]])
     """
     array = array_of(input)
     check_room("nonzero", (int(np.count_nonzero(array)), array.ndim), 8)
@@ -671,7 +746,13 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
 
 
 def argwhere(input: Tensor) -> Tensor:
-    """nonzero, without as_tuple (torch.argwhere)."""
+    """nonzero, without as_tuple (torch.argwhere).
+
+    Example:
+        >>> rnn.argwhere(rnn.tensor([[0, 1], [2, 0]]))
+        tensor([[0, 1],
+                [1, 0]])
+    """
     array = array_of(input)
     check_room("argwhere", (int(np.count_nonzero(array)), array.ndim), 8)
     found = np.argwhere(array) if array.ndim else np.empty((int(bool(array)), 0), np.int64)

@@ -64,7 +64,12 @@ _ROUND = op("round")
 
 
 def exp(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """e to the power of each element (torch.exp)."""
+    """e to the power of each element (torch.exp).
+
+    Example:
+        >>> rnn.exp(rnn.tensor([0.0, 1.0]))
+        tensor([1.0000, 2.7183])
+    """
     return unary(_EXP, input) if out is None else write_out(out, exp, input)
 
 
@@ -74,7 +79,12 @@ def exp_(input: Tensor) -> Tensor:
 
 
 def exp2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """2 to the power of each element (torch.exp2)."""
+    """2 to the power of each element (torch.exp2).
+
+    Example:
+        >>> rnn.exp2(rnn.tensor([0.0, 3.0]))
+        tensor([1., 8.])
+    """
     return unary(_EXP2, input) if out is None else write_out(out, exp2, input)
 
 
@@ -84,7 +94,12 @@ def exp2_(input: Tensor) -> Tensor:
 
 
 def expm1(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """exp(x) - 1, exact near 0 (torch.expm1)."""
+    """exp(x) - 1, exact near 0 (torch.expm1).
+
+    Example:
+        >>> rnn.expm1(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.7183])
+    """
     return unary(_EXPM1, input) if out is None else write_out(out, expm1, input)
 
 
@@ -94,7 +109,12 @@ def expm1_(input: Tensor) -> Tensor:
 
 
 def log(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The natural logarithm of each element (torch.log)."""
+    """The natural logarithm of each element (torch.log).
+
+    Example:
+        >>> rnn.log(rnn.tensor([1.0, 2.0]))
+        tensor([0.0000, 0.6931])
+    """
     return unary(_LOG, input) if out is None else write_out(out, log, input)
 
 
@@ -104,7 +124,12 @@ def log_(input: Tensor) -> Tensor:
 
 
 def log2(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The logarithm to base 2 (torch.log2)."""
+    """The logarithm to base 2 (torch.log2).
+
+    Example:
+        >>> rnn.log2(rnn.tensor([1.0, 8.0]))
+        tensor([0., 3.])
+    """
     return unary(_LOG2, input) if out is None else write_out(out, log2, input)
 
 
@@ -114,7 +139,12 @@ def log2_(input: Tensor) -> Tensor:
 
 
 def log10(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The logarithm to base 10 (torch.log10)."""
+    """The logarithm to base 10 (torch.log10).
+
+    Example:
+        >>> rnn.log10(rnn.tensor([1.0, 1000.0]))
+        tensor([0., 3.])
+    """
     return unary(_LOG10, input) if out is None else write_out(out, log10, input)
 
 
@@ -124,7 +154,12 @@ def log10_(input: Tensor) -> Tensor:
 
 
 def log1p(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """log(1 + x), exact near 0 (torch.log1p)."""
+    """log(1 + x), exact near 0 (torch.log1p).
+
+    Example:
+        >>> rnn.log1p(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.6931])
+    """
     return unary(_LOG1P, input) if out is None else write_out(out, log1p, input)
 
 
@@ -134,7 +169,12 @@ def log1p_(input: Tensor) -> Tensor:
 
 
 def sqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The square root; NaN of negative numbers (torch.sqrt)."""
+    """The square root; NaN of negative numbers (torch.sqrt).
+
+    Example:
+        >>> rnn.sqrt(rnn.tensor([4.0, 2.0]))
+        tensor([2.0000, 1.4142])
+    """
     return unary(_SQRT, input) if out is None else write_out(out, sqrt, input)
 
 
@@ -144,7 +184,12 @@ def sqrt_(input: Tensor) -> Tensor:
 
 
 def rsqrt(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """1 / sqrt(x) (torch.rsqrt)."""
+    """1 / sqrt(x) (torch.rsqrt).
+
+    Example:
+        >>> rnn.rsqrt(rnn.tensor([4.0, 1.0]))
+        tensor([0.5000, 1.0000])
+    """
     return unary(_RSQRT, input) if out is None else write_out(out, rsqrt, input)
 
 
@@ -154,7 +199,12 @@ def rsqrt_(input: Tensor) -> Tensor:
 
 
 def reciprocal(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """1 / x (torch.reciprocal)."""
+    """1 / x (torch.reciprocal).
+
+    Example:
+        >>> rnn.reciprocal(rnn.tensor([2.0, -4.0]))
+        tensor([ 0.5000, -0.2500])
+    """
     return unary(_RECIPROCAL, input) if out is None else write_out(out, reciprocal, input)
 
 
@@ -164,7 +214,12 @@ def reciprocal_(input: Tensor) -> Tensor:
 
 
 def sin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The sine, of radians (torch.sin)."""
+    """The sine, of radians (torch.sin).
+
+    Example:
+        >>> rnn.sin(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8415])
+    """
     return unary(_SIN, input) if out is None else write_out(out, sin, input)
 
 
@@ -174,7 +229,12 @@ def sin_(input: Tensor) -> Tensor:
 
 
 def cos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The cosine, of radians (torch.cos)."""
+    """The cosine, of radians (torch.cos).
+
+    Example:
+        >>> rnn.cos(rnn.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.5403])
+    """
     return unary(_COS, input) if out is None else write_out(out, cos, input)
 
 
@@ -184,7 +244,12 @@ def cos_(input: Tensor) -> Tensor:
 
 
 def tan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The tangent, of radians (torch.tan)."""
+    """The tangent, of radians (torch.tan).
+
+    Example:
+        >>> rnn.tan(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.5574])
+    """
     return unary(_TAN, input) if out is None else write_out(out, tan, input)
 
 
@@ -194,7 +259,12 @@ def tan_(input: Tensor) -> Tensor:
 
 
 def asin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The angle whose sine is x (torch.asin)."""
+    """The angle whose sine is x (torch.asin).
+
+    Example:
+        >>> rnn.asin(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.5708])
+    """
     return unary(_ASIN, input) if out is None else write_out(out, asin, input)
 
 
@@ -204,7 +274,12 @@ def asin_(input: Tensor) -> Tensor:
 
 
 def acos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The angle whose cosine is x (torch.acos)."""
+    """The angle whose cosine is x (torch.acos).
+
+    Example:
+        >>> rnn.acos(rnn.tensor([1.0, 0.0, -1.0]))
+        tensor([0.0000, 1.5708, 3.1416])
+    """
     return unary(_ACOS, input) if out is None else write_out(out, acos, input)
 
 
@@ -214,7 +289,12 @@ def acos_(input: Tensor) -> Tensor:
 
 
 def atan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The angle whose tangent is x (torch.atan)."""
+    """The angle whose tangent is x (torch.atan).
+
+    Example:
+        >>> rnn.atan(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7854])
+    """
     return unary(_ATAN, input) if out is None else write_out(out, atan, input)
 
 
@@ -224,7 +304,12 @@ def atan_(input: Tensor) -> Tensor:
 
 
 def sinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The hyperbolic sine (torch.sinh)."""
+    """The hyperbolic sine (torch.sinh).
+
+    Example:
+        >>> rnn.sinh(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.1752])
+    """
     return unary(_SINH, input) if out is None else write_out(out, sinh, input)
 
 
@@ -234,7 +319,12 @@ def sinh_(input: Tensor) -> Tensor:
 
 
 def cosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The hyperbolic cosine (torch.cosh)."""
+    """The hyperbolic cosine (torch.cosh).
+
+    Example:
+        >>> rnn.cosh(rnn.tensor([0.0, 1.0]))
+        tensor([1.0000, 1.5431])
+    """
     return unary(_COSH, input) if out is None else write_out(out, cosh, input)
 
 
@@ -244,7 +334,12 @@ def cosh_(input: Tensor) -> Tensor:
 
 
 def tanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The hyperbolic tangent (torch.tanh)."""
+    """The hyperbolic tangent (torch.tanh).
+
+    Example:
+        >>> rnn.tanh(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
     return unary(_TANH, input) if out is None else write_out(out, tanh, input)
 
 
@@ -254,7 +349,12 @@ def tanh_(input: Tensor) -> Tensor:
 
 
 def asinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of sinh (torch.asinh)."""
+    """The inverse of sinh (torch.asinh).
+
+    Example:
+        >>> rnn.asinh(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8814])
+    """
     return unary(_ASINH, input) if out is None else write_out(out, asinh, input)
 
 
@@ -264,7 +364,12 @@ def asinh_(input: Tensor) -> Tensor:
 
 
 def acosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of cosh (torch.acosh)."""
+    """The inverse of cosh (torch.acosh).
+
+    Example:
+        >>> rnn.acosh(rnn.tensor([1.0, 2.0]))
+        tensor([0.0000, 1.3170])
+    """
     return unary(_ACOSH, input) if out is None else write_out(out, acosh, input)
 
 
@@ -274,7 +379,12 @@ def acosh_(input: Tensor) -> Tensor:
 
 
 def atanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of tanh (torch.atanh)."""
+    """The inverse of tanh (torch.atanh).
+
+    Example:
+        >>> rnn.atanh(rnn.tensor([0.0, 0.5]))
+        tensor([0.0000, 0.5493])
+    """
     return unary(_ATANH, input) if out is None else write_out(out, atanh, input)
 
 
@@ -284,7 +394,12 @@ def atanh_(input: Tensor) -> Tensor:
 
 
 def sigmoid(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """1 / (1 + exp(-x)) (torch.sigmoid)."""
+    """1 / (1 + exp(-x)) (torch.sigmoid).
+
+    Example:
+        >>> rnn.sigmoid(rnn.tensor([0.0, 2.0]))
+        tensor([0.5000, 0.8808])
+    """
     return unary(_SIGMOID, input) if out is None else write_out(out, sigmoid, input)
 
 
@@ -294,7 +409,12 @@ def sigmoid_(input: Tensor) -> Tensor:
 
 
 def erf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The error function (torch.erf)."""
+    """The error function (torch.erf).
+
+    Example:
+        >>> rnn.erf(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8427])
+    """
     return unary(_ERF, input) if out is None else write_out(out, erf, input)
 
 
@@ -304,7 +424,12 @@ def erf_(input: Tensor) -> Tensor:
 
 
 def erfc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """1 - erf(x), exact where erf is near 1 (torch.erfc)."""
+    """1 - erf(x), exact where erf is near 1 (torch.erfc).
+
+    Example:
+        >>> rnn.erfc(rnn.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.1573])
+    """
     return unary(_ERFC, input) if out is None else write_out(out, erfc, input)
 
 
@@ -314,7 +439,12 @@ def erfc_(input: Tensor) -> Tensor:
 
 
 def erfinv(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """What erf makes input of: infinite at -1 and 1, NaN beyond (torch.erfinv)."""
+    """What erf makes input of: infinite at -1 and 1, NaN beyond (torch.erfinv).
+
+    Example:
+        >>> rnn.erfinv(rnn.tensor([0.0, 0.5]))
+        tensor([0.0000, 0.4769])
+    """
     return unary(_ERFINV, input) if out is None else write_out(out, erfinv, input)
 
 
@@ -324,7 +454,12 @@ def erfinv_(input: Tensor) -> Tensor:
 
 
 def frac(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """x without its whole part (torch.frac)."""
+    """x without its whole part (torch.frac).
+
+    Example:
+        >>> rnn.frac(rnn.tensor([-1.5, 2.25]))
+        tensor([-0.5000,  0.2500])
+    """
     return unary(_FRAC, input) if out is None else write_out(out, frac, input)
 
 
@@ -334,7 +469,12 @@ def frac_(input: Tensor) -> Tensor:
 
 
 def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None) -> Tensor:
-    """log(x / (1 - x)), of x between eps and 1 - eps: the inverse of sigmoid (torch.logit)."""
+    """log(x / (1 - x)), of x between eps and 1 - eps: the inverse of sigmoid (torch.logit).
+
+    Example:
+        >>> rnn.logit(rnn.tensor([0.5, 0.9]))
+        tensor([0.0000, 2.1972])
+    """
     if out is not None:
         return write_out(out, logit, input, eps)
     x = as_node(input, _core.float_code(input))
@@ -344,7 +484,12 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
 
 
 def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """sin(pi x) / (pi x), 1 at 0 (torch.sinc)."""
+    """sin(pi x) / (pi x), 1 at 0 (torch.sinc).
+
+    Example:
+        >>> rnn.sinc(rnn.tensor([0.0, 0.5]))
+        tensor([1.0000, 0.6366])
+    """
     if out is not None:
         return write_out(out, sinc, input)
     scaled = as_node(input, _core.float_code(input)) * np.pi
@@ -357,12 +502,22 @@ def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def deg2rad(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Degrees to radians (torch.deg2rad)."""
+    """Degrees to radians (torch.deg2rad).
+
+    Example:
+        >>> rnn.deg2rad(rnn.tensor([180.0]))
+        tensor([3.1416])
+    """
     return input * (np.pi / 180.0) if out is None else write_out(out, deg2rad, input)
 
 
 def rad2deg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Radians to degrees (torch.rad2deg)."""
+    """Radians to degrees (torch.rad2deg).
+
+    Example:
+        >>> rnn.rad2deg(rnn.tensor([3.1415927]))
+        tensor([180.])
+    """
     return input * (180.0 / np.pi) if out is None else write_out(out, rad2deg, input)
 
 
@@ -401,7 +556,12 @@ def _of_bools(number: int, x: Any) -> Any:
 
 
 def neg(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """-x (torch.neg)."""
+    """-x (torch.neg).
+
+    Example:
+        >>> rnn.neg(rnn.tensor([1.0, -2.0]))
+        tensor([-1.,  2.])
+    """
     return _keep(_NEG, np.negative, input) if out is None else write_out(out, neg, input)
 
 
@@ -411,7 +571,12 @@ def neg_(input: Tensor) -> Tensor:
 
 
 def abs(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The absolute value; its gradient at 0 is 0 (torch.abs)."""
+    """The absolute value; its gradient at 0 is 0 (torch.abs).
+
+    Example:
+        >>> rnn.abs(rnn.tensor([-1.5, 2.0]))
+        tensor([1.5000, 2.0000])
+    """
     return _keep(_ABS, np.abs, input) if out is None else write_out(out, abs, input)
 
 
@@ -421,7 +586,12 @@ def abs_(input: Tensor) -> Tensor:
 
 
 def sign(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """1, 0 or -1 (torch.sign)."""
+    """1, 0 or -1 (torch.sign).
+
+    Example:
+        >>> rnn.sign(rnn.tensor([-3.0, 0.0, 2.0]))
+        tensor([-1.,  0.,  1.])
+    """
     return _keep(_SIGN, np.sign, input) if out is None else write_out(out, sign, input)
 
 
@@ -431,7 +601,12 @@ def sign_(input: Tensor) -> Tensor:
 
 
 def square(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """x * x (torch.square)."""
+    """x * x (torch.square).
+
+    Example:
+        >>> rnn.square(rnn.tensor([-3.0, 2.0]))
+        tensor([9., 4.])
+    """
     return _keep(_SQUARE, np.square, input) if out is None else write_out(out, square, input)
 
 
@@ -441,7 +616,12 @@ def square_(input: Tensor) -> Tensor:
 
 
 def relu(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """x where it is positive, else 0; the gradient at 0 is 0 (torch.relu)."""
+    """x where it is positive, else 0; the gradient at 0 is 0 (torch.relu).
+
+    Example:
+        >>> rnn.relu(rnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
     return _keep(_RELU, _relu, input) if out is None else write_out(out, relu, input)
 
 
@@ -451,7 +631,12 @@ def relu_(input: Tensor) -> Tensor:
 
 
 def floor(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The largest whole number up to x (torch.floor)."""
+    """The largest whole number up to x (torch.floor).
+
+    Example:
+        >>> rnn.floor(rnn.tensor([-1.5, 1.2]))
+        tensor([-2.,  1.])
+    """
     return _keep(_FLOOR, np.positive, input) if out is None else write_out(out, floor, input)
 
 
@@ -461,7 +646,12 @@ def floor_(input: Tensor) -> Tensor:
 
 
 def ceil(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The smallest whole number from x on (torch.ceil)."""
+    """The smallest whole number from x on (torch.ceil).
+
+    Example:
+        >>> rnn.ceil(rnn.tensor([-1.5, 1.2]))
+        tensor([-1.,  2.])
+    """
     return _keep(_CEIL, np.positive, input) if out is None else write_out(out, ceil, input)
 
 
@@ -471,7 +661,12 @@ def ceil_(input: Tensor) -> Tensor:
 
 
 def trunc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """x without its fraction (torch.trunc)."""
+    """x without its fraction (torch.trunc).
+
+    Example:
+        >>> rnn.trunc(rnn.tensor([-1.5, 1.5]))
+        tensor([-1.,  1.])
+    """
     return _keep(_TRUNC, np.positive, input) if out is None else write_out(out, trunc, input)
 
 
@@ -485,6 +680,12 @@ def round(input: Tensor, *, decimals: int = 0, out: Tensor | None = None) -> Ten
 
     Args:
         decimals: digits behind the point to keep; -1 rounds to tens.
+
+    Example:
+        >>> rnn.round(rnn.tensor([0.5, 1.5, 2.345]))
+        tensor([0., 2., 2.])
+        >>> rnn.round(rnn.tensor([2.345]), decimals=1)
+        tensor([2.3000])
     """
     if out is not None:
         return write_out(out, round, input, decimals=decimals)
@@ -510,6 +711,10 @@ def positive(input: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: input is bool.
+
+    Example:
+        >>> rnn.positive(rnn.tensor([1.0, -2.0]))
+        tensor([ 1., -2.])
     """
     if not input._h and input._array.dtype == np.bool_:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
@@ -524,7 +729,12 @@ def nan_to_num(
     *,
     out: Tensor | None = None,
 ) -> Tensor:
-    """NaN becomes nan, infinities the largest numbers or what is given (torch.nan_to_num)."""
+    """NaN becomes nan, infinities the largest numbers or what is given (torch.nan_to_num).
+
+    Example:
+        >>> rnn.nan_to_num(rnn.tensor([1.0, float("nan")]), 0.5)
+        tensor([1.0000, 0.5000])
+    """
     if out is not None:
         return write_out(out, nan_to_num, input, nan, posinf, neginf)
     if not input._h:
@@ -591,10 +801,20 @@ def arctanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def fix(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """trunc (torch.fix)."""
+    """trunc (torch.fix).
+
+    Example:
+        >>> rnn.fix(rnn.tensor([-1.5, 1.5]))
+        tensor([-1.,  1.])
+    """
     return trunc(input, out=out)
 
 
 def sgn(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """sign (torch.sgn)."""
+    """sign (torch.sgn).
+
+    Example:
+        >>> rnn.sgn(rnn.tensor([-3.0, 0.0, 2.0]))
+        tensor([-1.,  0.,  1.])
+    """
     return sign(input, out=out)

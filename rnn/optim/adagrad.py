@@ -15,6 +15,14 @@ class Adagrad(Listed):
     Args:
         lr_decay: lr / (1 + (step - 1) * lr_decay).
         initial_accumulator_value: where the sums start.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = Adagrad([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.9000], requires_grad=True)
     """
 
     _rule = lib.RNN_ADAGRAD
@@ -72,6 +80,14 @@ class RMSprop(Listed):
     Args:
         alpha: how slowly the average moves.
         centered: of the gradients' variance instead.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = RMSprop([w], lr=0.01)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.9000], requires_grad=True)
     """
 
     _rule = lib.RNN_RMSPROP
@@ -127,6 +143,14 @@ class Adadelta(Listed):
 
     Args:
         rho: how slowly the two averages move.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = Adadelta([w], lr=1.0)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.9968], requires_grad=True)
     """
 
     _rule = lib.RNN_ADADELTA

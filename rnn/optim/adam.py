@@ -29,6 +29,14 @@ class Adam(Listed):
         amsgrad: divides by the largest second average so far.
         maximize: climbs instead.
         foreach, capturable, differentiable, fused: accepted; there is one way, in C.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = Adam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.9000], requires_grad=True)
     """
 
     _rule = lib.RNN_ADAM
@@ -79,7 +87,16 @@ class Adam(Listed):
 
 class AdamW(Adam):
     """Adam whose weight decay is apart from the gradient: p *= 1 - lr * weight_decay
-    (torch.optim.AdamW)."""
+    (torch.optim.AdamW).
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = AdamW([w], lr=0.1, weight_decay=0.5)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.8500], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -119,7 +136,16 @@ class AdamW(Adam):
 
 class Adamax(Listed):
     """Adam with the largest gradient in the place of the root of the mean square
-    (torch.optim.Adamax)."""
+    (torch.optim.Adamax).
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = Adamax([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.9000], requires_grad=True)
+    """
 
     _rule = lib.RNN_ADAMAX
     _states = ("exp_avg", "exp_inf")
@@ -162,6 +188,14 @@ class NAdam(Listed):
 
     Args:
         momentum_decay: how the momentum grows to beta1 over the steps.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = NAdam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.8944], requires_grad=True)
     """
 
     _rule = lib.RNN_NADAM
@@ -209,7 +243,16 @@ class NAdam(Listed):
 
 
 class RAdam(Listed):
-    """Adam that adapts only once it knows the variance well enough (torch.optim.RAdam)."""
+    """Adam that adapts only once it knows the variance well enough (torch.optim.RAdam).
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = RAdam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.8000], requires_grad=True)
+    """
 
     _rule = lib.RNN_RADAM
     _states = ("exp_avg", "exp_avg_sq")

@@ -36,6 +36,14 @@ class Rprop(_Composed):
     Args:
         etas: by what a step's size shrinks and grows.
         step_sizes: the smallest and the largest one.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = Rprop([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.9000], requires_grad=True)
     """
 
     def __init__(
@@ -87,6 +95,14 @@ class ASGD(_Composed):
     Args:
         lambd, alpha: the step's size is lr / (1 + lambd lr step)^alpha; lambd is a decay too.
         t0: after how many steps the average begins.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = ASGD([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w
+        tensor([0.8000], requires_grad=True)
     """
 
     _scalars = ("step", "eta", "mu")

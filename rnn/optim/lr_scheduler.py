@@ -223,6 +223,15 @@ class LambdaLR(_Lambdas):
 
     Args:
         lr_lambda: a function of the epoch, or a list of them, one for each group.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.2916]
     """
 
     def get_lr(self) -> list[Any]:
@@ -231,7 +240,17 @@ class LambdaLR(_Lambdas):
 
 
 class MultiplicativeLR(_Lambdas):
-    """At each epoch the current rate times lr_lambda(epoch)."""
+    """At each epoch the current rate times lr_lambda(epoch).
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = MultiplicativeLR(optimizer, lambda epoch: 0.9)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.2916000000000001]
+    """
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         for fn in lr_lambda if isinstance(lr_lambda, (list, tuple)) else [lr_lambda]:
@@ -248,7 +267,17 @@ class MultiplicativeLR(_Lambdas):
 
 
 class StepLR(LRScheduler):
-    """Times gamma, every step_size epochs."""
+    """Times gamma, every step_size epochs.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = StepLR(optimizer, step_size=2, gamma=0.5)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.2]
+    """
 
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -268,7 +297,17 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times gamma, at each of the milestones (epochs)."""
+    """Times gamma, at each of the milestones (epochs).
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = MultiStepLR(optimizer, milestones=[1, 2], gamma=0.5)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.1]
+    """
 
     def __init__(
         self,
@@ -293,7 +332,17 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """Times factor, until epoch total_iters."""
+    """Times factor, until epoch total_iters.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = ConstantLR(optimizer, factor=0.5, total_iters=2)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.4]
+    """
 
     def __init__(
         self,
@@ -323,7 +372,17 @@ class ConstantLR(LRScheduler):
 
 class LinearLR(LRScheduler):
     """Times a factor that goes from start_factor to end_factor in a line, over total_iters
-    epochs."""
+    epochs.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = LinearLR(optimizer, start_factor=0.5, total_iters=2)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.4]
+    """
 
     def __init__(
         self,
@@ -362,7 +421,17 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times gamma, every epoch."""
+    """Times gamma, every epoch.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = ExponentialLR(optimizer, gamma=0.5)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.05]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -377,7 +446,17 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """Times (1 - epoch / total_iters) ** power."""
+    """Times (1 - epoch / total_iters) ** power.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = PolynomialLR(optimizer, total_iters=4)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.1]
+    """
 
     def __init__(
         self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
@@ -401,7 +480,17 @@ class PolynomialLR(LRScheduler):
 
 class CosineAnnealingLR(LRScheduler):
     """From the initial rate down to eta_min along half a cosine, in T_max epochs (and up again
-    after)."""
+    after).
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = CosineAnnealingLR(optimizer, T_max=2)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.19999999999999998]
+    """
 
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
@@ -435,7 +524,17 @@ class CosineAnnealingLR(LRScheduler):
 
 class CosineAnnealingWarmRestarts(LRScheduler):
     """From the initial rate down to eta_min along half a cosine, then from the top again: first
-    after T_0 epochs, each time after T_mult times as many."""
+    after T_0 epochs, each time after T_mult times as many.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = CosineAnnealingWarmRestarts(optimizer, T_0=2)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.2]
+    """
 
     def __init__(
         self,
@@ -532,6 +631,15 @@ class CyclicLR(_Cycles):
             or "iterations").
         cycle_momentum: moves the momentum (or the first beta) the other way, from max_momentum to
             base_momentum.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = CyclicLR(optimizer, base_lr=0.1, max_lr=0.3, step_size_up=2)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.2]
     """
 
     def __init__(
@@ -629,6 +737,15 @@ class OneCycleLR(_Cycles):
 
     Raises:
         ValueError: more steps are made than there are.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = OneCycleLR(optimizer, max_lr=1.0, total_steps=4)
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [4e-06]
     """
 
     def __init__(
@@ -771,6 +888,15 @@ class SequentialLR(_Several):
     Args:
         schedulers: of the same optimizer.
         milestones: epochs, one fewer than there are schedules.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = SequentialLR(optimizer, [ConstantLR(optimizer), StepLR(optimizer, 1)], [2])
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.04000000000000001]
     """
 
     def __init__(
@@ -819,7 +945,17 @@ class SequentialLR(_Several):
 
 
 class ChainedScheduler(_Several):
-    """All of several schedules at each step."""
+    """All of several schedules at each step.
+
+    Example:
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = ChainedScheduler([ConstantLR(optimizer), StepLR(optimizer, 1)])
+        >>> for _ in range(3):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.00013333333333333337]
+    """
 
     def __init__(
         self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None

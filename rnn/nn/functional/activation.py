@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """x where it is positive, else 0 (torch.nn.functional.relu)."""
+    """x where it is positive, else 0 (torch.nn.functional.relu).
+
+    Example:
+        >>> F.relu(rnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
     return unary.relu_(input) if inplace else unary.relu(input)
 
 
@@ -39,7 +44,13 @@ def _dim(name: str, ndim: int, stacklevel: int) -> int:
 def softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """exp(input), divided by its sum over dim (torch.nn.functional.softmax)."""
+    """exp(input), divided by its sum over dim (torch.nn.functional.softmax).
+
+    Example:
+        >>> F.softmax(rnn.tensor([[0.0, 0.0], [1.0, 3.0]]), 1)
+        tensor([[0.5000, 0.5000],
+                [0.1192, 0.8808]])
+    """
     if dim is None:
         dim = _dim("softmax", len(input._shape), _stacklevel)
     return input.softmax(dim, dtype=dtype)
@@ -48,7 +59,12 @@ def softmax(
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """softmax(-input) (torch.nn.functional.softmin)."""
+    """softmax(-input) (torch.nn.functional.softmin).
+
+    Example:
+        >>> F.softmin(rnn.tensor([1.0, 3.0]), 0)
+        tensor([0.8808, 0.1192])
+    """
     if dim is None:
         dim = _dim("softmin", len(input._shape), _stacklevel)
     return (-input).softmax(dim, dtype=dtype)
@@ -57,7 +73,12 @@ def softmin(
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """The logarithm of softmax, without its underflow (torch.nn.functional.log_softmax)."""
+    """The logarithm of softmax, without its underflow (torch.nn.functional.log_softmax).
+
+    Example:
+        >>> F.log_softmax(rnn.tensor([[0.0, 0.0]]), 1)
+        tensor([[-0.6931, -0.6931]])
+    """
     if dim is None:
         dim = _dim("log_softmax", len(input._shape), _stacklevel)
     return input.log_softmax(dim, dtype=dtype)
@@ -73,6 +94,10 @@ def gumbel_softmax(
         tau: the temperature; near 0 the choice is nearly one-hot.
         hard: one-hot in value, soft in gradient.
         eps: has no effect.
+
+    Example:
+        >>> float(F.gumbel_softmax(rnn.zeros(3), hard=True).sum())
+        1.0
     """
     noise = -rnn.empty_like(logits, requires_grad=False).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
@@ -93,7 +118,12 @@ def rrelu(
 ) -> Tensor:
     """x where it is positive, else x times a slope: random between lower and upper in training,
     their mean else
-    (Xu et al. 2015; torch.nn.functional.rrelu)."""
+    (Xu et al. 2015; torch.nn.functional.rrelu).
+
+    Example:
+        >>> F.rrelu(rnn.tensor([-1.0, 2.0]), 0.1, 0.3)
+        tensor([-0.2000,  2.0000])
+    """
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:

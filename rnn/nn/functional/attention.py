@@ -52,6 +52,11 @@ def scaled_dot_product_attention(
 
     Raises:
         RuntimeError: both a mask and is_causal are given, or the shapes do not fit.
+
+    Example:
+        >>> q = rnn.ones(1, 2, 3, 4)
+        >>> F.scaled_dot_product_attention(q, q, q, is_causal=True).shape
+        rnn.Size([1, 2, 3, 4])
     """
     if attn_mask is not None and is_causal:
         raise RuntimeError(

@@ -42,6 +42,10 @@ def cross_entropy(
     Raises:
         ValueError, RuntimeError, IndexError: as PyTorch's, where shapes, dtypes or indices do not
         fit.
+
+    Example:
+        >>> F.cross_entropy(rnn.tensor([[0.0, 0.0], [0.0, 9.0]]), rnn.tensor([0, 1]))
+        tensor(0.3466)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if target._h and input._shape == target._shape and ignore_index >= 0:
@@ -169,6 +173,10 @@ def nll_loss(
 ) -> Tensor:
     """Minus the log-probability at the target class (torch.nn.functional.nll_loss); shapes as
     cross_entropy's.
+
+    Example:
+        >>> F.nll_loss(rnn.tensor([[-0.5, -1.0]]), rnn.tensor([1]))
+        tensor(1.)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     classes = _class_indices(input, target)

@@ -93,6 +93,10 @@ def unfold(
 
     Raises:
         RuntimeError: the input has not 3 or 4 dimensions, or no window fits.
+
+    Example:
+        >>> F.unfold(rnn.ones(1, 3, 4, 4), 2).shape
+        rnn.Size([1, 12, 9])
     """
     kernel, dilations, strides = several(kernel_size, 2), several(dilation, 2), several(stride, 2)
     if len(input._shape) < 3:
@@ -147,6 +151,12 @@ def fold(
 
     Raises:
         RuntimeError: the sizes do not fit.
+
+    Example:
+        >>> F.fold(rnn.ones(1, 4, 4), (3, 3), (2, 2))
+        tensor([[[[1., 2., 1.],
+                  [2., 4., 2.],
+                  [1., 2., 1.]]]])
     """
     if len(input._shape) == 2:
         return fold(
@@ -240,6 +250,10 @@ def conv2d(
 
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
+
+    Example:
+        >>> F.conv2d(rnn.ones(1, 3, 5, 5), rnn.ones(8, 3, 3, 3), padding=1).shape
+        rnn.Size([1, 8, 5, 5])
     """
     if _unbatched(input, 2, "conv2d"):
         return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
@@ -303,6 +317,10 @@ def conv1d(
 
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
+
+    Example:
+        >>> F.conv1d(rnn.tensor([[[1.0, 2.0, 3.0]]]), rnn.tensor([[[1.0, -1.0]]]))
+        tensor([[[-1., -1.]]])
     """
     if _unbatched(input, 1, "conv1d"):
         return conv1d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
@@ -360,6 +378,10 @@ def conv_transpose2d(
     Raises:
         RuntimeError: the shapes do not fit, or output_padding is no smaller than both stride and
             dilation.
+
+    Example:
+        >>> F.conv_transpose2d(rnn.ones(1, 3, 4, 4), rnn.ones(3, 8, 2, 2), stride=2).shape
+        rnn.Size([1, 8, 8, 8])
     """
     if _unbatched(input, 2, "conv_transpose2d"):
         out = conv_transpose2d(
@@ -426,6 +448,10 @@ def conv_transpose1d(
 ) -> Tensor:
     """conv_transpose2d over one row (torch.nn.functional.conv_transpose1d): (N, C, L), (C, O /
     groups, K) -> (N, O, OL).
+
+    Example:
+        >>> F.conv_transpose1d(rnn.tensor([[[1.0, 2.0]]]), rnn.ones(1, 1, 2), stride=2)
+        tensor([[[1., 1., 2., 2.]]])
     """
     if _unbatched(input, 1, "conv_transpose1d"):
         out = conv_transpose1d(

@@ -48,6 +48,11 @@ def ctc_loss(
 
     Raises:
         RuntimeError: a length, a target or blank is out of range.
+
+    Example:
+        >>> logs = F.log_softmax(rnn.zeros(4, 1, 3), 2)
+        >>> F.ctc_loss(logs, rnn.tensor([[1, 2]]), rnn.tensor([4]), rnn.tensor([2]))
+        tensor(0.8432)
     """
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")

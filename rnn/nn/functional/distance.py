@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The dot product over the product of the norms, each at least eps
     (torch.nn.functional.cosine_similarity).
+
+    Example:
+        >>> F.cosine_similarity(rnn.tensor([[1.0, 0.0]]), rnn.tensor([[3.0, 4.0]]))
+        tensor([0.6000])
     """
     floats = _core.result_dtype(x1, x2)
     floats = floats if floats.is_floating_point else rnn.get_default_dtype()
@@ -43,13 +47,22 @@ def pairwise_distance(
     x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
     """The p-norm of x1 - x2 + eps over the last dimension
-    (torch.nn.functional.pairwise_distance)."""
+    (torch.nn.functional.pairwise_distance).
+
+    Example:
+        >>> F.pairwise_distance(rnn.tensor([[0.0, 0.0]]), rnn.tensor([[3.0, 4.0]]))
+        tensor([5.0000])
+    """
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm distances between all pairs of rows (torch.nn.functional.pdist): (N, M) -> (N (N -
     1) / 2,).
+
+    Example:
+        >>> F.pdist(rnn.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+        tensor([5.0000, 1.0000, 4.2426])
     """
     n = input._shape[0]
     check_room("pdist", (n, n), 9)  # a mask, and half of it twice as places

@@ -52,6 +52,12 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
     Raises:
         ValueError: p is not in 0 .. 1.
+
+    Example:
+        >>> F.dropout(rnn.ones(4), 0.5, training=False)
+        tensor([1., 1., 1., 1.])
+        >>> set(F.dropout(rnn.ones(100), 0.5).tolist()) <= {0.0, 2.0}
+        True
     """
     _check(p)
     return _drop(input, p, training, inplace)
@@ -69,6 +75,10 @@ def dropout1d(
     Raises:
         ValueError: p is not in 0 .. 1.
         RuntimeError: the input has another number of dimensions.
+
+    Example:
+        >>> F.dropout1d(rnn.ones(2, 3, 4), training=False).shape
+        rnn.Size([2, 3, 4])
     """
     _check(p)
     dims = len(input._shape)
@@ -94,6 +104,10 @@ def dropout2d(
 
     Raises:
         ValueError: p is not in 0 .. 1.
+
+    Example:
+        >>> F.dropout2d(rnn.ones(2, 3, 4, 4), training=False).shape
+        rnn.Size([2, 3, 4, 4])
     """
     _check(p)
     dims = len(input._shape)
@@ -129,6 +143,10 @@ def dropout3d(
 
     Raises:
         ValueError: p is not in 0 .. 1.
+
+    Example:
+        >>> F.dropout3d(rnn.ones(2, 3, 4, 4, 4), training=False).shape
+        rnn.Size([2, 3, 4, 4, 4])
     """
     _check(p)
     if len(input._shape) == 5:
@@ -168,6 +186,10 @@ def alpha_dropout(
 
     Raises:
         ValueError: p is not in 0 .. 1.
+
+    Example:
+        >>> F.alpha_dropout(rnn.ones(3), training=False)
+        tensor([1., 1., 1.])
     """
     _check(p)
     return _alpha_drop(input, p, training, inplace)
@@ -180,6 +202,10 @@ def feature_alpha_dropout(
 
     Raises:
         ValueError: p is not in 0 .. 1.
+
+    Example:
+        >>> F.feature_alpha_dropout(rnn.ones(1, 2, 2), training=False).shape
+        rnn.Size([1, 2, 2])
     """
     _check(p)
     return _alpha_drop(input, p, training, inplace, _channels(input))

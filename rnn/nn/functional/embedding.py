@@ -113,6 +113,11 @@ def embedding(
     Raises:
         IndexError: an index is outside the table.
         RuntimeError: the indices are not integers.
+
+    Example:
+        >>> F.embedding(rnn.tensor([2, 0]), rnn.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
+        tensor([[4., 5.],
+                [0., 1.]])
     """
     if len(weight._shape) != 2:
         raise RuntimeError("'weight' must be 2-D")
@@ -160,6 +165,10 @@ def embedding_bag(
 
     Raises:
         ValueError: mode, or the shapes of input and offsets, do not fit.
+
+    Example:
+        >>> F.embedding_bag(rnn.tensor([[0, 2]]), rnn.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
+        tensor([[2., 3.]])
     """
     if mode not in ("sum", "mean", "max"):
         raise ValueError("mode has to be one of sum, mean or max")

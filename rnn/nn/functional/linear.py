@@ -26,6 +26,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
+
+    Example:
+        >>> F.linear(rnn.tensor([[1.0, 2.0]]), rnn.tensor([[3.0, 4.0]]), rnn.tensor([0.5]))
+        tensor([[11.5000]])
     """
     try:
         h = _linear(E, input._h, weight._h, 0 if bias is None else bias._h or -1, 1)
@@ -83,6 +87,10 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
     Raises:
         RuntimeError: the shapes do not fit.
+
+    Example:
+        >>> rnn.bilinear(rnn.ones(2, 3), rnn.ones(2, 4), rnn.ones(5, 3, 4)).shape
+        rnn.Size([2, 5])
     """
     n, i, j = weight._shape
     if len(input1._shape) != len(input2._shape):

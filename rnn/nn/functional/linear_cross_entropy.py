@@ -41,6 +41,10 @@ def linear_cross_entropy(
     Raises:
         RuntimeError: the shapes do not fit, or ignore_index is given with probabilities.
         NotImplementedError: options are given.
+
+    Example:
+        >>> F.linear_cross_entropy(rnn.ones(2, 4), rnn.zeros(3, 4), rnn.tensor([0, 2]))
+        tensor(1.0986)
     """
     if options is not None:
         raise NotImplementedError("linear_cross_entropy: options are not supported")

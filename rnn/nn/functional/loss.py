@@ -83,7 +83,12 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """(input - target)^2 (torch.nn.functional.mse_loss)."""
+    """(input - target)^2 (torch.nn.functional.mse_loss).
+
+    Example:
+        >>> F.mse_loss(rnn.tensor([1.0, 4.0]), rnn.tensor([2.0, 2.0]))
+        tensor(2.5000)
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_of_sizes(input, target)
     if weight is not None:
@@ -102,7 +107,12 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """|input - target| (torch.nn.functional.l1_loss)."""
+    """|input - target| (torch.nn.functional.l1_loss).
+
+    Example:
+        >>> F.l1_loss(rnn.tensor([1.0, 4.0]), rnn.tensor([2.0, 2.0]))
+        tensor(1.5000)
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_of_sizes(input, target)
     losses = (input - target).abs()
@@ -123,6 +133,10 @@ def smooth_l1_loss(
 
     Raises:
         RuntimeError: beta is negative.
+
+    Example:
+        >>> F.smooth_l1_loss(rnn.tensor([0.5, 3.0]), rnn.zeros(2), reduction="none")
+        tensor([0.1250, 2.5000])
     """
     reduction = reduction_of(reduction, size_average, reduce)
     _warn_of_sizes(input, target)
@@ -146,6 +160,10 @@ def huber_loss(
 
     Raises:
         RuntimeError: delta is not positive.
+
+    Example:
+        >>> F.huber_loss(rnn.tensor([0.5, 3.0]), rnn.zeros(2), reduction="none")
+        tensor([0.1250, 2.5000])
     """
     reduction = reduction_of(reduction)
     _warn_of_sizes(input, target)
@@ -176,6 +194,10 @@ def binary_cross_entropy(
     Raises:
         ValueError: the shapes differ.
         RuntimeError: an input is outside 0 .. 1, or the dtypes differ.
+
+    Example:
+        >>> F.binary_cross_entropy(rnn.tensor([0.5, 0.9]), rnn.tensor([1.0, 1.0]))
+        tensor(0.3993)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if input._shape != target._shape:
@@ -213,6 +235,10 @@ def binary_cross_entropy_with_logits(
 
     Raises:
         ValueError: the shapes differ.
+
+    Example:
+        >>> F.binary_cross_entropy_with_logits(rnn.tensor([0.0]), rnn.tensor([1.0]))
+        tensor(0.6931)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if input._shape != target._shape:
@@ -249,6 +275,10 @@ def kl_div(
     Args:
         reduction: also "batchmean": the sum over the first dimension's size.
         log_target: target holds log-probabilities too.
+
+    Example:
+        >>> F.kl_div(rnn.tensor([0.5, 0.5]).log(), rnn.tensor([0.25, 0.75]), reduction="sum")
+        tensor(0.1308)
     """
     if reduction != "batchmean":
         reduction = reduction_of(reduction, size_average, reduce)
@@ -288,6 +318,10 @@ def poisson_nll_loss(
 
     Args:
         full: add Stirling's approximation of log(target!).
+
+    Example:
+        >>> F.poisson_nll_loss(rnn.zeros(1), rnn.tensor([2.0]))
+        tensor(1.)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
@@ -314,6 +348,10 @@ def gaussian_nll_loss(
 
     Raises:
         ValueError: var is negative somewhere, or its shape does not fit.
+
+    Example:
+        >>> F.gaussian_nll_loss(rnn.tensor([1.0]), rnn.tensor([3.0]), rnn.tensor([4.0]))
+        tensor(1.1931)
     """
     if isinstance(var, float):
         if var < 0:

@@ -38,6 +38,10 @@ def cosine_embedding_loss(
 
     Args:
         input1, input2: (N, D) or (D,); target: (N,) or ().
+
+    Example:
+        >>> F.cosine_embedding_loss(rnn.ones(1, 2), rnn.ones(1, 2), rnn.tensor([-1.0]))
+        tensor(1.)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     dims = len(target._shape)
@@ -74,6 +78,10 @@ def margin_ranking_loss(
 
     Raises:
         RuntimeError: the inputs have different numbers of dimensions.
+
+    Example:
+        >>> F.margin_ranking_loss(rnn.tensor([1.0]), rnn.tensor([3.0]), rnn.tensor([1.0]))
+        tensor(2.)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if len({input1.dim(), input2.dim(), target.dim()}) != 1:
@@ -94,6 +102,10 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.functional's of this
     name).
+
+    Example:
+        >>> F.hinge_embedding_loss(rnn.tensor([0.5, 0.2]), rnn.tensor([1.0, -1.0]))
+        tensor(0.6500)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     _core.check_tensors("hinge_embedding_loss", input=input, target=target)
@@ -110,7 +122,12 @@ def soft_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """log(1 + exp(-target input)) (torch.nn.functional.soft_margin_loss)."""
+    """log(1 + exp(-target input)) (torch.nn.functional.soft_margin_loss).
+
+    Example:
+        >>> F.soft_margin_loss(rnn.zeros(1), rnn.tensor([1.0]))
+        tensor(0.6931)
+    """
     reduction = reduction_of(reduction, size_average, reduce)
     if target.requires_grad and rnn.is_grad_enabled():
         raise RuntimeError(
@@ -139,6 +156,10 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross-entropy of each class, averaged over classes (torch.nn.functional's of this
     name).
+
+    Example:
+        >>> F.multilabel_soft_margin_loss(rnn.zeros(1, 2), rnn.tensor([[1.0, 0.0]]))
+        tensor(0.6931)
     """
     if size_average is not None or reduce is not None:
         reduction = reduction_of(reduction, size_average, reduce)
@@ -201,6 +222,10 @@ def multi_margin_loss(
 
     Raises:
         ValueError: p is neither.
+
+    Example:
+        >>> F.multi_margin_loss(rnn.tensor([[0.1, 0.8]]), rnn.tensor([1]))
+        tensor(0.1500)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if p not in (1, 2):
@@ -245,6 +270,10 @@ def multilabel_margin_loss(
 
     Args:
         input: (N, C) or (C,); target: the same shape: right classes, then -1.
+
+    Example:
+        >>> F.multilabel_margin_loss(rnn.tensor([[0.1, 0.8]]), rnn.tensor([[1, -1]]))
+        tensor(0.1500)
     """
     reduction = reduction_of(reduction, size_average, reduce)
     single = len(input._shape) < 2
@@ -283,6 +312,10 @@ def triplet_margin_loss(
 ) -> Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin)
     (torch.nn.functional.triplet_margin_loss).
+
+    Example:
+        >>> F.triplet_margin_loss(rnn.zeros(1, 2), rnn.zeros(1, 2), rnn.tensor([[0.3, 0.4]]))
+        tensor(0.5000)
     """
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -304,7 +337,13 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """triplet_margin_loss with a distance of one's own (torch.nn.functional's of this name)."""
+    """triplet_margin_loss with a distance of one's own (torch.nn.functional's of this name).
+
+    Example:
+        >>> far = rnn.tensor([[0.3, 0.4]])
+        >>> F.triplet_margin_with_distance_loss(rnn.zeros(1, 2), rnn.zeros(1, 2), far)
+        tensor(0.5000)
+    """
     reduction = reduction_of(reduction)
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")

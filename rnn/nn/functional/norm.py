@@ -81,6 +81,11 @@ def layer_norm(
 
     Raises:
         RuntimeError: normalized_shape is not the end of the input's shape.
+
+    Example:
+        >>> F.layer_norm(rnn.tensor([[1.0, 3.0], [2.0, 2.0]]), (2,))
+        tensor([[-1.0000,  1.0000],
+                [ 0.0000,  0.0000]])
     """
     shape = _normalized(input, normalized_shape)
     h = lib.rnn_layer_norm(E, input._h, len(shape), handle(weight), handle(bias), eps)
@@ -109,6 +114,10 @@ def rms_norm(
 
     Raises:
         RuntimeError: normalized_shape is not the end of the input's shape.
+
+    Example:
+        >>> F.rms_norm(rnn.tensor([3.0, 4.0]), (2,))
+        tensor([0.8485, 1.1314])
     """
     shape = _normalized(input, normalized_shape, "")
     _core.floats_only("rms_norm", input)
@@ -155,6 +164,11 @@ def batch_norm(
     Raises:
         ValueError: training with one value a channel.
         RuntimeError: the shapes do not fit, or there is nothing to normalise by.
+
+    Example:
+        >>> F.batch_norm(rnn.tensor([[1.0], [3.0]]), None, None, training=True)
+        tensor([[-1.0000],
+                [ 1.0000]])
     """
     shape = input._shape
     if training and len(shape) >= 2 and input.numel() == shape[1] > 0:
@@ -240,6 +254,10 @@ def group_norm(
     Raises:
         RuntimeError: C is not divisible by num_groups, or the input has fewer than 2 dimensions.
         ValueError: there is one value a group.
+
+    Example:
+        >>> F.group_norm(rnn.tensor([[1.0, 3.0, 2.0, 6.0]]), 2)
+        tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     shape = input._shape
     if len(shape) < 2:
@@ -294,6 +312,10 @@ def instance_norm(
 
     Raises:
         ValueError: a channel of a sample has one value.
+
+    Example:
+        >>> F.instance_norm(rnn.tensor([[[1.0, 3.0]]]))
+        tensor([[[-1.0000,  1.0000]]])
     """
     shape = input._shape
     _core.floats_only("batch_norm", input)
@@ -332,6 +354,11 @@ def local_response_norm(
 
     Raises:
         ValueError: the input has fewer than 3 dimensions.
+
+    Example:
+        >>> F.local_response_norm(rnn.ones(1, 2, 2), 2, alpha=1.0)
+        tensor([[[0.7378, 0.7378],
+                 [0.5946, 0.5946]]])
     """
     if len(input._shape) < 3:
         raise ValueError(
@@ -358,6 +385,11 @@ def local_response_norm(
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: Tensor | None = None
 ) -> Tensor:
-    """input / max(its p-norm over dim, eps) (torch.nn.functional.normalize)."""
+    """input / max(its p-norm over dim, eps) (torch.nn.functional.normalize).
+
+    Example:
+        >>> F.normalize(rnn.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+    """
     made: Tensor = input / input.norm(p, dim, keepdim=True).clamp_min(eps)
     return _core.view_as_result(made, out)

@@ -36,6 +36,12 @@ def pad(
 
     Raises:
         RuntimeError, ValueError, NotImplementedError: as PyTorch's.
+
+    Example:
+        >>> F.pad(rnn.tensor([[1.0, 2.0]]), (1, 1))
+        tensor([[0., 1., 2., 0.]])
+        >>> F.pad(rnn.tensor([[1.0, 2.0, 3.0]]), (2, 0), mode="reflect")
+        tensor([[3., 2., 1., 2., 3.]])
     """
     sides = [int(n) for n in pad]
     if len(sides) % 2:
@@ -254,6 +260,11 @@ def interpolate(
 
     Raises:
         ValueError, NotImplementedError: as PyTorch's.
+
+    Example:
+        >>> x = rnn.tensor([[[1.0, 3.0]]])
+        >>> F.interpolate(x, scale_factor=2, mode="linear", align_corners=True)
+        tensor([[[1.0000, 1.6667, 2.3333, 3.0000]]])
     """
     if antialias:
         raise NotImplementedError("interpolate: antialias is not supported")
@@ -323,7 +334,12 @@ def upsample(
     mode: str = "nearest",
     align_corners: Any = None,
 ) -> Tensor:
-    """interpolate by its old name (torch.nn.functional.upsample)."""
+    """interpolate by its old name (torch.nn.functional.upsample).
+
+    Example:
+        >>> F.upsample(rnn.tensor([[[1.0, 3.0]]]), scale_factor=2)
+        tensor([[[1., 1., 3., 3.]]])
+    """
     warnings.warn(
         "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
         stacklevel=2,
@@ -340,6 +356,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
     Raises:
         RuntimeError: the channels are not divisible by r^2.
+
+    Example:
+        >>> F.pixel_shuffle(rnn.ones(1, 8, 2, 2), 2).shape
+        rnn.Size([1, 2, 4, 4])
     """
     *outer, c, h, w = _image(input, "pixel_shuffle")
     r = upscale_factor
@@ -364,6 +384,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
 
     Raises:
         RuntimeError: height or width is not divisible by r.
+
+    Example:
+        >>> F.pixel_unshuffle(rnn.ones(1, 2, 4, 4), 2).shape
+        rnn.Size([1, 8, 2, 2])
     """
     *outer, c, h, w = _image(input, "pixel_unshuffle")
     r = downscale_factor
@@ -396,6 +420,10 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
 
     Raises:
         RuntimeError: the channels are not divisible by groups.
+
+    Example:
+        >>> F.channel_shuffle(rnn.arange(4.0).reshape(1, 4, 1, 1), 2).flatten()
+        tensor([0., 2., 1., 3.])
     """
     if len(input._shape) < 3:
         raise RuntimeError(

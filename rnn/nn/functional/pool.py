@@ -91,6 +91,11 @@ def max_pool2d_with_indices(
 ) -> tuple[Tensor, Tensor]:
     """max_pool2d, and where in its plane each maximum was found (torch.nn.functional's of this
     name).
+
+    Example:
+        >>> _, where = F.max_pool2d_with_indices(rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2)
+        >>> where
+        tensor([[[[3]]]])
     """
     _check_rank(input, 2, "max_pool2d")
     if len(input._shape) == 3:
@@ -150,6 +155,10 @@ def max_pool2d(
 
     Raises:
         RuntimeError: the sizes do not fit.
+
+    Example:
+        >>> F.max_pool2d(rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2)
+        tensor([[[[4.]]]])
     """
     _check_rank(input, 2, "max_pool2d")
     if len(input._shape) == 3:
@@ -193,7 +202,12 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """max_pool2d of (N, C, L) or (C, L), over one row (torch.nn.functional.max_pool1d)."""
+    """max_pool2d of (N, C, L) or (C, L), over one row (torch.nn.functional.max_pool1d).
+
+    Example:
+        >>> F.max_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
+        tensor([[[2., 4.]]])
+    """
     _check_rank(input, 1, "max_pool1d", return_indices)
     steps = None if stride is None or stride == () else _one_row(stride, "stride")
     kernel, rows, pads = (several(t, 1)[0] for t in (kernel_size, dilation, padding))
@@ -220,7 +234,13 @@ def max_unpool2d(
     padding: Any = 0,
     output_size: Any = None,
 ) -> Tensor:
-    """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool2d)."""
+    """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool2d).
+
+    Example:
+        >>> x, where = F.max_pool2d(rnn.rand(1, 1, 4, 4), 2, return_indices=True)
+        >>> F.max_unpool2d(x, where, 2).shape
+        rnn.Size([1, 1, 4, 4])
+    """
     kernel, pads = several(kernel_size, 2), several(padding, 2)
     steps = kernel if stride is None else several(stride, 2)
     default = [
@@ -238,7 +258,13 @@ def max_unpool1d(
     padding: Any = 0,
     output_size: Any = None,
 ) -> Tensor:
-    """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool1d)."""
+    """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool1d).
+
+    Example:
+        >>> x, where = F.max_pool1d(rnn.tensor([[[1.0, 5.0, 3.0, 4.0]]]), 2, return_indices=True)
+        >>> F.max_unpool1d(x, where, 2)
+        tensor([[[0., 5., 0., 4.]]])
+    """
     kernel, pad = several(kernel_size, 1)[0], several(padding, 1)[0]
     step = kernel if stride is None else several(stride, 1)[0]
     default = (input._shape[-1] - 1) * step - 2 * pad + kernel
@@ -287,6 +313,10 @@ def avg_pool2d(
 
     Raises:
         RuntimeError: the sizes do not fit.
+
+    Example:
+        >>> F.avg_pool2d(rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2)
+        tensor([[[[2.5000]]]])
     """
     _check_rank(input, 2, "avg_pool2d")
     if len(input._shape) == 3:
@@ -343,7 +373,12 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The mean of each window of (N, C, L) or (C, L) (torch.nn.functional.avg_pool1d)."""
+    """The mean of each window of (N, C, L) or (C, L) (torch.nn.functional.avg_pool1d).
+
+    Example:
+        >>> F.avg_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
+        tensor([[[1.5000, 3.5000]]])
+    """
     _check_rank(input, 1, "avg_pool1d")
     steps = None if stride is None or stride == () else _one_row(stride, "stride")
     made = avg_pool2d(
@@ -360,7 +395,12 @@ def avg_pool1d(
 def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
-    """The norm_type-norm of each window (torch.nn.functional.lp_pool2d)."""
+    """The norm_type-norm of each window (torch.nn.functional.lp_pool2d).
+
+    Example:
+        >>> F.lp_pool2d(rnn.ones(1, 1, 2, 2), 2.0, 2)
+        tensor([[[[2.]]]])
+    """
     kernel = several(kernel_size, 2)
     means = avg_pool2d(input.pow(norm_type), kernel, stride, 0, ceil_mode)
     sums = means.sign() * means.abs().relu() * (kernel[0] * kernel[1])
@@ -370,7 +410,12 @@ def lp_pool2d(
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
-    """The norm_type-norm of each window of (N, C, L) (torch.nn.functional.lp_pool1d)."""
+    """The norm_type-norm of each window of (N, C, L) (torch.nn.functional.lp_pool1d).
+
+    Example:
+        >>> F.lp_pool1d(rnn.tensor([[[3.0, 4.0]]]), 2.0, 2)
+        tensor([[[5.]]])
+    """
     means = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
     sums = means.sign() * means.abs().relu() * several(kernel_size, 1)[0]
     return sums.pow(1.0 / norm_type)
@@ -433,6 +478,10 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     Args:
         input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps
             a size.
+
+    Example:
+        >>> F.adaptive_avg_pool2d(rnn.ones(1, 3, 8, 6), (2, 2)).shape
+        rnn.Size([1, 3, 2, 2])
     """
     sizes = _adaptive_sizes(input, output_size, 2)
     made = _adaptive_avg(input, sizes)
@@ -460,6 +509,10 @@ def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of
     this name).
+
+    Example:
+        >>> F.adaptive_avg_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
+        tensor([[[1.5000, 3.5000]]])
     """
     return _adaptive_avg(input, _adaptive_sizes(input, output_size, 1))
 
@@ -486,7 +539,12 @@ def _adaptive_max(input: Tensor, sizes: tuple[int, ...], indices: bool) -> Any:
 
 @shown_as("AdaptiveMaxPool2DBackward0")
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool2d)."""
+    """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool2d).
+
+    Example:
+        >>> F.adaptive_max_pool2d(rnn.ones(1, 3, 8, 6), 2).shape
+        rnn.Size([1, 3, 2, 2])
+    """
     return _adaptive_max(input, _adaptive_sizes(input, output_size, 2, "max"), return_indices)
 
 
@@ -494,5 +552,9 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for of (N, C, L) or (C, L)
     (torch.nn.functional.adaptive_max_pool1d).
+
+    Example:
+        >>> F.adaptive_max_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
+        tensor([[[2., 4.]]])
     """
     return _adaptive_max(input, _adaptive_sizes(input, output_size, 1, "max"), return_indices)

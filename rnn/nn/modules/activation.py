@@ -33,35 +33,60 @@ class _Inplace(Module):
 
 
 class ReLU(_Inplace):
-    """max(x, 0) (torch.nn.ReLU)."""
+    """max(x, 0) (torch.nn.ReLU).
+
+    Example:
+        >>> ReLU()(rnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, self.inplace)
 
 
 class SiLU(_Inplace):
-    """x sigmoid(x) (torch.nn.SiLU)."""
+    """x sigmoid(x) (torch.nn.SiLU).
+
+    Example:
+        >>> SiLU()(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.2689,  1.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
 
 class Mish(_Inplace):
-    """x tanh(softplus(x)) (torch.nn.Mish)."""
+    """x tanh(softplus(x)) (torch.nn.Mish).
+
+    Example:
+        >>> Mish()(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.3034,  1.9440])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
 
 
 class SELU(_Inplace):
-    """elu with the alpha and scale that keep mean and variance (torch.nn.SELU)."""
+    """elu with the alpha and scale that keep mean and variance (torch.nn.SELU).
+
+    Example:
+        >>> SELU()(rnn.tensor([-1.0, 2.0]))
+        tensor([-1.1113,  2.1014])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.selu(input, self.inplace)
 
 
 class Hardswish(_Inplace):
-    """x hardsigmoid(x) (torch.nn.Hardswish)."""
+    """x hardsigmoid(x) (torch.nn.Hardswish).
+
+    Example:
+        >>> Hardswish()(rnn.tensor([-4.0, 0.0, 1.5]))
+        tensor([-0.0000, 0.0000, 1.1250])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardswish(input, self.inplace)
@@ -71,7 +96,12 @@ class Hardswish(_Inplace):
 
 
 class Hardsigmoid(_Inplace):
-    """x / 6 + 1 / 2, between 0 and 1 (torch.nn.Hardsigmoid)."""
+    """x / 6 + 1 / 2, between 0 and 1 (torch.nn.Hardsigmoid).
+
+    Example:
+        >>> Hardsigmoid()(rnn.tensor([-4.0, 0.0, 1.5]))
+        tensor([0.0000, 0.5000, 0.7500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardsigmoid(input, self.inplace)
@@ -85,6 +115,10 @@ class Hardtanh(Module):
 
     Raises:
         AssertionError: min_val is not below max_val.
+
+    Example:
+        >>> Hardtanh()(rnn.tensor([-4.0, 0.5, 1.5]))
+        tensor([-1.0000,  0.5000,  1.0000])
     """
 
     def __init__(
@@ -120,7 +154,12 @@ class Hardtanh(Module):
 
 
 class ReLU6(Hardtanh):
-    """x between 0 and 6, else the nearer of them (torch.nn.ReLU6)."""
+    """x between 0 and 6, else the nearer of them (torch.nn.ReLU6).
+
+    Example:
+        >>> ReLU6()(rnn.tensor([-1.0, 7.0]))
+        tensor([0., 6.])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
@@ -130,7 +169,12 @@ class ReLU6(Hardtanh):
 
 
 class LeakyReLU(Module):
-    """x where it is positive, else negative_slope x (torch.nn.LeakyReLU)."""
+    """x where it is positive, else negative_slope x (torch.nn.LeakyReLU).
+
+    Example:
+        >>> LeakyReLU(0.1)(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.1000,  2.0000])
+    """
 
     def __init__(self, negative_slope: float = 1e-2, inplace: bool = False) -> None:
         super().__init__()
@@ -150,6 +194,10 @@ class PReLU(Module):
     Args:
         num_parameters: 1, or the number of channels.
         init: the weight's first value.
+
+    Example:
+        >>> PReLU()(rnn.tensor([-2.0, 3.0])).tolist()
+        [-0.5, 3.0]
     """
 
     def __init__(
@@ -173,7 +221,12 @@ class PReLU(Module):
 
 
 class RReLU(Module):
-    """x where it is positive, else x times a slope, random in training (torch.nn.RReLU)."""
+    """x where it is positive, else x times a slope, random in training (torch.nn.RReLU).
+
+    Example:
+        >>> RReLU(0.1, 0.3).eval()(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.2000,  2.0000])
+    """
 
     def __init__(
         self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
@@ -191,7 +244,12 @@ class RReLU(Module):
 
 
 class ELU(Module):
-    """x where it is positive, else alpha (exp(x) - 1) (torch.nn.ELU)."""
+    """x where it is positive, else alpha (exp(x) - 1) (torch.nn.ELU).
+
+    Example:
+        >>> ELU()(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -206,7 +264,12 @@ class ELU(Module):
 
 
 class CELU(Module):
-    """x where it is positive, else alpha (exp(x / alpha) - 1) (torch.nn.CELU)."""
+    """x where it is positive, else alpha (exp(x / alpha) - 1) (torch.nn.CELU).
+
+    Example:
+        >>> CELU(0.5)(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.4323,  2.0000])
+    """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
@@ -223,6 +286,10 @@ class CELU(Module):
 class GELU(Module):
     """x times the normal distribution's integral up to x (torch.nn.GELU). approximate: "none" or
     "tanh".
+
+    Example:
+        >>> GELU()(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.1587,  1.9545])
     """
 
     def __init__(self, approximate: str = "none") -> None:
@@ -237,7 +304,12 @@ class GELU(Module):
 
 
 class GLU(Module):
-    """The first half of dim times the sigmoid of the second (torch.nn.GLU)."""
+    """The first half of dim times the sigmoid of the second (torch.nn.GLU).
+
+    Example:
+        >>> GLU()(rnn.tensor([1.0, 2.0, 0.0, 0.0]))
+        tensor([0.5000, 1.0000])
+    """
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -251,42 +323,72 @@ class GLU(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x)) (torch.nn.Sigmoid)."""
+    """1 / (1 + exp(-x)) (torch.nn.Sigmoid).
+
+    Example:
+        >>> Sigmoid()(rnn.tensor([0.0, 2.0]))
+        tensor([0.5000, 0.8808])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
 class Tanh(Module):
-    """tanh(x) (torch.nn.Tanh)."""
+    """tanh(x) (torch.nn.Tanh).
+
+    Example:
+        >>> Tanh()(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
 class LogSigmoid(Module):
-    """log(sigmoid(x)) (torch.nn.LogSigmoid)."""
+    """log(sigmoid(x)) (torch.nn.LogSigmoid).
+
+    Example:
+        >>> LogSigmoid()(rnn.tensor([0.0, 2.0]))
+        tensor([-0.6931, -0.1269])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.logsigmoid(input)
 
 
 class Softsign(Module):
-    """x / (1 + |x|) (torch.nn.Softsign)."""
+    """x / (1 + |x|) (torch.nn.Softsign).
+
+    Example:
+        >>> Softsign()(rnn.tensor([-1.0, 3.0]))
+        tensor([-0.5000,  0.7500])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """x - tanh(x) (torch.nn.Tanhshrink)."""
+    """x - tanh(x) (torch.nn.Tanhshrink).
+
+    Example:
+        >>> Tanhshrink()(rnn.tensor([-1.0, 2.0]))
+        tensor([-0.2384,  1.0360])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
 
 
 class Softplus(Module):
-    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold (torch.nn.Softplus)."""
+    """log(1 + exp(beta x)) / beta; x itself where beta x > threshold (torch.nn.Softplus).
+
+    Example:
+        >>> Softplus()(rnn.tensor([0.0, 2.0]))
+        tensor([0.6931, 2.1269])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -301,7 +403,12 @@ class Softplus(Module):
 
 
 class Hardshrink(Module):
-    """x where |x| is above lambd, else 0 (torch.nn.Hardshrink)."""
+    """x where |x| is above lambd, else 0 (torch.nn.Hardshrink).
+
+    Example:
+        >>> Hardshrink()(rnn.tensor([-1.0, 0.3, 2.0]))
+        tensor([-1.,  0.,  2.])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -315,7 +422,12 @@ class Hardshrink(Module):
 
 
 class Softshrink(Module):
-    """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.Softshrink)."""
+    """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.Softshrink).
+
+    Example:
+        >>> Softshrink()(rnn.tensor([-1.0, 0.3, 2.0]))
+        tensor([-0.5000,  0.0000,  1.5000])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -329,7 +441,12 @@ class Softshrink(Module):
 
 
 class Threshold(Module):
-    """x where it is above threshold, else value (torch.nn.Threshold)."""
+    """x where it is above threshold, else value (torch.nn.Threshold).
+
+    Example:
+        >>> Threshold(0.5, 9.0)(rnn.tensor([-1.0, 2.0]))
+        tensor([9., 2.])
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
@@ -362,21 +479,37 @@ class _OverDim(Module):
 
 
 class Softmax(_OverDim):
-    """exp(x), divided by its sum over dim (torch.nn.Softmax)."""
+    """exp(x), divided by its sum over dim (torch.nn.Softmax).
+
+    Example:
+        >>> Softmax(1)(rnn.tensor([[0.0, 0.0], [1.0, 3.0]]))
+        tensor([[0.5000, 0.5000],
+                [0.1192, 0.8808]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim, _stacklevel=5)
 
 
 class Softmin(_OverDim):
-    """softmax(-x) (torch.nn.Softmin)."""
+    """softmax(-x) (torch.nn.Softmin).
+
+    Example:
+        >>> Softmin(0)(rnn.tensor([1.0, 3.0]))
+        tensor([0.8808, 0.1192])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmin(input, self.dim, _stacklevel=5)
 
 
 class LogSoftmax(_OverDim):
-    """The logarithm of softmax (torch.nn.LogSoftmax)."""
+    """The logarithm of softmax (torch.nn.LogSoftmax).
+
+    Example:
+        >>> LogSoftmax(0)(rnn.tensor([0.0, 0.0]))
+        tensor([-0.6931, -0.6931])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim, _stacklevel=5)
@@ -387,6 +520,10 @@ class Softmax2d(Module):
 
     Raises:
         ValueError: the input has another number of dimensions.
+
+    Example:
+        >>> Softmax2d()(rnn.zeros(2, 1, 1)).flatten()
+        tensor([0.5000, 0.5000])
     """
 
     def forward(self, input: Tensor) -> Tensor:

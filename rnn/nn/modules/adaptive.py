@@ -43,6 +43,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         ValueError: the cutoffs are not unique positive integers in increasing order below C.
 
     Source: Grave et al. 2017, https://arxiv.org/abs/1609.04309.
+
+    Example:
+        >>> m = AdaptiveLogSoftmaxWithLoss(8, 10, [2, 5])
+        >>> m.log_prob(rnn.ones(4, 8)).shape
+        rnn.Size([4, 10])
     """
 
     def __init__(

@@ -32,6 +32,12 @@ class MultiheadAttention(Module):
 
     Raises:
         ValueError, AssertionError: embed_dim is not divisible by num_heads.
+
+    Example:
+        >>> x = rnn.ones(2, 5, 8)
+        >>> out, weights = MultiheadAttention(8, 2, batch_first=True)(x, x, x)
+        >>> out.shape, weights.shape
+        (rnn.Size([2, 5, 8]), rnn.Size([2, 5, 5]))
     """
 
     in_proj_bias: Parameter | None

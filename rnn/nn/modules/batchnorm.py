@@ -134,21 +134,37 @@ class _BatchNorm(_NormBase):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Channels of (N, C) or (N, C, L) (torch.nn.BatchNorm1d)."""
+    """Channels of (N, C) or (N, C, L) (torch.nn.BatchNorm1d).
+
+    Example:
+        >>> BatchNorm1d(1, affine=False)(rnn.tensor([[1.0], [3.0]]))
+        tensor([[-1.0000],
+                [ 1.0000]])
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         _expect_dims(input, (2, 3))
 
 
 class BatchNorm2d(_BatchNorm):
-    """Channels of (N, C, H, W) (torch.nn.BatchNorm2d)."""
+    """Channels of (N, C, H, W) (torch.nn.BatchNorm2d).
+
+    Example:
+        >>> BatchNorm2d(3)(rnn.rand(2, 3, 4, 4)).shape
+        rnn.Size([2, 3, 4, 4])
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         _expect_dims(input, (4,))
 
 
 class BatchNorm3d(_BatchNorm):
-    """Channels of (N, C, D, H, W) (torch.nn.BatchNorm3d)."""
+    """Channels of (N, C, D, H, W) (torch.nn.BatchNorm3d).
+
+    Example:
+        >>> BatchNorm3d(3)(rnn.rand(2, 3, 4, 4, 4)).shape
+        rnn.Size([2, 3, 4, 4, 4])
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         _expect_dims(input, (5,))
@@ -212,18 +228,33 @@ class _InstanceNorm(_NormBase):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Channels of each sample of (N, C, L) or (C, L) (torch.nn.InstanceNorm1d)."""
+    """Channels of each sample of (N, C, L) or (C, L) (torch.nn.InstanceNorm1d).
+
+    Example:
+        >>> InstanceNorm1d(1)(rnn.tensor([[[1.0, 3.0]]]))
+        tensor([[[-1.0000,  1.0000]]])
+    """
 
     _rank = 2
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Channels of each sample of (N, C, H, W) or (C, H, W) (torch.nn.InstanceNorm2d)."""
+    """Channels of each sample of (N, C, H, W) or (C, H, W) (torch.nn.InstanceNorm2d).
+
+    Example:
+        >>> InstanceNorm2d(3)(rnn.rand(2, 3, 4, 4)).shape
+        rnn.Size([2, 3, 4, 4])
+    """
 
     _rank = 3
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Channels of each sample of (N, C, D, H, W) or (C, D, H, W) (torch.nn.InstanceNorm3d)."""
+    """Channels of each sample of (N, C, D, H, W) or (C, D, H, W) (torch.nn.InstanceNorm3d).
+
+    Example:
+        >>> InstanceNorm3d(3)(rnn.rand(2, 3, 4, 4, 4)).shape
+        rnn.Size([2, 3, 4, 4, 4])
+    """
 
     _rank = 4

@@ -178,7 +178,12 @@ class _Conv(_ConvNd):
 
 
 class Conv1d(_Conv):
-    """Each window of (N, C, L) or (C, L) times each filter (torch.nn.Conv1d)."""
+    """Each window of (N, C, L) or (C, L) times each filter (torch.nn.Conv1d).
+
+    Example:
+        >>> Conv1d(3, 8, 5, padding=2)(rnn.ones(2, 3, 10)).shape
+        rnn.Size([2, 8, 10])
+    """
 
     _dims = 1
 
@@ -275,7 +280,12 @@ class _ConvTranspose(_ConvNd):
 
 
 class ConvTranspose1d(_ConvTranspose):
-    """Each element of (N, C, L) or (C, L) spread over a window (torch.nn.ConvTranspose1d)."""
+    """Each element of (N, C, L) or (C, L) spread over a window (torch.nn.ConvTranspose1d).
+
+    Example:
+        >>> ConvTranspose1d(3, 8, 2, stride=2)(rnn.ones(2, 3, 10)).shape
+        rnn.Size([2, 8, 20])
+    """
 
     _dims = 1
 
@@ -294,7 +304,12 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """Each element of (N, C, H, W) or (C, H, W) spread over a window (torch.nn.ConvTranspose2d)."""
+    """Each element of (N, C, H, W) or (C, H, W) spread over a window (torch.nn.ConvTranspose2d).
+
+    Example:
+        >>> ConvTranspose2d(3, 8, 2, stride=2)(rnn.ones(2, 3, 4, 4)).shape
+        rnn.Size([2, 8, 8, 8])
+    """
 
     _dims = 2
 

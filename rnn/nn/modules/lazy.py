@@ -238,25 +238,49 @@ class _LazyConvTranspose(_LazyConv):
 
 
 class LazyConv1d(_LazyConv, Conv1d):
-    """Conv1d with the first input's channels (torch.nn.LazyConv1d)."""
+    """Conv1d with the first input's channels (torch.nn.LazyConv1d).
+
+    Example:
+        >>> m = LazyConv1d(8, 3)
+        >>> m(rnn.ones(2, 5, 10)).shape, m.in_channels
+        (rnn.Size([2, 8, 8]), 5)
+    """
 
     _ordinary = Conv1d
 
 
 class LazyConv2d(_LazyConv, Conv2d):
-    """Conv2d with the first input's channels (torch.nn.LazyConv2d)."""
+    """Conv2d with the first input's channels (torch.nn.LazyConv2d).
+
+    Example:
+        >>> m = LazyConv2d(8, 3)
+        >>> m(rnn.ones(2, 5, 6, 6)).shape, m.in_channels
+        (rnn.Size([2, 8, 4, 4]), 5)
+    """
 
     _ordinary = Conv2d
 
 
 class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
-    """ConvTranspose1d with the first input's channels (torch.nn.LazyConvTranspose1d)."""
+    """ConvTranspose1d with the first input's channels (torch.nn.LazyConvTranspose1d).
+
+    Example:
+        >>> m = LazyConvTranspose1d(8, 3)
+        >>> m(rnn.ones(2, 5, 10)).shape, m.in_channels
+        (rnn.Size([2, 8, 12]), 5)
+    """
 
     _ordinary = ConvTranspose1d
 
 
 class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
-    """ConvTranspose2d with the first input's channels (torch.nn.LazyConvTranspose2d)."""
+    """ConvTranspose2d with the first input's channels (torch.nn.LazyConvTranspose2d).
+
+    Example:
+        >>> m = LazyConvTranspose2d(8, 3)
+        >>> m(rnn.ones(2, 5, 6, 6)).shape, m.in_channels
+        (rnn.Size([2, 8, 8, 8]), 5)
+    """
 
     _ordinary = ConvTranspose2d
 
@@ -301,18 +325,36 @@ class _LazyBatchNorm(_Lazy, _NormBase):
 
 
 class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
-    """BatchNorm1d of the first input's channels (torch.nn.LazyBatchNorm1d)."""
+    """BatchNorm1d of the first input's channels (torch.nn.LazyBatchNorm1d).
+
+    Example:
+        >>> m = LazyBatchNorm1d()
+        >>> m(rnn.rand(4, 3)).shape, m.num_features
+        (rnn.Size([4, 3]), 3)
+    """
 
     _ordinary = BatchNorm1d
 
 
 class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
-    """BatchNorm2d of the first input's channels (torch.nn.LazyBatchNorm2d)."""
+    """BatchNorm2d of the first input's channels (torch.nn.LazyBatchNorm2d).
+
+    Example:
+        >>> m = LazyBatchNorm2d()
+        >>> m(rnn.rand(4, 3, 2, 2)).shape, m.num_features
+        (rnn.Size([4, 3, 2, 2]), 3)
+    """
 
     _ordinary = BatchNorm2d
 
 
 class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
-    """BatchNorm3d of the first input's channels (torch.nn.LazyBatchNorm3d)."""
+    """BatchNorm3d of the first input's channels (torch.nn.LazyBatchNorm3d).
+
+    Example:
+        >>> m = LazyBatchNorm3d()
+        >>> m(rnn.rand(4, 3, 2, 2, 2)).shape, m.num_features
+        (rnn.Size([4, 3, 2, 2, 2]), 3)
+    """
 
     _ordinary = BatchNorm3d

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class Identity(Module):
-    """Gives back its input; takes any arguments and ignores them (torch.nn.Identity)."""
+    """Gives back its input; takes any arguments and ignores them (torch.nn.Identity).
+
+    Example:
+        >>> Identity()(rnn.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -87,6 +92,10 @@ class Bilinear(Module):
 
     Raises:
         ValueError: in1_features is not positive.
+
+    Example:
+        >>> Bilinear(3, 4, 5)(rnn.ones(2, 3), rnn.ones(2, 4)).shape
+        rnn.Size([2, 5])
     """
 
     def __init__(

@@ -28,6 +28,11 @@ class LinearCrossEntropyLoss(_WeightedLoss):
 
     Raises:
         RuntimeError: weight is not of shape (C,), or label_smoothing not in 0 .. 1.
+
+    Example:
+        >>> m = LinearCrossEntropyLoss(4, 10)
+        >>> m(rnn.ones(3, 4), rnn.tensor([1, 2, 9])).shape
+        rnn.Size([])
     """
 
     def __init__(

@@ -49,21 +49,36 @@ class _WeightedLoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """|input - target| (torch.nn.L1Loss)."""
+    """|input - target| (torch.nn.L1Loss).
+
+    Example:
+        >>> L1Loss()(rnn.tensor([1.0, 4.0]), rnn.tensor([2.0, 2.0]))
+        tensor(1.5000)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class MSELoss(_Loss):
-    """(input - target)^2 (torch.nn.MSELoss)."""
+    """(input - target)^2 (torch.nn.MSELoss).
+
+    Example:
+        >>> MSELoss()(rnn.tensor([1.0, 4.0]), rnn.tensor([2.0, 2.0]))
+        tensor(2.5000)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2 (torch.nn.SmoothL1Loss)."""
+    """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2 (torch.nn.SmoothL1Loss).
+
+    Example:
+        >>> SmoothL1Loss(reduction="none")(rnn.tensor([0.5, 3.0]), rnn.zeros(2))
+        tensor([0.1250, 2.5000])
+    """
 
     def __init__(
         self,
@@ -80,7 +95,12 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (torch.nn.HuberLoss)."""
+    """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (torch.nn.HuberLoss).
+
+    Example:
+        >>> HuberLoss(reduction="none")(rnn.tensor([0.5, 3.0]), rnn.zeros(2))
+        tensor([0.1250, 2.5000])
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -91,7 +111,12 @@ class HuberLoss(_Loss):
 
 
 class NLLLoss(_WeightedLoss):
-    """Minus the log-probability at the target class (torch.nn.NLLLoss)."""
+    """Minus the log-probability at the target class (torch.nn.NLLLoss).
+
+    Example:
+        >>> NLLLoss()(rnn.tensor([[-0.5, -1.0]]), rnn.tensor([1]))
+        tensor(1.)
+    """
 
     def __init__(
         self,
@@ -111,7 +136,12 @@ class NLLLoss(_WeightedLoss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """-log softmax(input) at the target class (torch.nn.CrossEntropyLoss)."""
+    """-log softmax(input) at the target class (torch.nn.CrossEntropyLoss).
+
+    Example:
+        >>> CrossEntropyLoss()(rnn.tensor([[0.0, 0.0], [0.0, 9.0]]), rnn.tensor([0, 1]))
+        tensor(0.3466)
+    """
 
     def __init__(
         self,
@@ -138,14 +168,24 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class BCELoss(_WeightedLoss):
-    """-(target log input + (1 - target) log(1 - input)) (torch.nn.BCELoss)."""
+    """-(target log input + (1 - target) log(1 - input)) (torch.nn.BCELoss).
+
+    Example:
+        >>> BCELoss()(rnn.tensor([0.5]), rnn.tensor([1.0]))
+        tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
-    """BCELoss of sigmoid(input), without its overflow (torch.nn.BCEWithLogitsLoss)."""
+    """BCELoss of sigmoid(input), without its overflow (torch.nn.BCEWithLogitsLoss).
+
+    Example:
+        >>> BCEWithLogitsLoss()(rnn.tensor([0.0]), rnn.tensor([1.0]))
+        tensor(0.6931)
+    """
 
     weight: Tensor | None
     pos_weight: Tensor | None
@@ -169,7 +209,12 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """target (log target - input) (torch.nn.KLDivLoss); reduction also "batchmean"."""
+    """target (log target - input) (torch.nn.KLDivLoss); reduction also "batchmean".
+
+    Example:
+        >>> KLDivLoss(reduction="sum")(rnn.tensor([0.5, 0.5]).log(), rnn.tensor([0.25, 0.75]))
+        tensor(0.1308)
+    """
 
     def __init__(
         self,
@@ -186,7 +231,12 @@ class KLDivLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """exp(input) - target input (torch.nn.PoissonNLLLoss)."""
+    """exp(input) - target input (torch.nn.PoissonNLLLoss).
+
+    Example:
+        >>> PoissonNLLLoss()(rnn.zeros(1), rnn.tensor([2.0]))
+        tensor(1.)
+    """
 
     def __init__(
         self,
@@ -222,6 +272,11 @@ class CTCLoss(_Loss):
 
     Raises:
         RuntimeError: a length, a target or blank is out of range.
+
+    Example:
+        >>> logs = rnn.zeros(4, 1, 3).log_softmax(2)
+        >>> CTCLoss()(logs, rnn.tensor([[1, 2]]), rnn.tensor([4]), rnn.tensor([2]))
+        tensor(0.8432)
     """
 
     def __init__(
@@ -246,7 +301,12 @@ class CTCLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """0.5 (log var + (input - target)^2 / var) (torch.nn.GaussianNLLLoss)."""
+    """0.5 (log var + (input - target)^2 / var) (torch.nn.GaussianNLLLoss).
+
+    Example:
+        >>> GaussianNLLLoss()(rnn.tensor([1.0]), rnn.tensor([3.0]), rnn.tensor([4.0]))
+        tensor(1.1931)
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(None, None, reduction)
@@ -260,7 +320,12 @@ class GaussianNLLLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """input where target is 1, max(0, margin - input) where -1 (torch.nn.HingeEmbeddingLoss)."""
+    """input where target is 1, max(0, margin - input) where -1 (torch.nn.HingeEmbeddingLoss).
+
+    Example:
+        >>> HingeEmbeddingLoss()(rnn.tensor([0.5, 0.2]), rnn.tensor([1.0, -1.0]))
+        tensor(0.6500)
+    """
 
     def __init__(
         self,
@@ -277,28 +342,48 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class MultiLabelMarginLoss(_Loss):
-    """max(0, 1 - input[right] + input[wrong]), summed (torch.nn.MultiLabelMarginLoss)."""
+    """max(0, 1 - input[right] + input[wrong]), summed (torch.nn.MultiLabelMarginLoss).
+
+    Example:
+        >>> MultiLabelMarginLoss()(rnn.tensor([[0.1, 0.8]]), rnn.tensor([[1, -1]]))
+        tensor(0.1500)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
 class SoftMarginLoss(_Loss):
-    """log(1 + exp(-target input)) (torch.nn.SoftMarginLoss)."""
+    """log(1 + exp(-target input)) (torch.nn.SoftMarginLoss).
+
+    Example:
+        >>> SoftMarginLoss()(rnn.zeros(1), rnn.tensor([1.0]))
+        tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """Binary cross-entropy of each class, averaged (torch.nn.MultiLabelSoftMarginLoss)."""
+    """Binary cross-entropy of each class, averaged (torch.nn.MultiLabelSoftMarginLoss).
+
+    Example:
+        >>> MultiLabelSoftMarginLoss()(rnn.zeros(1, 2), rnn.tensor([[1.0, 0.0]]))
+        tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
 
 
 class MultiMarginLoss(_WeightedLoss):
-    """max(0, margin - input[target] + input)^p over wrong classes (torch.nn.MultiMarginLoss)."""
+    """max(0, margin - input[target] + input)^p over wrong classes (torch.nn.MultiMarginLoss).
+
+    Example:
+        >>> MultiMarginLoss()(rnn.tensor([[0.1, 0.8]]), rnn.tensor([1]))
+        tensor(0.1500)
+    """
 
     def __init__(
         self,
@@ -329,6 +414,10 @@ class MultiMarginLoss(_WeightedLoss):
 class CosineEmbeddingLoss(_Loss):
     """1 - cos where target is 1, max(0, cos - margin) where it is -1
     (torch.nn.CosineEmbeddingLoss).
+
+    Example:
+        >>> CosineEmbeddingLoss()(rnn.ones(1, 2), rnn.ones(1, 2), rnn.tensor([-1.0]))
+        tensor(1.)
     """
 
     def __init__(
@@ -348,7 +437,12 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """max(0, -target (input1 - input2) + margin) (torch.nn.MarginRankingLoss)."""
+    """max(0, -target (input1 - input2) + margin) (torch.nn.MarginRankingLoss).
+
+    Example:
+        >>> MarginRankingLoss()(rnn.tensor([1.0]), rnn.tensor([3.0]), rnn.tensor([1.0]))
+        tensor(2.)
+    """
 
     def __init__(
         self,
@@ -367,7 +461,12 @@ class MarginRankingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin) (torch.nn.TripletMarginLoss)."""
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin) (torch.nn.TripletMarginLoss).
+
+    Example:
+        >>> TripletMarginLoss()(rnn.zeros(1, 2), rnn.zeros(1, 2), rnn.tensor([[0.3, 0.4]]))
+        tensor(0.5000)
+    """
 
     def __init__(
         self,
@@ -403,7 +502,13 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """TripletMarginLoss with a distance of one's own (torch.nn.TripletMarginWithDistanceLoss)."""
+    """TripletMarginLoss with a distance of one's own (torch.nn.TripletMarginWithDistanceLoss).
+
+    Example:
+        >>> m = TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).abs().sum(-1))
+        >>> m(rnn.zeros(1, 2), rnn.zeros(1, 2), rnn.tensor([[0.3, 0.4]]))
+        tensor(0.3000)
+    """
 
     def __init__(
         self,

@@ -28,6 +28,11 @@ class LayerNorm(Module):
 
     Args:
         normalized_shape: the sizes of the last dimensions.
+
+    Example:
+        >>> LayerNorm(2, elementwise_affine=False)(rnn.tensor([[1.0, 3.0], [2.0, 2.0]]))
+        tensor([[-1.0000,  1.0000],
+                [ 0.0000,  0.0000]])
     """
 
     def __init__(
@@ -75,6 +80,10 @@ class RMSNorm(Module):
     """The last dimensions to root mean square 1, then weight (torch.nn.RMSNorm).
 
     weight  ones of normalized_shape; None if elementwise_affine=False
+
+    Example:
+        >>> RMSNorm(2, elementwise_affine=False)(rnn.tensor([3.0, 4.0]))
+        tensor([0.8485, 1.1314])
     """
 
     def __init__(
@@ -117,6 +126,10 @@ class GroupNorm(Module):
 
     Raises:
         ValueError: num_channels is not divisible by num_groups.
+
+    Example:
+        >>> GroupNorm(2, 4, affine=False)(rnn.tensor([[1.0, 3.0, 2.0, 6.0]]))
+        tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
 
     def __init__(
@@ -169,7 +182,13 @@ class GroupNorm(Module):
 
 
 class LocalResponseNorm(Module):
-    """x over a power of the mean square of neighbouring channels (torch.nn.LocalResponseNorm)."""
+    """x over a power of the mean square of neighbouring channels (torch.nn.LocalResponseNorm).
+
+    Example:
+        >>> LocalResponseNorm(2, alpha=1.0)(rnn.ones(1, 2, 2))
+        tensor([[[0.7378, 0.7378],
+                 [0.5946, 0.5946]]])
+    """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()

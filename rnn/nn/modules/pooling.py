@@ -53,14 +53,24 @@ class _MaxPoolNd(Module):
 
 
 class MaxPool1d(_MaxPoolNd):
-    """The largest element of each window of (N, C, L) or (C, L) (torch.nn.MaxPool1d)."""
+    """The largest element of each window of (N, C, L) or (C, L) (torch.nn.MaxPool1d).
+
+    Example:
+        >>> MaxPool1d(2)(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
+        tensor([[[2., 4.]]])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool1d(input, *self._arguments())
 
 
 class MaxPool2d(_MaxPoolNd):
-    """The largest element of each window of (N, C, H, W) or (C, H, W) (torch.nn.MaxPool2d)."""
+    """The largest element of each window of (N, C, H, W) or (C, H, W) (torch.nn.MaxPool2d).
+
+    Example:
+        >>> MaxPool2d(2)(rnn.ones(1, 3, 8, 6)).shape
+        rnn.Size([1, 3, 4, 3])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool2d(input, *self._arguments())
@@ -80,7 +90,13 @@ class _MaxUnpoolNd(Module):
 
 
 class MaxUnpool1d(_MaxUnpoolNd):
-    """Maxima put back where MaxPool1d found them, zeros elsewhere (torch.nn.MaxUnpool1d)."""
+    """Maxima put back where MaxPool1d found them, zeros elsewhere (torch.nn.MaxUnpool1d).
+
+    Example:
+        >>> x, where = F.max_pool1d(rnn.tensor([[[1.0, 5.0, 3.0, 4.0]]]), 2, return_indices=True)
+        >>> MaxUnpool1d(2)(x, where)
+        tensor([[[0., 5., 0., 4.]]])
+    """
 
     _dims = 1
 
@@ -91,7 +107,13 @@ class MaxUnpool1d(_MaxUnpoolNd):
 
 
 class MaxUnpool2d(_MaxUnpoolNd):
-    """Maxima put back where MaxPool2d found them, zeros elsewhere (torch.nn.MaxUnpool2d)."""
+    """Maxima put back where MaxPool2d found them, zeros elsewhere (torch.nn.MaxUnpool2d).
+
+    Example:
+        >>> x, where = F.max_pool2d(rnn.rand(1, 1, 4, 4), 2, return_indices=True)
+        >>> MaxUnpool2d(2)(x, where).shape
+        rnn.Size([1, 1, 4, 4])
+    """
 
     _dims = 2
 
@@ -102,7 +124,12 @@ class MaxUnpool2d(_MaxUnpoolNd):
 
 
 class AvgPool1d(Module):
-    """The mean of each window of (N, C, L) or (C, L) (torch.nn.AvgPool1d)."""
+    """The mean of each window of (N, C, L) or (C, L) (torch.nn.AvgPool1d).
+
+    Example:
+        >>> AvgPool1d(2)(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
+        tensor([[[1.5000, 3.5000]]])
+    """
 
     def __init__(
         self,
@@ -134,7 +161,12 @@ class AvgPool1d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of each window of (N, C, H, W) or (C, H, W) (torch.nn.AvgPool2d)."""
+    """The mean of each window of (N, C, H, W) or (C, H, W) (torch.nn.AvgPool2d).
+
+    Example:
+        >>> AvgPool2d(2)(rnn.ones(1, 3, 8, 6)).shape
+        rnn.Size([1, 3, 4, 3])
+    """
 
     def __init__(
         self,
@@ -186,7 +218,12 @@ class _LPPoolNd(Module):
 
 
 class LPPool1d(_LPPoolNd):
-    """The norm_type-norm of each window of (N, C, L) (torch.nn.LPPool1d)."""
+    """The norm_type-norm of each window of (N, C, L) (torch.nn.LPPool1d).
+
+    Example:
+        >>> LPPool1d(2.0, 2)(rnn.tensor([[[3.0, 4.0]]]))
+        tensor([[[5.]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool1d(
@@ -195,7 +232,12 @@ class LPPool1d(_LPPoolNd):
 
 
 class LPPool2d(_LPPoolNd):
-    """The norm_type-norm of each window of (N, C, H, W) (torch.nn.LPPool2d)."""
+    """The norm_type-norm of each window of (N, C, H, W) (torch.nn.LPPool2d).
+
+    Example:
+        >>> LPPool2d(2.0, 2)(rnn.ones(1, 1, 2, 2))
+        tensor([[[[2.]]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool2d(
@@ -215,14 +257,24 @@ class _AdaptiveAvgPoolNd(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
-    """Means over as many parts of L as are asked for (torch.nn.AdaptiveAvgPool1d)."""
+    """Means over as many parts of L as are asked for (torch.nn.AdaptiveAvgPool1d).
+
+    Example:
+        >>> AdaptiveAvgPool1d(2)(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
+        tensor([[[1.5000, 3.5000]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool1d(input, self.output_size)
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
-    """Means over as many parts of H and W as are asked for (torch.nn.AdaptiveAvgPool2d)."""
+    """Means over as many parts of H and W as are asked for (torch.nn.AdaptiveAvgPool2d).
+
+    Example:
+        >>> AdaptiveAvgPool2d((2, None))(rnn.ones(1, 3, 8, 6)).shape
+        rnn.Size([1, 3, 2, 6])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(input, self.output_size)
@@ -239,14 +291,24 @@ class _AdaptiveMaxPoolNd(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    """Maxima over as many parts of L as are asked for (torch.nn.AdaptiveMaxPool1d)."""
+    """Maxima over as many parts of L as are asked for (torch.nn.AdaptiveMaxPool1d).
+
+    Example:
+        >>> AdaptiveMaxPool1d(2)(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]))
+        tensor([[[2., 4.]]])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
-    """Maxima over as many parts of H and W as are asked for (torch.nn.AdaptiveMaxPool2d)."""
+    """Maxima over as many parts of H and W as are asked for (torch.nn.AdaptiveMaxPool2d).
+
+    Example:
+        >>> AdaptiveMaxPool2d(2)(rnn.ones(1, 3, 8, 6)).shape
+        rnn.Size([1, 3, 2, 2])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)

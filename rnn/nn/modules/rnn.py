@@ -395,6 +395,11 @@ class RNN(RNNBase):
 class GRU(RNNBase):
     """h' = (1 - z) n + z h, n = tanh(.. + r (..)) (Cho et al. 2014; torch.nn.GRU). Arguments:
     RNNBase's.
+
+    Example:
+        >>> out, h = GRU(3, 5)(rnn.ones(7, 2, 3))
+        >>> out.shape, h.shape
+        (rnn.Size([7, 2, 5]), rnn.Size([1, 2, 5]))
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -411,6 +416,11 @@ class GRU(RNNBase):
 class LSTM(RNNBase):
     """c' = f c + i g, h' = o tanh(c') (Hochreiter and Schmidhuber 1997; torch.nn.LSTM). Arguments:
     RNNBase's.
+
+    Example:
+        >>> out, (h, c) = LSTM(3, 5, num_layers=2)(rnn.ones(7, 2, 3))
+        >>> out.shape, h.shape, c.shape
+        (rnn.Size([7, 2, 5]), rnn.Size([2, 2, 5]), rnn.Size([2, 2, 5]))
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -534,6 +544,10 @@ class RNNCellBase(Module):
 class RNNCell(RNNCellBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (torch.nn.RNNCell): (B, I), (B, H) -> (B,
     H).
+
+    Example:
+        >>> RNNCell(3, 5)(rnn.ones(2, 3)).shape
+        rnn.Size([2, 5])
     """
 
     def __init__(
@@ -557,7 +571,12 @@ class RNNCell(RNNCellBase):
 
 
 class GRUCell(RNNCellBase):
-    """A step of a GRU (torch.nn.GRUCell): (B, I), (B, H) -> (B, H)."""
+    """A step of a GRU (torch.nn.GRUCell): (B, I), (B, H) -> (B, H).
+
+    Example:
+        >>> GRUCell(3, 5)(rnn.ones(2, 3)).shape
+        rnn.Size([2, 5])
+    """
 
     def __init__(
         self,
@@ -575,7 +594,13 @@ class GRUCell(RNNCellBase):
 
 
 class LSTMCell(RNNCellBase):
-    """A step of an LSTM (torch.nn.LSTMCell): (B, I), ((B, H), (B, H)) -> ((B, H), (B, H))."""
+    """A step of an LSTM (torch.nn.LSTMCell): (B, I), ((B, H), (B, H)) -> ((B, H), (B, H)).
+
+    Example:
+        >>> h, c = LSTMCell(3, 5)(rnn.ones(2, 3))
+        >>> h.shape, c.shape
+        (rnn.Size([2, 5]), rnn.Size([2, 5]))
+    """
 
     def __init__(
         self,

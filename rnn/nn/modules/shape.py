@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 
 class Flatten(Module):
-    """Dimensions start_dim to end_dim as one (torch.nn.Flatten)."""
+    """Dimensions start_dim to end_dim as one (torch.nn.Flatten).
+
+    Example:
+        >>> Flatten()(rnn.ones(2, 3, 4)).shape
+        rnn.Size([2, 12])
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -36,6 +41,10 @@ class Unflatten(Module):
 
     Raises:
         TypeError: dim is no number, or the sizes are none.
+
+    Example:
+        >>> Unflatten(1, (2, 3))(rnn.ones(4, 6)).shape
+        rnn.Size([4, 2, 3])
     """
 
     def __init__(self, dim: Any, unflattened_size: Any) -> None:
@@ -104,25 +113,46 @@ class _ConstantPad(Module):
 
 
 class ConstantPad1d(_ConstantPad):
-    """A value around the last dimension (torch.nn.ConstantPad1d)."""
+    """A value around the last dimension (torch.nn.ConstantPad1d).
+
+    Example:
+        >>> ConstantPad1d(1, 9.0)(rnn.tensor([[1.0, 2.0]]))
+        tensor([[9., 1., 2., 9.]])
+    """
 
     _dims = 1
 
 
 class ConstantPad2d(_ConstantPad):
-    """A value around the last two dimensions (torch.nn.ConstantPad2d)."""
+    """A value around the last two dimensions (torch.nn.ConstantPad2d).
+
+    Example:
+        >>> ConstantPad2d((1, 0, 1, 0), 9.0)(rnn.ones(1, 1, 1))
+        tensor([[[9., 9.],
+                 [9., 1.]]])
+    """
 
     _dims = 2
 
 
 class ConstantPad3d(_ConstantPad):
-    """A value around the last three dimensions (torch.nn.ConstantPad3d)."""
+    """A value around the last three dimensions (torch.nn.ConstantPad3d).
+
+    Example:
+        >>> ConstantPad3d(1, 0.0)(rnn.ones(1, 2, 2, 2)).shape
+        rnn.Size([1, 4, 4, 4])
+    """
 
     _dims = 3
 
 
 class ZeroPad1d(ConstantPad1d):
-    """Zeros around the last dimension (torch.nn.ZeroPad1d)."""
+    """Zeros around the last dimension (torch.nn.ZeroPad1d).
+
+    Example:
+        >>> ZeroPad1d(1)(rnn.tensor([[1.0, 2.0]]))
+        tensor([[0., 1., 2., 0.]])
+    """
 
     def __init__(self, padding: Any) -> None:
         super().__init__(padding, 0.0)
@@ -132,7 +162,12 @@ class ZeroPad1d(ConstantPad1d):
 
 
 class ZeroPad2d(ConstantPad2d):
-    """Zeros around the last two dimensions (torch.nn.ZeroPad2d)."""
+    """Zeros around the last two dimensions (torch.nn.ZeroPad2d).
+
+    Example:
+        >>> ZeroPad2d(1)(rnn.ones(1, 1, 2)).shape
+        rnn.Size([1, 3, 4])
+    """
 
     def __init__(self, padding: Any) -> None:
         super().__init__(padding, 0.0)
@@ -142,7 +177,12 @@ class ZeroPad2d(ConstantPad2d):
 
 
 class ZeroPad3d(ConstantPad3d):
-    """Zeros around the last three dimensions (torch.nn.ZeroPad3d)."""
+    """Zeros around the last three dimensions (torch.nn.ZeroPad3d).
+
+    Example:
+        >>> ZeroPad3d(1)(rnn.ones(1, 2, 2, 2)).shape
+        rnn.Size([1, 4, 4, 4])
+    """
 
     def __init__(self, padding: Any) -> None:
         super().__init__(padding, 0.0)
@@ -152,37 +192,67 @@ class ZeroPad3d(ConstantPad3d):
 
 
 class ReflectionPad1d(_Pad):
-    """A mirror at each end of the last dimension (torch.nn.ReflectionPad1d)."""
+    """A mirror at each end of the last dimension (torch.nn.ReflectionPad1d).
+
+    Example:
+        >>> ReflectionPad1d(2)(rnn.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[3., 2., 1., 2., 3., 2., 1.]])
+    """
 
     _dims, _mode = 1, "reflect"
 
 
 class ReflectionPad2d(_Pad):
-    """A mirror at each end of the last two dimensions (torch.nn.ReflectionPad2d)."""
+    """A mirror at each end of the last two dimensions (torch.nn.ReflectionPad2d).
+
+    Example:
+        >>> ReflectionPad2d(1)(rnn.ones(1, 3, 3)).shape
+        rnn.Size([1, 5, 5])
+    """
 
     _dims, _mode = 2, "reflect"
 
 
 class ReplicationPad1d(_Pad):
-    """The outermost elements of the last dimension, repeated (torch.nn.ReplicationPad1d)."""
+    """The outermost elements of the last dimension, repeated (torch.nn.ReplicationPad1d).
+
+    Example:
+        >>> ReplicationPad1d(2)(rnn.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[1., 1., 1., 2., 3., 3., 3.]])
+    """
 
     _dims, _mode = 1, "replicate"
 
 
 class ReplicationPad2d(_Pad):
-    """The outermost elements of the last two dimensions, repeated (torch.nn.ReplicationPad2d)."""
+    """The outermost elements of the last two dimensions, repeated (torch.nn.ReplicationPad2d).
+
+    Example:
+        >>> ReplicationPad2d(1)(rnn.ones(1, 3, 3)).shape
+        rnn.Size([1, 5, 5])
+    """
 
     _dims, _mode = 2, "replicate"
 
 
 class CircularPad1d(_Pad):
-    """The other end of the last dimension (torch.nn.CircularPad1d)."""
+    """The other end of the last dimension (torch.nn.CircularPad1d).
+
+    Example:
+        >>> CircularPad1d(1)(rnn.tensor([[1.0, 2.0, 3.0]]))
+        tensor([[3., 1., 2., 3., 1.]])
+    """
 
     _dims, _mode = 1, "circular"
 
 
 class CircularPad2d(_Pad):
-    """The other end of the last two dimensions (torch.nn.CircularPad2d)."""
+    """The other end of the last two dimensions (torch.nn.CircularPad2d).
+
+    Example:
+        >>> CircularPad2d(1)(rnn.ones(1, 1, 2, 2)).shape
+        rnn.Size([1, 1, 4, 4])
+    """
 
     _dims, _mode = 2, "circular"
 
@@ -196,6 +266,10 @@ class Upsample(Module):
     Args:
         size: of each dimension behind the channels; or scale_factor.
         mode: "nearest", "linear", "bilinear" or "bicubic".
+
+    Example:
+        >>> Upsample(scale_factor=2)(rnn.tensor([[[1.0, 3.0]]]))
+        tensor([[[1., 1., 3., 3.]]])
     """
 
     def __init__(
@@ -240,21 +314,36 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """Each element repeated (torch.nn.UpsamplingNearest2d)."""
+    """Each element repeated (torch.nn.UpsamplingNearest2d).
+
+    Example:
+        >>> UpsamplingNearest2d(scale_factor=2)(rnn.ones(1, 1, 2, 2)).shape
+        rnn.Size([1, 1, 4, 4])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, mode="nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """Between elements, corners kept (torch.nn.UpsamplingBilinear2d)."""
+    """Between elements, corners kept (torch.nn.UpsamplingBilinear2d).
+
+    Example:
+        >>> UpsamplingBilinear2d(scale_factor=2)(rnn.ones(1, 1, 2, 2)).shape
+        rnn.Size([1, 1, 4, 4])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
 
 
 class PixelShuffle(Module):
-    """(*, C r^2, H, W) -> (*, C, H r, W r) (torch.nn.PixelShuffle)."""
+    """(*, C r^2, H, W) -> (*, C, H r, W r) (torch.nn.PixelShuffle).
+
+    Example:
+        >>> PixelShuffle(2)(rnn.ones(1, 8, 2, 2)).shape
+        rnn.Size([1, 2, 4, 4])
+    """
 
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
@@ -268,7 +357,12 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """(*, C, H r, W r) -> (*, C r^2, H, W) (torch.nn.PixelUnshuffle)."""
+    """(*, C, H r, W r) -> (*, C r^2, H, W) (torch.nn.PixelUnshuffle).
+
+    Example:
+        >>> PixelUnshuffle(2)(rnn.ones(1, 2, 4, 4)).shape
+        rnn.Size([1, 8, 2, 2])
+    """
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
@@ -282,7 +376,12 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """Channels dealt out over groups (torch.nn.ChannelShuffle)."""
+    """Channels dealt out over groups (torch.nn.ChannelShuffle).
+
+    Example:
+        >>> ChannelShuffle(2)(rnn.arange(4.0).reshape(1, 4, 1, 1)).flatten()
+        tensor([0., 2., 1., 3.])
+    """
 
     def __init__(self, groups: int) -> None:
         super().__init__()
@@ -299,7 +398,12 @@ class ChannelShuffle(Module):
 
 
 class Unfold(Module):
-    """Every window as a column (torch.nn.Unfold)."""
+    """Every window as a column (torch.nn.Unfold).
+
+    Example:
+        >>> Unfold(2)(rnn.ones(1, 3, 4, 4)).shape
+        rnn.Size([1, 12, 9])
+    """
 
     def __init__(
         self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
@@ -321,7 +425,12 @@ class Unfold(Module):
 
 
 class Fold(Module):
-    """Columns added into the windows that they came from (torch.nn.Fold)."""
+    """Columns added into the windows that they came from (torch.nn.Fold).
+
+    Example:
+        >>> Fold((3, 3), (2, 2))(rnn.ones(1, 4, 4)).shape
+        rnn.Size([1, 1, 3, 3])
+    """
 
     def __init__(
         self,
@@ -355,7 +464,12 @@ class Fold(Module):
 
 
 class CosineSimilarity(Module):
-    """The cosine of the angle between vectors along dim (torch.nn.CosineSimilarity)."""
+    """The cosine of the angle between vectors along dim (torch.nn.CosineSimilarity).
+
+    Example:
+        >>> CosineSimilarity()(rnn.tensor([[1.0, 0.0]]), rnn.tensor([[3.0, 4.0]]))
+        tensor([0.6000])
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -367,7 +481,12 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The p-norm of the difference of vectors (torch.nn.PairwiseDistance)."""
+    """The p-norm of the difference of vectors (torch.nn.PairwiseDistance).
+
+    Example:
+        >>> PairwiseDistance()(rnn.tensor([[0.0, 0.0]]), rnn.tensor([[3.0, 4.0]]))
+        tensor([5.0000])
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()

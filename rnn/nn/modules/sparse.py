@@ -37,6 +37,11 @@ class Embedding(Module):
         max_norm: rows that are used and larger are scaled down to it.
         _weight: the table.
         _freeze: the table is not trained.
+
+    Example:
+        >>> m = Embedding(10, 3)
+        >>> m(rnn.tensor([[1, 2], [4, 4]])).shape
+        rnn.Size([2, 2, 3])
     """
 
     def __init__(
@@ -138,6 +143,11 @@ class EmbeddingBag(Module):
     """Sums, means or maxima over bags of rows of a table (torch.nn.EmbeddingBag).
 
     weight  (num_embeddings, embedding_dim), normal
+
+    Example:
+        >>> m = EmbeddingBag(10, 3, mode="sum")
+        >>> m(rnn.tensor([1, 2, 4]), rnn.tensor([0, 2])).shape
+        rnn.Size([2, 3])
     """
 
     def __init__(

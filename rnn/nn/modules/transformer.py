@@ -76,6 +76,10 @@ class TransformerEncoderLayer(Module):
         dim_feedforward: features between the Linears.
         activation: "relu", "gelu" or a function.
         norm_first: normalise before attention and Linears, not after.
+
+    Example:
+        >>> TransformerEncoderLayer(8, 2, 16, batch_first=True)(rnn.ones(2, 5, 8)).shape
+        rnn.Size([2, 5, 8])
     """
 
     def __init__(
@@ -153,6 +157,11 @@ class TransformerEncoder(Module):
         enable_nested_tensor: outputs at padded places are 0 where PyTorch would take its fast path:
             in eval mode,
             without gradients, with a padding mask and batch_first layers.
+
+    Example:
+        >>> m = TransformerEncoder(rnn.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
+        >>> m(rnn.ones(2, 5, 8)).shape
+        rnn.Size([2, 5, 8])
     """
 
     def __init__(
@@ -242,6 +251,10 @@ class TransformerDecoderLayer(Module):
     (torch.nn.TransformerDecoderLayer).
 
     Arguments: TransformerEncoderLayer's.
+
+    Example:
+        >>> TransformerDecoderLayer(8, 2, 16)(rnn.ones(3, 1, 8), rnn.ones(5, 1, 8)).shape
+        rnn.Size([3, 1, 8])
     """
 
     def __init__(
@@ -329,7 +342,13 @@ class TransformerDecoderLayer(Module):
 
 
 class TransformerDecoder(Module):
-    """num_layers copies of a layer, one after another (torch.nn.TransformerDecoder)."""
+    """num_layers copies of a layer, one after another (torch.nn.TransformerDecoder).
+
+    Example:
+        >>> m = TransformerDecoder(rnn.nn.TransformerDecoderLayer(8, 2, 16), 2)
+        >>> m(rnn.ones(3, 1, 8), rnn.ones(5, 1, 8)).shape
+        rnn.Size([3, 1, 8])
+    """
 
     def __init__(self, decoder_layer: Any, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
@@ -371,6 +390,11 @@ class Transformer(Module):
     Args:
         custom_encoder, custom_decoder: instead of the usual stacks; the others are
         TransformerEncoderLayer's.
+
+    Example:
+        >>> m = Transformer(8, 2, 1, 1, dim_feedforward=16, batch_first=True)
+        >>> m(rnn.ones(2, 5, 8), rnn.ones(2, 3, 8)).shape
+        rnn.Size([2, 3, 8])
     """
 
     def __init__(

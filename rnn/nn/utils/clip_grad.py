@@ -56,6 +56,10 @@ def get_total_norm(
 
     Raises:
         RuntimeError: it is not finite, and error_if_nonfinite.
+
+    Example:
+        >>> get_total_norm([rnn.tensor([3.0]), rnn.tensor([4.0])])
+        tensor(5.)
     """
     total = _norm(_listed(tensors), norm_type, False)
     _check_finite(total, norm_type, error_if_nonfinite)

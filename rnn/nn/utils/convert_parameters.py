@@ -12,7 +12,12 @@ from rnn.tensor import Tensor
 
 
 def parameters_to_vector(parameters: Iterable[Any]) -> Tensor:
-    """All parameters one after the other, flat; recorded, so gradients flow back."""
+    """All parameters one after the other, flat; recorded, so gradients flow back.
+
+    Example:
+        >>> parameters_to_vector(rnn.nn.Linear(2, 3).parameters()).shape
+        rnn.Size([9])
+    """
     import rnn
 
     return rnn.cat([p.reshape(-1) for p in parameters])
@@ -23,6 +28,12 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
 
     Raises:
         TypeError: vec is no tensor.
+
+    Example:
+        >>> p = rnn.nn.Parameter(rnn.zeros(2))
+        >>> vector_to_parameters(rnn.tensor([1.0, 2.0]), [p])
+        >>> p.tolist()
+        [1.0, 2.0]
     """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected {_dtypes.prefix}Tensor, but got: {_typename(vec)}")

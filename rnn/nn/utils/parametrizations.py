@@ -136,6 +136,11 @@ def spectral_norm(
         IndexError: the tensor has no dimension dim.
 
     Source: Miyato et al., https://arxiv.org/abs/1802.05957.
+
+    Example:
+        >>> m = spectral_norm(rnn.nn.Linear(3, 3))
+        >>> [name for name, _ in m.named_parameters()]
+        ['bias', 'parametrizations.weight.original']
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):

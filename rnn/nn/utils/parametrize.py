@@ -341,7 +341,12 @@ def register_parametrization(
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
-    """Whether a tensor of the module is parametrized: this one, or any."""
+    """Whether a tensor of the module is parametrized: this one, or any.
+
+    Example:
+        >>> is_parametrized(rnn.nn.Linear(2, 3))
+        False
+    """
     known = getattr(module, "parametrizations", None)
     if not isinstance(known, ModuleDict):
         return False
@@ -389,5 +394,10 @@ def remove_parametrizations(module: M, tensor_name: str, leave_parametrized: boo
 
 
 def type_before_parametrizations(module: Module) -> type:
-    """The class that the module had before it was parametrized."""
+    """The class that the module had before it was parametrized.
+
+    Example:
+        >>> type_before_parametrizations(rnn.nn.Linear(2, 3)).__name__
+        'Linear'
+    """
     return type(module).__bases__[0] if is_parametrized(module) else type(module)

@@ -42,6 +42,10 @@ class PackedSequence(_Packed):
     batch_sizes       how many sequences still run at each step, int64
     sorted_indices    which sequence stands at each place; None: as they came
     unsorted_indices  and back
+
+    Example:
+        >>> pack_sequence([rnn.tensor([1, 2, 3]), rnn.tensor([4])]).batch_sizes
+        tensor([2, 1, 1])
     """
 
     __slots__ = ()
@@ -109,7 +113,12 @@ class PackedSequence(_Packed):
 
 
 def invert_permutation(permutation: Any) -> Any:
-    """Where each number stands in a permutation; None stays None."""
+    """Where each number stands in a permutation; None stays None.
+
+    Example:
+        >>> invert_permutation(rnn.tensor([2, 0, 1]))
+        tensor([1, 2, 0])
+    """
     if permutation is None:
         return None
     order = _core.array_of(permutation)
@@ -136,6 +145,10 @@ def pack_padded_sequence(
     Raises:
         RuntimeError: a length is not above 0, or they are not sorted.
         ValueError: there is not one length for each sequence.
+
+    Example:
+        >>> pack_padded_sequence(rnn.tensor([[1, 4], [2, 0]]), [2, 1]).data
+        tensor([1, 4, 2])
     """
     sizes, order = _lengths(lengths), None
     if not enforce_sorted:
@@ -188,6 +201,12 @@ def pad_packed_sequence(
 
     Raises:
         ValueError: total_length is less than the longest sequence.
+
+    Example:
+        >>> packed = pack_sequence([rnn.tensor([1, 2]), rnn.tensor([4])])
+        >>> pad_packed_sequence(packed, batch_first=True)
+        (tensor([[1, 2],
+                [4, 0]]), tensor([2, 1]))
     """
     running = _core.array_of(sequence.batch_sizes)
     steps, count = len(running), int(running[0])
@@ -225,6 +244,11 @@ def pad_sequence(
 
     Raises:
         RuntimeError: sequences is not iterable, or padding_side is neither "right" nor "left".
+
+    Example:
+        >>> pad_sequence([rnn.tensor([1, 2]), rnn.tensor([4])], batch_first=True)
+        tensor([[1, 2],
+                [4, 0]])
     """
     if not isinstance(sequences, Iterable):
         raise RuntimeError(
@@ -254,14 +278,24 @@ def pad_sequence(
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Tensor]:
-    """The sequences of a padded tensor, without their padding."""
+    """The sequences of a padded tensor, without their padding.
+
+    Example:
+        >>> unpad_sequence(rnn.tensor([[1, 2], [4, 0]]), rnn.tensor([2, 1]), batch_first=True)
+        [tensor([1, 2]), tensor([4])]
+    """
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
     return [padded_sequences[i][: int(n)] for i, n in enumerate(_lengths(lengths))]
 
 
 def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> PackedSequence:
-    """Packs sequences (L, *) of several lengths. See pack_padded_sequence."""
+    """Packs sequences (L, *) of several lengths. See pack_padded_sequence.
+
+    Example:
+        >>> pack_sequence([rnn.tensor([1, 2, 3]), rnn.tensor([4])]).data
+        tensor([1, 4, 2, 3])
+    """
     if not sequences:
         warnings.warn("pack_sequence got no sequence", stacklevel=2)
     lengths = [part.shape[0] for part in sequences]
@@ -269,7 +303,12 @@ def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> Pack
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
-    """The sequences of a PackedSequence, in the order in which they came."""
+    """The sequences of a PackedSequence, in the order in which they came.
+
+    Example:
+        >>> unpack_sequence(pack_sequence([rnn.tensor([1, 2]), rnn.tensor([4])]))
+        [tensor([1, 2]), tensor([4])]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
 

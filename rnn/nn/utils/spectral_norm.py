@@ -169,6 +169,13 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
 
     Raises:
         ValueError: the parameter has no such hook.
+
+    Example:
+        >>> m = spectral_norm(rnn.nn.Linear(2, 3))
+        >>> remove_spectral_norm(m)
+        Linear(in_features=2, out_features=3, bias=True)
+        >>> [name for name, _ in m.named_parameters()]
+        ['bias', 'weight']
     """
     remove_hook(module, SpectralNorm, name, "spectral_norm")
     for key, saver in module._state_dict_hooks.items():

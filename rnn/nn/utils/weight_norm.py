@@ -141,6 +141,13 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
 
     Raises:
         ValueError: the parameter has no such hook.
+
+    Example:
+        >>> m = weight_norm(rnn.nn.Linear(2, 3))
+        >>> remove_weight_norm(m)
+        Linear(in_features=2, out_features=3, bias=True)
+        >>> [name for name, _ in m.named_parameters()]
+        ['bias', 'weight']
     """
     remove_hook(module, WeightNorm, name, "weight_norm")
     return module

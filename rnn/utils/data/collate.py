@@ -45,7 +45,12 @@ def _like_sequence(original: Any, values: list[Any]) -> Any:
 
 def default_convert(data: Any) -> Any:
     """NumPy arrays become tensors, also inside of dicts, tuples and lists; everything else
-    stays."""
+    stays.
+
+    Example:
+        >>> default_convert({"x": np.array([1, 2])})
+        {'x': tensor([1, 2])}
+    """
     if isinstance(data, (Handle, str, bytes)):
         return data
     if isinstance(data, (np.ndarray, np.generic)):

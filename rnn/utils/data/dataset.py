@@ -37,6 +37,10 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 
     Raises:
         AssertionError: the tensors have different numbers of rows.
+
+    Example:
+        >>> TensorDataset(rnn.arange(3), rnn.ones(3))[1]
+        (tensor(1), tensor(1.))
     """
 
     def __init__(self, *tensors: Any) -> None:
@@ -68,6 +72,10 @@ class StackDataset(Dataset[Any]):
 
     Raises:
         ValueError: there is none, they differ in length, or some have names and some have none.
+
+    Example:
+        >>> StackDataset([1, 2], ["a", "b"])[1]
+        (2, 'b')
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -109,6 +117,10 @@ class ConcatDataset(Dataset[Any]):
     Raises:
         AssertionError: there is none, or one is iterable only.
         ValueError: an index is below minus the length.
+
+    Example:
+        >>> list(ConcatDataset([[1, 2], [3]]))
+        [1, 2, 3]
     """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
@@ -152,7 +164,12 @@ class ChainDataset(IterableDataset[Any]):
 
 
 class Subset(Dataset[Any]):
-    """Some samples of a dataset, by their numbers."""
+    """Some samples of a dataset, by their numbers.
+
+    Example:
+        >>> list(Subset("abcd", [0, 3]))
+        ['a', 'd']
+    """
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
@@ -191,6 +208,10 @@ def random_split(dataset: Any, lengths: Sequence[Any], generator: Any = None) ->
 
     Raises:
         ValueError: the lengths do not add up to the dataset's.
+
+    Example:
+        >>> [len(part) for part in random_split(range(10), [0.8, 0.2])]
+        [8, 2]
     """
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         lengths = _parts(len(dataset), lengths)

@@ -29,7 +29,12 @@ class Sampler(Generic[_Index]):
 
 
 class SequentialSampler(Sampler[int]):
-    """0, 1, 2, ..."""
+    """0, 1, 2, ...
+
+    Example:
+        >>> list(SequentialSampler("abc"))
+        [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized) -> None:
         self.data_source = data_source
@@ -51,6 +56,10 @@ class RandomSampler(Sampler[int]):
 
     Raises:
         ValueError: num_samples is not above 0.
+
+    Example:
+        >>> sorted(RandomSampler(range(3)))
+        [0, 1, 2]
     """
 
     def __init__(
@@ -99,7 +108,12 @@ class RandomSampler(Sampler[int]):
 
 
 class SubsetRandomSampler(Sampler[int]):
-    """All of the given indices, in an order by chance."""
+    """All of the given indices, in an order by chance.
+
+    Example:
+        >>> sorted(SubsetRandomSampler([1, 3]))
+        [1, 3]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
         self.indices = indices
@@ -123,6 +137,10 @@ class WeightedRandomSampler(Sampler[int]):
 
     Raises:
         ValueError: num_samples is not above 0, or the weights are no vector.
+
+    Example:
+        >>> list(WeightedRandomSampler([0.0, 1.0], 3))
+        [1, 1, 1]
     """
 
     def __init__(
@@ -165,6 +183,10 @@ class BatchSampler(Sampler[list[int]]):
 
     Args:
         drop_last: leaves out a last list that is shorter.
+
+    Example:
+        >>> list(BatchSampler(SequentialSampler(range(5)), 2, drop_last=False))
+        [[0, 1], [2, 3], [4]]
     """
 
     def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:

@@ -49,7 +49,12 @@ _info: WorkerInfo | None = None
 
 def get_worker_info() -> WorkerInfo | None:
     """What this worker knows of itself; None in the main process. An IterableDataset splits its
-    samples by it."""
+    samples by it.
+
+    Example:
+        >>> get_worker_info() is None
+        True
+    """
     return _info
 
 
