@@ -18,6 +18,7 @@ def from_torch(tensor: Any) -> Tensor:
         TypeError: it is no torch tensor.
 
     Example:
+        >>> import torch
         >>> rnn.from_torch(torch.ones(2))
         tensor([1., 1.])
     """

@@ -464,7 +464,7 @@ def pinv(A: Tensor, rtol: float | None = None) -> Tensor:
     The gradient is that of matrices whose rank stays as it is.
 
     Example:
-        >>> rnn.pinverse(rnn.tensor([[2.0, 0.0], [0.0, 4.0]]))
+        >>> rnn.linalg.pinv(rnn.tensor([[2.0, 0.0], [0.0, 4.0]]))
         tensor([[0.5000, 0.0000],
                 [0.0000, 0.2500]])
     """
@@ -559,6 +559,11 @@ def matrix_exp(A: Tensor) -> Tensor:
 
     A is halved until its 1-norm is below 1/2; there the series is short, and its sum is squared as
     often as A was halved.
+
+    Example:
+        >>> rnn.matrix_exp(rnn.tensor([[0.0, 1.0], [0.0, 0.0]]))
+        tensor([[1., 1.],
+                [0., 1.]])
     """
     _matrices("matrix_exp", A, square=True)
     size = np.abs(array_of(A)).sum(-2).max(initial=0.0)

@@ -47,6 +47,7 @@ def set_resolution(name: str) -> None:
         >>> rnn.set_resolution("scalar")
         >>> rnn.get_resolution()
         'scalar'
+        >>> rnn.set_resolution("tensor")
     """
     lib.rnn_set_resolution(_number(name))
 

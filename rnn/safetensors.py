@@ -42,7 +42,7 @@ def save_safetensors(
         TypeError: a value is no tensor.
 
     Example:
-        >>> rnn.save_safetensors(model.state_dict(), "model.safetensors")
+        >>> rnn.save_safetensors({"w": rnn.ones(2)}, "model.safetensors")
     """
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     arrays, end = [], 0
@@ -74,7 +74,9 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         ValueError: it is no such file, or its header is wrong.
 
     Example:
-        >>> model.load_state_dict(rnn.load_safetensors("model.safetensors"))
+        >>> rnn.save_safetensors({"w": rnn.ones(2)}, "model.safetensors")
+        >>> rnn.load_safetensors("model.safetensors")
+        {'w': tensor([1., 1.])}
     """
     header, start = _header(path)
     header.pop("__metadata__", None)

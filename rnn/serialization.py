@@ -178,8 +178,10 @@ def save(
         local class).
 
     Example:
+        >>> model = rnn.nn.Linear(2, 3)
         >>> rnn.save(model.state_dict(), "model.pt")
         >>> model.load_state_dict(rnn.load("model.pt"))
+        <All keys matched successfully>
     """
     buffer = io.BytesIO()
     writer = _Writer(buffer, pickle_protocol)
@@ -411,6 +413,11 @@ def load(
 
     Raises:
         pickle.UnpicklingError: the file names something else, is damaged, or is no such file.
+
+    Example:
+        >>> rnn.save({"step": 3, "w": rnn.ones(2)}, "state.pt")
+        >>> rnn.load("state.pt")
+        {'step': 3, 'w': tensor([1., 1.])}
     """
     anything = weights_only is False
     with _opened(f, "rb") as file, _told_of_damage(f, anything):

@@ -48,7 +48,7 @@ class detect_anomaly(_Mode):
         >>> with rnn.detect_anomaly():
         ...     y = x.log().sum()
         Traceback (most recent call last):
-        rnn.inspect.anomaly.AnomalyError: log made nan at index [1] ...
+        rnn.inspect.anomaly.AnomalyError: log made nan at index [1]: ...
     """
 
     def __init__(self, check_nan: bool = True, *, at_once: bool = False) -> None:

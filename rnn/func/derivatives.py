@@ -150,6 +150,10 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Any:
     """grad, whose function also returns what func does: (gradient, value), with has_aux
     (gradient, (value, aux)) (torch.func.grad_and_value).
+
+    Example:
+        >>> grad_and_value(lambda x: (x * x).sum())(rnn.tensor([1.0, 2.0]))
+        (tensor([2., 4.]), tensor(5.))
     """
 
     @functools.wraps(func)
@@ -350,7 +354,13 @@ def jacfwd(
     *,
     randomness: str = "error",
 ) -> Any:
-    """jacrev under another name: the engine has backward passes only (torch.func.jacfwd)."""
+    """jacrev under another name: the engine has backward passes only (torch.func.jacfwd).
+
+    Example:
+        >>> jacfwd(lambda x: x * x)(rnn.tensor([1.0, 2.0]))
+        tensor([[2., 0.],
+                [0., 4.]])
+    """
     return jacrev(func, argnums, has_aux=has_aux)
 
 

@@ -131,6 +131,11 @@ def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[s
     Raises:
         RuntimeError: there is no model, their classes or modes differ, or whether a parameter
             requires a gradient does.
+
+    Example:
+        >>> params, buffers = stack_module_state([rnn.nn.Linear(2, 3) for _ in range(4)])
+        >>> params["weight"].shape
+        rnn.Size([4, 3, 2])
     """
     models = list(models)
     if not models:

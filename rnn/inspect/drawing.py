@@ -55,7 +55,7 @@ def show(
         >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
         >>> L = a * b
         >>> L.backward()
-        >>> print(rnn.show(L))
+        >>> print(rnn.show(L))  # doctest: +ELLIPSIS
         Computation graph of L: 3 scalar nodes in 3 operations and leaves
         ...
     """

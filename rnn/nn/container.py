@@ -73,8 +73,9 @@ class Sequential(_Numbered):
         args: modules, or one OrderedDict of names and modules.
 
     Example:
-        >>> model = Sequential(Linear(2, 8), ReLU(), Linear(8, 1))
-        >>> model[0], model[1:], len(model)
+        >>> model = Sequential(rnn.nn.Linear(2, 8), rnn.nn.ReLU(), rnn.nn.Linear(8, 1))
+        >>> model(rnn.ones(5, 2)).shape, len(model), model[1]
+        (rnn.Size([5, 1]), 3, ReLU())
     """
 
     def __init__(self, *args: Any) -> None:
@@ -147,7 +148,9 @@ class ModuleList(_Numbered):
     """A list of modules that parameters() finds (torch.nn.ModuleList).
 
     Example:
-        >>> layers = ModuleList([Linear(10, 10) for _ in range(3)])
+        >>> layers = ModuleList([rnn.nn.Linear(10, 10) for _ in range(3)])
+        >>> len(layers), len(list(layers.parameters()))
+        (3, 6)
     """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:

@@ -12,6 +12,10 @@ class DataParallel(Module):
     """Its module, called as it is: there is one device (torch.nn.DataParallel on the CPU).
 
     Parameters are called `module.name`, as PyTorch calls them.
+
+    Example:
+        >>> DataParallel(rnn.nn.Linear(2, 3))(rnn.ones(4, 2)).shape
+        rnn.Size([4, 3])
     """
 
     def __init__(

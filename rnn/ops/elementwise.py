@@ -395,7 +395,12 @@ def div(
 
 
 def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
-    """input / other (torch.true_divide)."""
+    """input / other (torch.true_divide).
+
+    Example:
+        >>> rnn.true_divide(rnn.tensor([7, -7]), 2)
+        tensor([ 3.5000, -3.5000])
+    """
     return div(input, other, out=out)
 
 

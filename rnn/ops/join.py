@@ -146,14 +146,24 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
 
 
 def concat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """cat (torch.concat)."""
+    """cat (torch.concat).
+
+    Example:
+        >>> rnn.concat([rnn.zeros(2), rnn.ones(1)])
+        tensor([0., 0., 1.])
+    """
     return cat(tensors, dim, out=out)
 
 
 def concatenate(
     tensors: Sequence[Tensor], axis: int = 0, out: Tensor | None = None, *, dim: int | None = None
 ) -> Tensor:
-    """cat by NumPy's name (torch.concatenate)."""
+    """cat by NumPy's name (torch.concatenate).
+
+    Example:
+        >>> rnn.concatenate([rnn.zeros(2), rnn.ones(1)])
+        tensor([0., 0., 1.])
+    """
     return cat(tensors, axis if dim is None else dim, out=out)
 
 
@@ -186,7 +196,13 @@ def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
 
 
 def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
-    """cat along rows (torch.vstack)."""
+    """cat along rows (torch.vstack).
+
+    Example:
+        >>> rnn.vstack((rnn.tensor([1, 2]), rnn.tensor([3, 4])))
+        tensor([[1, 2],
+                [3, 4]])
+    """
     return cat(list(atleast_2d(_checked(tensors, "vstack"))), 0, out=out)
 
 

@@ -277,7 +277,13 @@ def inner(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """All products of an element of one vector and one of another (torch.outer)."""
+    """All products of an element of one vector and one of another (torch.outer).
+
+    Example:
+        >>> rnn.outer(rnn.tensor([1.0, 2.0]), rnn.tensor([3.0, 4.0]))
+        tensor([[3., 4.],
+                [6., 8.]])
+    """
     for t, name in ((input, "self"), (vec2, "vec2")):
         if len(t._shape) != 1:
             raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {len(t._shape)}-D")
@@ -545,7 +551,7 @@ def einsum(*args: Any) -> Tensor:
 
     Example:
         >>> rnn.einsum("bi,bi->b", rnn.ones(2, 3), rnn.ones(2, 3))
-        rnn.tensor([3., 3.])
+        tensor([3., 3.])
     """
     equation, operands = (
         (args[0], list(args[1:])) if args and isinstance(args[0], str) else _letters(args)

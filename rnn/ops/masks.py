@@ -60,8 +60,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         RuntimeError: the mask is not boolean, or value is a tensor with dimensions.
 
     Example:
-        >>> rnn.tensor([1., 2.]).masked_fill(rnn.tensor([True, False]), 0)
-        rnn.tensor([0., 2.])
+        >>> rnn.tensor([1.0, 2.0]).masked_fill(rnn.tensor([True, False]), 0)
+        tensor([0., 2.])
     """
     array = mask_array(mask, "masked_fill_")
     if isinstance(value, Handle):

@@ -139,7 +139,13 @@ def scatter_reduce_(
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
-    """scatter_reduce_ into a copy (torch.scatter_reduce)."""
+    """scatter_reduce_ into a copy (torch.scatter_reduce).
+
+    Example:
+        >>> place = rnn.tensor([0, 0, 1])
+        >>> rnn.scatter_reduce(rnn.zeros(2), 0, place, rnn.tensor([1.0, 2.0, 5.0]), "amax")
+        tensor([2., 5.])
+    """
     made = scatter_reduce_(clone(input), dim, index, src, reduce, include_self=include_self)
     return show_as(made, "ScatterReduceBackward0")
 
@@ -203,6 +209,11 @@ def index_reduce(
     *,
     include_self: bool = True,
 ) -> Tensor:
-    """index_reduce_ into a copy (torch.index_reduce)."""
+    """index_reduce_ into a copy (torch.index_reduce).
+
+    Example:
+        >>> rnn.index_reduce(rnn.ones(2), 0, rnn.tensor([0, 0]), rnn.tensor([2.0, 3.0]), "prod")
+        tensor([6., 1.])
+    """
     made = index_reduce_(clone(input), dim, index, source, reduce, include_self=include_self)
     return show_as(made, "IndexReduceBackward0")

@@ -142,7 +142,12 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
 
 
 def clip(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """clamp (torch.clip)."""
+    """clamp (torch.clip).
+
+    Example:
+        >>> rnn.clip(rnn.tensor([-1.0, 0.5, 3.0]), 0.0, 1.0)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
     return clamp(input, min, max, out=out)
 
 

@@ -375,7 +375,12 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """transpose by NumPy's name (torch.swapaxes)."""
+    """transpose by NumPy's name (torch.swapaxes).
+
+    Example:
+        >>> rnn.swapaxes(rnn.ones(2, 3, 4), 0, 2).shape
+        rnn.Size([4, 3, 2])
+    """
     return transpose(input, axis0, axis1)
 
 
@@ -405,7 +410,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     """Dimensions moved to other places; the rest keep their order (torch.movedim).
 
     Example:
-        >>> rnn.moveaxis(rnn.ones(2, 3, 4), 0, -1).shape
+        >>> rnn.movedim(rnn.ones(2, 3, 4), 0, -1).shape
         rnn.Size([3, 4, 2])
     """
     ndim = len(input._shape)

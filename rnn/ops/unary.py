@@ -761,42 +761,82 @@ def nan_to_num_(
 
 
 def negative(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """neg (torch.negative)."""
+    """neg (torch.negative).
+
+    Example:
+        >>> rnn.negative(rnn.tensor([1.0, -2.0]))
+        tensor([-1.,  2.])
+    """
     return neg(input, out=out)
 
 
 def absolute(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """abs (torch.absolute)."""
+    """abs (torch.absolute).
+
+    Example:
+        >>> rnn.absolute(rnn.tensor([-1.5, 2.0]))
+        tensor([1.5000, 2.0000])
+    """
     return abs(input, out=out)
 
 
 def arcsin(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """asin (torch.arcsin)."""
+    """asin (torch.arcsin).
+
+    Example:
+        >>> rnn.arcsin(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.5708])
+    """
     return asin(input, out=out)
 
 
 def arccos(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """acos (torch.arccos)."""
+    """acos (torch.arccos).
+
+    Example:
+        >>> rnn.arccos(rnn.tensor([1.0, 0.0, -1.0]))
+        tensor([0.0000, 1.5708, 3.1416])
+    """
     return acos(input, out=out)
 
 
 def arctan(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """atan (torch.arctan)."""
+    """atan (torch.arctan).
+
+    Example:
+        >>> rnn.arctan(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7854])
+    """
     return atan(input, out=out)
 
 
 def arcsinh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """asinh (torch.arcsinh)."""
+    """asinh (torch.arcsinh).
+
+    Example:
+        >>> rnn.arcsinh(rnn.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8814])
+    """
     return asinh(input, out=out)
 
 
 def arccosh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """acosh (torch.arccosh)."""
+    """acosh (torch.arccosh).
+
+    Example:
+        >>> rnn.arccosh(rnn.tensor([1.0, 2.0]))
+        tensor([0.0000, 1.3170])
+    """
     return acosh(input, out=out)
 
 
 def arctanh(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """atanh (torch.arctanh)."""
+    """atanh (torch.arctanh).
+
+    Example:
+        >>> rnn.arctanh(rnn.tensor([0.0, 0.5]))
+        tensor([0.0000, 0.5493])
+    """
     return atanh(input, out=out)
 
 

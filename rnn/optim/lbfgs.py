@@ -129,12 +129,17 @@ class LBFGS(Optimizer):
         line_search_fn: "strong_wolfe" or None.
 
     Example:
+        >>> w = rnn.zeros(2, requires_grad=True)
+        >>> optimizer = LBFGS([w], line_search_fn="strong_wolfe")
         >>> def closure():
         ...     optimizer.zero_grad()
-        ...     loss = loss_of(model)
+        ...     loss = (w - rnn.tensor([1.0, 2.0])).square().sum()
         ...     loss.backward()
         ...     return loss
-        >>> optimizer.step(closure)
+        >>> float(optimizer.step(closure))  # the loss before the step
+        5.0
+        >>> rnn.allclose(w, rnn.tensor([1.0, 2.0]), atol=1e-4)
+        True
     """
 
     def __init__(

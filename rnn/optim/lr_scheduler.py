@@ -97,6 +97,14 @@ class LRScheduler:
     Args:
         optimizer: whose learning rates are set.
         last_epoch: the epoch before the next; -1 begins.
+
+    Example:
+        >>> class Halved(LRScheduler):
+        ...     def get_lr(self):
+        ...         return [group["lr"] / 2 for group in self.optimizer.param_groups]
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> Halved(optimizer).get_last_lr()
+        [0.2]
     """
 
     _is_initial = False
@@ -982,8 +990,12 @@ class ReduceLROnPlateau(LRScheduler):
         eps: smaller changes of the rate are not made.
 
     Example:
-        >>> scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-        >>> scheduler.step(validation_loss)
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+        >>> for loss in (1.0, 1.0, 1.0):  # better once, then twice not
+        ...     scheduler.step(loss)
+        >>> scheduler.get_last_lr()
+        [0.2]
     """
 
     def __init__(

@@ -100,6 +100,12 @@ class Optimizer:
     Raises:
         TypeError: params is one tensor, or holds something else than tensors.
         ValueError: params is empty, or a tensor is no leaf or comes twice.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = rnn.optim.SGD([{"params": [w], "lr": 0.5}], lr=0.1)
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.5]
     """
 
     _opt_called: bool  # step() was called since there is a schedule (which makes this attribute)

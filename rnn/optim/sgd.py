@@ -25,8 +25,14 @@ class SGD(Optimizer):
         foreach, differentiable, fused: accepted; there is one way, in C.
 
     Example:
-        >>> optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
-        >>> optimizer.zero_grad(); loss.backward(); optimizer.step()
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> optimizer = SGD([w], lr=0.1, momentum=0.9)
+        >>> for _ in range(2):
+        ...     optimizer.zero_grad()
+        ...     (w * w).sum().backward()
+        ...     optimizer.step()
+        >>> w  # 1 - 0.1 * 2 = 0.8; 0.8 - 0.1 * (0.9 * 2 + 1.6) = 0.46
+        tensor([0.4600], requires_grad=True)
     """
 
     def __init__(

@@ -45,6 +45,10 @@ def get_ema_avg_fn(decay: float = 0.999) -> _One:
 
     Raises:
         ValueError: decay is not in [0, 1].
+
+    Example:
+        >>> get_ema_avg_fn(0.9)(rnn.tensor([1.0]), rnn.tensor([2.0]), 1)
+        tensor([1.1000])
     """
     _check_decay(decay)
 
@@ -60,6 +64,12 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> _Many:
 
     Raises:
         ValueError: decay is not in [0, 1].
+
+    Example:
+        >>> mean, new = [rnn.tensor([1.0])], [rnn.tensor([2.0])]
+        >>> get_ema_multi_avg_fn(0.9)(mean, new, 1)
+        >>> mean
+        [tensor([1.1000])]
     """
     _check_decay(decay)
 
@@ -75,7 +85,12 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> _Many:
 
 
 def get_swa_avg_fn() -> _One:
-    """An avg_fn of AveragedModel: the mean of all models so far."""
+    """An avg_fn of AveragedModel: the mean of all models so far.
+
+    Example:
+        >>> get_swa_avg_fn()(rnn.tensor([1.0]), rnn.tensor([2.0]), rnn.tensor(1))
+        tensor([1.5000])
+    """
 
     @autograd.no_grad()
     def swa_update(averaged_param: Tensor, current_param: Tensor, num_averaged: Any) -> Tensor:
@@ -86,7 +101,14 @@ def get_swa_avg_fn() -> _One:
 
 
 def get_swa_multi_avg_fn() -> _Many:
-    """A multi_avg_fn of AveragedModel: as get_swa_avg_fn, in place and for a list of tensors."""
+    """A multi_avg_fn of AveragedModel: as get_swa_avg_fn, in place and for a list of tensors.
+
+    Example:
+        >>> mean, new = [rnn.tensor([1.0])], [rnn.tensor([2.0])]
+        >>> get_swa_multi_avg_fn()(mean, new, 1)
+        >>> mean
+        [tensor([1.5000])]
+    """
 
     @autograd.no_grad()
     def swa_update(
@@ -120,12 +142,16 @@ class AveragedModel(Module):
         AssertionError: both functions are given.
 
     Example:
+        >>> model = rnn.nn.Linear(2, 1)
+        >>> optimizer = rnn.optim.SGD(model.parameters(), lr=0.1)
         >>> ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99))
-        >>> for x, y in loader:
+        >>> for _ in range(3):
         ...     optimizer.zero_grad()
-        ...     loss_fn(model(x), y).backward()
+        ...     model(rnn.ones(4, 2)).square().mean().backward()
         ...     optimizer.step()
         ...     ema.update_parameters(model)
+        >>> int(ema.n_averaged)
+        3
     """
 
     n_averaged: Tensor
@@ -194,7 +220,10 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
         device: where the inputs go.
 
     Example:
-        >>> update_bn(loader, averaged_model)
+        >>> model = rnn.nn.BatchNorm1d(2, momentum=None)
+        >>> update_bn([rnn.full((4, 2), 1.0), rnn.full((4, 2), 3.0)], model)
+        >>> model.running_mean
+        tensor([2., 2.])
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if not norms:
@@ -227,7 +256,13 @@ class SWALR(LRScheduler):
         ValueError: anneal_strategy is neither, or anneal_epochs is no int or negative.
 
     Example:
-        >>> scheduler = SWALR(optimizer, swa_lr=0.05, anneal_epochs=5)
+        >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
+        >>> scheduler = SWALR(optimizer, swa_lr=0.1, anneal_epochs=2, anneal_strategy="linear")
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.1]
     """
 
     def __init__(

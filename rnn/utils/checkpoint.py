@@ -37,7 +37,13 @@ def checkpoint(
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
-    """The functions of a Sequential or list, one after the other."""
+    """The functions of a Sequential or list, one after the other.
+
+    Example:
+        >>> model = rnn.nn.Sequential(rnn.nn.Linear(2, 3), rnn.nn.ReLU(), rnn.nn.Linear(3, 1))
+        >>> checkpoint_sequential(model, 2, rnn.ones(4, 2), use_reentrant=False).shape
+        rnn.Size([4, 1])
+    """
     steps: Sequence[Callable[[Any], Any]] = list(functions)
     for step in steps:
         input = step(input)

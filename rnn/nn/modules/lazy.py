@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
 
 class UninitializedParameter(Parameter):
-    """A parameter whose shape is not known yet (torch.nn.parameter.UninitializedParameter)."""
+    """A parameter whose shape is not known yet (torch.nn.parameter.UninitializedParameter).
+
+    Example:
+        >>> m = rnn.nn.LazyLinear(3)
+        >>> type(m.weight).__name__
+        'UninitializedParameter'
+        >>> m(rnn.ones(4, 2)).shape, type(m.weight).__name__
+        (rnn.Size([4, 3]), 'Parameter')
+    """
 
     def _refuse(self) -> NoReturn:
         raise ValueError(

@@ -81,7 +81,12 @@ class Linear(Module):
 
 
 class NonDynamicallyQuantizableLinear(Linear):
-    """Linear, by the name that PyTorch gives it within MultiheadAttention."""
+    """Linear, by the name that PyTorch gives it within MultiheadAttention.
+
+    Example:
+        >>> NonDynamicallyQuantizableLinear(2, 3)(rnn.ones(4, 2)).shape
+        rnn.Size([4, 3])
+    """
 
 
 class Bilinear(Module):

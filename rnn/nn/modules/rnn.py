@@ -63,6 +63,11 @@ class RNNBase(Module):
 
     Raises:
         ValueError, TypeError: an argument does not fit.
+
+    Example:
+        >>> m = RNNBase("LSTM", 3, 5, bidirectional=True)
+        >>> m.weight_ih_l0_reverse.shape
+        rnn.Size([20, 3])
     """
 
     def __init__(
@@ -457,6 +462,10 @@ class LSTM(RNNBase):
 class RNNCellBase(Module):
     """What the cells share: weight_ih (gates * H, I), weight_hh (gates * H, H), bias_ih, bias_hh
     (gates * H,), or None.
+
+    Example:
+        >>> RNNCellBase(3, 5, bias=True, num_chunks=4).weight_ih.shape
+        rnn.Size([20, 3])
     """
 
     def __init__(

@@ -124,7 +124,16 @@ def clip_grad_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """clip_grad_norm_ by its old name."""
+    """clip_grad_norm_ by its old name.
+
+    Example:
+        >>> p = rnn.nn.Parameter(rnn.zeros(2))
+        >>> p.grad = rnn.tensor([3.0, 4.0])
+        >>> clip_grad_norm([p], 1.0)
+        tensor(5.)
+        >>> p.grad
+        tensor([0.6000, 0.8000])
+    """
     warnings.warn(
         f"`{_dtypes.prefix}nn.utils.clip_grad_norm` is now deprecated "
         f"in favor of `{_dtypes.prefix}nn.utils.clip_grad_norm_`.",

@@ -48,7 +48,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
         The module.
 
     Example:
-        >>> sorted(weight_norm(nn.Linear(2, 3)).state_dict())
+        >>> sorted(weight_norm(rnn.nn.Linear(2, 3)).state_dict())
         ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
 
     Source: Salimans and Kingma, https://arxiv.org/abs/1602.07868.

@@ -38,8 +38,10 @@ def cached() -> Iterator[None]:
     """Within it, every parametrized tensor is worked out once, at its first use.
 
     Example:
-        >>> with parametrize.cached():
-        ...     for x in sequence:
+        >>> cell = rnn.nn.utils.parametrizations.weight_norm(rnn.nn.RNNCell(3, 3), "weight_hh")
+        >>> h = rnn.zeros(1, 3)
+        >>> with cached():  # the weight is made once
+        ...     for x in rnn.ones(4, 1, 3):
         ...         h = cell(x, h)
     """
     global _users
@@ -74,6 +76,11 @@ class ParametrizationList(ModuleList):
     """The parametrizations of one tensor, and the tensors that the first of them takes: `original`,
     or `original0`, `original1`, ... if its right_inverse gives several
     (torch.nn.utils.parametrize.ParametrizationList). register_parametrization makes it.
+
+    Example:
+        >>> m = rnn.nn.utils.parametrizations.weight_norm(rnn.nn.Linear(2, 3))
+        >>> type(m.parametrizations.weight).__name__, len(m.parametrizations.weight)
+        ('ParametrizationList', 1)
     """
 
     original: Tensor
@@ -309,10 +316,10 @@ def register_parametrization(
         ValueError: there is no such tensor, or the parametrization changes its shape or dtype.
 
     Example:
-        >>> class Symmetric(nn.Module):
+        >>> class Symmetric(rnn.nn.Module):
         ...     def forward(self, x):
         ...         return x.triu() + x.triu(1).T
-        >>> layer = register_parametrization(nn.Linear(3, 3), "weight", Symmetric())
+        >>> layer = register_parametrization(rnn.nn.Linear(3, 3), "weight", Symmetric())
         >>> bool((layer.weight == layer.weight.T).all())
         True
     """
@@ -367,6 +374,13 @@ def remove_parametrizations(module: M, tensor_name: str, leave_parametrized: boo
 
     Raises:
         ValueError: the tensor is not parametrized, or its several originals are asked for.
+
+    Example:
+        >>> m = rnn.nn.utils.parametrizations.weight_norm(rnn.nn.Linear(2, 3))
+        >>> remove_parametrizations(m, "weight")
+        Linear(in_features=2, out_features=3, bias=True)
+        >>> is_parametrized(m)
+        False
     """
     if not is_parametrized(module, tensor_name):
         raise ValueError(f"Module {module} does not have a parametrization on {tensor_name}")

@@ -154,7 +154,7 @@ def spectral_norm(
             positive.
 
     Example:
-        >>> sorted(spectral_norm(nn.Linear(20, 40)).state_dict())
+        >>> sorted(spectral_norm(rnn.nn.Linear(20, 40)).state_dict())
         ['bias', 'weight_orig', 'weight_u', 'weight_v']
 
     Source: Miyato et al., https://arxiv.org/abs/1802.05957.

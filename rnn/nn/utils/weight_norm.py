@@ -121,7 +121,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
         ValueError: the parameter of a lazy module has no shape yet.
 
     Example:
-        >>> sorted(weight_norm(nn.Linear(20, 40)).state_dict())
+        >>> sorted(weight_norm(rnn.nn.Linear(20, 40)).state_dict())
         ['bias', 'weight_g', 'weight_v']
 
     Source: Salimans and Kingma, https://arxiv.org/abs/1602.07868.

@@ -140,6 +140,7 @@ def default_collate(batch: Any) -> Any:
 
     Example:
         >>> default_collate([(rnn.ones(2), 3, "a"), (rnn.zeros(2), 4, "b")])
-        [tensor([[1., 1.], [0., 0.]]), tensor([3, 4]), ('a', 'b')]
+        [tensor([[1., 1.],
+                [0., 0.]]), tensor([3, 4]), ('a', 'b')]
     """
     return collate(batch, collate_fn_map=default_collate_fn_map)

@@ -57,8 +57,10 @@ class DataLoader(Generic[_Sample]):
         ValueError: options exclude each other.
 
     Example:
-        >>> loader = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True)
-        >>> for x, y in loader: ...
+        >>> data = rnn.utils.data.TensorDataset(rnn.ones(10, 3), rnn.arange(10))
+        >>> loader = DataLoader(data, batch_size=4, shuffle=True)
+        >>> [x.shape[0] for x, y in loader]
+        [4, 4, 2]
     """
 
     _made = False

@@ -15,7 +15,17 @@ _Sample = TypeVar("_Sample", covariant=True)
 
 
 class Dataset(Generic[_Sample]):
-    """Samples by number: a subclass defines __getitem__, and __len__ for most samplers."""
+    """Samples by number: a subclass defines __getitem__, and __len__ for most samplers.
+
+    Example:
+        >>> class Squares(Dataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, index):
+        ...         return index * index
+        >>> list(rnn.utils.data.DataLoader(Squares(), batch_size=2))[0]
+        tensor([0, 1])
+    """
 
     def __getitem__(self, index: Any) -> _Sample:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
@@ -26,7 +36,15 @@ class Dataset(Generic[_Sample]):
 
 class IterableDataset(Dataset[_Sample], Iterable[_Sample]):
     """Samples one after the other: a subclass defines __iter__. See get_worker_info for how workers
-    share them."""
+    share them.
+
+    Example:
+        >>> class Count(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter(range(3))
+        >>> list(rnn.utils.data.DataLoader(Count(), batch_size=2))
+        [tensor([0, 1]), tensor([2])]
+    """
 
     def __add__(self, other: Dataset[Any]) -> ChainDataset:  # type: ignore[override]
         return ChainDataset([self, other])
@@ -144,7 +162,15 @@ class ConcatDataset(Dataset[Any]):
 
 
 class ChainDataset(IterableDataset[Any]):
-    """One iterable dataset after the other."""
+    """One iterable dataset after the other.
+
+    Example:
+        >>> class Count(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter(range(2))
+        >>> list(ChainDataset([Count(), Count()]))
+        [0, 1, 0, 1]
+    """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = datasets

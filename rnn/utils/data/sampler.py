@@ -19,7 +19,15 @@ def draw_seed(generator: Any = None) -> int:
 
 
 class Sampler(Generic[_Index]):
-    """The base: a subclass defines __iter__, and __len__ if it can."""
+    """The base: a subclass defines __iter__, and __len__ if it can.
+
+    Example:
+        >>> class Backwards(Sampler):
+        ...     def __iter__(self):
+        ...         return iter([2, 1, 0])
+        >>> [int(x) for x in rnn.utils.data.DataLoader([5, 6, 7], sampler=Backwards())]
+        [7, 6, 5]
+    """
 
     def __init__(self, data_source: Any = None) -> None:
         pass
