@@ -584,6 +584,10 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         if value is not None:
             autograd.linked.put(self, value)
 
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
     def backward(
         self,
         gradient: Tensor | None = None,

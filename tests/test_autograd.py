@@ -981,3 +981,13 @@ def test_the_gradient_of_a_span_that_another_pass_has_freed() -> None:
         return found
 
     assert grads(rnn) == grads(torch) == [[[8.0]], [[8.0], [4.0]], [[1.0], [8.0]], "freed", "freed"]
+
+
+@pytest.mark.parametrize("lib", [rnn, torch])
+def test_del_grad(lib):
+    x = lib.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    del x.grad
+    assert x.grad is None
+    x.sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0]

@@ -661,3 +661,27 @@ def test_second_derivatives_within_the_graph(name):
     for hook in (False, True):
         for ours, theirs in zip(run(rnn, hook), run(torch, hook)):
             assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4])
+def test_derivatives_of_a_power_until_they_are_0(power):
+    def run(lib):
+        x = lib.tensor([1.5, -0.5], requires_grad=True)
+        y, found = x**power, []
+        while y.requires_grad:
+            (y,) = lib.autograd.grad(y.sum(), x, create_graph=True)
+            found.append(y.tolist())
+        return found
+
+    ours, theirs = run(rnn), run(torch)
+    assert ours[-1] == [0.0, 0.0]
+    assert len(ours) <= len(theirs)  # PyTorch's go on for a while: zeros
+    for a, b in zip(ours, theirs):
+        assert a == pytest.approx(b)
+
+
+def test_the_second_derivative_of_abs_is_0():
+    x = rnn.tensor([1.5, -0.5], requires_grad=True)
+    (g,) = rnn.autograd.grad(x.abs().sum(), x, create_graph=True)
+    assert g.tolist() == [1.0, -1.0]
+    assert rnn.autograd.grad(g.sum(), x)[0].tolist() == [0.0, 0.0]
