@@ -249,63 +249,40 @@ static void largest(const double *key, int64_t n, int64_t k, int64_t *out) {
     }
 }
 
-/* p / q with q exponential: the largest is i with probability p[i] / sum p. In the precision of the
- * weights, as torch has it. A q of 0 (once in 2^53) must not make a weight of 0 win. */
-static double race_f32(float p, double q) { return p > 0 ? (double)(p / (float)q) : 0; }
-static double race_f64(double p, double q) { return p > 0 ? p / q : 0; }
-
-int rnn_multinomial_f32(rnn_rng *rng, const float *p, int64_t rows, int64_t n, int64_t k,
-                        int replacement, double *work, int64_t *out) {
-    int code = check_shape(rows, n, k, replacement);
-    for (int64_t r = 0; r < rows && !code; r++) {
-        float sum = 0;
-        for (int64_t i = 0; i < n && !code; i++) {
-            code = check_weight(p[r * n + i]);
-            sum += p[r * n + i];
-        }
-        if (!code && !(sum > 0)) code = RNN_RNG_EZERO;
+/* One row. With replacement: by the sums of the weights up to each. Else p / q with q exponential:
+ * the largest is i with probability p[i] / sum p. In the precision of the weights, as torch has it. A
+ * q of 0 (once in 2^53) must not make a weight of 0 win. */
+#define RNN_MULTINOMIAL(T, name) \
+    static int check_row_##name(const T *p, int64_t n) { \
+        T sum = 0; \
+        for (int64_t i = 0; i < n; i++) { \
+            int code = check_weight(p[i]); \
+            if (code) return code; \
+            sum += p[i]; \
+        } \
+        return sum > 0 ? RNN_RNG_OK : RNN_RNG_EZERO; \
+    } \
+    static void draw_row_##name(rnn_rng *rng, const T *p, int64_t n, int64_t k, int again, \
+                                double *work, int64_t *out) { \
+        if (again) { \
+            T sum = 0; \
+            for (int64_t i = 0; i < n; i++) work[i] = sum += p[i]; \
+            for (int64_t i = 0; i < n; i++) work[i] = (T)work[i] / sum; \
+            work[n - 1] = 1; \
+            draw_again(rng, work, n, k, out); \
+            return; \
+        } \
+        rnn_exponential_f64(rng, 1, n, work); \
+        for (int64_t i = 0; i < n; i++) work[i] = p[i] > 0 ? p[i] / (T)work[i] : 0; \
+        largest(work, n, k, out); \
+    } \
+    int rnn_multinomial_##name(rnn_rng *rng, const T *p, int64_t rows, int64_t n, int64_t k, \
+                               int replacement, double *work, int64_t *out) { \
+        int code = check_shape(rows, n, k, replacement); \
+        for (int64_t r = 0; r < rows && !code; r++) code = check_row_##name(p + r * n, n); \
+        for (int64_t r = 0; r < rows && !code; r++) \
+            draw_row_##name(rng, p + r * n, n, k, replacement && k > 1, work, out + r * k); \
+        return code; \
     }
-    if (code) return code;
-    for (int64_t r = 0; r < rows; r++, p += n, out += k) {
-        if (replacement && k > 1) {
-            float sum = 0;
-            for (int64_t i = 0; i < n; i++) work[i] = sum += p[i];
-            for (int64_t i = 0; i < n; i++) work[i] = (float)work[i] / sum;
-            work[n - 1] = 1;
-            draw_again(rng, work, n, k, out);
-        } else {
-            rnn_exponential_f64(rng, 1, n, work);
-            for (int64_t i = 0; i < n; i++) work[i] = race_f32(p[i], work[i]);
-            largest(work, n, k, out);
-        }
-    }
-    return RNN_RNG_OK;
-}
-
-int rnn_multinomial_f64(rnn_rng *rng, const double *p, int64_t rows, int64_t n, int64_t k,
-                        int replacement, double *work, int64_t *out) {
-    int code = check_shape(rows, n, k, replacement);
-    for (int64_t r = 0; r < rows && !code; r++) {
-        double sum = 0;
-        for (int64_t i = 0; i < n && !code; i++) {
-            code = check_weight(p[r * n + i]);
-            sum += p[r * n + i];
-        }
-        if (!code && !(sum > 0)) code = RNN_RNG_EZERO;
-    }
-    if (code) return code;
-    for (int64_t r = 0; r < rows; r++, p += n, out += k) {
-        if (replacement && k > 1) {
-            double sum = 0;
-            for (int64_t i = 0; i < n; i++) work[i] = sum += p[i];
-            for (int64_t i = 0; i < n; i++) work[i] /= sum;
-            work[n - 1] = 1;
-            draw_again(rng, work, n, k, out);
-        } else {
-            rnn_exponential_f64(rng, 1, n, work);
-            for (int64_t i = 0; i < n; i++) work[i] = race_f64(p[i], work[i]);
-            largest(work, n, k, out);
-        }
-    }
-    return RNN_RNG_OK;
-}
+RNN_MULTINOMIAL(float, f32)
+RNN_MULTINOMIAL(double, f64)

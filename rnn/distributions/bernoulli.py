@@ -9,12 +9,12 @@ import rnn
 from rnn._size import Size
 from rnn.autograd import no_grad
 from rnn.distributions import constraints
-from rnn.distributions.distribution import Distribution, broadcast_all, clamp_probs, one_of
+from rnn.distributions.distribution import ProbsOrLogits, broadcast_all, clamp_probs, one_of
 from rnn.nn import functional as F
 from rnn.tensor import Tensor
 
 
-class Bernoulli(Distribution):
+class Bernoulli(ProbsOrLogits):
     """1 with probability probs, or with log-odds logits; else 0.
 
     Args:
@@ -39,26 +39,16 @@ class Bernoulli(Distribution):
         (self.__dict__[name],) = broadcast_all(given)
         super().__init__(self.__dict__[name].size(), validate_args=validate_args)
 
-    def __getattr__(self, name: str) -> Any:
-        """probs of logits, logits of probs: worked out when first asked for."""
-        if name == "probs" and "logits" in self.__dict__:
-            found = self.logits.sigmoid()
-        elif name == "logits" and "probs" in self.__dict__:
-            odds = clamp_probs(self.probs)
-            found = odds.log() - (-odds).log1p()
-        else:
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        self.__dict__[name] = found
-        return found
+    def _probs_of_logits(self) -> Tensor:
+        return self.logits.sigmoid()
+
+    def _logits_of_probs(self) -> Tensor:
+        odds = clamp_probs(self.probs)
+        return odds.log() - (-odds).log1p()
 
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
         return {"probs": constraints.unit_interval, "logits": constraints.real}
-
-    @property
-    def _param(self) -> Tensor:
-        given: Tensor = self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
-        return given
 
     @property
     def param_shape(self) -> Size:

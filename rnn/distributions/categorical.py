@@ -8,11 +8,11 @@ from typing import Any
 import rnn
 from rnn._size import Size
 from rnn.distributions import constraints
-from rnn.distributions.distribution import Distribution, clamp_probs, one_of
+from rnn.distributions.distribution import ProbsOrLogits, clamp_probs, one_of
 from rnn.tensor import Tensor
 
 
-class Categorical(Distribution):
+class Categorical(ProbsOrLogits):
     """0 to n - 1, by probabilities or by unnormalised log-probabilities, (..., n).
 
     Args:
@@ -47,25 +47,15 @@ class Categorical(Distribution):
         self._num_events = given.shape[-1]
         super().__init__(given.shape[:-1], validate_args=validate_args)
 
-    def __getattr__(self, name: str) -> Any:
-        """probs of logits, logits of probs: worked out when first asked for."""
-        if name == "probs" and "logits" in self.__dict__:
-            found = self.logits.softmax(-1)
-        elif name == "logits" and "probs" in self.__dict__:
-            found = clamp_probs(self.probs).log()
-        else:
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        self.__dict__[name] = found
-        return found
+    def _probs_of_logits(self) -> Tensor:
+        return self.logits.softmax(-1)
+
+    def _logits_of_probs(self) -> Tensor:
+        return clamp_probs(self.probs).log()
 
     @property
     def arg_constraints(self) -> dict[str, constraints.Constraint]:
         return {"probs": constraints.simplex, "logits": constraints.real_vector}
-
-    @property
-    def _param(self) -> Tensor:
-        given: Tensor = self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
-        return given
 
     @property
     def param_shape(self) -> Size:

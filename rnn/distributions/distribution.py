@@ -200,6 +200,31 @@ def broadcast_all(*values: Any) -> list[Tensor]:
     return list(rnn.broadcast_tensors(*tensors))
 
 
+class ProbsOrLogits(Distribution):
+    """A distribution of probs or of logits: the other is worked out when first asked for."""
+
+    def _probs_of_logits(self) -> Tensor:
+        raise NotImplementedError
+
+    def _logits_of_probs(self) -> Tensor:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "probs" and "logits" in self.__dict__:
+            found = self._probs_of_logits()
+        elif name == "logits" and "probs" in self.__dict__:
+            found = self._logits_of_probs()
+        else:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        self.__dict__[name] = found
+        return found
+
+    @property
+    def _param(self) -> Tensor:
+        given: Tensor = self.__dict__["probs" if "probs" in self.__dict__ else "logits"]
+        return given
+
+
 def one_of(probs: Any, logits: Any) -> None:
     """ValueError unless exactly one of the two is given."""
     if (probs is None) == (logits is None):

@@ -279,6 +279,19 @@ def edges(n: Node) -> tuple[MadeFrom, Array, Array]:
     """
     if n.span._info.op == CUSTOM:
         return _custom_edges(n)
+    spans, nodes, locals_, flows = listed_edges(n)
+    if lib.rnn_check_values(E, n.span._number) < 0:
+        locals_[:] = nan
+    return _made_from(n, spans, nodes), locals_, flows.astype(bool)
+
+
+def listed_edges(n: Node) -> tuple[Array, Array, Array, Array]:
+    """A node's edges as the engine lists them: the numbers of spans, nodes in them, local
+    derivatives, and 1 where a gradient flows.
+
+    Raises:
+        RuntimeError: backward() has freed the graph behind it.
+    """
     count, room = -1, 16
     while count < 0:
         spans, nodes = np.empty(room, np.uint32), np.empty(room, np.int64)
@@ -297,10 +310,7 @@ def edges(n: Node) -> tuple[MadeFrom, Array, Array]:
         )
         if count > room:
             count, room = -1, count
-    if lib.rnn_check_values(E, n.span._number) < 0:
-        locals_[:] = nan
-    made_from = _made_from(n, spans[:count], nodes[:count])
-    return made_from, locals_[:count], flows[:count].astype(bool)
+    return spans[:count], nodes[:count], locals_[:count], flows[:count]
 
 
 def uses(user: Span, n: Node, through: bool = False) -> tuple[Array, Array, Array]:

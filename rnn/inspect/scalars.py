@@ -11,7 +11,7 @@ import numpy as np
 from rnn._c import E, check, ffi, lib
 from rnn.inspect.custom import find_all
 from rnn.inspect.graph import Graph
-from rnn.inspect.node import CUSTOM, Node, uses
+from rnn.inspect.node import CUSTOM, Node, listed_edges, uses
 from rnn.inspect.rows import Array, Row
 from rnn.inspect.span import Operand, Span
 
@@ -275,28 +275,10 @@ class _Reader:
                 made = ()
             ids = np.array([edge.node.id for edge in made], np.int64)
             return ids, np.array([e.local for e in made]), np.array([e.flows for e in made], bool)
-        count, room = -1, 64
-        while count < 0:
-            spans, nodes = np.empty(room, np.uint32), np.empty(room, np.int64)
-            local, flows = np.empty(room), np.empty(room, np.uint8)
-            count = check(
-                lib.rnn_edges(
-                    E,
-                    node.span._number,
-                    node.offset,
-                    room,
-                    ffi.from_buffer("uint32_t[]", spans),
-                    ffi.from_buffer("int64_t[]", nodes),
-                    ffi.from_buffer("double[]", local),
-                    ffi.from_buffer("uint8_t[]", flows),
-                )
-            )
-            if count > room:
-                count, room = -1, count
-        numbers, which = np.unique(spans[:count], return_inverse=True)
+        spans, nodes, local, flows = listed_edges(node)
+        numbers, which = np.unique(spans, return_inverse=True)
         first = [node.span._source._span(int(n)).id for n in numbers]
-        ids = nodes[:count] + np.array(first, np.int64)[which]
-        return ids, local[:count], flows[:count]
+        return nodes + np.array(first, np.int64)[which], local, flows
 
     def _uses(self, node: Node) -> Uses | None:
         return _used([user for user in node.span.users if user.id in self.row_of], node, self.grads)
