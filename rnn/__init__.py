@@ -72,9 +72,12 @@ from rnn._dtypes import promote_types as promote_types
 from rnn._dtypes import set_default_dtype as set_default_dtype
 from rnn._dtypes import uint8 as uint8
 from rnn._factors import lu_unpack as lu_unpack
+from rnn._linalg_old import cholesky as cholesky
 from rnn._linalg_old import lu as lu
 from rnn._linalg_old import lu_solve as lu_solve
+from rnn._linalg_old import pinverse as pinverse
 from rnn._linalg_old import qr as qr
+from rnn._linalg_old import slogdet as slogdet
 from rnn._linalg_old import svd as svd
 from rnn._linalg_old import triangular_solve as triangular_solve
 from rnn._repr import set_printoptions as set_printoptions
@@ -103,13 +106,10 @@ from rnn.func import vmap as vmap
 from rnn.inspect.drawing import show as show
 from rnn.inspect.trace import trace as trace
 from rnn.interop import from_torch as from_torch
-from rnn.linalg import cholesky as cholesky
 from rnn.linalg import det as det
 from rnn.linalg import inv as inverse  # noqa: F401
 from rnn.linalg import logdet as logdet
 from rnn.linalg import matrix_exp as matrix_exp
-from rnn.linalg import pinv as pinverse  # noqa: F401
-from rnn.linalg import slogdet as slogdet
 from rnn.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
 from rnn.nn.functional import avg_pool1d as avg_pool1d
 from rnn.nn.functional import bilinear as bilinear

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnn import linalg, return_types
 from rnn._factors import factors
+from rnn.ops._core import view_as_result
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -52,3 +53,18 @@ def triangular_solve(
     a, high = (A.mT, not upper) if transpose else (A, upper)
     x = linalg.solve_triangular(a, input, upper=high, unitriangular=unitriangular)
     return return_types.triangular_solve((x, A.clone()))
+
+
+def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
+    """linalg.cholesky (torch.cholesky)."""
+    return view_as_result(linalg.cholesky(input, upper=upper), out)
+
+
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
+    """linalg.pinv, to which fewer singular values count as 0 (torch.pinverse)."""
+    return linalg.pinv(input, rtol=rcond)
+
+
+def slogdet(input: Tensor) -> Any:
+    """linalg.slogdet (torch.slogdet)."""
+    return return_types.slogdet(linalg.slogdet(input))

@@ -139,6 +139,15 @@ class histogram(_Results):
         return self[1]
 
 
+class slogdet(_Results):
+    """What rnn.slogdet returns."""
+
+    __slots__ = ()
+    _fields = ("sign", "logabsdet")
+    sign = property(lambda self: self[0])
+    logabsdet = property(lambda self: self[1])
+
+
 class linalg_slogdet(_Results):
     """What rnn.linalg.slogdet returns."""
 

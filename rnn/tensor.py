@@ -850,11 +850,11 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     baddbmm = linalg.baddbmm
     matrix_power = linalg.matrix_power
     inverse = systems.inv
-    pinverse = systems.pinv
+    pinverse = _linalg_old.pinverse
     det = systems.det
     logdet = systems.logdet
-    slogdet = systems.slogdet
-    cholesky = systems.cholesky
+    slogdet = _linalg_old.slogdet
+    cholesky = _linalg_old.cholesky
     cholesky_solve = _triangular.cholesky_solve
     cholesky_inverse = _triangular.cholesky_inverse
     triangular_solve = _linalg_old.triangular_solve

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import compare, compare_errors
 
 import rnn
 from rnn.nn import functional as F
@@ -25,7 +26,7 @@ CASES: list[tuple[Callable[[Any], Any], str]] = [
     ),
     (
         lambda m: m.nn.functional.softmax(np.ones(2), 0),
-        "softmax(): argument 'input' (position 1) must be Tensor, not ndarray",
+        "softmax(): argument 'input' (position 1) must be Tensor, not numpy.ndarray",
     ),
     (
         lambda m: m.nn.functional.group_norm([1.0], 1),
@@ -96,6 +97,76 @@ def test_methods_name_it_too(call: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(TypeError) as raised:
         call(rnn.ones(2))
     assert message in str(raised.value)
+
+
+#: of another type than the argument's annotation, whatever the function stumbles over
+MISTYPED: list[Callable[[Any], Any]] = [
+    lambda m: m.ones(2, 3).amax(m.ones(2, 3)),
+    lambda m: m.cumsum(m.ones(2, 3), m.ones(2, 3)),
+    lambda m: m.ones(2, 3).nanmean(m.ones(2, 3)),
+    lambda m: m.logcumsumexp(m.arange(3), (0, 2)),
+    lambda m: m.ones(3).diff("a"),
+    lambda m: m.std_mean(m.arange(3), "a"),
+    lambda m: m.ones(3).narrow(0, "a", 1),
+    lambda m: m.tril(m.ones(2), "a"),
+    lambda m: m.renorm(m.ones(2, 2), np.ones(3), 0, 1.0),
+    lambda m: m.nn.functional.layer_norm(m.ones(3), "a"),
+    lambda m: m.topk(m.ones(3), [1]),
+    lambda m: m.exp(np.ones(2)),
+    lambda m: m.stack([m.ones(1), np.ones(1)]),
+    lambda m: m.index_select(m.ones(3), "a", m.tensor([0])),
+]
+
+
+@pytest.mark.parametrize("call", MISTYPED)
+def test_an_argument_of_another_type(call: Callable[[Any], Any]) -> None:
+    compare_errors(call, text=False)
+
+
+def test_larger_and_smaller_of_two_tensors_are_no_dimensions() -> None:
+    compare_errors(lambda m, x, y: m.max(x, y), (4,), (3, 3))
+    compare_errors(lambda m, x, y: x.min(y), (4,), (3, 3))
+
+
+#: by torch's other names, and numbers in their former places
+FORMS: list[Callable[..., Any]] = [
+    lambda m, x: x.clone().add_(-0.5, x),
+    lambda m, x: m.add(x, 0.5, x),
+    lambda m, x: x.clone().sub_(0.5, x),
+    lambda m, x: m.sub(x, 2, x),
+    lambda m, x: m.rsub(x, 3, 2),
+    lambda m, x: x.clone().addcmul_(0.5, x, x),
+    lambda m, x: m.addcdiv(x, 0.5, x, x),
+    lambda m, x: x.addmm(2, 3, x, x),
+    lambda m, x: m.addmm(2, x, 3, x, x),
+    lambda m, x: m.addmm(2, x, x, x),
+    lambda m, x: x.tile(dims=(2, 1)),
+    lambda m, x: x.repeat(repeats=(2, 1)),
+    lambda m, x: x.swapaxes(axis0=0, axis1=1),
+    lambda m, x: m.swapdims(x, dim0=0, dim1=1),
+    lambda m, x: m.tensor_split(x, sections=2),
+    lambda m, x: m.hsplit(x, indices=(1,)),
+    lambda m, x: m.isin(m.arange(3), test_element=1),
+    lambda m, x: m.isin(element=1, test_elements=m.tensor([1])),
+    lambda m, x: x[0, 0].broadcast_to(4),
+    lambda m, x: x.movedim(np.int64(0), np.int64(1)),
+    lambda m, x: x.roll(np.int64(1)),
+    lambda m, x: m.cholesky(x @ x.mT + m.eye(2, dtype=x.dtype), True),
+    lambda m, x: m.matrix_power(x, -2),
+    lambda m, x: m.slogdet(x)[1],
+    lambda m, x: m.histogram(x.detach()).hist.sum(),
+    lambda m: m.add(m.tensor([1.0]), m.tensor([1], dtype=m.int8), alpha=200),
+    lambda m: m.sub(m.tensor([1.0, 1.0]), m.tensor([1, 2], dtype=m.uint8), alpha=-1),
+    lambda m: m.add(m.tensor([1, 1]), m.tensor([True, False]), alpha=2),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", FORMS)
+def test_other_names_and_places(form: Callable[..., Any]) -> None:
+    x = [np.array([[1.5, -0.5], [0.3, 2.0]])] if "x" in form.__code__.co_varnames else []
+    one: dict[str, Any] = {"dtypes": ["float64"], "layouts": ["contiguous"], "edges": False}
+    compare(form, *x, rtol=1e-6, atol=1e-9, **one)
 
 
 def test_errors_about_other_things_stay() -> None:

@@ -56,7 +56,7 @@ def check_tensors(function: str, **arguments: Any) -> None:
         if not isinstance(t, Handle):
             raise TypeError(
                 f"{function}(): argument '{name}' (position {i + 1}) must be Tensor, "
-                f"not {type(t).__name__}"
+                f"not {kind_of(t)}"
             )
 
 
@@ -74,9 +74,13 @@ def check_elements(tensors: Sequence[Any]) -> Sequence[Any]:
 
 def no_tensor(place: int, x: Any) -> TypeError:
     """What to raise for an element of a sequence of tensors that is none, in PyTorch's words."""
-    return TypeError(
-        f"expected Tensor as element {place} in argument 0, but got {type(x).__name__}"
-    )
+    return TypeError(f"expected Tensor as element {place} in argument 0, but got {kind_of(x)}")
+
+
+def kind_of(x: object) -> str:
+    """The name of its type, as PyTorch writes it."""
+    kind = type(x)
+    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
 
 
 def dtype_of(t: Tensor) -> dtype:

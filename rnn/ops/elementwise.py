@@ -11,6 +11,7 @@ and where in selection.py, comparisons in comparison.py, activations in activati
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def unary(number: int, a: Tensor, p0: float = 0.0, p1: float = 0.0) -> Tensor:
     except AttributeError:
         name = ffi.string(lib.rnn_op_name(number)).decode()
         raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(a).__name__}"
+            f"{name}(): argument 'input' (position 1) must be Tensor, not {_core.kind_of(a)}"
         ) from None
     if h > 0:
         return adopt(h)
@@ -157,7 +158,7 @@ def _function(name: str, operator: Callable[[Any, Any], Any], input: Any, other:
         made = operator(input, other)
     if made is NotImplemented:
         raise TypeError(
-            f"{name}(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+            f"{name}(): argument 'other' (position 1) must be Tensor, not {_core.kind_of(other)}"
         )
     return made
 
@@ -276,8 +277,18 @@ def _refuse_bools(a: Any, b: Any) -> None:
         )
 
 
+def _moved(name: str, given: tuple[Any, ...], other: Any) -> tuple[Any, Number]:
+    """(other, alpha) of add(input, alpha, other), PyTorch's former order; or of (input, number,
+    alpha).
+    """
+    if len(given) != 1:
+        raise TypeError(f"{name}() takes 2 positional arguments but {2 + len(given)} were given")
+    warnings.warn(f"{name}: give alpha by name; this order is deprecated", stacklevel=3)
+    return (given[0], other) if isinstance(given[0], Handle) else (other, given[0])
+
+
 def _alpha(a: Any, b: Any, alpha: Number) -> Any:
-    """b * alpha, as a + alpha * b wants it: in b's dtype.
+    """b * alpha, as a + alpha * b wants it: integers in the dtype of the result.
 
     Raises:
         RuntimeError: alpha is a float, a and b are integers.
@@ -291,12 +302,18 @@ def _alpha(a: Any, b: Any, alpha: Number) -> Any:
         raise RuntimeError(
             "For integral input tensors, argument alpha must not be a floating point number."
         )
-    if isinstance(b, Handle) and not b._h and b._array.dtype == np.bool_:
-        return b if alpha else b & False
+    if isinstance(b, Handle) and not b._h:
+        to = _core.result_dtype(a, b)
+        if to is _dtypes.bool_:
+            return b if alpha else b & False
+        if to is not _core.dtype_of(b):
+            b = _core.wrap(_core.as_array(b, to))
     return b * alpha
 
 
-def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+def add(
+    input: Any, other: Any, *former: Any, alpha: Number = 1, out: Tensor | None = None
+) -> Tensor:
     """input + alpha * other (torch.add).
 
     Args:
@@ -311,6 +328,8 @@ def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
         >>> rnn.add(rnn.ones(2), rnn.ones(2), alpha=3)
         tensor([4., 4.])
     """
+    if former:
+        other, alpha = _moved("add", former, other)
     if out is not None:
         return write_out(out, add, input, other, alpha=alpha)
     if alpha == 1:
@@ -322,13 +341,17 @@ def add(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
     return _function("add", op_add, input, _alpha(input, other, alpha))
 
 
-def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None) -> Tensor:
+def sub(
+    input: Any, other: Any, *former: Any, alpha: Number = 1, out: Tensor | None = None
+) -> Tensor:
     """input - alpha * other (torch.sub).
 
     Example:
         >>> rnn.sub(rnn.tensor([5.0, 6.0]), rnn.tensor([1.0, 2.0]), alpha=2)
         tensor([3., 2.])
     """
+    if former:
+        other, alpha = _moved("sub", former, other)
     if out is not None:
         return write_out(out, sub, input, other, alpha=alpha)
     if alpha == 1:
@@ -340,7 +363,7 @@ def sub(input: Any, other: Any, *, alpha: Number = 1, out: Tensor | None = None)
     return _function("sub", op_sub, input, _alpha(input, other, alpha))
 
 
-def rsub(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+def rsub(input: Tensor, other: Any, alpha: Number = 1) -> Tensor:
     """other - alpha * input (torch.rsub).
 
     Example:
@@ -404,17 +427,21 @@ def true_divide(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     return div(input, other, out=out)
 
 
-def add_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+def add_(input: Tensor, other: Any, *former: Any, alpha: Number = 1) -> Tensor:
     """add, in place (torch.Tensor.add_): nothing is recorded where no gradient is wanted.
 
     Raises:
         RuntimeError: input is a leaf that requires grad, or cannot hold the result.
     """
+    if former:
+        other, alpha = _moved("add_", former, other)
     return _binary_in_place(_ADD, _ADD_SCALAR, add, input, other, alpha)
 
 
-def sub_(input: Tensor, other: Any, *, alpha: Number = 1) -> Tensor:
+def sub_(input: Tensor, other: Any, *former: Any, alpha: Number = 1) -> Tensor:
     """sub, in place (torch.Tensor.sub_)."""
+    if former:
+        other, alpha = _moved("sub_", former, other)
     return _binary_in_place(_SUB, _SUB_SCALAR, sub, input, other, alpha)
 
 

@@ -417,7 +417,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         >>> rnn.roll(rnn.arange(4), 1)
         tensor([3, 0, 1, 2])
     """
-    moves = [shifts] if isinstance(shifts, int) else list(shifts)
+    moves = list(shifts) if isinstance(shifts, (tuple, list)) else [shifts]
     along = [] if dims is None else [dims] if isinstance(dims, int) else list(dims)
     if not along and len(moves) == 1:
         made = reshape(roll(reshape(input, -1), moves[0], 0), input._shape)

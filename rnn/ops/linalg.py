@@ -601,7 +601,8 @@ def chain_matmul(*matrices: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
-    """A square matrix multiplied with itself, n >= 0 times (torch.matrix_power).
+    """A square matrix multiplied with itself, n times; its inverse, -n times, where n < 0
+    (torch.matrix_power).
 
     Example:
         >>> rnn.matrix_power(rnn.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
@@ -609,9 +610,9 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
                 [0., 1.]])
     """
     if n < 0:
-        raise NotImplementedError(
-            "matrix_power: negative powers need an inverse, which has no gradient here"
-        )
+        from rnn.linalg import inv
+
+        return matrix_power(inv(input), -n, out=out)
     if n == 0:
         check_room("matrix_power", input._shape, dtype_of(input).itemsize)
         eye = np.broadcast_to(np.eye(input._shape[-1], dtype=dtype_of(input).storage), input._shape)

@@ -414,16 +414,17 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
         rnn.Size([3, 4, 2])
     """
     ndim = len(input._shape)
-    froms, tos = [[d] if isinstance(d, int) else list(d) for d in (source, destination)]
+    given: tuple[Any, Any] = source, destination
+    froms, tos = [list(d) if isinstance(d, (tuple, list)) else [d] for d in given]
     if len(froms) != len(tos):
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({froms} dims) should contain "
             f"the same number of dims as destination ({tos} dims)"
         )
     places = [[normalize_dim(d, ndim) for d in dims] for dims in (froms, tos)]
-    for dims, given, name in ((places[0], froms, "source"), (places[1], tos, "destination")):
+    for dims, named, name in ((places[0], froms, "source"), (places[1], tos, "destination")):
         if len(set(dims)) != len(dims):
-            raise RuntimeError(f"movedim: repeated dim in `{name}` ({given})")
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({named})")
     if not ndim:
         return transpose(input, 0, 0)
     order = [d for d in range(ndim) if d not in places[0]]
@@ -596,7 +597,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     return reshape(input.sum(over, keepdim=True), target) if over else input
 
 
-def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+def broadcast_to(input: Tensor, *size: Any) -> Tensor:
     """expand by NumPy's name (torch.broadcast_to).
 
     Example:
@@ -604,7 +605,7 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
         tensor([[1, 2],
                 [1, 2]])
     """
-    return expand(input, tuple(size))
+    return expand(input, *size)
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
