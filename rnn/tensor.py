@@ -34,6 +34,7 @@ from rnn.ops import (
     scan,
     selection,
     sorting,
+    trig,
     unary,
     writing,
 )
@@ -315,12 +316,12 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     absolute_ = unary.abs_
     negative_ = unary.neg_
     fix_ = unary.trunc_
-    arcsin_ = unary.asin_
-    arccos_ = unary.acos_
-    arctan_ = unary.atan_
-    arcsinh_ = unary.asinh_
-    arccosh_ = unary.acosh_
-    arctanh_ = unary.atanh_
+    arcsin_ = trig.asin_
+    arccos_ = trig.acos_
+    arctan_ = trig.atan_
+    arcsinh_ = trig.asinh_
+    arccosh_ = trig.acosh_
+    arctanh_ = trig.atanh_
     subtract = elementwise.sub
     subtract_ = elementwise.sub_
     multiply = elementwise.mul
@@ -347,30 +348,30 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     rsqrt_ = unary.rsqrt_
     reciprocal = unary.reciprocal
     reciprocal_ = unary.reciprocal_
-    sin = unary.sin
-    sin_ = unary.sin_
-    cos = unary.cos
-    cos_ = unary.cos_
-    tan = unary.tan
-    tan_ = unary.tan_
-    asin = unary.asin
-    asin_ = unary.asin_
-    acos = unary.acos
-    acos_ = unary.acos_
-    atan = unary.atan
-    atan_ = unary.atan_
-    sinh = unary.sinh
-    sinh_ = unary.sinh_
-    cosh = unary.cosh
-    cosh_ = unary.cosh_
-    tanh = unary.tanh
-    tanh_ = unary.tanh_
-    asinh = unary.asinh
-    asinh_ = unary.asinh_
-    acosh = unary.acosh
-    acosh_ = unary.acosh_
-    atanh = unary.atanh
-    atanh_ = unary.atanh_
+    sin = trig.sin
+    sin_ = trig.sin_
+    cos = trig.cos
+    cos_ = trig.cos_
+    tan = trig.tan
+    tan_ = trig.tan_
+    asin = trig.asin
+    asin_ = trig.asin_
+    acos = trig.acos
+    acos_ = trig.acos_
+    atan = trig.atan
+    atan_ = trig.atan_
+    sinh = trig.sinh
+    sinh_ = trig.sinh_
+    cosh = trig.cosh
+    cosh_ = trig.cosh_
+    tanh = trig.tanh
+    tanh_ = trig.tanh_
+    asinh = trig.asinh
+    asinh_ = trig.asinh_
+    acosh = trig.acosh
+    acosh_ = trig.acosh_
+    atanh = trig.atanh
+    atanh_ = trig.atanh_
     sigmoid = unary.sigmoid
     sigmoid_ = unary.sigmoid_
     erf = unary.erf
@@ -382,9 +383,9 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     frac = unary.frac
     frac_ = unary.frac_
     logit = unary.logit
-    sinc = unary.sinc
-    deg2rad = unary.deg2rad
-    rad2deg = unary.rad2deg
+    sinc = trig.sinc
+    deg2rad = trig.deg2rad
+    rad2deg = trig.rad2deg
     neg = unary.neg
     neg_ = unary.neg_
     abs = unary.abs
@@ -408,12 +409,12 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     nan_to_num_ = unary.nan_to_num_
     negative = unary.negative
     absolute = unary.absolute
-    arcsin = unary.arcsin
-    arccos = unary.arccos
-    arctan = unary.arctan
-    arcsinh = unary.arcsinh
-    arccosh = unary.arccosh
-    arctanh = unary.arctanh
+    arcsin = trig.arcsin
+    arccos = trig.arccos
+    arctan = trig.arctan
+    arcsinh = trig.arcsinh
+    arccosh = trig.arccosh
+    arctanh = trig.arctanh
     fix = unary.fix
     sgn = unary.sgn
     eq = comparison.eq

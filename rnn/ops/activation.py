@@ -1,6 +1,6 @@
 """Activation functions, which nn.functional exports: a row of csrc/ops.h each, or a line of those.
 
-relu, sigmoid and tanh stand in unary.py.
+relu and sigmoid stand in unary.py, tanh in trig.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from rnn.ops import _core
 from rnn.ops._core import floats_only
 from rnn.ops.elementwise import in_place, unary, unary_in_place
 from rnn.ops.selection import where
-from rnn.ops.unary import relu, relu_, sigmoid, tanh
+from rnn.ops.trig import tanh
+from rnn.ops.unary import relu, relu_, sigmoid
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

@@ -5,8 +5,8 @@ that the row MUL of csrc/ops.h defines; a Python number goes to the row MUL_SCAL
 simple (integers and booleans, which are NumPy's, dtypes that differ, scalar resolution) comes to
 `op_mul` below. An in-place function writes memory where nothing is recorded, else it makes a span.
 
-Functions of one tensor (exp, sin, ...) stand in unary.py, of several in pairs.py, maximum, clamp
-and where in selection.py, comparisons in comparison.py, activations in activation.py.
+Functions of one tensor stand in unary.py (exp, ...) and trig.py (sin, ...), of several in pairs.py,
+maximum, clamp and where in selection.py, comparisons in comparison.py, activations in activation.py.
 """
 
 from __future__ import annotations

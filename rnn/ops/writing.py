@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rnn.ops import comparison, elementwise, linalg, norms, pairs, unary
+from rnn.ops import comparison, elementwise, linalg, norms, pairs, trig, unary
 from rnn.ops._core import Number
 from rnn.ops.elementwise import fill_, in_place
 from rnn.ops.parts import as_strided
@@ -156,17 +156,17 @@ def logit_(input: Tensor, eps: float | None = None) -> Tensor:
 
 def sinc_(input: Tensor) -> Tensor:
     """sinc, in place (torch.Tensor.sinc_)."""
-    return in_place(input, unary.sinc(input))
+    return in_place(input, trig.sinc(input))
 
 
 def deg2rad_(input: Tensor) -> Tensor:
     """deg2rad, in place (torch.Tensor.deg2rad_)."""
-    return in_place(input, unary.deg2rad(input))
+    return in_place(input, trig.deg2rad(input))
 
 
 def rad2deg_(input: Tensor) -> Tensor:
     """rad2deg, in place (torch.Tensor.rad2deg_)."""
-    return in_place(input, unary.rad2deg(input))
+    return in_place(input, trig.rad2deg(input))
 
 
 def renorm_(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:

@@ -119,9 +119,9 @@ from rnn.ops.activation import tanhshrink as tanhshrink
 from rnn.ops.activation import threshold as threshold
 from rnn.ops.activation import threshold_ as threshold_
 from rnn.ops.join import one_hot as one_hot
+from rnn.ops.trig import tanh as tanh
 from rnn.ops.unary import relu_ as relu_
 from rnn.ops.unary import sigmoid as sigmoid
-from rnn.ops.unary import tanh as tanh
 
 if not _TYPE_CHECKING:  # type checkers are to see what is absent
     _tensor_functions(globals())
