@@ -6,7 +6,8 @@ simple (integers and booleans, which are NumPy's, dtypes that differ, scalar res
 `op_mul` below. An in-place function writes memory where nothing is recorded, else it makes a span.
 
 Functions of one tensor stand in unary.py (exp, ...) and trig.py (sin, ...), of several in pairs.py,
-maximum, clamp and where in selection.py, comparisons in comparison.py, activations in activation.py.
+maximum, clamp and where in selection.py, comparisons in comparison.py, activations in
+activation.py.
 """
 
 from __future__ import annotations
