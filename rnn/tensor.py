@@ -582,8 +582,7 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         if code == _c.EDTYPE:
             raise RuntimeError("assigned grad has data of a different type")
         check(code)
-        if value is not None:
-            autograd.linked.put(self, value)
+        autograd.linked.put(self, value)
 
     @grad.deleter
     def grad(self) -> None:

@@ -220,3 +220,25 @@ def test_graphs_go_with_the_gradients() -> None:
         drain()
         counts.append(rnn.memory_stats()["spans"])
     assert len(set(counts[2:])) == 1
+
+
+@pytest.mark.parametrize("how", ["None", "del", "numbers", "a plain pass"])
+def test_a_graph_goes_at_once_with_its_gradient(how: str) -> None:
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    gc.collect()
+    drain()
+    before = rnn.memory_stats()["spans"]
+    (x**3).sum().backward(create_graph=True)
+    assert x.grad.requires_grad
+    if how == "None":
+        x.grad = None
+    elif how == "del":
+        del x.grad
+    elif how == "numbers":
+        x.grad = rnn.ones(2)
+    else:
+        (x * 2).sum().backward()
+        assert x.grad.tolist() == [5.0, 14.0]
+    gc.collect()
+    drain()
+    assert rnn.memory_stats()["spans"] == before

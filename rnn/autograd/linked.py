@@ -85,12 +85,13 @@ def found(t: Tensor, numbers: Any) -> Any:
 
 
 def put(t: Tensor, g: Any) -> None:
-    """After g has become t.grad: as part of the graph, if it is that."""
-    if not _linked and not g.requires_grad:
+    """After g, or None, has become t.grad: as part of the graph, if it is that."""
+    records = g is not None and g.requires_grad
+    if not _linked and not records:
         return
     first, numbers = _first(t), _numbers(t)
     _linked.pop(first, None)
-    if g.requires_grad and _is_whole(t) and lib.rnn_same_memory(E, numbers._h, g._h):
+    if records and _is_whole(t) and lib.rnn_same_memory(E, numbers._h, g._h):
         _linked[first] = _nodes(lib.rnn_span_of(t._h)), g
 
 

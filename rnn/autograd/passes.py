@@ -149,6 +149,7 @@ def backward(
         linked.backward(roots, seeds, only)
     else:
         run(roots, seeds, only, RETAIN_GRAPH if retain_graph else 0)
+        linked.forget()
 
 
 def _sequence(x: Any) -> list[Any]:
