@@ -28,7 +28,7 @@ NAMESPACES = """
 WITHOUT = set(
     """
     GradScaler Tensor autocast is_anomaly_check_nan_enabled Distribution register_kl
-    multi_head_attention_forward skipped
+    skipped
     """.split()
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -297,9 +298,9 @@ def multi_head_attention_forward(
 
     Args:
         query: (T, B, E) or (T, E); key, value: (S, B, E) or (S, E). batch_first: with B before T
-            and S. key_padding_mask: (B, S): keys that no query sees; attn_mask: (T, S) or (B *
-            heads, T, S): bool (True: not
-            seen, unlike scaled_dot_product_attention's) or float (added).
+            and S. key_padding_mask: (B, S): keys that no query sees; attn_mask: (T, S) or
+            (B * heads, T, S): bool (True: not seen, unlike scaled_dot_product_attention's) or float
+            (added).
         need_weights: give the weights too, at the price of the fused kernel.
 
     Returns:
@@ -308,6 +309,14 @@ def multi_head_attention_forward(
 
     Raises:
         AssertionError, RuntimeError: as PyTorch's.
+
+    Example:
+        >>> x, eye = rnn.ones(3, 1, 4), rnn.eye(4)
+        >>> out, weights = F.multi_head_attention_forward(
+        ...     x, x, x, 4, 2, rnn.cat([eye, eye, eye]), None, None, None, False, 0.0, eye, None
+        ... )
+        >>> out.shape, weights.shape
+        (rnn.Size([3, 1, 4]), rnn.Size([1, 3, 3]))
     """
     if static_k is not None or static_v is not None:
         raise NotImplementedError(
@@ -323,18 +332,12 @@ def multi_head_attention_forward(
         if key_padding_mask is not None:
             key_padding_mask = key_padding_mask.unsqueeze(0)
     width = query._shape[-1]
-    if width != embed_dim_to_check:
-        raise AssertionError(
-            f"was expecting embedding dimension of {embed_dim_to_check}, but got {width}"
-        )
-    if width % num_heads:
-        raise AssertionError(f"embed_dim {width} not divisible by num_heads {num_heads}")
+    _check_width(width, embed_dim_to_check, num_heads)
     _check_keys(key, value, use_separate_proj_weight, batch_first)
     if is_causal and attn_mask is None:
         raise RuntimeError(
             "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
-            "method "
-            "`generate_square_subsequent_mask` to create this mask."
+            "method `generate_square_subsequent_mask` to create this mask."
         )
     is_causal = is_causal and key_padding_mask is None and not need_weights
     mask_type = None if attn_mask is None else attn_mask.dtype
@@ -345,10 +348,7 @@ def multi_head_attention_forward(
         None if is_causal else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
     )
     separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
-    for name, t, w in zip(("query", "key", "value"), (query, key, value), separate or ()):
-        wanted = (width, t._shape[-1])
-        if w is not None and w._shape != wanted:
-            raise AssertionError(f"expecting {name} weights shape of {wanted}, but got {w.shape}")
+    _check_weights(separate or (), (query, key, value), width)
     q, k, v = _projections(query, key, value, in_proj_weight, separate, in_proj_bias)
     q, k, v = [_heads(t, num_heads, batch_first) for t in (q, k, v)]
     batch, _, queries, depth = q._shape
@@ -358,16 +358,12 @@ def multi_head_attention_forward(
             f"{k.numel()}"
         )
     joint = _mask_of_heads(mask, padding, batch, num_heads, queries, k._shape[2])
-    pairs: Any = ((bias_k, bias_v), ("zeros", "zeros"))
-    for more_k, more_v in pairs:
-        if more_k is None or (more_k == "zeros" and not add_zero_attn):
-            continue
-        zeros = isinstance(more_k, str)
-        new = [
-            None if zeros else _heads(t.expand(1, batch, width), num_heads, False)
-            for t in (more_k, more_v)
-        ]
+    if bias_k is not None and bias_v is not None:
+        new = [_heads(t.expand(1, batch, width), num_heads, False) for t in (bias_k, bias_v)]
         k, v = _one_more_key(k, new[0], 2), _one_more_key(v, new[1], 2)
+        joint = _one_more_key(joint, None, -1)
+    if add_zero_attn:
+        k, v = _one_more_key(k, None, 2), _one_more_key(v, None, 2)
         joint = _one_more_key(joint, None, -1)
     dropped = dropout_p if training else 0.0
     weights = None
@@ -396,6 +392,20 @@ def _weights_of_mask(q: Tensor, k: Tensor, mask: Any, dropout_p: float, scale: f
     scores = (q * scale) @ k.transpose(-2, -1)
     weights: Tensor = (scores if mask is None else scores + mask).softmax(-1)
     return dropout(weights, dropout_p, True) if dropout_p > 0 else weights
+
+
+def _check_width(width: int, wanted: int, heads: int) -> None:
+    if width != wanted:
+        raise AssertionError(f"was expecting embedding dimension of {wanted}, but got {width}")
+    if width % heads:
+        raise AssertionError(f"embed_dim {width} not divisible by num_heads {heads}")
+
+
+def _check_weights(weights: Sequence[Tensor | None], read: Sequence[Tensor], width: int) -> None:
+    for name, t, w in zip(("query", "key", "value"), read, weights):
+        wanted = (width, t._shape[-1])
+        if w is not None and w._shape != wanted:
+            raise AssertionError(f"expecting {name} weights shape of {wanted}, but got {w.shape}")
 
 
 def _check_keys(key: Tensor, value: Tensor, separate: bool, batch_first: bool) -> None:
