@@ -228,6 +228,10 @@ from rnn.ops.from_data import from_dlpack as from_dlpack
 from rnn.ops.from_data import from_numpy as from_numpy
 from rnn.ops.from_data import frombuffer as frombuffer
 from rnn.ops.from_data import tensor as _tensor
+from rnn.ops.gamma import digamma as digamma
+from rnn.ops.gamma import lgamma as lgamma
+from rnn.ops.gamma import mvlgamma as mvlgamma
+from rnn.ops.gamma import polygamma as polygamma
 from rnn.ops.gather import gather as gather
 from rnn.ops.gather import index_add as index_add
 from rnn.ops.gather import index_copy as index_copy

@@ -23,6 +23,7 @@ from rnn.ops import (
     elementwise,
     extremes,
     from_data,
+    gamma,
     index,
     join,
     linalg,
@@ -853,6 +854,14 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     pinverse = _linalg_old.pinverse
     det = systems.det
     logdet = systems.logdet
+    lgamma = gamma.lgamma
+    lgamma_ = gamma.lgamma_
+    digamma = gamma.digamma
+    digamma_ = gamma.digamma_
+    polygamma = gamma.polygamma_of
+    polygamma_ = gamma.polygamma_
+    mvlgamma = gamma.mvlgamma
+    mvlgamma_ = gamma.mvlgamma_
     slogdet = _linalg_old.slogdet
     cholesky = _linalg_old.cholesky
     cholesky_solve = _triangular.cholesky_solve

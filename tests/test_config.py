@@ -250,8 +250,8 @@ def test_what_is_absent_says_where_to_look() -> None:
             get()
     assert not hasattr(rnn, "no_such_thing")
     for holder in (rnn.ones(2), rnn.nn.Parameter(rnn.ones(2)), rnn.Tensor):
-        with pytest.raises(AttributeError, match=r"no attribute 'svd': PyTorch has it; the README"):
-            holder.svd  # noqa: B018
+        with pytest.raises(AttributeError, match=r"no attribute 'stft': PyTorch has it; the READ"):
+            holder.stft  # noqa: B018
         assert not hasattr(holder, "to_sparse")
     with pytest.raises(ImportError):
         from rnn import no_such_thing  # noqa: F401

@@ -157,6 +157,7 @@ CASES = {
     "asin": (lambda m, a: m.asin(a.tanh()) + m.acos(a.tanh()) ** 2 + m.atanh(a.tanh()), (5,)),
     "acosh": (lambda m, a: m.acosh(a.exp() + 1.1), (5,)),
     "erfinv": (lambda m, a: m.erfinv(a.tanh()), (5,)),
+    "lgamma": (lambda m, a: m.lgamma(a.exp()) + m.digamma(a) ** 2, (3,)),
     "inv": (lambda m, a: m.linalg.inv(a + 4 * m.eye(3)), (2, 3, 3)),
     "det": (lambda m, a: m.linalg.det(a + 4 * m.eye(3)), (2, 3, 3)),
     "logdet": (lambda m, a: m.logdet(a + 4 * m.eye(3)), (2, 3, 3)),
