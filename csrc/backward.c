@@ -179,7 +179,7 @@ static bool is_idle(const rnn_span *s, int k) {
 
 /* Refuses where a value that derivatives need was written after the span was made: those that the
  * pass takes, or all. */
-static int check_values(rnn_engine *e, uint32_t id, bool all) {
+int rnn_check_values(rnn_engine *e, uint32_t id, int all) {
     const rnn_span *s = rnn_at(e, id);
     const int count = rnn_span_operands(s);
     for (int k = 0; k < count; k++) {
@@ -192,15 +192,13 @@ static int check_values(rnn_engine *e, uint32_t id, bool all) {
     return 0;
 }
 
-int rnn_check_values(rnn_engine *e, uint32_t id) { return check_values(e, id, true); }
-
 static int run_kernel(rnn_engine *e, const rnn_pass *p, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     if (s->flags & RNN_S_PASSED)
         return rnn_fail(e, RNN_ERUNTIME,
                         "backward: a pass within this one has freed the graph behind %s",
                         rnn_ops[s->op].torch_name);
-    int failed = check_values(e, id, false);
+    int failed = rnn_check_values(e, id, false);
     if (failed) return failed;
     e->spends = !(p->flags & (RNN_RETAIN_GRAPH | RNN_PRIVATE)) && !p->check;
     e->spent = false;

@@ -287,7 +287,7 @@ int rnn_paths_step(rnn_engine *e, rnn_paths *p, int64_t nanoseconds) {
         layer *l = &p->layers[p->at];
         if (!l->block) continue;
         const int64_t n = rnn_span_size(rnn_at(e, l->span));
-        int failed = p->node >= n ? rnn_check_values(e, l->span) : 0;
+        int failed = p->node >= n ? rnn_check_values(e, l->span, true) : 0;
         if (failed) return failed;
         const bool custom = rnn_at(e, l->span)->op == RNN_OP_CUSTOM;
         if (custom && l->span == p->source.span) continue;

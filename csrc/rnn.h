@@ -565,8 +565,9 @@ int rnn_paths_found(rnn_paths *p, double *total, double *count);
 int64_t rnn_paths_get(rnn_paths *p, int which, double *product, int64_t capacity, uint32_t *spans,
                       int64_t *nodes);
 void rnn_paths_end(rnn_engine *e, rnn_paths *p); /* always, also after a failure */
-/* 0, or RNN_ERUNTIME where a value that the span's derivatives need was overwritten. */
-int rnn_check_values(rnn_engine *e, uint32_t span);
+/* 0, or RNN_ERUNTIME where a value that the span's derivatives need was overwritten: all of them,
+ * or those by which a gradient flows. */
+int rnn_check_values(rnn_engine *e, uint32_t span, int all);
 /* 0, or RNN_ERUNTIME where a backward pass has freed the graph behind a span: PyTorch's words. */
 int rnn_check_freed(rnn_engine *e, uint32_t span);
 /* All nodes of some spans, one after another: values and gradients (NaN where there is none), and

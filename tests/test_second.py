@@ -686,3 +686,26 @@ def test_the_second_derivative_of_abs_is_0():
     (g,) = rnn.autograd.grad(x.abs().sum(), x, create_graph=True)
     assert g.tolist() == [1.0, -1.0]
     assert rnn.autograd.grad(g.sum(), x)[0].tolist() == [0.0, 0.0]
+
+
+def test_a_factor_that_is_not_read_may_be_overwritten():
+    """The gradient of a product by one factor reads the other alone."""
+
+    def found(m):
+        x = m.tensor([1.0, 2.0], requires_grad=True)
+        y = x * x
+        loss = (y * m.tensor([3.0, 4.0])).sum() + (y @ m.tensor([1.0, 2.0]))
+        with m.no_grad():
+            y.mul_(2)
+        (g,) = m.autograd.grad(loss, x, create_graph=True)
+        return _numbers([g]) + _numbers(m.autograd.grad(g.sum(), x))
+
+    for want, got in zip(*both(found)):
+        np.testing.assert_allclose(got, want)
+    x = rnn.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    loss = (y * y).sum()
+    with rnn.no_grad():
+        y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        rnn.autograd.grad(loss, x, create_graph=True)

@@ -280,7 +280,7 @@ def edges(n: Node) -> tuple[MadeFrom, Array, Array]:
     if n.span._info.op == CUSTOM:
         return _custom_edges(n)
     spans, nodes, locals_, flows = listed_edges(n)
-    if lib.rnn_check_values(E, n.span._number) < 0:
+    if lib.rnn_check_values(E, n.span._number, True) < 0:
         locals_[:] = nan
     return _made_from(n, spans, nodes), locals_, flows.astype(bool)
 
