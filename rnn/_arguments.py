@@ -50,6 +50,8 @@ _HOT = frozenset(
     "unsqueeze expand contiguous requires_grad_ data_ptr element_size is_contiguous "
     "is_floating_point register_hook retain_grad tolist numpy split chunk softmax".split()
 )
+#: what asks for the caller, who must be the user: a warning's line, the names of variables
+_CALLERS = frozenset({"warn", "_getframe"})
 _named_already: set[Callable[..., Any]] = set()
 
 
@@ -63,8 +65,8 @@ def tensor_functions(namespace: dict[str, Any]) -> None:
         if name.startswith("_") or not isinstance(f, FunctionType) or f in _named_already:
             continue
         code = inspect.unwrap(f).__code__
-        if "warn" in code.co_names:
-            continue  # a warning names the line of the caller, who must be the user
+        if _CALLERS & {*code.co_names}:
+            continue
         if code.co_varnames and code.co_varnames[0] in _TENSORS:
             if f not in made:
                 own_name: str = f.__name__
@@ -77,6 +79,8 @@ def tensor_methods(cls: type) -> None:
     """The same for methods."""
     for name, method in [*vars(cls).items()]:
         if name.startswith("_") or not isinstance(method, FunctionType):
+            continue
+        if _CALLERS & {*method.__code__.co_names}:
             continue
         known = inspect.signature(method).parameters
         lacks = any(_NUMPY[n] in known and n not in known for n in ("axis", "keepdims"))
