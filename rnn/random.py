@@ -17,7 +17,7 @@ import numpy as np
 from rnn import _config, _dtypes, _size
 from rnn._c import E, Handle, adopt, check, check_room, ffi, lib
 from rnn._dtypes import dtype as Dtype
-from rnn._shapes import integer
+from rnn._shapes import broadcast_shapes, integer
 from rnn._shown import show_as
 from rnn._size import CPU, check_device
 from rnn.autograd.graph import leaf
@@ -503,7 +503,7 @@ def normal(
     centre, spread = [array_of(x) if isinstance(x, Handle) else x for x in (mean, std)]
     if isinstance(std, Handle) and spread.size and not (spread >= 0).all():
         raise RuntimeError("normal expects all elements of std >= 0.0")
-    shape = np.broadcast_shapes(np.shape(centre), np.shape(spread))
+    shape = broadcast_shapes(np.shape(centre), np.shape(spread))
     scale = 1.0 if isinstance(std, Handle) else std
     drawn = _draw(lib.RNN_R_NORMAL, _count(shape), code, 0.0, scale, generator).reshape(shape)
     if isinstance(std, Handle):

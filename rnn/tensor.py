@@ -140,6 +140,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
 
     @requires_grad.setter
     def requires_grad(self, on: Bool) -> None:
+        if not isinstance(on, bool):
+            raise RuntimeError("requires_grad must be a bool")
         self.requires_grad_(on)
 
     def requires_grad_(self, requires_grad: Bool = True) -> Tensor:
@@ -148,6 +150,11 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         Raises:
             RuntimeError: the dtype is not a floating-point one, or it is no leaf.
         """
+        if type(requires_grad).__name__ not in ("bool", "bool_"):
+            raise TypeError(
+                "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
+                + _core.kind_of(requires_grad)
+            )
         if not self._h:
             if requires_grad:
                 raise RuntimeError("only Tensors of floating point dtype can require gradients")
@@ -573,7 +580,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     def grad(self, value: Tensor | None) -> None:
         if value is not None and not isinstance(value, Tensor):
             raise TypeError(
-                f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                + _core.kind_of(value)
             )
         if not self._h:
             if value is not None:

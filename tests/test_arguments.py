@@ -115,6 +115,12 @@ MISTYPED: list[Callable[[Any], Any]] = [
     lambda m: m.exp(np.ones(2)),
     lambda m: m.stack([m.ones(1), np.ones(1)]),
     lambda m: m.index_select(m.ones(3), "a", m.tensor([0])),
+    lambda m: m.ones(2).requires_grad_(3),
+    lambda m: setattr(m.ones(2), "requires_grad", None),
+    lambda m: m.set_grad_enabled("a"),
+    lambda m: m.normal(m.zeros(2), m.ones(3)),
+    lambda m: m.optim.Adam(m.nn.Linear(1, 1).parameters(), fused=True, foreach=True),
+    lambda m: m.optim.SGD(m.nn.Linear(1, 1).parameters(), fused=True, differentiable=True),
 ]
 
 

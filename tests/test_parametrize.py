@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from helpers import compare, compare_programs
+from helpers import compare, compare_errors, compare_programs
 from test_module import same
 
 import rnn
@@ -333,3 +333,46 @@ def test_weight_norm_by_hooks_warns():
         warnings.simplefilter("always")
         rnn.nn.utils.weight_norm(rnn.nn.Linear(1, 1))
     assert [w.category for w in seen] == [FutureWarning]
+
+
+# ---- orthogonal ----------------------------------------------------------------------------------
+
+
+def _orthogonal(m, shape, kind, base):
+    """All that is seen of an orthogonal weight."""
+    layer = m.nn.Module()
+    weight = np.random.default_rng(0).standard_normal(shape)
+    layer.register_parameter("w", m.nn.Parameter(m.tensor(weight)))
+    m.manual_seed(0)
+    m.nn.utils.parametrizations.orthogonal(layer, "w", kind, use_trivialization=base)
+    seen = [layer.w]
+    (layer.w * m.tensor(weight) ** 2).sum().backward()
+    seen.append(layer.parametrizations.w.original.grad)
+    if base or kind == "householder":
+        with m.no_grad():
+            layer.w = m.tensor(weight[..., ::-1].copy())
+        seen += [layer.w, layer.parametrizations.w.original]
+    return repr(layer).replace("rnn.", "torch."), list(layer.state_dict()), seen
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (2, 3, 4)])
+@pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder", None])
+@pytest.mark.parametrize("base", [True, False])
+def test_orthogonal(shape, kind, base):
+    want, got = (_orthogonal(m, shape, kind, base) for m in (torch, rnn))
+    assert got[:2] == want[:2]
+    for a, b in zip(got[2], want[2], strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), 1e-6, 1e-9)
+
+
+def test_orthogonal_errors():
+    orthogonal = "m.nn.utils.parametrizations.orthogonal"
+    for call in (
+        f"{orthogonal}(m.nn.Linear(2, 3), 'bias')",
+        f"{orthogonal}(m.nn.Linear(2, 3), 'none')",
+        f"{orthogonal}(m.nn.Linear(2, 3), orthogonal_map='x')",
+        f"setattr({orthogonal}(m.nn.Linear(2, 2), 'weight', 'cayley', use_trivialization=False)"
+        ", 'weight', m.eye(2))",
+        f"setattr({orthogonal}(m.nn.Linear(2, 2)), 'weight', m.eye(3))",
+    ):
+        compare_errors(lambda m, call=call: eval(call, {"m": m}), text="none" not in call)

@@ -148,7 +148,12 @@ class set_grad_enabled(_Mode):
     """
 
     def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
+        if not isinstance(mode, bool):
+            raise TypeError(
+                "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not "
+                + type(mode).__name__
+            )
+        self.mode = mode
         self.prev = is_grad_enabled()
         lib.rnn_set_grad_mode(self.mode)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn._c import lib
-from rnn.optim.optimizer import Listed, checked, number, zeros_like
+from rnn.optim.optimizer import Listed, checked, number, one_way, zeros_like
 from rnn.tensor import Tensor
 
 
@@ -48,6 +48,7 @@ class Adagrad(Listed):
         what = "initial_accumulator_value value"
         checked("initial_accumulator_value", initial_accumulator_value, what)
         checked("eps", eps, "epsilon value")
+        one_way(fused, foreach, differentiable)
         defaults = {
             "lr": lr,
             "lr_decay": lr_decay,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn._c import lib
-from rnn.optim.optimizer import Listed, checked, checked_betas, number, zeros_like
+from rnn.optim.optimizer import Listed, checked, checked_betas, number, one_way, zeros_like
 from rnn.tensor import Tensor
 
 
@@ -59,6 +59,7 @@ class Adam(Listed):
         decoupled_weight_decay: bool = False,
     ) -> None:
         _check(lr, betas, eps, weight_decay)
+        one_way(fused, foreach, differentiable)
         defaults = {
             "lr": lr,
             "betas": (float(betas[0]), float(betas[1])),

@@ -370,6 +370,18 @@ def evaluate(closure: Callable[[], Any] | None) -> Any:
         lib.rnn_set_grad_mode(was)
 
 
+def one_way(fused: Any, foreach: Any, differentiable: Any) -> None:
+    """Whether an optimizer's ways go together.
+
+    Raises:
+        RuntimeError: fused goes with no other.
+    """
+    if fused and differentiable:
+        raise RuntimeError("`fused` does not support `differentiable`")
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
 class Listed(Optimizer):
     """An optimizer whose rule is in C. A subclass says which, and gives the names of its states in
     rnn_step's order, a group's options, and the first state of a parameter."""

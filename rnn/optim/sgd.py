@@ -7,7 +7,7 @@ from typing import Any
 
 from rnn._c import E, check, ffi, lib
 from rnn.nn.parameter import handles
-from rnn.optim.optimizer import Optimizer, checked, evaluate, zeros_like
+from rnn.optim.optimizer import Optimizer, checked, evaluate, one_way, zeros_like
 
 
 class SGD(Optimizer):
@@ -54,6 +54,7 @@ class SGD(Optimizer):
         checked("weight_decay", weight_decay, "weight_decay value")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        one_way(fused, foreach, differentiable)
         defaults = {
             "lr": lr,
             "momentum": momentum,

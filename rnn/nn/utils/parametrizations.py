@@ -8,6 +8,7 @@ from rnn import autograd
 from rnn.nn.functional import normalize
 from rnn.nn.module import Module
 from rnn.nn.utils import parametrize
+from rnn.nn.utils.orthogonal import orthogonal as orthogonal
 from rnn.nn.utils.spectral_norm import (
     as_matrix,
     check_iterations,
@@ -17,7 +18,7 @@ from rnn.nn.utils.spectral_norm import (
 from rnn.nn.utils.weight_norm import norm_except_dim, scaled
 from rnn.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 M = TypeVar("M", bound=Module)
 
