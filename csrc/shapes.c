@@ -1,5 +1,5 @@
 /* shapes.c: shapes and strides as numbers: counting, checking, text, what is contiguous, reshaping
- * and broadcasting. What it is not: handles and their views, which views.c has. */
+ * and broadcasting. What it is not: handles (tensors.c) and their views (views.c). */
 #include "internal.h"
 
 #include <stdio.h>
