@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "gamma.h"
 #include "vmath.h"
 
 /* fmod is exact. With q = trunc(x / y), rounded, fma(-q, y, x) has no rounding: it is a multiple of y's last place and

@@ -96,6 +96,9 @@ enum {
     X(ERF, "erf", "ErfBackward0", A_, F(erf)(a), dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFC, "erfc", "ErfcBackward0", C_ | A_, F(erfc)(a), -dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFINV, "erfinv", "ErfinvBackward0", Z_, F(erfinv)(a), dz * ((T)0.88622692545275801365 * F(exp)(z * z))) \
+    X(LGAMMA, "lgamma", "LgammaBackward0", A_, F(lgamma)(a), dz * F(digamma)(a)) \
+    X(DIGAMMA, "digamma", "DigammaBackward0", A_, F(digamma)(a), dz * F(polygamma)(a, 1)) \
+    X(POLYGAMMA, "polygamma", "PolygammaBackward0", A_, F(polygamma)(a, p0), dz * F(polygamma)(a, p0 + 1)) \
     X(SQUARE, "square", "PowBackward0", C_ | A_, a * a, dz * (2 * a)) \
     X(CUBE, "cube", "PowBackward0", C_ | A_, a * a * a, dz * (3 * (a * a))) \
     X(RECIPROCAL, "reciprocal", "ReciprocalBackward0", C_ | Z_, 1 / a, -dz * (z * z)) \

@@ -23,6 +23,7 @@ from rnn import optim as optim
 from rnn import random as random
 from rnn import return_types as return_types
 from rnn import serialization as serialization
+from rnn import special as special
 from rnn import testing as testing
 from rnn import utils as utils
 from rnn import version as version
@@ -229,7 +230,9 @@ from rnn.ops.from_data import from_numpy as from_numpy
 from rnn.ops.from_data import frombuffer as frombuffer
 from rnn.ops.from_data import tensor as _tensor
 from rnn.ops.gamma import digamma as digamma
+from rnn.ops.gamma import digamma_ as digamma_
 from rnn.ops.gamma import lgamma as lgamma
+from rnn.ops.gamma import lgamma_ as lgamma_
 from rnn.ops.gamma import mvlgamma as mvlgamma
 from rnn.ops.gamma import polygamma as polygamma
 from rnn.ops.gather import gather as gather

@@ -21,7 +21,8 @@ import rnn.nn.functional as F
 NAMESPACES = """
     rnn rnn.autograd.functional rnn.distributions rnn.func rnn.linalg rnn.nn rnn.nn.functional
     rnn.nn.init rnn.nn.utils rnn.nn.utils.parametrizations rnn.nn.utils.parametrize rnn.nn.utils.rnn
-    rnn.optim rnn.optim.lr_scheduler rnn.optim.swa_utils rnn.utils.checkpoint rnn.utils.data
+    rnn.nn.utils.prune rnn.special rnn.optim rnn.optim.lr_scheduler rnn.optim.swa_utils
+    rnn.utils.checkpoint rnn.utils.data
 """.split()
 
 # Names of PyTorch's that do nothing here, and bases that nobody uses alone.

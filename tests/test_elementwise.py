@@ -27,6 +27,7 @@ UNARY = {
     "asin": (-0.99, 0.99), "acos": (-0.99, 0.99), "atan": (-5, 5), "sinh": (-3, 3),
     "cosh": (-3, 3), "tanh": (-3, 3), "asinh": (-5, 5), "acosh": (1.1, 5), "atanh": (-0.9, 0.9),
     "sigmoid": (-6, 6), "erf": (-3, 3), "erfc": (-2, 2), "erfinv": (-0.95, 0.95),
+    "lgamma": (-3.4, 9),
     "frac": (-3, 3), "neg": (-2, 2),
     "abs": (-2, 2), "sign": (-2, 2), "square": (-2, 2), "relu": (-2, 2), "floor": (-3, 3),
     "ceil": (-3, 3), "trunc": (-3, 3), "round": (-3, 3), "logit": (0.1, 0.9), "sinc": (-2, 2),
@@ -756,7 +757,8 @@ ACCURATE = {
     "cos": (-1e9, 1e9), "tan": (-1e9, 1e9), "asin": (-1, 1), "acos": (-1, 1), "atan": (-1e3, 1e3),
     "sinh": (-89, 89), "cosh": (-89, 89), "tanh": (-10, 10), "asinh": (-1e12, 1e12),
     "acosh": (1, 1e12), "atanh": (-1, 1), "sigmoid": (-80, 80), "erf": (-4, 4), "erfc": (-4, 9),
-    "rsqrt": (1e-30, 1e30), "sqrt": (1e-30, 1e30), "erfinv": (-1, 1),
+    "rsqrt": (1e-30, 1e30), "sqrt": (1e-30, 1e30), "erfinv": (-1, 1), "lgamma": (-9, 1e5),
+    "digamma": (-9, 1e5),
 }  # fmt: skip
 
 

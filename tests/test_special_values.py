@@ -21,9 +21,9 @@ import rnn
 
 NAMES = (
     "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sin cos tan asin acos atan sinh "
-    "cosh tanh asinh acosh atanh sigmoid erf erfc erfinv frac logit sinc deg2rad rad2deg neg abs "
-    "sign square relu floor ceil trunc round positive nan_to_num signbit isnan isinf isfinite "
-    "isposinf isneginf logical_not"
+    "cosh tanh asinh acosh atanh sigmoid erf erfc erfinv lgamma frac "
+    "logit sinc deg2rad rad2deg neg abs sign square relu floor ceil trunc round positive "
+    "nan_to_num signbit isnan isinf isfinite isposinf isneginf logical_not"
 ).split()
 ACTIVATIONS = (
     "relu6 elu selu celu leaky_relu gelu silu mish softplus softsign hardtanh hardswish "

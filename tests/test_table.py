@@ -31,6 +31,9 @@ RANGES = {
     "acosh": (1.2, 3.0),
     "atanh": (-0.9, 0.9),
     "erfinv": (-0.9, 0.9),
+    "lgamma": POSITIVE,
+    "digamma": POSITIVE,
+    "polygamma": POSITIVE,
     "tan": (-1.2, 1.2),
     "pow": POSITIVE,
     "xlogy": POSITIVE,
@@ -43,6 +46,7 @@ PARAMETERS = {
     "softplus": (1.5, 2.0),
     "clamp": (-0.55, 0.65),
     "hardtanh": (-0.55, 0.65),
+    "polygamma": (2, 0),
 }
 DEFAULT = (0.3, 0.0)
 

@@ -72,6 +72,13 @@ class BasePruningMethod(ABC):
 
     A subclass says its PRUNING_TYPE ("unstructured", "structured" or "global") and defines
     compute_mask.
+
+    >>> class Negative(rnn.nn.utils.prune.BasePruningMethod):
+    ...     PRUNING_TYPE = "unstructured"
+    ...
+    ...     def compute_mask(self, t, default_mask):
+    ...         return default_mask * (t > 0)
+    >>> hook = Negative.apply(rnn.nn.Linear(4, 3), "weight")
     """
 
     PRUNING_TYPE: str
@@ -170,7 +177,14 @@ class BasePruningMethod(ABC):
 
 
 class PruningContainer(BasePruningMethod):
-    """Prunings of one parameter, one after the other: each sees what the earlier ones have left."""
+    """Prunings of one parameter, one after the other: each sees what the earlier ones have left.
+
+    >>> layer = rnn.nn.Linear(4, 3)
+    >>> for share in (0.25, 0.25):
+    ...     _ = rnn.nn.utils.prune.l1_unstructured(layer, "weight", share)
+    >>> len(next(iter(layer._forward_pre_hooks.values())))
+    2
+    """
 
     def __init__(self, *args: Any) -> None:
         self._pruning_methods: tuple[Any, ...] = ()
@@ -228,7 +242,11 @@ class PruningContainer(BasePruningMethod):
 
 
 class Identity(BasePruningMethod):
-    """Prunes nothing: a mask of ones."""
+    """Prunes nothing: a mask of ones.
+
+    >>> int(rnn.nn.utils.prune.Identity().prune(rnn.ones(4)).sum())
+    4
+    """
 
     PRUNING_TYPE = "unstructured"
 
@@ -237,7 +255,11 @@ class Identity(BasePruningMethod):
 
 
 class RandomUnstructured(BasePruningMethod):
-    """Prunes `amount` elements (an int) or that share of them (a float) at random."""
+    """Prunes `amount` elements (an int) or that share of them (a float) at random.
+
+    >>> int(rnn.nn.utils.prune.RandomUnstructured(2).prune(rnn.ones(4)).sum())
+    2
+    """
 
     PRUNING_TYPE = "unstructured"
 
@@ -254,7 +276,11 @@ class RandomUnstructured(BasePruningMethod):
 
 
 class L1Unstructured(BasePruningMethod):
-    """Prunes the `amount` elements (or that share of them) that are smallest in size."""
+    """Prunes the `amount` elements (or that share of them) that are smallest in size.
+
+    >>> int(rnn.nn.utils.prune.L1Unstructured(3).prune(rnn.ones(4)).sum())
+    1
+    """
 
     PRUNING_TYPE = "unstructured"
 
@@ -272,7 +298,11 @@ class L1Unstructured(BasePruningMethod):
 
 
 class RandomStructured(BasePruningMethod):
-    """Prunes `amount` slices along dim (or that share of them) at random."""
+    """Prunes `amount` slices along dim (or that share of them) at random.
+
+    >>> int(rnn.nn.utils.prune.RandomStructured(1, dim=0).prune(rnn.ones(2, 4)).sum())
+    4
+    """
 
     PRUNING_TYPE = "structured"
 
@@ -292,7 +322,11 @@ class RandomStructured(BasePruningMethod):
 
 
 class LnStructured(BasePruningMethod):
-    """Prunes the `amount` slices along dim (or that share of them) whose n-norm is smallest."""
+    """Prunes the `amount` slices along dim (or that share of them) whose n-norm is smallest.
+
+    >>> int(rnn.nn.utils.prune.LnStructured(1, n=2, dim=0).prune(rnn.ones(2, 4)).sum())
+    4
+    """
 
     PRUNING_TYPE = "structured"
 
@@ -314,7 +348,12 @@ class LnStructured(BasePruningMethod):
 
 
 class CustomFromMask(BasePruningMethod):
-    """Prunes by a mask that is given."""
+    """Prunes by a mask that is given.
+
+    >>> method = rnn.nn.utils.prune.CustomFromMask(rnn.tensor([1.0, 0.0, 0.0, 1.0]))
+    >>> int(method.prune(rnn.ones(4)).sum())
+    2
+    """
 
     PRUNING_TYPE = "global"
 
@@ -337,13 +376,23 @@ def _of_slices(t: Tensor, dim: int, kept: Tensor) -> Tensor:
 
 
 def identity(module: Module, name: str) -> Module:
-    """Gives module's parameter `name` a mask of ones."""
+    """Gives module's parameter `name` a mask of ones.
+
+    >>> layer = rnn.nn.utils.prune.identity(rnn.nn.Linear(4, 3), "weight")
+    >>> int(layer.weight_mask.sum())
+    12
+    """
     Identity.apply(module, name)
     return module
 
 
 def random_unstructured(module: Module, name: str, amount: Any) -> Module:
-    """Prunes `amount` elements of module's parameter `name`, or that share of them, at random."""
+    """Prunes `amount` elements of module's parameter `name`, or that share of them, at random.
+
+    >>> layer = rnn.nn.utils.prune.random_unstructured(rnn.nn.Linear(4, 3), "weight", 3)
+    >>> int(layer.weight_mask.sum())
+    9
+    """
     RandomUnstructured.apply(module, name, amount)
     return module
 
@@ -363,7 +412,12 @@ def l1_unstructured(
 
 
 def random_structured(module: Module, name: str, amount: Any, dim: int) -> Module:
-    """Prunes `amount` slices along dim of module's parameter `name`, or that share, at random."""
+    """Prunes `amount` slices along dim of module's parameter `name`, or that share, at random.
+
+    >>> layer = rnn.nn.utils.prune.random_structured(rnn.nn.Linear(4, 3), "weight", 1, dim=0)
+    >>> int(layer.weight_mask.sum())
+    8
+    """
     RandomStructured.apply(module, name, amount, dim)
     return module
 
@@ -378,6 +432,10 @@ def ln_structured(
 ) -> Module:
     """Prunes the `amount` slices along dim of module's parameter `name` (or that share of them)
     whose n-norm is smallest.
+
+    >>> layer = rnn.nn.utils.prune.ln_structured(rnn.nn.Linear(4, 3), "weight", 1, n=2, dim=0)
+    >>> int(layer.weight_mask.sum())
+    8
     """
     LnStructured.apply(module, name, amount, n, dim, importance_scores=importance_scores)
     return module
@@ -395,6 +453,12 @@ def global_unstructured(
 
     Raises:
         TypeError: the arguments are not of these kinds; the method is not unstructured.
+
+    >>> prune = rnn.nn.utils.prune
+    >>> a, b = rnn.nn.Linear(4, 3), rnn.nn.Linear(3, 4)
+    >>> prune.global_unstructured([(a, "weight"), (b, "weight")], prune.L1Unstructured, amount=0.5)
+    >>> int(a.weight_mask.sum() + b.weight_mask.sum())
+    12
     """
     if not isinstance(parameters, Iterable):
         raise TypeError("global_unstructured(): parameters is not an Iterable")
@@ -424,7 +488,12 @@ def global_unstructured(
 
 
 def custom_from_mask(module: Module, name: str, mask: Tensor) -> Module:
-    """Prunes module's parameter `name` where mask is 0."""
+    """Prunes module's parameter `name` where mask is 0.
+
+    >>> layer = rnn.nn.utils.prune.custom_from_mask(rnn.nn.Linear(4, 3), "weight", rnn.eye(3, 4))
+    >>> int(layer.weight_mask.sum())
+    3
+    """
     CustomFromMask.apply(module, name, mask)
     return module
 
@@ -434,6 +503,10 @@ def remove(module: Module, name: str) -> Module:
 
     Raises:
         ValueError: the parameter is not pruned.
+
+    >>> layer = rnn.nn.utils.prune.l1_unstructured(rnn.nn.Linear(4, 3), "weight", amount=6)
+    >>> int((rnn.nn.utils.prune.remove(layer, "weight").weight == 0).sum())
+    6
     """
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
@@ -446,6 +519,10 @@ def remove(module: Module, name: str) -> Module:
 
 
 def is_pruned(module: Module) -> bool:
-    """Whether a parameter of module or of one of its children is pruned."""
+    """Whether a parameter of module or of one of its children is pruned.
+
+    >>> rnn.nn.utils.prune.is_pruned(rnn.nn.Linear(4, 3))
+    False
+    """
     hooks = (hook for m in module.modules() for hook in m._forward_pre_hooks.values())
     return any(isinstance(hook, BasePruningMethod) for hook in hooks)
