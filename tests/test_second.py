@@ -709,3 +709,18 @@ def test_a_factor_that_is_not_read_may_be_overwritten():
         y.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         rnn.autograd.grad(loss, x, create_graph=True)
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "hardtanh", "relu6", "elu"])
+def test_the_second_derivative_of_lines_is_0(name):
+    """Of a network of them by its input: a zero, where it is found in PyTorch, and no error."""
+
+    def found(m):
+        x = m.tensor([[0.5, -2.0, 7.0, 1e30]], requires_grad=True)
+        w = m.tensor([[2.0, 1.0, 3.0, 1.0]], requires_grad=True)
+        y = getattr(m.nn.functional, name)(x * w)
+        (g,) = m.autograd.grad(y.sum(), x, create_graph=True)
+        return _numbers([g]) + _numbers(m.autograd.grad(g.sum(), [x, w]))
+
+    for want, got in zip(*both(found)):
+        np.testing.assert_allclose(got, want, 1e-6)

@@ -60,6 +60,11 @@ def _exp_below_0(a: Tensor) -> Tensor:
     return rnn.where(a > 0, 0.0, a).exp()
 
 
+def _still(a: Tensor, g: Tensor) -> Tensor:
+    """g, which does not change with a: its derivative by a is 0, as PyTorch has it, not missing."""
+    return rnn.where(rnn.zeros_like(a, dtype=rnn.bool), a, g)
+
+
 def _power(s: Application, dz: Tensor) -> Tensor | None:
     n = s.p[0]  # of 1 too it depends on x: further derivatives are zeros, no errors
     return None if n == 0 else dz * (n * s.x ** (n - 1))
@@ -113,11 +118,13 @@ UNARY: dict[str, Unary] = {
     "atanh": lambda s, dz: dz / (1 - s.x.square()),
     "sigmoid": lambda s, dz: dz * ((1 - s.z) * s.z),
     "logsigmoid": lambda s, dz: dz * (-s.x).sigmoid(),
-    "relu": lambda s, dz: rnn.where(s.z <= 0, 0.0, dz),
+    "relu": lambda s, dz: rnn.where(s.z <= 0, s.z * 0.0, dz),
     "abs": lambda s, dz: dz * s.x.sign(),
-    "leaky_relu": lambda s, dz: rnn.where(s.x > 0, dz, dz * s.p[0]),
+    "leaky_relu": lambda s, dz: _still(s.x, rnn.where(s.x > 0, dz, dz * s.p[0])),
     "clamp": lambda s, dz: rnn.where((s.x >= s.p[0]) & (s.x <= s.p[1]), dz, 0.0),
-    "hardtanh": lambda s, dz: rnn.where((s.x <= s.p[0]) | (s.x >= s.p[1]), 0.0, dz),
+    "hardtanh": lambda s, dz: _still(
+        s.x, rnn.where((s.x <= s.p[0]) | (s.x >= s.p[1]), 0.0, dz)
+    ),
     "elu": lambda s, dz: dz * rnn.where(s.x > 0, s.p[1], s.p[0] * s.p[1] * _exp_below_0(s.x)),
     "erf": lambda s, dz: dz * (_ERF * (-s.x.square()).exp()),
     "erfc": lambda s, dz: -dz * (_ERF * (-s.x.square()).exp()),
