@@ -74,8 +74,8 @@ class Buffer(Tensor):
     Example:
         >>> m = rnn.nn.Module()
         >>> m.mean = Buffer(rnn.zeros(2))
-        >>> m.state_dict()
-        OrderedDict([('mean', tensor([0., 0.]))])
+        >>> list(m.state_dict().items())
+        [('mean', tensor([0., 0.]))]
     """
 
     persistent: bool
