@@ -408,8 +408,7 @@ def load(
         f: a path, or a file that is open for reading bytes.
         map_location, mmap: accepted; there is only the CPU.
         weights_only: tensors, plain data and rnn's own classes only (the default). False: anything,
-            which may run any
-            code: only for files that you trust.
+            which may run any code: only for files that you trust.
 
     Raises:
         pickle.UnpicklingError: the file names something else, is damaged, or is no such file.

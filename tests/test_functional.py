@@ -1,6 +1,5 @@
 """nn.functional against torch: values, gradients, both resolutions, edges; losses, convolutions,
-norms and attention have
-files of their own."""
+norms and attention have files of their own."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 parameter (torch.optim.Optimizer).
 
 This module is not: any rule of stepping. Rules run in C over a whole group in one call
-(csrc/optim.c); `Listed` below is
-the way from the options and states of a group to that call.
+(csrc/optim.c); `Listed` below is the way from the options and states of a group to that call.
 """
 
 from __future__ import annotations

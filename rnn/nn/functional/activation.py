@@ -117,8 +117,7 @@ def rrelu(
     inplace: bool = False,
 ) -> Tensor:
     """x where it is positive, else x times a slope: random between lower and upper in training,
-    their mean else
-    (Xu et al. 2015; torch.nn.functional.rrelu).
+    their mean else (Xu et al. 2015; torch.nn.functional.rrelu).
 
     Example:
         >>> F.rrelu(rnn.tensor([-1.0, 2.0]), 0.1, 0.3)

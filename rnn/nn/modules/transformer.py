@@ -155,8 +155,7 @@ class TransformerEncoder(Module):
     Args:
         norm: what normalises the result.
         enable_nested_tensor: outputs at padded places are 0 where PyTorch would take its fast path:
-            in eval mode,
-            without gradients, with a padding mask and batch_first layers.
+            in eval mode, without gradients, with a padding mask and batch_first layers.
 
     Example:
         >>> m = TransformerEncoder(rnn.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
