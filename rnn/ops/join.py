@@ -3,7 +3,8 @@ views of shape.py.
 
 Joining is one operation in C (csrc/cat.c); the rest are views that are then copied: `flip` is a
 copy of a view with negative strides, `repeat` one of an expanded view, `tril` a mask. So every
-function here has its gradient for free. """
+function here has its gradient for free.
+"""
 
 from __future__ import annotations
 
