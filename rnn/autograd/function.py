@@ -66,10 +66,8 @@ class FunctionCtx:
             if version is not None and _version(t) != version:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an "
-                    "inplace "
-                    f"operation: a tensor of shape {list(t._shape)} that {type(self).__name__} "
-                    f"saved was "
-                    "overwritten after it was saved"
+                    f"inplace operation: a tensor of shape {list(t._shape)} that "
+                    f"{type(self).__name__} saved was overwritten after it was saved"
                 )
         recorded = _recorded.outputs
         if recorded and recorded[0] is self:
@@ -135,10 +133,8 @@ class Function:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
-            f"static, so you should "
-            "invoke them on the class itself. Instantiating an autograd function will raise an "
-            "error in a future "
-            "version of PyTorch."
+            "static, so you should invoke them on the class itself. Instantiating an autograd "
+            "function will raise an error in a future version of PyTorch."
         )
 
     @staticmethod
@@ -158,8 +154,7 @@ class Function:
         """To be overridden."""
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your custom "
-            "autograd.Function to use it with "
-            "backward mode AD."
+            "autograd.Function to use it with backward mode AD."
         )
 
     @classmethod
@@ -414,9 +409,8 @@ def _fit(name: str, i: int, g: Any, to: Any) -> Any:
         extra = len(g._shape) - n
         if extra < 0 or any(s not in (1, have) for s, have in zip(shape, g._shape[extra:])):
             raise RuntimeError(
-                f"Function {name} returned an invalid gradient at index {i} - got "
-                f"{list(g._shape)} but expected "
-                f"shape compatible with {list(shape)}"
+                f"Function {name} returned an invalid gradient at index {i} - got {list(g._shape)} "
+                f"but expected shape compatible with {list(shape)}"
             )
         dims = [*range(extra), *[extra + d for d in range(n) if shape[d] == 1]]
         g = as_node(g, lib.rnn_dtype(to._h))

@@ -22,9 +22,8 @@ def _leaves(inputs: Any, name: str, attached: bool) -> tuple[Any, ...]:
     for i, t in enumerate(found):
         if not isinstance(t, Handle):
             raise TypeError(
-                f"The inputs given to {name} must be either a Tensor or a tuple of Tensors but "
-                f"the value at index "
-                f"{i} has type {type(t)}."
+                f"The inputs given to {name} must be either a Tensor or a tuple of Tensors but the "
+                f"value at index {i} has type {type(t)}."
             )
     return tuple(
         t.clone() if attached and t.requires_grad else t.detach().clone().requires_grad_()

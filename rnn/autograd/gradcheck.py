@@ -212,9 +212,8 @@ def _take(inputs: Sequence[Any]) -> list[_Input]:
         if any(stride == 0 and size > 1 for stride, size in zip(array.strides, array.shape)):
             raise RuntimeError(
                 f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs "
-                "that are non-overlapping to be able to compute the numerical gradients "
-                "correctly. You should call .contiguous on the input before passing it to "
-                "gradcheck."
+                "that are non-overlapping to be able to compute the numerical gradients correctly. "
+                "You should call .contiguous on the input before passing it to gradcheck."
             )
         if array.dtype != np.float64:
             warnings.warn(

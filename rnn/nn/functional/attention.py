@@ -126,8 +126,7 @@ def _masked(scores: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         if values.dtype != np.bool_:
             raise RuntimeError(
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-                "attn_mask.dtype: "
-                f"{c_name(mask)} and  query.dtype: {c_name(scores)} instead."
+                f"attn_mask.dtype: {c_name(mask)} and  query.dtype: {c_name(scores)} instead."
             )
         blind = ~values.any(-1, keepdims=True)
         masked = scores.masked_fill(_core.wrap(~(values | blind)), -math.inf)

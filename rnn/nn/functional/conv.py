@@ -78,8 +78,7 @@ def _unbatched(input: Tensor, dims: int, name: str) -> bool:
     if rank not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got "
-            "input of size: "
-            f"{list(input._shape)}"
+            f"input of size: {list(input._shape)}"
         )
     return rank == dims + 1
 
@@ -111,8 +110,7 @@ def unfold(
     if len(input._shape) != 4:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
-            "dimensions for input, "
-            f"but got: {list(input._shape)}"
+            f"dimensions for input, but got: {list(input._shape)}"
         )
     _core.floats_only("im2col_out_cpu", input)
     height, width = several(padding, 2)
@@ -122,10 +120,9 @@ def unfold(
     if min(counts) < 1:
         raise RuntimeError(
             f"Given input with spatial size ({input._shape[2]}, {input._shape[3]}), "
-            f"kernel_size={kernel}, "
-            f"dilation={dilations}, padding={(height, width)}, calculated shape of the array of "
-            f"sliding blocks as ({counts[0]}, {counts[1]}), but its components must be at least "
-            "one."
+            f"kernel_size={kernel}, dilation={dilations}, padding={(height, width)}, calculated "
+            f"shape of the array of sliding blocks as ({counts[0]}, {counts[1]}), but its "
+            "components must be at least one."
         )
     columns = gather_windows(x, kernel, strides, dilations)
     return columns.reshape(n, c * kernel[0] * kernel[1], columns._shape[-1])
@@ -167,16 +164,14 @@ def fold(
     if len(input._shape) != 3:
         raise RuntimeError(
             "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
-            "non-zero dimensions for "
-            f"input, but got: {list(input._shape)}"
+            f"non-zero dimensions for input, but got: {list(input._shape)}"
         )
     n, rows, count = input._shape
     area = kernel[0] * kernel[1]
     if rows % area:
         raise RuntimeError(
             "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
-            "but got "
-            f"input.size(1)={rows} and kernel_size={kernel}."
+            f"but got input.size(1)={rows} and kernel_size={kernel}."
         )
     whole = (size[0] + 2 * pads[0], size[1] + 2 * pads[1])
     places = window_places(whole, kernel, strides, dilations)
@@ -184,10 +179,9 @@ def fold(
         counts = [_windows(*four) for four in zip(whole, kernel, strides, dilations)]
         raise RuntimeError(
             f"Given output_size={size}, kernel_size={kernel}, dilation={dilations}, "
-            f"padding={pads}, stride={strides}, "
-            "expected size of input's dimension 2 to match the calculated number of sliding "
-            f"blocks {counts[0]} * "
-            f"{counts[1]} = {counts[0] * counts[1]}, but got input.size(2)={count}."
+            f"padding={pads}, stride={strides}, expected size of input's dimension 2 to match the "
+            f"calculated number of sliding blocks {counts[0]} * {counts[1]} = "
+            f"{counts[0] * counts[1]}, but got input.size(2)={count}."
         )
     _core.floats_only("col2im_out_cpu", input)
     planes = n * (rows // area)
@@ -337,9 +331,8 @@ def conv1d(
     padded, reach = x._shape[2] + 2 * pads[0], dilations[0] * (weight._shape[2] - 1) + 1
     if padded < reach:
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). "
-            "Kernel size can't be greater "
-            "than actual input size"
+            f"Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). Kernel "
+            "size can't be greater than actual input size"
         )
     out = conv2d(
         x.unsqueeze(2),
@@ -402,10 +395,9 @@ def conv_transpose2d(
         if extra >= s and extra >= d:
             raise RuntimeError(
                 "output padding must be smaller than either stride or dilation, but got "
-                "output_padding_height: "
-                f"{more[0]} output_padding_width: {more[1]} stride_height: {strides[0]} "
-                f"stride_width: {strides[1]} "
-                f"dilation_height: {dilations[0]} dilation_width: {dilations[1]}"
+                f"output_padding_height: {more[0]} output_padding_width: {more[1]} stride_height: "
+                f"{strides[0]} stride_width: {strides[1]} dilation_height: {dilations[0]} "
+                f"dilation_width: {dilations[1]}"
             )
     if any(t is not None and t.dtype is not input.dtype for t in (weight, bias)):
         _fail_types(input, weight, bias)

@@ -85,10 +85,8 @@ def dropout1d(
     if dims not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {dims}D input. Note that "
-            "dropout1d exists to provide "
-            "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an "
-            "optional batch "
-            "dimension (i.e. 2D or 3D inputs)."
+            "dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, "
+            "a channel dimension, and an optional batch dimension (i.e. 2D or 3D inputs)."
         )
     if dims == 3:
         return _drop(input, p, training, inplace, _channels(input))
@@ -114,23 +112,19 @@ def dropout2d(
     if dims not in (3, 4):
         warnings.warn(
             f"dropout2d: Received a {dims}-D input to dropout2d, which is deprecated and will "
-            "result in an error in a "
-            "future release. To retain the behavior and silence this warning, please use dropout "
-            "instead. Note that "
-            "dropout2d exists to provide channel-wise dropout on inputs with 2 spatial "
-            "dimensions, a channel dimension, "
-            "and an optional batch dimension (i.e. 3D or 4D inputs).",
+            "result in an error in a future release. To retain the behavior and silence this "
+            "warning, please use dropout instead. Note that dropout2d exists to provide "
+            "channel-wise dropout on inputs with 2 spatial dimensions, a channel dimension, and an "
+            "optional batch dimension (i.e. 3D or 4D inputs).",
             stacklevel=2,
         )
     if dims == 3:
         warnings.warn(
-            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D "
-            "dropout behavior is desired - "
-            "input is interpreted as shape (N, C, L), where C is the channel dim. This behavior "
-            "will change in a future "
-            "release to interpret the input as one without a batch dimension, i.e. shape (C, H, "
-            "W). To maintain the 1D "
-            "channel-wise dropout behavior, please switch to using dropout1d instead.",
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+            "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
+            "dim. This behavior will change in a future release to interpret the input as one "
+            "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
+            "dropout behavior, please switch to using dropout1d instead.",
             stacklevel=2,
         )
     return _drop(input, p, training, inplace, _channels(input))

@@ -38,9 +38,8 @@ def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
     if input._shape != target._shape:
         warnings.warn(
             f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}). This will "
-            "likely lead to incorrect results due to broadcasting. Please ensure they have the "
-            "same size.",
+            f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
             stacklevel=3,
         )
 
@@ -203,8 +202,7 @@ def binary_cross_entropy(
     if input._shape != target._shape:
         raise ValueError(
             f"Using a target size ({target.shape}) that is different to the input size "
-            f"({input.shape}) is deprecated. "
-            "Please ensure they have the same size."
+            f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
     kinds = [_core.type_name(_core.dtype_of(t)) for t in (input, target)]
     if kinds[0] != kinds[1]:
@@ -288,10 +286,9 @@ def kl_div(
     if reduction == "mean":
         warnings.warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support "
-            "size.'batchmean' divides "
-            "only by the batch size, and aligns with the KL div math definition.'mean' will be "
-            "changed to behave the "
-            "same as 'batchmean' in the next major release.",
+            "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
+            "definition.'mean' will be changed to behave the same as 'batchmean' in the next major "
+            "release.",
             stacklevel=2,
         )
     losses = (

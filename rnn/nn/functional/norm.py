@@ -30,9 +30,8 @@ def _normalized(
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape:
         raise RuntimeError(
-            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
-            "one element, but got "
-            "normalized_shape = []"
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
         )
     if tuple(input._shape[max(len(input._shape) - len(shape), 0) :]) != shape:
         raise RuntimeError(
@@ -267,15 +266,13 @@ def group_norm(
     if num_groups < 1 or shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
-            "shape "
-            f"{list(shape)} and num_groups={num_groups}"
+            f"shape {list(shape)} and num_groups={num_groups}"
         )
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and t._shape != shape[1:2]:
             raise RuntimeError(
-                f"Expected {name} to be a vector of size equal to the number of channels in "
-                f"input, but got {name} of "
-                f"shape {list(t._shape)} and input of shape {list(shape)}"
+                f"Expected {name} to be a vector of size equal to the number of channels in input, "
+                f"but got {name} of shape {list(t._shape)} and input of shape {list(shape)}"
             )
     _check_dtypes("GroupNormKernelImpl", input, weight, bias)
     each = input.numel() // (shape[0] * num_groups) if shape[0] else 1

@@ -49,8 +49,7 @@ def pad(
     if len(sides) > 2 * len(input._shape):
         raise RuntimeError(
             "Padding length should be less than or equal to two times the input dimension but got "
-            "padding length "
-            f"{len(sides)} and input of dimension {len(input._shape)}"
+            f"padding length {len(sides)} and input of dimension {len(input._shape)}"
         )
     pairs = [(sides[i], sides[i + 1]) for i in range(0, len(sides), 2)][::-1]
     if mode == "constant":
@@ -81,9 +80,7 @@ def _constant(input: Tensor, pairs: list[tuple[int, int]], value: float) -> Tens
         if shape[d] < 0:
             raise RuntimeError(
                 f"The input size {size}, plus negative padding {before} and {after} resulted in a "
-                "negative output size, "
-                "which is invalid. Check dimension "
-                f"{d} of your input."
+                f"negative output size, which is invalid. Check dimension {d} of your input."
             )
         start, stop = max(-before, 0), size - max(-after, 0)
         if before < 0 or after < 0:
@@ -219,19 +216,15 @@ def _out_sizes(input: Tensor, size: Any, scale: Any, recompute: Any) -> tuple[li
         if len(given) != dims:
             what = "output size" if scale is None else "scale_factor"
             raise ValueError(
-                "Input and "
-                f"{name if scale is not None else 'output'} must have the same number of spatial "
-                "dimensions, but got "
-                f"input with spatial dimensions of {list(input._shape[2:])} and {what} of "
-                f"{given}. Please provide input "
-                f"tensor in (N, C, d1, d2, ...,dK) format and {what} in (o1, o2, ...,oK) format."
+                f"Input and {name if scale is not None else 'output'} must have the same number of "
+                "spatial dimensions, but got input with spatial dimensions of "
+                f"{list(input._shape[2:])} and {what} of {given}. Please provide input tensor in "
+                f"(N, C, d1, d2, ...,dK) format and {what} in (o1, o2, ...,oK) format."
                 if scale is None
                 else "Input and scale_factor must have the same number of spatial dimensions, but "
-                "got input with "
-                f"spatial dimensions of {list(input._shape[2:])} and scale_factor of shape "
-                f"{given}. Please provide "
-                "input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, "
-                "...,sK) format."
+                f"got input with spatial dimensions of {list(input._shape[2:])} and scale_factor "
+                f"of shape {given}. Please provide input tensor in (N, C, d1, d2, ...,dK) format "
+                "and scale_factor in (s1, s2, ...,sK) format."
             )
         several = list(given)
     else:
@@ -368,8 +361,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
             f"pixel_shuffle expects a positive upscale_factor, but got {r}"
             if r <= 0
             else "pixel_shuffle expects its input's 'channel' dimension to be divisible by the "
-            "square of "
-            f"upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
+            f"square of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
         )
     n = len(outer)
     x = input.reshape(*outer, c // (r * r), r, r, h, w)
@@ -397,8 +389,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         if size % r:
             raise RuntimeError(
                 f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but "
-                f"input.size({at})={size} is not "
-                f"divisible by {r}"
+                f"input.size({at})={size} is not divisible by {r}"
             )
     n = len(outer)
     x = input.reshape(*outer, c, h // r, r, w // r, r)

@@ -48,8 +48,7 @@ def _check_rank(input: Tensor, dims: int, name: str, indices: bool = False) -> N
     if name == "max_pool1d" and not indices:
         raise RuntimeError(
             "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
-            "input, but "
-            f"got:{list(input._shape)}"
+            f"input, but got:{list(input._shape)}"
         )
     if name == "max_pool2d":
         raise RuntimeError("non-empty 3D or 4D (batch mode) tensor expected for input")

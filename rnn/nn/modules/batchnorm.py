@@ -201,13 +201,11 @@ class _InstanceNorm(_NormBase):
             if self.affine:
                 raise ValueError(
                     f"expected input's size at dim={dim} to match num_features "
-                    f"({self.num_features}), but got: "
-                    f"{input.size(dim)}."
+                    f"({self.num_features}), but got: {input.size(dim)}."
                 )
             warnings.warn(
                 f"input's size at dim={dim} does not match num_features. You can silence this "
-                "warning by not passing "
-                "in num_features, which is not used because affine=False",
+                "warning by not passing in num_features, which is not used because affine=False",
                 stacklevel=2,
             )
         if dim == 0:

@@ -273,8 +273,7 @@ class _ConvTranspose(_ConvNd):
         if any(not a <= o <= b for a, o, b in zip(low, given, high)):
             raise ValueError(
                 f"requested an output size of {given}, but valid sizes range from {low} to {high} "
-                "(for an input of "
-                f"{input.shape[2:]})"
+                f"(for an input of {input.shape[2:]})"
             )
         return tuple([o - a for o, a in zip(given, low)])
 
