@@ -117,14 +117,17 @@ from rnn.nn.functional import bilinear as bilinear
 from rnn.nn.functional import celu as celu
 from rnn.nn.functional import conv1d as conv1d
 from rnn.nn.functional import conv2d as conv2d
+from rnn.nn.functional import conv3d as conv3d
 from rnn.nn.functional import conv_transpose1d as conv_transpose1d
 from rnn.nn.functional import conv_transpose2d as conv_transpose2d
+from rnn.nn.functional import conv_transpose3d as conv_transpose3d
 from rnn.nn.functional import cosine_similarity as cosine_similarity
 from rnn.nn.functional import group_norm as group_norm
 from rnn.nn.functional import hardshrink as hardshrink
 from rnn.nn.functional import layer_norm as layer_norm
 from rnn.nn.functional import max_pool1d as max_pool1d
 from rnn.nn.functional import max_pool2d as max_pool2d
+from rnn.nn.functional import max_pool3d as max_pool3d
 from rnn.nn.functional import pairwise_distance as pairwise_distance
 from rnn.nn.functional import pixel_shuffle as pixel_shuffle
 from rnn.nn.functional import pixel_unshuffle as pixel_unshuffle

@@ -19,6 +19,8 @@ CASES: dict[str, Any] = {
     "conv2d, no bias": (lambda nn: nn.LazyConv2d(4, 3, bias=False), (6, 7, 8)),
     "transposed 1d": (lambda nn: nn.LazyConvTranspose1d(4, 3), (2, 6, 7)),
     "transposed 2d": (lambda nn: nn.LazyConvTranspose2d(4, 3, stride=2), (2, 6, 4, 4)),
+    "conv3d": (lambda nn: nn.LazyConv3d(4, 2, groups=2), (2, 6, 3, 4, 3)),
+    "transposed 3d": (lambda nn: nn.LazyConvTranspose3d(4, 2), (2, 6, 2, 3, 2)),
     "batch norm 1d": (lambda nn: nn.LazyBatchNorm1d(), (3, 5)),
     "batch norm 2d": (lambda nn: nn.LazyBatchNorm2d(momentum=0.3), (3, 5, 2, 2)),
     "batch norm 3d": (lambda nn: nn.LazyBatchNorm3d(affine=False), (3, 5, 2, 2, 1)),

@@ -66,8 +66,10 @@ from rnn.nn.modules.lazy import LazyBatchNorm2d as LazyBatchNorm2d
 from rnn.nn.modules.lazy import LazyBatchNorm3d as LazyBatchNorm3d
 from rnn.nn.modules.lazy import LazyConv1d as LazyConv1d
 from rnn.nn.modules.lazy import LazyConv2d as LazyConv2d
+from rnn.nn.modules.lazy import LazyConv3d as LazyConv3d
 from rnn.nn.modules.lazy import LazyConvTranspose1d as LazyConvTranspose1d
 from rnn.nn.modules.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from rnn.nn.modules.lazy import LazyConvTranspose3d as LazyConvTranspose3d
 from rnn.nn.modules.lazy import LazyLinear as LazyLinear
 from rnn.nn.modules.lazy import UninitializedParameter as UninitializedParameter
 from rnn.nn.modules.linear import Bilinear as Bilinear
@@ -151,6 +153,15 @@ from rnn.nn.modules.transformer import TransformerDecoder as TransformerDecoder
 from rnn.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from rnn.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from rnn.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from rnn.nn.modules.volume import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from rnn.nn.modules.volume import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from rnn.nn.modules.volume import AvgPool3d as AvgPool3d
+from rnn.nn.modules.volume import CircularPad3d as CircularPad3d
+from rnn.nn.modules.volume import Conv3d as Conv3d
+from rnn.nn.modules.volume import ConvTranspose3d as ConvTranspose3d
+from rnn.nn.modules.volume import MaxPool3d as MaxPool3d
+from rnn.nn.modules.volume import ReflectionPad3d as ReflectionPad3d
+from rnn.nn.modules.volume import ReplicationPad3d as ReplicationPad3d
 from rnn.nn.parallel import DataParallel as DataParallel
 from rnn.nn.parameter import Buffer as Buffer
 from rnn.nn.parameter import Parameter as Parameter

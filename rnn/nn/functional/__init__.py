@@ -92,6 +92,13 @@ from rnn.nn.functional.pool import max_pool2d as max_pool2d
 from rnn.nn.functional.pool import max_pool2d_with_indices as max_pool2d_with_indices
 from rnn.nn.functional.pool import max_unpool1d as max_unpool1d
 from rnn.nn.functional.pool import max_unpool2d as max_unpool2d
+from rnn.nn.functional.volume import adaptive_avg_pool3d as adaptive_avg_pool3d
+from rnn.nn.functional.volume import adaptive_max_pool3d as adaptive_max_pool3d
+from rnn.nn.functional.volume import avg_pool3d as avg_pool3d
+from rnn.nn.functional.volume import conv3d as conv3d
+from rnn.nn.functional.volume import conv_transpose3d as conv_transpose3d
+from rnn.nn.functional.volume import max_pool3d as max_pool3d
+from rnn.nn.functional.volume import max_pool3d_with_indices as max_pool3d_with_indices
 from rnn.ops.activation import celu as celu
 from rnn.ops.activation import celu_ as celu_
 from rnn.ops.activation import elu as elu

@@ -137,6 +137,15 @@ from rnn.nn.modules.transformer import TransformerDecoder as TransformerDecoder
 from rnn.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from rnn.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from rnn.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
+from rnn.nn.modules.volume import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from rnn.nn.modules.volume import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from rnn.nn.modules.volume import AvgPool3d as AvgPool3d
+from rnn.nn.modules.volume import CircularPad3d as CircularPad3d
+from rnn.nn.modules.volume import Conv3d as Conv3d
+from rnn.nn.modules.volume import ConvTranspose3d as ConvTranspose3d
+from rnn.nn.modules.volume import MaxPool3d as MaxPool3d
+from rnn.nn.modules.volume import ReflectionPad3d as ReflectionPad3d
+from rnn.nn.modules.volume import ReplicationPad3d as ReplicationPad3d
 
 if not _TYPE_CHECKING:  # type checkers are to see what is absent
 

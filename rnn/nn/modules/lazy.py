@@ -22,6 +22,7 @@ from rnn.nn.modules.conv import (
     _ConvNd,
 )
 from rnn.nn.modules.linear import Linear
+from rnn.nn.modules.volume import Conv3d, ConvTranspose3d
 from rnn.nn.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -269,6 +270,18 @@ class LazyConv2d(_LazyConv, Conv2d):
     _ordinary = Conv2d
 
 
+class LazyConv3d(_LazyConv, Conv3d):
+    """Conv3d with the first input's channels (torch.nn.LazyConv3d).
+
+    Example:
+        >>> m = LazyConv3d(8, 3)
+        >>> m(rnn.ones(2, 5, 4, 6, 6)).shape, m.in_channels
+        (rnn.Size([2, 8, 2, 4, 4]), 5)
+    """
+
+    _ordinary = Conv3d
+
+
 class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
     """ConvTranspose1d with the first input's channels (torch.nn.LazyConvTranspose1d).
 
@@ -291,6 +304,18 @@ class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     """
 
     _ordinary = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
+    """ConvTranspose3d with the first input's channels (torch.nn.LazyConvTranspose3d).
+
+    Example:
+        >>> m = LazyConvTranspose3d(8, 3)
+        >>> m(rnn.ones(2, 5, 4, 6, 6)).shape, m.in_channels
+        (rnn.Size([2, 8, 6, 8, 8]), 5)
+    """
+
+    _ordinary = ConvTranspose3d
 
 
 class _LazyBatchNorm(_Lazy, _NormBase):
