@@ -35,6 +35,10 @@ def to_torch(self: Tensor) -> Any:
 
     Raises:
         ImportError: it is not.
+
+    Example:
+        >>> to_torch(rnn.ones(2)).shape
+        torch.Size([2])
     """
     import torch
 

@@ -72,6 +72,12 @@ class set_detect_anomaly(_Mode):
     Args:
         mode: whether to detect. Switching it off ends it as a `with` block does.
         check_nan, at_once: see detect_anomaly.
+
+    Example:
+        >>> _ = rnn.autograd.set_detect_anomaly(True)
+        >>> rnn.is_anomaly_enabled()
+        True
+        >>> _ = rnn.autograd.set_detect_anomaly(False)
     """
 
     def __init__(self, mode: bool, check_nan: bool = True, *, at_once: bool = False) -> None:

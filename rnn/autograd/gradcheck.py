@@ -26,6 +26,14 @@ class GradcheckError(RuntimeError):
         input, input_index: which input, and which scalar of it.
         output, output_index: which output, and which scalar of it.
         analytic, numeric: the two derivatives; None where there is none.
+
+    Example:
+        >>> x = rnn.tensor([0.0], dtype=rnn.float64, requires_grad=True)
+        >>> try:
+        ...     rnn.autograd.gradcheck(rnn.relu, x)
+        ... except rnn.autograd.GradcheckError as error:
+        ...     print(error.kind, error.analytic, error.numeric)
+        kink 0.0 0.5
     """
 
     def __init__(

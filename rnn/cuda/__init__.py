@@ -11,7 +11,12 @@ _NONE = "rnn runs on the CPU only: there is no CUDA device"
 
 
 def is_available() -> bool:
-    """No."""
+    """No.
+
+    Example:
+        >>> rnn.cuda.is_available()
+        False
+    """
     return False
 
 
@@ -26,12 +31,21 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def device_count() -> int:
-    """0."""
+    """0.
+
+    Example:
+        >>> rnn.cuda.device_count()
+        0
+    """
     return 0
 
 
 def manual_seed(seed: int) -> None:
-    """Does nothing: rnn.manual_seed seeds the CPU's generator."""
+    """Does nothing: rnn.manual_seed seeds the CPU's generator.
+
+    Example:
+        >>> rnn.cuda.manual_seed(0)
+    """
 
 
 def manual_seed_all(seed: int) -> None:
@@ -43,7 +57,12 @@ def empty_cache() -> None:
 
 
 def memory_allocated(device: Any = None) -> int:
-    """0."""
+    """0.
+
+    Example:
+        >>> rnn.cuda.memory_allocated()
+        0
+    """
     return 0
 
 

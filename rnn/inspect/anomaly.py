@@ -78,6 +78,15 @@ class AnomalyError(RuntimeError):
             also the gradient that came in and the derivative.
         line, module: of the operation, where they are known.
         path: the Steps on which it came, from its origin to where it stopped.
+
+    Example:
+        >>> x = rnn.tensor([1.0, -1.0], requires_grad=True)
+        >>> try:
+        ...     with rnn.detect_anomaly():
+        ...         y = x.log().sum()
+        ... except rnn.autograd.AnomalyError as error:
+        ...     print(error.op, error.index, error.phase)
+        log (1,) forward
     """
 
     def __init__(self, phase: str, message: str, path: Sequence[Step], at: int = -1) -> None:

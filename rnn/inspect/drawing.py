@@ -120,7 +120,16 @@ def _node(graph: Graph, x: Any) -> Node:
 
 
 class Drawing:
-    """A graph, drawn. Made by `rnn.show`."""
+    """A graph, drawn. Made by `rnn.show`.
+
+    Example:
+        >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+        >>> drawing = rnn.show(a * b)
+        >>> drawing.save("product.html")
+        PosixPath('product.html')
+        >>> drawing.to_dot().splitlines()[0]
+        'digraph graph_ {'
+    """
 
     def __init__(self, scene: Any, insides: Any = ()) -> None:
         self._scene, self._insides = scene, insides

@@ -201,6 +201,13 @@ class Entry:
         contribution: user_grad * local.
         share: of the gradient; None where that is 0.
         children: the Ledger of the user, where the depth that was asked for goes on; else None.
+
+    Example:
+        >>> a = rnn.Value(3.0)
+        >>> L = a * a
+        >>> L.backward()
+        >>> [(e.user_grad, e.local, e.contribution) for e in rnn.inspect.explain(a, L)]
+        [(1.0, 3.0, 3.0), (1.0, 3.0, 3.0)]
     """
 
     __slots__ = ("_ledger", "flows", "local", "user", "user_grad")
@@ -265,6 +272,14 @@ class Ledger:
         seed: 1.0 where the node is the loss itself, else 0.0.
         stored: node.grad, which may hold more than this: passes add up.
         reason: why the gradient is None or 0, in words; else None.
+
+    Example:
+        >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+        >>> L = a * b + a
+        >>> L.backward()
+        >>> ledger = rnn.inspect.explain(a, L)
+        >>> [entry.contribution for entry in ledger], ledger.gradient
+        ([-3.0, 1.0], -2.0)
     """
 
     def __init__(self, n: Node | None, loss: Node, found: _Gradients, depth: int) -> None:

@@ -168,6 +168,12 @@ class Graph:
         nodes: how many scalars there are.
         roots: the nodes' tensors that it was asked for.
         names: what spans are called.
+
+    Example:
+        >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> graph = rnn.inspect.graph((x * x).sum())
+        >>> [(span.op, span.count) for span in graph.spans], graph.nodes
+        ([('leaf', 2), ('mul', 2), ('sum', 1)], 5)
     """
 
     def __init__(self, roots: Sequence[Any], names: Names) -> None:

@@ -22,7 +22,13 @@ CUSTOM: int = lib.rnn_op_find(b"custom")
 
 
 class Edge(NamedTuple):
-    """From a node to one of its operands, or (in Node.users) to one of its users."""
+    """From a node to one of its operands, or (in Node.users) to one of its users.
+
+    Example:
+        >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+        >>> [(e.node.value, e.local, e.flows) for e in rnn.inspect.node(a * b).operands]
+        [(2.0, -3.0, True), (-3.0, 2.0, True)]
+    """
 
     node: Node
     local: float
@@ -45,6 +51,12 @@ class Node:
         label: the name, or what else it may be called: "mul[0, 1]".
         operands: a tuple of Edges, in the operation's order; x * x has two.
         users: a list of Edges to the nodes that were made from it.
+
+    Example:
+        >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+        >>> n = rnn.inspect.node(x * x, 1)
+        >>> n.op, n.value, n.index, [edge.local for edge in n.operands]
+        ('mul', 4.0, (1,), [2.0, 2.0])
     """
 
     __slots__ = ("offset", "span")

@@ -30,6 +30,12 @@ class Opened:
         result: the node of that graph which is the opened one again, to rounding.
         inputs: {copy: original}: the graph's leaves that stand for nodes of the real graph.
         locals: {original: d node / d original}, by the chain rule through the operations.
+
+    Example:
+        >>> x = rnn.tensor(0.5, requires_grad=True)
+        >>> opened = rnn.inspect.node(x.tanh()).open()
+        >>> round(opened.value, 6), len(opened.graph) > 3
+        (0.462117, True)
     """
 
     def __init__(self, node: Node, result: Any, copies: Any, originals: list[Node]) -> None:

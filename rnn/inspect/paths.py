@@ -140,6 +140,13 @@ class Path:
         product: of the local derivatives along it.
         share: product / d target / d source; None where that is 0.
         locals: d node / d the one before it, for each node but the first.
+
+    Example:
+        >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+        >>> L = (a * b).tanh() * 2
+        >>> path = rnn.inspect.paths(a, L)[0]
+        >>> [n.op for n in path.nodes], len(path.locals)
+        (['leaf', 'mul', 'tanh', 'mul_scalar'], 3)
     """
 
     __slots__ = ("_total", "nodes", "product")
@@ -199,6 +206,13 @@ class Paths:
         count: how many paths there are (a float: there may be 1e30), those with a derivative of 0
             on them left out.
         reason: why there are none, in words, else None.
+
+    Example:
+        >>> a = rnn.Value(3.0)
+        >>> L = a * a + a
+        >>> paths = rnn.inspect.paths(a, L)
+        >>> paths.count, paths.total, [path.product for path in paths]
+        (2.0, 7.0, [6.0, 1.0])
     """
 
     def __init__(

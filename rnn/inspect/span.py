@@ -29,7 +29,14 @@ class Source(Protocol):
 
 class Operand(NamedTuple):
     """A view of the nodes that a span was computed from: element [i, j] of the operand is node
-    `offset + i * strides[0] + j * strides[1]` of `span`."""
+    `offset + i * strides[0] + j * strides[1]` of `span`.
+
+    Example:
+        >>> x = rnn.ones(2, 3, requires_grad=True)
+        >>> y = x.t() * 2
+        >>> [(o.shape, o.strides) for o in rnn.inspect.graph(y).spans[-1].operands]
+        [((3, 2), (1, 3))]
+    """
 
     span: Span
     offset: int
@@ -58,6 +65,12 @@ class Span:
         line: the Python line that made it, where rnn.trace(lines=True) was on.
         operands: what it was made from.
         users: the spans that were made from it (a running sum's own among them).
+
+    Example:
+        >>> x = rnn.ones(2, 3, requires_grad=True)
+        >>> span = rnn.inspect.graph(x.exp()).spans[-1]
+        >>> span.op, span.torch_name, span.shape, span.count
+        ('exp', 'ExpBackward0', (2, 3), 6)
     """
 
     __slots__ = ("__weakref__", "_hold", "_info", "_number", "_operands", "_source")

@@ -86,7 +86,13 @@ class trace:
 
 
 def is_tracing() -> bool:
-    """Whether nodes remember their lines now, in this thread."""
+    """Whether nodes remember their lines now, in this thread.
+
+    Example:
+        >>> with rnn.trace():
+        ...     rnn.inspect.is_tracing()
+        True
+    """
     return bool(lib.rnn_tracing())
 
 

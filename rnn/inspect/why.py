@@ -41,6 +41,13 @@ class Reason:
         node: where it happens, where that is a node; else None.
         line: the line of Python where it happens, where it was traced; else None.
         module: the path of the module in which it happens; None outside of modules.
+
+    Example:
+        >>> x = rnn.tensor([-1.0], requires_grad=True)
+        >>> loss = x.relu().sum()
+        >>> loss.backward()
+        >>> rnn.inspect.why(x[0], loss).kind
+        'freed'
     """
 
     kind: str
