@@ -90,6 +90,7 @@ typedef struct {
     int64_t ip[4];
     void *saved; /* malloc'ed; ownership passes to the span, or it is freed */
     size_t saved_bytes;
+    rnn_block *room; /* of rnn_save */
     rnn_owner *function;
     rnn_block *block; /* given: the memory to use; else rnn_build_begin makes it */
     /* rnn_build_begin gives these */
@@ -106,6 +107,9 @@ int rnn_build_begin(rnn_engine *e, rnn_build *b); /* on failure nothing is left,
 rnn_ref rnn_build_finish(rnn_engine *e, rnn_build *b);
 void rnn_build_abort(rnn_engine *e, rnn_build *b);
 uint32_t rnn_build_span(rnn_engine *e, rnn_build *b); /* 0: no memory, all is given back */
+/* Memory for `saved`: what is large lies in the heap, and stays warm from step to step. */
+int rnn_save(rnn_engine *e, rnn_build *b, int64_t count, size_t size);
+void rnn_unsave(rnn_engine *e, rnn_build *b);
 
 /* provenance.c */
 static inline uint32_t rnn_site(rnn_engine *e) {
@@ -208,9 +212,17 @@ void rnn_reduced_view(const rnn_view *a, uint32_t mask, rnn_view *result);
 /* The operand's elements that node was made from: those of view `inner`. */
 void rnn_reduced_inner(const rnn_view *a, uint32_t mask, int64_t node, rnn_view *inner);
 
-/* gather.c: a gather under another row's name */
-rnn_ref rnn_gather_as(rnn_engine *e, int op, rnn_ref a, const int64_t *index, int64_t count,
-                      int64_t inner, int ndim, const int64_t *out_shape);
+/* gather.c: an index along one dimension of a row-major tensor of (outer, length, inner) */
+typedef struct {
+    const int64_t *index;
+    int64_t outer, length, inner;
+    int64_t count; /* places along the dimension that the index names: */
+    bool each;     /* for each (outer, count, inner), or the same everywhere */
+} rnn_index;
+void rnn_index_along(const rnn_view *a, int dim, rnn_index *at); /* outer, length, inner */
+/* a gather under another row's name */
+rnn_ref rnn_gather_as(rnn_engine *e, int op, const rnn_view *a, const rnn_index *at, int ndim,
+                      const int64_t *out_shape);
 
 /* uses.c */
 void rnn_push_use(rnn_use_list *out, int64_t node, double local);

@@ -5,69 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* (outer, length, inner): the dimension, and what is before and behind it */
-typedef struct {
-    int64_t outer, length, inner;
-} split;
-
-static split split_at(const rnn_view *a, int dim) {
-    split s = {1, a->ndim ? a->shape[dim] : 1, 1};
-    for (int d = 0; d < a->ndim; d++)
-        if (d != dim) *(d < dim ? &s.outer : &s.inner) *= a->shape[d];
-    return s;
-}
-
-typedef struct {
-    split s;
-    int64_t count;
-    const int64_t *index;
-    int64_t *flat;
-} flat_job;
-
-static void flat_task(void *ctx, int64_t begin, int64_t end) {
-    const flat_job *j = ctx;
-    const int64_t inner = j->s.inner, length = j->s.length;
-    for (int64_t row = begin; row < end; row++) {
-        const int64_t *index = j->index + row * inner, first = row / j->count * length;
-        int64_t *flat = j->flat + row * inner;
-        for (int64_t i = 0; i < inner; i++) {
-            const bool valid = index[i] >= 0 && index[i] < length;
-            flat[i] = valid ? (first + index[i]) * inner + i : -1;
-        }
-    }
-}
-
-/* Places along the dimension become places in the whole, which rnn_gather takes (and checks). */
-static int64_t *flat_index(rnn_engine *e, const split *s, const int64_t *index, int64_t count) {
-    uint64_t n, bytes;
-    int64_t *flat = NULL;
-    if (rnn_mul_size((uint64_t)(s->outer * s->inner), (uint64_t)count, &n) &&
-        rnn_mul_size(n, sizeof *flat, &bytes))
-        flat = rnn_malloc(e, bytes + 1);
-    flat_job j = {*s, count, index, flat};
-    if (flat)
-        rnn_parallel_for(e->pool, s->outer * count, (1 << 15) / (s->inner + 1) + 1, flat_task, &j);
-    return flat;
-}
-
 rnn_ref rnn_pick(rnn_engine *e, int op, rnn_ref ref, int64_t dim, const int64_t *index,
                  int64_t count, int drop) {
     rnn_view a;
     if (rnn_view_of(e, ref, &a)) return RNN_ETYPE;
     const int failed = rnn_dim_of(e, a.ndim, &dim);
     if (failed) return failed;
-    const split s = split_at(&a, (int)dim);
-    rnn_build b = {.op = op};
+    rnn_index at = {.index = index, .count = count, .each = true};
+    rnn_index_along(&a, (int)dim, &at);
+    int64_t shape[RNN_MAX_DIMS];
+    int ndim = 0;
     for (int d = 0; d < a.ndim; d++)
-        if (d != dim) b.shape[b.ndim++] = a.shape[d];
-        else if (!drop) b.shape[b.ndim++] = count;
-    int64_t *flat = flat_index(e, &s, index, count);
-    if (!flat)
-        return rnn_fail(e, RNN_EMEMORY, "%s: no memory for %lld indices", rnn_ops[op].name,
-                        (long long)count);
-    rnn_ref out = rnn_gather_as(e, op, ref, flat, s.outer * count * s.inner, 1, b.ndim, b.shape);
-    free(flat);
-    return out;
+        if (d != dim) shape[ndim++] = a.shape[d];
+        else if (!drop) shape[ndim++] = count;
+    return rnn_gather_as(e, op, &a, &at, ndim, shape);
 }
 
 /* ---- extremes -------------------------------------------------------------------------------- */
@@ -122,6 +73,11 @@ int rnn_arg_extreme(rnn_engine *e, rnn_ref ref, int64_t dim, int all, int smalle
 
 /* ---- running extremes ------------------------------------------------------------------------ */
 
+/* (outer, length, inner): the dimension, and what is before and behind it */
+typedef struct {
+    int64_t outer, length, inner;
+} split;
+
 typedef struct {
     int dtype;
     bool smallest;
@@ -130,7 +86,7 @@ typedef struct {
     int64_t *index;
 } running;
 
-enum { WIDTH = 16 };
+enum { WIDTH = 16, LINES = 4 };
 
 /* Columns side by side, whose best are kept. */
 #define COLUMNS(T, BETTER) \
@@ -146,6 +102,41 @@ enum { WIDTH = 16 };
             } \
     } while (0)
 
+/* Whole rows (inner = 1) side by side, `lines` of them: their comparisons do not wait for each
+ * other. */
+#define ROWS(T, name, BETTER) \
+    static inline __attribute__((always_inline)) void name(const running *r, int64_t at, \
+                                                           const int lines) { \
+        const int64_t n = r->s.length; \
+        const T *x = (const T *)(const void *)r->x + at; \
+        int64_t *to = r->index + at, place[LINES] = {0}; \
+        T best[LINES]; \
+        for (int j = 0; j < lines; j++) best[j] = x[j * n]; \
+        for (int64_t k = 0; k < n; k++) \
+            for (int j = 0; j < lines; j++) { \
+                const T next = x[j * n + k]; \
+                const bool better = next BETTER best[j] || next != next; \
+                best[j] = better ? next : best[j]; \
+                place[j] = better ? k : place[j]; \
+                to[j * n + k] = place[j]; \
+            } \
+    } \
+    static void name##_all(const running *r, int64_t begin, int64_t end) { \
+        for (; begin + LINES <= end; begin += LINES) name(r, begin * r->s.length, LINES); \
+        for (; begin < end; begin++) name(r, begin * r->s.length, 1); \
+    }
+
+ROWS(float, largest_f32, >=)
+ROWS(double, largest_f64, >=)
+ROWS(float, smallest_f32, <=)
+ROWS(double, smallest_f64, <=)
+#undef ROWS
+
+static void running_rows(const running *r, int64_t begin, int64_t end) {
+    if (r->dtype == RNN_F64) (r->smallest ? smallest_f64_all : largest_f64_all)(r, begin, end);
+    else (r->smallest ? smallest_f32_all : largest_f32_all)(r, begin, end);
+}
+
 static void running_columns(const running *r, int64_t at, int64_t width) {
     if (r->dtype == RNN_F64 && r->smallest) COLUMNS(double, <=);
     else if (r->dtype == RNN_F64) COLUMNS(double, >=);
@@ -157,6 +148,10 @@ static void running_columns(const running *r, int64_t at, int64_t width) {
 
 static void running_task(void *ctx, int64_t begin, int64_t end) {
     const running *r = ctx;
+    if (r->s.inner == 1) {
+        running_rows(r, begin, end);
+        return;
+    }
     for (int64_t column = begin, width; column < end; column += width) {
         const int64_t first = column % r->s.inner, row = column / r->s.inner * r->s.length;
         width = r->s.inner - first < WIDTH ? r->s.inner - first : WIDTH;

@@ -163,6 +163,7 @@ typedef struct {
     int64_t ip[4];
     void *saved; /* what forward kept for backward besides nodes: indices, masks, statistics */
     size_t saved_bytes;
+    rnn_block *room;     /* where `saved` lies; NULL: it is malloc'ed */
     int32_t ndim, count; /* dimensions, operands */
     int64_t *shape;
     rnn_operand *in;

@@ -330,12 +330,19 @@ rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref a, const uint8_t *mask, int64_t p
  * count * inner elements. */
 rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,
                    int ndim, const int64_t *out_shape);
+/* The slices that index names, `count` of them, along one dimension. */
+rnn_ref rnn_index_select(rnn_engine *e, rnn_ref a, int64_t dim, const int64_t *index,
+                         int64_t count);
 /* a copy of a with row index[i] = (add: +=) row i of src; src has count * inner elements. */
 rnn_ref rnn_scatter(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,
                     rnn_ref src, int add);
 /* The same into a itself, recorded where gradients are wanted. */
 int rnn_scatter_into(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,
                      rnn_ref src, int add);
+/* Into a, along one dimension: a[.., index[.., k, ..], ..] = (add: +=) src[.., k, ..], `count` of
+ * them along the dimension. each: index has src's shape; else it names whole slices. */
+int rnn_scatter_along(rnn_engine *e, rnn_ref a, int64_t dim, const int64_t *index, int64_t count,
+                      int each, rnn_ref src, int add);
 /* A span whose values Python computed and whose gradient Python will compute: autograd.Function.
  * The memory of `values` is shared where it is contiguous and none of the operands'. function: a
  * reference to its Python object, taken over unless the call fails, and kept until a pass has freed

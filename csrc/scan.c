@@ -13,7 +13,7 @@ typedef struct {
     const char *in, *z, *dz; /* contiguous; `in` may be `out` */
 } scan;
 
-enum { WIDTH = 64 }; /* columns that go side by side */
+enum { WIDTH = 64, LINES = 4 }; /* columns, and whole rows, that go side by side */
 
 static double log_add_exp(double a, double b) {
     const double top = a > b || a != a ? a : b, low = a > b || a != a ? b : a;
@@ -35,6 +35,11 @@ static double log_add_exp(double a, double b) {
  * by side. */
 static void scan_task(void *ctx, int64_t begin, int64_t end) {
     const scan *s = ctx;
+    const bool simple = s->op == RNN_OP_CUMSUM || (s->op == RNN_OP_CUMPROD && !s->dz);
+    if (s->inner == 1 && simple) {
+        (s->dtype == RNN_F64 ? rows_f64 : rows_f32)(s, begin, end);
+        return;
+    }
     while (begin < end) {
         const int64_t outer = begin / s->inner, from = begin % s->inner;
         int64_t width = s->inner - from;

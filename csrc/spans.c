@@ -47,6 +47,14 @@ static uint32_t drop_operands(rnn_engine *e, uint32_t id, uint32_t dead) {
     return dead;
 }
 
+enum { SAVED_LARGE = 65536 }; /* bytes */
+
+/* Under the lock. */
+static void drop_saved(rnn_engine *e, void *saved, rnn_block *room) {
+    if (room) rnn_block_unref(e, room);
+    else free(saved);
+}
+
 static void free_memory(rnn_engine *e, rnn_span *s) {
     if (s->flags & RNN_S_SCALAR) {
         if (s->flags & RNN_S_LEAF) rnn_cuts_drop(s->cut);
@@ -59,7 +67,7 @@ static void free_memory(rnn_engine *e, rnn_span *s) {
     rnn_block_unref(e, x->grad);
     rnn_orphan(e, x->hooks);
     rnn_orphan(e, x->function);
-    free(x->saved);
+    drop_saved(e, x->saved, x->room);
     free(x);
 }
 
@@ -85,8 +93,8 @@ void rnn_span_pass(rnn_engine *e, uint32_t id) {
     if (s->flags & (RNN_S_LEAF | RNN_S_PASSED)) return;
     bury(e, drop_operands(e, id, 0));
     if (s->flags & RNN_S_SCALAR) return;
-    free(s->ext->saved);
-    s->ext->saved = NULL;
+    drop_saved(e, s->ext->saved, s->ext->room);
+    s->ext->saved = s->ext->room = NULL;
     rnn_orphan(e, s->ext->function);
     rnn_orphan(e, s->ext->hooks);
     s->ext->function = s->ext->hooks = NULL;
@@ -278,7 +286,30 @@ void rnn_build_abort(rnn_engine *e, rnn_build *b) {
     free(b->ext);
     free(b->store);
     free(b->tensor);
-    free(b->saved);
+    rnn_unsave(e, b);
+}
+
+int rnn_save(rnn_engine *e, rnn_build *b, int64_t count, size_t size) {
+    const char *name = rnn_ops[b->op].name;
+    uint64_t bytes;
+    if (count < 0 || !rnn_mul_size((uint64_t)count, size, &bytes)) bytes = (uint64_t)INT64_MAX;
+    b->saved_bytes = (size_t)bytes;
+    if (bytes < SAVED_LARGE) {
+        b->saved = rnn_malloc(e, bytes);
+        return b->saved ? 0
+                        : rnn_fail(e, RNN_EMEMORY, "%s: no memory for %lld numbers", name,
+                                   (long long)count);
+    }
+    b->room = rnn_block_new(e, name, (int64_t)(bytes / sizeof(double) + 1), RNN_F64);
+    if (!b->room) return RNN_EMEMORY;
+    b->saved = b->room->data;
+    return 0;
+}
+
+void rnn_unsave(rnn_engine *e, rnn_build *b) {
+    if (b->room) rnn_drop_block(e, b->room);
+    else free(b->saved);
+    b->saved = b->room = NULL;
 }
 
 /* Under the lock: the span, filled in. */
@@ -301,7 +332,8 @@ static void fill_span(rnn_engine *e, rnn_build *b, uint32_t id) {
     x->saved = b->saved;
     x->saved_bytes = b->saved_bytes;
     x->function = b->function;
-    b->saved = NULL;
+    x->room = b->room;
+    b->saved = b->room = NULL;
     b->function = NULL;
     const int needs = rnn_ops[b->op].needs;
     if (needs & RNN_NEEDS_Z) s->flags |= RNN_S_NEEDED;
@@ -322,7 +354,7 @@ uint32_t rnn_build_span(rnn_engine *e, rnn_build *b) {
         rnn_build_abort(e, b);
         return 0;
     }
-    free(b->saved);
+    rnn_unsave(e, b);
     return id;
 }
 

@@ -860,3 +860,51 @@ def test_integers_are_written_under_the_same_rules() -> None:
     compare(
         lambda x, v: (x.__setitem__(0, v), x)[1], np.zeros((2, 3), np.int64), np.ones((1, 1, 3))
     )
+
+
+# ---- as many that threads share them -------------------------------------------------------------
+
+ALONG: dict[str, Any] = {
+    "gather": lambda m, x, y, d, each, one: x.gather(d, each),
+    "scatter": lambda m, x, y, d, each, one: x.scatter(d, each, y),
+    "scatter, once each": lambda m, x, y, d, each, one: x.scatter(
+        d, each.argsort(dim=d, stable=True), y
+    ),
+    "scatter a number": lambda m, x, y, d, each, one: x.scatter(d, each, 2.5),
+    "scatter_add": lambda m, x, y, d, each, one: x.scatter_add(d, each, y),
+    "index_select": lambda m, x, y, d, each, one: x.index_select(d, one),
+    "index_add": lambda m, x, y, d, each, one: x.index_add(d, one, y, alpha=2),
+    "index_fill": lambda m, x, y, d, each, one: x.index_fill(d, one, 3.0),
+    "of a view": lambda m, x, y, d, each, one: (x.mT * 1).mT.scatter_add(d, each, y.mT.mT),
+}
+
+
+def _run_along(m: Any, name: str, given: list[Any], d: int, grad: bool) -> list[Any]:
+    x, y = (m.tensor(a, requires_grad=grad) for a in given[:2])
+    z = ALONG[name](m, x, y, d, *[m.tensor(a) for a in given[2:]])
+    if grad:
+        (z * z).sum().backward()
+    return [to_numpy(t) for t in (z.detach(), x.grad, y.grad) if t is not None]
+
+
+@pytest.mark.parametrize("shape, d", [((300, 250), 0), ((300, 250), 1), ((6, 40, 300), 1)])
+@pytest.mark.parametrize("name", ALONG)
+def test_places_along_a_dimension_on_threads(name: str, shape: tuple[int, ...], d: int) -> None:
+    """PyTorch's values and gradients, and the same bits whatever the number of threads."""
+    rng = np.random.default_rng(0)
+    given: list[Any] = [rng.standard_normal(shape).astype(np.float32) for _ in "xy"]
+    given += [rng.integers(0, shape[d], shape), rng.integers(0, shape[d], shape[d])]
+    threads, made = rnn.get_num_threads(), []
+    try:
+        for n in (1, 2, 3):
+            rnn.set_num_threads(n)
+            made.append(_run_along(rnn, name, given, d, True))
+            made.append(_run_along(rnn, name, given, d, False))
+    finally:
+        rnn.set_num_threads(threads)
+    for other in made:
+        for a, b in zip(made[0], other):
+            np.testing.assert_array_equal(a, b)
+    if name != "scatter":  # of several for one place PyTorch's last is not defined
+        for a, b in zip(made[0], _run_along(torch, name, given, d, True), strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)

@@ -169,6 +169,22 @@ def test_cumsum_in_double():
     np.testing.assert_allclose(one, exact[:, 0], rtol=1e-7)
 
 
+def test_running_rows_side_by_side():
+    """Rows go four at a time, the rest alone; NaN, infinities and ties among them."""
+    x = np.random.default_rng(0).integers(-3, 4, (11, 37)).astype(np.float64) / 2
+    x[2, 5], x[3, 4], x[10, 7], x[8, 1] = NAN, INF, NAN, -INF
+    for fn in (
+        lambda x: x.cumsum(1),
+        lambda x: x.cumprod(1),
+        lambda x: x.cummax(1),
+        lambda x: x.cummin(1),
+        lambda x: x + x.cumsum(1),
+    ):
+        compare(fn, (11, 37), edges=False, resolutions=["tensor"])
+        compare(fn, x, edges=False, grad=False, resolutions=["tensor"])
+    compare(lambda x: x.cumsum(0).cummax(0), (1000,), edges=False, resolutions=["tensor"])
+
+
 def test_logsumexp_of_large_numbers():
     compare(lambda x: x.logsumexp(0), np.array([1e2, 99.5, -1e2]), rtol=1e-4)
     compare(

@@ -147,19 +147,50 @@ def gather(
     return _core.view_as_result(made, out)
 
 
+def _places(name: str, shape: Shape, dim: int, index: Tensor) -> tuple[int, Any] | None:
+    """(dimension, contiguous array) of an int64 index with this shape but for `dim`, and elements;
+    None for any other.
+    """
+    array = None if index._h else index._array
+    if not shape or array is None or not array.size or array.dtype != np.int64:
+        return None
+    at = normalize_dim(dim, len(shape))
+    if array.ndim != len(shape) or _with_size(array.shape, at, 0) != _with_size(shape, at, 0):
+        return None
+    return at, np.ascontiguousarray(check_copy_room(name, array))
+
+
 def _gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    shape, array = input._shape, None if index._h else index._array
-    if input._h and shape and array is not None and array.size:
-        at = normalize_dim(dim, len(shape))
-        fits = array.dtype == np.int64 and array.ndim == len(shape)
-        if fits and _with_size(index._shape, at, 0) == _with_size(shape, at, 0):
-            array = np.ascontiguousarray(check_copy_room("gather", array))
-            places = ffi.from_buffer("int64_t[]", array)
-            h = lib.rnn_pick(E, _GATHER, input._h, at, places, array.shape[at], False)
-            if h > 0:
-                return adopt(h)  # else an index is out of range, or memory is short
-    rows = _elementwise_rows("gather", shape, dim, index)
+    found = _places("gather", input._shape, dim, index) if input._h else None
+    if found:
+        at, array = found
+        places = ffi.from_buffer("int64_t[]", array)
+        h = lib.rnn_pick(E, _GATHER, input._h, at, places, array.shape[at], False)
+        if h > 0:
+            return adopt(h)  # else an index is out of range, or memory is short
+    rows = _elementwise_rows("gather", input._shape, dim, index)
     return take_rows(input, rows, 1, index._shape)
+
+
+def _scatter(input: Tensor, dim: int, index: Tensor, source: Any, add: bool) -> None:
+    """input's elements at index become, or gain, source's: of index's shape, or a number."""
+    found = _places("scatter", input._shape, dim, index) if input._h else None
+    if found and _along(input, *found, True, source, add) >= 0:
+        return  # else an index is out of range, or memory is short
+    rows = _elementwise_rows("scatter", input._shape, dim, index)
+    put_rows(input, rows, 1, source, index._shape, add)
+
+
+def _along(input: Tensor, at: int, array: Any, each: bool, source: Any, add: bool) -> int:
+    """Writes, or adds, along dimension `at`, at places for each element or for whole slices: a code
+    of C.
+    """
+    count = array.shape[at] if each else len(array)
+    shape = array.shape if each else _with_size(input._shape, at, count)
+    values = expand(_core.as_node(source, lib.rnn_dtype(input._h)), shape)
+    places = ffi.from_buffer("int64_t[]", array)
+    code: int = lib.rnn_scatter_along(E, input._h, at, places, count, each, values._h, add)
+    return code
 
 
 def take_along_dim(
@@ -237,11 +268,11 @@ def scatter_(
     if reduce not in (None, "add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")
     source = _scatter_source("scatter", input, index, dim, src)
-    rows = _elementwise_rows("scatter", input._shape, dim, index)
     own(input, source)
     if reduce == "multiply":
+        rows = _elementwise_rows("scatter", input._shape, dim, index)
         return _scatter_multiply(input, rows, source, index._shape)
-    put_rows(input, rows, 1, source, index._shape, reduce == "add")
+    _scatter(input, dim, index, source, reduce == "add")
     return input
 
 
@@ -285,9 +316,7 @@ def scatter_add_(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
         )
     source = _scatter_source("scatter", input, index, dim, src)
     own(input, source)
-    put_rows(
-        input, _elementwise_rows("scatter", input._shape, dim, index), 1, source, index._shape, True
-    )
+    _scatter(input, dim, index, source, True)
     return input
 
 
@@ -304,8 +333,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 # ---- one index for each slice: index_select, index_add, ... --------------------------------------
 
 
-def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[int, Any, int]:
-    """(dimension, rows, inner) of whole slices along a dimension.
+def _slices(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[int, Any]:
+    """(dimension, indices) of whole slices along a dimension.
 
     Raises:
         IndexError, RuntimeError: the index is no vector of integers, or is out of range (with this
@@ -318,12 +347,30 @@ def _slice_rows(shape: Shape, dim: int, index: Tensor, message: str) -> tuple[in
         if wrong.size:
             kind = RuntimeError if message.startswith("!") else IndexError
             raise kind(message.lstrip("!").format(wrong[0], wide[at]))
+    return at, np.ascontiguousarray(array)
+
+
+def _take_slices(input: Tensor, at: int, array: Any) -> Tensor:
+    shape = _with_size(input._shape, at, len(array)) if input._shape else ()
+    if 0 in shape or not input._shape:
+        return take_rows(input, NONE if 0 in shape else array, 1, shape)
+    if not input._h:
+        check_room("index", shape, input._array.itemsize)
+        return wrap(np.take(check_copy_room("index", input._array), array, at))
+    places = ffi.from_buffer("int64_t[]", array)
+    return adopt(check(lib.rnn_index_select(E, input._h, at, places, len(array))))
+
+
+def _put_slices(input: Tensor, at: int, array: Any, value: Any, add: bool = False) -> None:
+    wide = input._shape or (1,)
+    if input._h and input._shape and 0 not in wide and len(array):
+        check(_along(input, at, array, False, value, add))
+        return
     inner, outer = math.prod(wide[at + 1 :]), math.prod(wide[:at])
-    if outer == 1:
-        return at, np.ascontiguousarray(array), inner
-    check_room("index", (outer, array.size), 8)
-    steps = np.arange(outer, dtype=np.int64)[:, None] * wide[at]
-    return at, np.ascontiguousarray((steps + array).reshape(-1)), inner
+    check_room("index", (outer, len(array)), 8)
+    rows = (np.arange(outer, dtype=np.int64)[:, None] * wide[at] + array).reshape(-1)
+    shape = _with_size(wide, at, len(array)) if input._shape else ()
+    put_rows(input, rows, inner, value, shape, add)
 
 
 _OUT_OF_BOUNDS = "index {} is out of bounds for dimension 0 with size {}"
@@ -356,17 +403,14 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
     several = len(input._shape) > 1
     if count and several and not input._shape[normalize_dim(dim, len(input._shape))]:
         raise RuntimeError("index_select(): self indexing axis dim should be positive")
-    at, rows, inner = _slice_rows(input._shape, dim, index, "index out of range in self")
-    shape = _with_size(input._shape, at, count) if input._shape else ()
-    if 0 in shape:
-        rows, inner = NONE, 1
-    made = show_as(take_rows(input, rows, inner, shape), "IndexSelectBackward0")
+    at, array = _slices(input._shape, dim, index, "index out of range in self")
+    made = show_as(_take_slices(input, at, array), "IndexSelectBackward0")
     return _core.view_as_result(made, out)
 
 
 def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """Slices of a dimension gain alpha times source's, in place (torch.Tensor.index_add_)."""
-    at, rows, inner = _slice_rows(input._shape, dim, index, "!" + _OUT_OF_BOUNDS)
+    at, array = _slices(input._shape, dim, index, "!" + _OUT_OF_BOUNDS)
     count = math.prod(index._shape)
     if dtype_of(source) is not dtype_of(input):
         have, given = [_core.type_name(dtype_of(t)) for t in (input, source)]
@@ -384,7 +428,7 @@ def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha:
             f"Got self.shape = {list(input._shape)} source.shape = {list(source._shape)}"
         )
     own(input, source)
-    put_rows(input, rows, inner, source if alpha == 1 else source * alpha, source._shape, True)
+    _put_slices(input, at, array, source if alpha == 1 else source * alpha, True)
     return input
 
 
@@ -423,11 +467,9 @@ def index_copy_(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tenso
             f"index_copy_(): Number of indices ({count}) should be equal to source.size(dim) "
             f"({source._shape[at]})"
         )
-    at, rows, inner = _slice_rows(input._shape, dim, index, "index_copy_(): " + _OUT_OF_BOUNDS)
+    at, array = _slices(input._shape, dim, index, "index_copy_(): " + _OUT_OF_BOUNDS)
     own(input, source)
-    put_rows(
-        input, rows, inner, source, _with_size(input._shape, at, count) if input._shape else ()
-    )
+    _put_slices(input, at, array, source)
     return input
 
 
@@ -453,10 +495,9 @@ def index_fill_(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         )
     if input._shape:
         index = _from_the_front(index, input._shape[normalize_dim(dim, len(input._shape))])
-    at, rows, inner = _slice_rows(input._shape, dim, index, _OUT_OF_BOUNDS)
+    at, array = _slices(input._shape, dim, index, _OUT_OF_BOUNDS)
     own(input, value)
-    shape = _with_size(input._shape, at, math.prod(index._shape)) if input._shape else ()
-    put_rows(input, rows, inner, value, shape)
+    _put_slices(input, at, array, value)
     return input
 
 
