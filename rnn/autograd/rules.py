@@ -62,7 +62,7 @@ def _exp_below_0(a: Tensor) -> Tensor:
 
 def _still(a: Tensor, g: Tensor) -> Tensor:
     """g, which does not change with a: its derivative by a is 0, as PyTorch has it, not missing."""
-    return rnn.where(rnn.zeros_like(a, dtype=rnn.bool), a, g)
+    return rnn.where(_core.wrap(np.zeros((), np.bool_)), a, g)
 
 
 def _power(s: Application, dz: Tensor) -> Tensor | None:
