@@ -113,9 +113,9 @@ def test_names_of_views() -> None:
         slice(None),
         (0, None),
     ):
-        ours = rnn._c.ffi.string(
-            rnn._c.lib.rnn_view_name(rnn._c.lib.rnn_view_op(x[index]._h))
-        ).decode()
+        view = x[index]
+        name = rnn._c.lib.rnn_view_name(rnn._c.lib.rnn_view_op(view._h))
+        ours = rnn._c.ffi.string(name).decode()
         assert ours == type(y[index].grad_fn).__name__, index
 
 
