@@ -41,6 +41,16 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (lambda f, x: f.avg_pool3d(x, 2, divisor_override=3), ((1, 1, 4, 4, 4),)),
     (lambda f, x: f.adaptive_avg_pool3d(x, (2, None, 3)), ((2, 2, 4, 3, 4),)),
     (lambda f, x: f.adaptive_max_pool3d(x, (2, 3, None), True), ((2, 2, 4, 4, 2),)),
+    (lambda f, x: f.interpolate(x, (3, 5, 2), mode="trilinear"), ((2, 2, 2, 3, 4),)),
+    (
+        lambda f, x: f.interpolate(x, None, 2, "trilinear", align_corners=True),
+        ((1, 1, 2, 3, 2),),
+    ),
+    (lambda f, x: f.interpolate(x, (3, 2, 2), mode="area"), ((2, 2, 4, 4, 2),)),
+    (
+        lambda f, x: f.interpolate(x, (4, 3), mode="nearest-exact"),
+        (np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3),),
+    ),
     (lambda f, x: f.max_pool3d(x, 2), (np.arange(27).reshape(1, 3, 3, 3),)),
     (lambda f, x: f.avg_pool3d(x, 2), (np.arange(27).reshape(1, 3, 3, 3),)),
 ]

@@ -1,10 +1,14 @@
-"""Images sampled at places that a grid names, and grids of affine maps (spatial transformers).
+"""Images and volumes sampled at places that a grid names, and grids of affine maps (spatial
+transformers).
 
 Both are compositions: their scalar resolution is their tensor resolution, opened.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn._shown import show_as
+from rnn.nn.functional.pad import _cubic
 from rnn.ops import _core
 from rnn.ops._core import Array, dtype_of, wrap
 from rnn.ops.create import linspace, ones, zeros
@@ -115,24 +120,24 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """Images read at the places of a grid (torch.nn.functional.grid_sample). Differentiable in
-    both; the gradient of the grid is 0 in mode "nearest".
+    """Images, or volumes, read at the places of a grid (torch.nn.functional.grid_sample).
+    Differentiable in both; the gradient of the grid is 0 in mode "nearest".
 
     Args:
-        input: (N, C, H, W)
-        grid: (N, H_out, W_out, 2): x and y, of which -1 and 1 are the borders of the image.
-        mode: "bilinear" or "nearest".
+        input: (N, C, H, W), or (N, C, D, H, W).
+        grid: (N, H_out, W_out, 2): x and y, of which -1 and 1 are the borders of the image; or (N,
+            D_out, H_out, W_out, 3): x, y and z.
+        mode: "bilinear", of volumes too; "nearest"; or "bicubic", of images.
         padding_mode: what is beyond the borders: "zeros", "border" (the pixel there) or
             "reflection".
         align_corners: whether -1 and 1 are the middles of the corner pixels, or their outer edges.
 
     Returns:
-        (N, C, H_out, W_out)
+        (N, C, H_out, W_out), or (N, C, D_out, H_out, W_out)
 
     Raises:
         ValueError: another mode.
-        RuntimeError: the shapes or dtypes do not fit.
-        NotImplementedError: volumes, or mode "bicubic".
+        RuntimeError: the shapes or dtypes do not fit, or the mode is "bicubic" of volumes.
 
     Example:
         >>> image = rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
@@ -152,16 +157,19 @@ def grid_sample(
     if align_corners is None:
         align_corners = _warn_of_corners("See the documentation of grid_sample for details.")
     _check(input, grid)
-    if mode == "bicubic" or len(input._shape) == 5:
-        raise NotImplementedError("grid_sample: of images only, in modes 'bilinear' and 'nearest'")
-    height, width = input._shape[2:]
-    x, y = (
-        _source(grid[..., k], n, padding_mode, align_corners) for k, n in enumerate((width, height))
-    )
-    made = _nearest(input, x, y) if mode == "nearest" else _bilinear(input, x, y)
-    if mode == "nearest" and grid.requires_grad:
-        made = where(wrap(np.ones((), np.bool_)), made, unsqueeze(x + y, 1))
-    return show_as(made, "GridSampler2DBackward0")
+    sizes = input._shape[:1:-1]  # x first
+    if mode == "bicubic":
+        if len(sizes) == 3:
+            raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+        return show_as(_bicubic(input, grid, padding_mode, align_corners), "GridSampler2DBackward0")
+    at = [_source(grid[..., k], n, padding_mode, align_corners) for k, n in enumerate(sizes)]
+    if mode == "bilinear":
+        made = _linear(input, at)
+    else:
+        made = _picked(input, [np.rint(_core.array_of(place)) for place in at])
+        if grid.requires_grad:
+            made = where(wrap(np.ones((), np.bool_)), made, unsqueeze(at[0] + at[1], 1))
+    return show_as(made, f"GridSampler{len(sizes)}DBackward0")
 
 
 def _check(input: Tensor, grid: Tensor) -> None:
@@ -200,7 +208,19 @@ def _check(input: Tensor, grid: Tensor) -> None:
 
 def _source(place: Tensor, size: int, padding: str, align_corners: bool) -> Tensor:
     """Places between -1 and 1 as places of pixels, moved into the image where padding does so."""
-    at = mul(place + 1, (size - 1) / 2) if align_corners else mul(mul(place + 1, size) - 1, 0.5)
+    at = _pixels(place, size, align_corners)
+    return _moved(at, size, padding, align_corners)
+
+
+def _pixels(place: Tensor, size: int, align_corners: bool) -> Tensor:
+    """Places between -1 and 1 as places of pixels."""
+    if align_corners:
+        return mul(place + 1, (size - 1) / 2)
+    return mul(mul(place + 1, size) - 1, 0.5)
+
+
+def _moved(at: Tensor, size: int, padding: str, align_corners: bool) -> Tensor:
+    """Moved into the image where padding does so."""
     if padding == "reflection":
         at = _reflected(at, 0 if align_corners else -1, 2 * size - (2 if align_corners else 1))
     return at if padding == "zeros" else _clipped(at, size)
@@ -231,27 +251,48 @@ def _reflected(at: Tensor, twice_low: int, twice_high: int) -> Tensor:
     return where(wrap(back), sub(span, extra) + low, extra + low)
 
 
-def _picked(input: Tensor, x: Array, y: Array) -> Tensor:
-    """The pixels at whole places, 0 beyond the image: (N, C, H_out, W_out)."""
-    n, c, height, width = input._shape
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    flat = np.where(inside, y * width + x, 0).astype(np.int64)
-    shape, count = (n, c, *flat.shape[1:]), flat.shape[1] * flat.shape[2]
+def _picked(input: Tensor, at: Sequence[Array]) -> Tensor:
+    """The pixels at whole places, x first, 0 beyond the image: (N, C, *sizes of the grid)."""
+    n, c, *sizes = input._shape
+    inside: Any = True
+    flat: Any = 0
+    for size, place in zip(sizes, reversed(at)):
+        inside = inside & (place >= 0) & (place < size)
+        flat = flat * size + place
+    flat = np.where(inside, flat, 0).astype(np.int64)
+    shape, count = (n, c, *flat.shape[1:]), math.prod(flat.shape[1:])
     index = expand(reshape(wrap(flat), (n, 1, count)), (n, c, count))
-    found = reshape(gather(reshape(input, (n, c, height * width)), 2, index), shape)
+    found = reshape(gather(reshape(input, (n, c, math.prod(sizes))), 2, index), shape)
     return where(wrap(inside[:, None]), found, zeros((), dtype=dtype_of(input)))
 
 
-def _nearest(input: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return _picked(input, np.rint(_core.array_of(x)), np.rint(_core.array_of(y)))
-
-
-def _bilinear(input: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    left, top = np.floor(_core.array_of(x)), np.floor(_core.array_of(y))
-    from_left, from_top = sub(x, _core.nodes(left)), sub(y, _core.nodes(top))
+def _linear(input: Tensor, at: Sequence[Tensor]) -> Tensor:
+    """The pixels around each place, weighted by how near they are."""
+    first = [np.floor(_core.array_of(place)) for place in at]
+    from_first = [sub(place, _core.nodes(low)) for place, low in zip(at, first)]
     made: Any = 0
-    for dy, of_y in ((0, 1 - from_top), (1, from_top)):
-        for dx, of_x in ((0, 1 - from_left), (1, from_left)):
-            corner = _picked(input, left + dx, top + dy)
-            made = made + mul(corner, unsqueeze(mul(of_x, of_y), 1))
+    for corner in itertools.product((0, 1), repeat=len(at)):
+        steps = corner[::-1]  # x goes fastest
+        near = [f if step else 1 - f for f, step in zip(from_first, steps)]
+        weight: Any = functools.reduce(mul, near)
+        pixels = _picked(input, [low + step for low, step in zip(first, steps)])
+        made = made + mul(pixels, unsqueeze(weight, 1))
+    return made
+
+
+def _bicubic(input: Tensor, grid: Tensor, padding: str, align_corners: bool) -> Tensor:
+    """The four times four pixels around each place, by Keys' weights."""
+    taps, weights = [], []
+    for k, size in enumerate(input._shape[:1:-1]):
+        place = _pixels(grid[..., k], size, align_corners)
+        low = np.floor(_core.array_of(place))
+        weights.append(_cubic(sub(place, _core.nodes(low))))
+        pixels = [_core.nodes(low + step) for step in (-1, 0, 1, 2)]
+        taps.append([_core.array_of(_moved(p, size, padding, align_corners)) for p in pixels])
+    made: Any = 0
+    for y, of_y in zip(taps[1], weights[1]):
+        row: Any = 0
+        for x, of_x in zip(taps[0], weights[0]):
+            row = row + mul(_picked(input, [x, y]), unsqueeze(of_x, 1))
+        made = made + mul(row, unsqueeze(of_y, 1))
     return made

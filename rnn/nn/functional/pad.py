@@ -197,6 +197,10 @@ def apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
     return x
 
 
+#: how many dimensions each mode takes, behind the channels
+_DIMS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+
+
 def _out_sizes(input: Tensor, size: Any, scale: Any, recompute: Any) -> tuple[list[int], list[Any]]:
     """The size of each dimension, and the scales where they are to be used as given.
 
@@ -248,7 +252,8 @@ def interpolate(
 
     Args:
         size: of each dimension behind the channels; or scale_factor, by which to multiply it.
-        mode: "nearest", "nearest-exact", "linear" (3-D input), "bilinear", "bicubic" (4-D), "area".
+        mode: "nearest", "nearest-exact", "linear" (3-D input), "bilinear", "bicubic" (4-D),
+            "trilinear" (5-D), "area".
         align_corners: the corners' centres stay where they are.
 
     Raises:
@@ -269,16 +274,20 @@ def interpolate(
         )
     sizes, scales = _out_sizes(input, size, scale_factor, recompute_scale_factor)
     dims = len(sizes)
-    if (linear and {"linear": 1, "bilinear": 2, "bicubic": 2}.get(mode) != dims) or dims < 1:
+    if (linear and _DIMS.get(mode) != dims) or dims < 1:
         _refuse_mode(mode, len(input._shape))
     if mode == "area":
-        from rnn.nn.functional import pool
+        from rnn.nn.functional import pool, volume
 
-        if dims > 2:
+        if dims > 3:
             _refuse_mode(mode, len(input._shape))
-        area = {1: pool.adaptive_avg_pool1d, 2: pool.adaptive_avg_pool2d}
+        area = {
+            1: pool.adaptive_avg_pool1d,
+            2: pool.adaptive_avg_pool2d,
+            3: volume.adaptive_avg_pool3d,
+        }
         return area[dims](input, sizes)
-    if not (mode == "nearest" and input.dtype is rnn.uint8):
+    if not (mode in ("nearest", "nearest-exact") and input.dtype is rnn.uint8):
         letters = "bicubic" if mode == "bicubic" else "linear" if linear else "nearest"
         _core.floats_only(f"compute_indices_weights_{letters}", input)
     if mode in ("nearest", "nearest-exact"):
@@ -296,11 +305,9 @@ def interpolate(
 
 
 def _refuse_mode(mode: str, rank: int) -> NoReturn:
-    needed = {"linear": 3, "bilinear": 4, "trilinear": 5}.get(mode)
+    needed = _DIMS[mode] + 2 if mode in _DIMS and mode != "bicubic" else None
     if needed and rank in (3, 4, 5) and rank != needed:
         raise NotImplementedError(f"Got {rank}D input, but {mode} mode needs {needed}D input")
-    if rank == 5 and mode in ("trilinear", "area"):
-        raise NotImplementedError(f"interpolate: {mode} of 5-D images is not there")
     raise NotImplementedError(
         f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {rank}D) for the modes: "
         "nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact "
@@ -314,10 +321,11 @@ def _take_nearest(input: Tensor, sizes: list[int], scales: list[Any], exact: boo
     places = np.zeros((), np.int64)
     for n, out, scale in zip(old, sizes, scales):
         places = places[..., None] * n + _nearest(n, out, scale, exact)
-    planes = input._shape[0] * input._shape[1]
-    return gather_flat(
-        input, in_planes(places, planes, math.prod(old)), (*input._shape[:2], *places.shape)
-    )
+    planes, shape = input._shape[0] * input._shape[1], (*input._shape[:2], *places.shape)
+    if not input._h:
+        flat = check_copy_room("interpolate", input._array).reshape(planes, math.prod(old))
+        return _core.wrap(flat[:, places.ravel()].reshape(shape))
+    return gather_flat(input, in_planes(places, planes, math.prod(old)), shape)
 
 
 def upsample(

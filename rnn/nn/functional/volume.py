@@ -237,7 +237,7 @@ def _where_largest(values: Any, windows: _Windows) -> Any:
     ends = [windows.ends(d) for d in range(3)]
     sides = [(0, 0)] * 2 + [(p, max(e, 0)) for p, e in zip(windows.pads, ends)]
     padded = np.pad(values, sides, constant_values=-np.inf)
-    places = np.arange(values[0, 0].size).reshape(windows.size)
+    places = np.arange(int(np.prod(windows.size))).reshape(windows.size)
     at = np.pad(places, sides[2:], constant_values=-1)
     best = np.full((*values.shape[:2], *windows.out), -np.inf, values.dtype)
     found = np.full(best.shape, -1, np.int64)
