@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rnn.linalg import eigvalsh
 from rnn.tensor import Tensor
 
 
@@ -92,6 +93,43 @@ class LessThan(Constraint):
         return value < self.upper_bound
 
 
+class GreaterThanEq(Constraint):
+    """lower_bound and above."""
+
+    def __init__(self, lower_bound: Any) -> None:
+        self.lower_bound = lower_bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return value >= self.lower_bound
+
+
+class _OneHot(Constraint):
+    is_discrete = True
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
+
+
+class _PositiveDefinite(Constraint):
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        value = value.detach()
+        symmetric = ((value - value.mT).abs() <= 1e-6 + 1e-5 * value.mT.abs()).all(-1).all(-1)
+        if not symmetric.all():
+            return symmetric
+        return eigvalsh(value)[..., 0] > 0
+
+
+class _LowerCholesky(Constraint):
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        lower = (value.tril() == value).all(-1).all(-1)
+        return lower & (value.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
+
+
 class IndependentConstraint(Constraint):
     """base for all entries of the last reinterpreted_batch_ndims dimensions together."""
 
@@ -115,9 +153,14 @@ integer_interval = IntegerInterval
 interval = Interval
 greater_than = GreaterThan
 less_than = LessThan
-boolean = _Boolean()
-real = _Real()
-real_vector = IndependentConstraint(real, 1)
-simplex = _Simplex()
-unit_interval = Interval(0.0, 1.0)
-positive = GreaterThan(0.0)
+boolean: Constraint = _Boolean()
+real: Constraint = _Real()
+real_vector: Constraint = IndependentConstraint(real, 1)
+simplex: Constraint = _Simplex()
+unit_interval: Constraint = Interval(0.0, 1.0)
+positive: Constraint = GreaterThan(0.0)
+greater_than_eq = GreaterThanEq
+nonnegative: Constraint = GreaterThanEq(0.0)
+one_hot: Constraint = _OneHot()
+positive_definite: Constraint = _PositiveDefinite()
+lower_cholesky: Constraint = _LowerCholesky()

@@ -9,8 +9,13 @@ import rnn
 from rnn.distributions.bernoulli import Bernoulli
 from rnn.distributions.categorical import Categorical
 from rnn.distributions.distribution import Distribution
+from rnn.distributions.exponential import Exponential
 from rnn.distributions.independent import Independent
+from rnn.distributions.laplace import Laplace
+from rnn.distributions.multivariate_normal import MultivariateNormal, divergence
 from rnn.distributions.normal import Normal
+from rnn.distributions.one_hot_categorical import OneHotCategorical
+from rnn.distributions.transformed_distribution import TransformedDistribution
 from rnn.distributions.uniform import Uniform
 from rnn.nn.functional import softplus
 from rnn.tensor import Tensor
@@ -98,3 +103,33 @@ def _independent(p: Independent, q: Independent) -> Tensor:
             f"{p.reinterpreted_batch_ndims} and {q.reinterpreted_batch_ndims}"
         )
     return p.summed(kl_divergence(p.base_dist, q.base_dist))
+
+
+@register_kl(Exponential, Exponential)
+def _exponential(p: Exponential, q: Exponential) -> Tensor:
+    ratio = q.rate / p.rate
+    return -ratio.log() + ratio - 1
+
+
+@register_kl(Laplace, Laplace)
+def _laplace(p: Laplace, q: Laplace) -> Tensor:
+    ratio, far = p.scale / q.scale, (p.loc - q.loc).abs()
+    return -ratio.log() + far / q.scale + ratio * (-far / p.scale).exp() - 1
+
+
+@register_kl(OneHotCategorical, OneHotCategorical)
+def _one_hot_categorical(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
+    return _categorical(p._categorical, q._categorical)
+
+
+@register_kl(TransformedDistribution, TransformedDistribution)
+def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
+    """Of the same maps: that of the bases."""
+    same = list(map(type, p.transforms)) == list(map(type, q.transforms))
+    plain = all(not vars(t).keys() - {"_cache_size", "_kept"} for t in p.transforms)
+    if not same or not plain or p.event_shape != q.event_shape:
+        raise NotImplementedError("KL(p || q) of distributions that are transformed differently")
+    return kl_divergence(p.base_dist, q.base_dist)
+
+
+register_kl(MultivariateNormal, MultivariateNormal)(divergence)
