@@ -49,7 +49,13 @@ def triangular_solve(
     transpose: bool = False,
     unitriangular: bool = False,
 ) -> Any:
-    """(solution, cloned_coefficient) of A X = input, or Aᵀ X = input (torch.triangular_solve)."""
+    """(solution, cloned_coefficient) of A X = input, or Aᵀ X = input (torch.triangular_solve).
+
+    Example:
+        >>> rnn.ones(2, 1).triangular_solve(rnn.tensor([[2.0, 0.0], [0.0, 1.0]])).solution
+        tensor([[0.5000],
+                [1.0000]])
+    """
     a, high = (A.mT, not upper) if transpose else (A, upper)
     x = linalg.solve_triangular(a, input, upper=high, unitriangular=unitriangular)
     return return_types.triangular_solve((x, A.clone()))

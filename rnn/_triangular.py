@@ -124,6 +124,11 @@ def cholesky_solve(
 
     Raises:
         RuntimeError: shapes or dtypes do not fit.
+
+    Example:
+        >>> rnn.ones(2, 1).cholesky_solve(rnn.tensor([[2.0, 0.0], [0.0, 1.0]]))
+        tensor([[0.2500],
+                [1.0000]])
     """
     first = input2.mT if upper else input2
     y = solve_triangular(first, input, upper=False)
@@ -132,7 +137,13 @@ def cholesky_solve(
 
 
 def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
-    """The inverse of L Lᵀ, L = input (..., n, n) (torch.cholesky_inverse)."""
+    """The inverse of L Lᵀ, L = input (..., n, n) (torch.cholesky_inverse).
+
+    Example:
+        >>> rnn.tensor([[2.0, 0.0], [1.0, 1.0]]).cholesky_inverse()
+        tensor([[ 0.5000, -0.5000],
+                [-0.5000,  1.0000]])
+    """
     _lapack.matrices("cholesky_inverse", input, square=True)
     one = input.new_ones(input.shape[-1]).diag().expand(input.shape)
     x = show_as(cholesky_solve(one, input, upper), "CholeskyInverseBackward0")

@@ -72,6 +72,11 @@ class Generator:
 
         Raises:
             RuntimeError: seed is no int. ValueError: it does not fit 64 bits.
+
+        Example:
+            >>> g = rnn.Generator().manual_seed(0)
+            >>> rnn.rand(2, generator=g)
+            tensor([0.4963, 0.7682])
         """
         if not isinstance(seed, (int, np.integer)):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
@@ -86,11 +91,25 @@ class Generator:
         return self.initial_seed()
 
     def initial_seed(self) -> int:
-        """The seed that the stream started with."""
+        """The seed that the stream started with.
+
+        Example:
+            >>> rnn.Generator().manual_seed(7).initial_seed()
+            7
+        """
         return int(lib.rnn_generator_initial(self._stream))
 
     def get_state(self) -> Tensor:
-        """Where the stream is: 5,056 bytes, which torch understands too."""
+        """Where the stream is: 5,056 bytes, which torch understands too.
+
+        Example:
+            >>> g = rnn.Generator()
+            >>> state = g.get_state()
+            >>> x = rnn.rand(2, generator=g)
+            >>> _ = g.set_state(state)
+            >>> bool((rnn.rand(2, generator=g) == x).all())
+            True
+        """
         state = np.empty(_STATE_BYTES, np.uint8)
         lib.rnn_generator_get(E, self._stream, ffi.from_buffer("uint8_t[]", state))
         return _core.wrap(state)
@@ -100,6 +119,12 @@ class Generator:
 
         Raises:
             TypeError: it is no tensor of bytes. RuntimeError: it is no state.
+
+        Example:
+            >>> g, h = rnn.Generator(), rnn.Generator()
+            >>> _ = h.set_state(g.get_state())
+            >>> bool((rnn.rand(2, generator=g) == rnn.rand(2, generator=h)).all())
+            True
         """
         if not isinstance(new_state, Handle) or dtype_of(new_state) is not _dtypes.uint8:
             raise TypeError(f"RNG state must be a {_dtypes.prefix}ByteTensor")

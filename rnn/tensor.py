@@ -118,7 +118,12 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         return self.numel() * self.itemsize
 
     def get_device(self) -> Int:
-        """-1: the CPU has no number."""
+        """-1: the CPU has no number.
+
+        Example:
+            >>> rnn.ones(2).get_device()
+            -1
+        """
         return -1
 
     def is_shared(self) -> Bool:
@@ -166,7 +171,13 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
 
     @property
     def is_leaf(self) -> Bool:
-        """Whether no recorded operation made it."""
+        """Whether no recorded operation made it.
+
+        Example:
+            >>> w = rnn.ones(1, requires_grad=True)
+            >>> w.is_leaf, (2 * w).is_leaf
+            (True, False)
+        """
         return not self._h or bool(lib.rnn_is_leaf(E, self._h))
 
     # ---- operators -------------------------------------------------------------------------------
@@ -568,7 +579,16 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
 
     @property
     def grad(self) -> Tensor | None:
-        """Its gradient, sharing the memory that backward() adds to, or None. Assignable."""
+        """Its gradient, sharing the memory that backward() adds to, or None. Assignable.
+
+        Example:
+            >>> w = rnn.ones(2, requires_grad=True)
+            >>> w.grad is None
+            True
+            >>> (w * 3).sum().backward()
+            >>> w.grad
+            tensor([3., 3.])
+        """
         if not self._h:
             return None
         h = lib.rnn_grad(E, self._h)
@@ -615,6 +635,12 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         Raises:
             RuntimeError: it requires no gradient, its graph was freed, or a needed value was
                 overwritten.
+
+        Example:
+            >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> (x * x).sum().backward()
+            >>> x.grad
+            tensor([2., 4.])
         """
         autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
@@ -631,6 +657,11 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     def is_inference(self) -> Bool:
         """Whether inference_mode made it, or what it is a view of (torch.Tensor.is_inference);
         False for integers and booleans, whose use is not restricted.
+
+        Example:
+            >>> with rnn.inference_mode():
+            ...     rnn.ones(1).is_inference()
+            True
         """
         return Bool(self._h) and Bool(lib.rnn_is_inference(E, self._h))
 
@@ -655,6 +686,12 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         Raises:
             IndexError: the index is out of range, or has another length than the shape.
             TypeError: the tensor is not floating-point.
+
+        Example:
+            >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> (x * x).sum().backward()
+            >>> x.value(1).data, x.value(1).grad
+            (2.0, 4.0)
         """
         shape = self._shape
         if not self._h:
@@ -710,7 +747,13 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         return explained(self, loss, depth, index, (None, None, sys._getframe(1)))
 
     def graph_size(self) -> Int:
-        """How many scalar nodes are behind this tensor, its own included."""
+        """How many scalar nodes are behind this tensor, its own included.
+
+        Example:
+            >>> x = rnn.ones(3, requires_grad=True)
+            >>> (x * 2).sum().graph_size()
+            7
+        """
         return int(check(lib.rnn_graph_size(E, 1, [self._h]))) if self._h else 0
 
     def __repr__(self) -> str:

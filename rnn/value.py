@@ -150,7 +150,12 @@ class Value(ValueBase):  # type: ignore[misc]
         return float(self.data)
 
     def detach(self) -> Value:
-        """A new leaf with this value that requires no gradient."""
+        """A new leaf with this value that requires no gradient.
+
+        Example:
+            >>> (rnn.Value(2.0) * 3).detach().op
+            ''
+        """
         return adopt(ref_of(self)).detach().clone().value()
 
     def node(self) -> Node:
@@ -179,7 +184,13 @@ class Value(ValueBase):  # type: ignore[misc]
         return explained(self, loss, depth, None, (None, None, sys._getframe(1)))
 
     def graph_size(self) -> int:
-        """How many scalar nodes are behind this Value, its own included."""
+        """How many scalar nodes are behind this Value, its own included.
+
+        Example:
+            >>> a = rnn.Value(2.0)
+            >>> (a * a + a).graph_size()
+            3
+        """
         return adopt(ref_of(self)).graph_size()
 
     def zero_grad(self) -> None:
@@ -198,6 +209,12 @@ class Value(ValueBase):  # type: ignore[misc]
 
         Raises:
             RuntimeError: this Value requires no gradient, or its graph was freed.
+
+        Example:
+            >>> a, b = rnn.Value(2.0), rnn.Value(-3.0)
+            >>> (a * b).backward()
+            >>> a.grad, b.grad
+            (-3.0, 2.0)
         """
         from rnn.autograd import backward_value
 

@@ -90,7 +90,12 @@ def leaf(t: Tensor) -> Tensor:
 
 
 def grad_fn(self: Tensor) -> Node | None:
-    """The operation that made this tensor, None for leaves (torch.Tensor.grad_fn)."""
+    """The operation that made this tensor, None for leaves (torch.Tensor.grad_fn).
+
+    Example:
+        >>> (rnn.ones(1, requires_grad=True) * 2).grad_fn.name()
+        'MulBackward0'
+    """
     if not self._h or lib.rnn_is_leaf(E, self._h):
         return None
     return _node_of(self, lib.rnn_view_op(self._h))

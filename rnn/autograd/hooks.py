@@ -148,6 +148,12 @@ def register_post_accumulate_grad_hook(
 
     Raises:
         RuntimeError: the tensor requires no gradient, or is no leaf.
+
+    Example:
+        >>> w = rnn.ones(1, requires_grad=True)
+        >>> handle = w.register_post_accumulate_grad_hook(lambda p: print(p.grad))
+        >>> (3 * w).sum().backward()
+        tensor([3.])
     """
     from rnn.utils.hooks import RemovableHandle
 
@@ -165,6 +171,14 @@ def retain_grad(self: Tensor) -> None:
 
     Raises:
         RuntimeError: the tensor requires no gradient.
+
+    Example:
+        >>> x = rnn.ones(2, requires_grad=True)
+        >>> y = x * 2
+        >>> y.retain_grad()
+        >>> y.sum().backward()
+        >>> y.grad
+        tensor([1., 1.])
     """
     if not self._h:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")

@@ -322,7 +322,15 @@ class Ledger:
         return Entry(self, user, float(u.grads[i]), float(u.locals[i]), bool(u.flows[i]))
 
     def largest(self, count: int) -> list[Entry]:
-        """The entries that contribute most, largest first."""
+        """The entries that contribute most, largest first.
+
+        Example:
+            >>> a = rnn.Value(3.0)
+            >>> L = a * a + 0.5 * a
+            >>> L.backward()
+            >>> [entry.contribution for entry in rnn.inspect.explain(a, L).largest(2)]
+            [3.0, 3.0]
+        """
         every = np.abs(np.array(self._parts))
         order = np.argsort(-np.nan_to_num(every, nan=np.inf), kind="stable")[:count]
         return [self[int(i)] for i in order]

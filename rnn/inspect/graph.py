@@ -249,6 +249,12 @@ class Graph:
 
         Raises:
             KeyError: it is not in this graph.
+
+        Example:
+            >>> a = rnn.Value(2.0)
+            >>> graph = rnn.inspect.graph(a * 3)
+            >>> graph.node(a).value
+            2.0
         """
         if not isinstance(x, (int, np.integer)):
             found = node_of(x, index, self)
@@ -287,7 +293,14 @@ class Graph:
             )
 
     def users(self, n: Node) -> list[Node]:
-        """The nodes of this graph that were made from a node."""
+        """The nodes of this graph that were made from a node.
+
+        Example:
+            >>> a = rnn.Value(2.0)
+            >>> graph = rnn.inspect.graph(a * 3)
+            >>> [user.op for user in graph.users(a)]
+            ['mul_scalar']
+        """
         return [edge.node for edge in self.node(n).users]
 
     def _users_of(self, span: Span) -> list[Span]:
@@ -398,7 +411,14 @@ class Graph:
     def columns(self) -> dict[str, Any]:
         """All nodes as NumPy columns: id, op, value, grad (nan where there is none), span (its
         id), offset (in the span), requires_grad; and its span's name, module and line (strings,
-        None where there is none)."""
+        None where there is none).
+
+        Example:
+            >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> columns = rnn.inspect.graph((x * x).sum()).columns()
+            >>> sorted(columns)[:4]
+            ['grad', 'id', 'line', 'module']
+        """
         return columns(self)
 
     def edges(self, limit: int = MOST) -> dict[str, Any]:
@@ -415,6 +435,12 @@ class Graph:
 
         Raises:
             ValueError: there are more than `limit` nodes or edges.
+
+        Example:
+            >>> x = rnn.tensor([1.0, 2.0], requires_grad=True)
+            >>> import json
+            >>> sorted(json.loads(rnn.inspect.graph((x * x).sum()).to_json()))
+            ['edges', 'nodes']
         """
         return to_json(self, limit)
 

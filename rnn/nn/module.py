@@ -376,6 +376,12 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
             KeyError: the name is empty, has a dot in it, or is taken.
             TypeError: param is no Parameter.
             ValueError: param is no leaf.
+
+        Example:
+            >>> m = Module()
+            >>> m.register_parameter("scale", rnn.nn.Parameter(rnn.ones(2)))
+            >>> list(m.state_dict())
+            ['scale']
         """
         if "_parameters" not in self.__dict__:
             raise AttributeError("cannot assign parameter before Module.__init__() call")
@@ -394,7 +400,14 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Adds a tensor that is not trained; state_dict() has it if it is persistent."""
+        """Adds a tensor that is not trained; state_dict() has it if it is persistent.
+
+        Example:
+            >>> m = Module()
+            >>> m.register_buffer("mean", rnn.zeros(2))
+            >>> m.state_dict()
+            OrderedDict([('mean', tensor([0., 0.]))])
+        """
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         self._check_name("buffer", name, self._buffers)
@@ -410,7 +423,14 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
             self._non_persistent_buffers_set.add(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Adds a child, as `self.name = module` does."""
+        """Adds a child, as `self.name = module` does.
+
+        Example:
+            >>> m = Module()
+            >>> m.add_module("first", rnn.nn.Linear(2, 3))
+            >>> m.first
+            Linear(in_features=2, out_features=3, bias=True)
+        """
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{_typename(module)} is not a Module subclass")
         self._check_name("module", name, self._modules)
@@ -427,6 +447,10 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
 
         Raises:
             AttributeError: there is none, or it is no Module.
+
+        Example:
+            >>> rnn.nn.Sequential(rnn.nn.Linear(2, 3)).get_submodule("0")
+            Linear(in_features=2, out_features=3, bias=True)
         """
         module = self
         for name in target.split(".") if target else []:
@@ -438,7 +462,14 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return module
 
     def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
-        """Puts a module at a dotted path; strict: only where there is one."""
+        """Puts a module at a dotted path; strict: only where there is one.
+
+        Example:
+            >>> m = rnn.nn.Sequential(rnn.nn.ReLU())
+            >>> m.set_submodule("0", rnn.nn.Tanh())
+            >>> m[0]
+            Tanh()
+        """
         if target == "":
             raise ValueError("Cannot set the submodule without a target name!")
         if not isinstance(module, Module):
@@ -452,14 +483,24 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted path."""
+        """The parameter at a dotted path.
+
+        Example:
+            >>> rnn.nn.Sequential(rnn.nn.Linear(2, 3)).get_parameter("0.weight").shape
+            rnn.Size([3, 2])
+        """
         found = self._get_member(target)
         if not isinstance(found, Parameter):
             raise AttributeError("`" + target.rpartition(".")[2] + "` is not an nn.Parameter")
         return found
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted path."""
+        """The buffer at a dotted path.
+
+        Example:
+            >>> rnn.nn.BatchNorm1d(3).get_buffer("running_mean").shape
+            rnn.Size([3])
+        """
         found: Tensor = self._get_member(target)
         path, _, name = target.rpartition(".")
         if name not in self.get_submodule(path)._buffers:
@@ -476,7 +517,13 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, parents first, each once, with their dotted names."""
+        """This module and all below it, parents first, each once, with their dotted names.
+
+        Example:
+            >>> m = rnn.nn.Sequential(rnn.nn.ReLU(), rnn.nn.Tanh())
+            >>> [name for name, _ in m.named_modules()]
+            ['', '0', '1']
+        """
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -489,12 +536,22 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
                 yield from module.named_modules(memo, below, remove_duplicate)
 
     def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
-        """This module and all below it, each once."""
+        """This module and all below it, each once.
+
+        Example:
+            >>> len(list(rnn.nn.Sequential(rnn.nn.Linear(2, 3), rnn.nn.ReLU()).modules()))
+            3
+        """
         for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules just below this one, each once, with their names."""
+        """The modules just below this one, each once, with their names.
+
+        Example:
+            >>> dict(rnn.nn.Sequential(rnn.nn.ReLU()).named_children())
+            {'0': ReLU()}
+        """
         memo = set()
         for name, module in self._modules.items():
             if module is not None and module not in memo:
@@ -502,7 +559,13 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
                 yield name, module
 
     def children(self) -> Iterator[Module]:
-        """The modules just below this one, each once."""
+        """The modules just below this one, each once.
+
+        Example:
+            >>> m = rnn.nn.Sequential(rnn.nn.Linear(2, 3), rnn.nn.ReLU())
+            >>> [type(child).__name__ for child in m.children()]
+            ['Linear', 'ReLU']
+        """
         for _, module in self.named_children():
             yield module
 
@@ -529,33 +592,59 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Parameters with their dotted names; one that is tied to several places comes once, unless
-        told."""
+        told.
+
+        Example:
+            >>> [(name, p.shape) for name, p in rnn.nn.Linear(2, 3).named_parameters()]
+            [('weight', rnn.Size([3, 2])), ('bias', rnn.Size([3]))]
+        """
         return self._named_members(
             lambda module: module._parameters.items(), prefix, recurse, remove_duplicate
         )
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, each once: what an optimizer takes."""
+        """All parameters, each once: what an optimizer takes.
+
+        Example:
+            >>> sum(p.numel() for p in rnn.nn.Linear(2, 3).parameters())
+            9
+        """
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Buffers with their dotted names."""
+        """Buffers with their dotted names.
+
+        Example:
+            >>> [name for name, _ in rnn.nn.BatchNorm1d(3).named_buffers()]
+            ['running_mean', 'running_var', 'num_batches_tracked']
+        """
         return self._named_members(
             lambda module: module._buffers.items(), prefix, recurse, remove_duplicate
         )
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """All buffers, each once."""
+        """All buffers, each once.
+
+        Example:
+            >>> [b.shape for b in rnn.nn.BatchNorm1d(3).buffers()]
+            [rnn.Size([3]), rnn.Size([3]), rnn.Size([])]
+        """
         for _, buffer in self.named_buffers(recurse=recurse):
             yield buffer
 
     # ---- states -------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, here and below: dropout drops, batch norm takes the batch's statistics."""
+        """Training mode, here and below: dropout drops, batch norm takes the batch's statistics.
+
+        Example:
+            >>> m = rnn.nn.Dropout(0.5)
+            >>> m.eval().training, m.train().training
+            (False, True)
+        """
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self.training = mode
@@ -564,23 +653,49 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         return self
 
     def eval(self) -> Self:
-        """Evaluation mode: train(False)."""
+        """Evaluation mode: train(False).
+
+        Example:
+            >>> rnn.nn.Dropout(0.5).eval()(rnn.ones(2))
+            tensor([1., 1.])
+        """
         return self.train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Asks for gradients of all parameters, or for none."""
+        """Asks for gradients of all parameters, or for none.
+
+        Example:
+            >>> m = rnn.nn.Linear(2, 3).requires_grad_(False)
+            >>> m.weight.requires_grad
+            False
+        """
         for p in self.parameters():
             p.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears the gradients of all parameters: to None, or to zeros."""
+        """Clears the gradients of all parameters: to None, or to zeros.
+
+        Example:
+            >>> m = rnn.nn.Linear(2, 1)
+            >>> m(rnn.ones(2)).sum().backward()
+            >>> m.zero_grad()
+            >>> m.weight.grad is None
+            True
+        """
         parameters = [p for p in self.parameters() if p._h]
         check(lib.rnn_zero_grads(E, len(parameters), handles(parameters), set_to_none))
         linked.forget()
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Calls fn on every module below, children first, and on this one."""
+        """Calls fn on every module below, children first, and on this one.
+
+        Example:
+            >>> m = rnn.nn.Linear(2, 1)
+            >>> _ = m.apply(lambda part: rnn.nn.init.ones_(part.weight))
+            >>> m.weight.tolist()
+            [[1.0, 1.0]]
+        """
         for module in self.children():
             module.apply(fn)
         fn(self)
@@ -624,11 +739,21 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         )
 
     def float(self) -> Self:
-        """Floating-point parameters and buffers become float32."""
+        """Floating-point parameters and buffers become float32.
+
+        Example:
+            >>> rnn.nn.Linear(2, 3).double().float().weight.dtype
+            rnn.float32
+        """
         return self._cast(_dtypes.float32)
 
     def double(self) -> Self:
-        """Floating-point parameters and buffers become float64."""
+        """Floating-point parameters and buffers become float64.
+
+        Example:
+            >>> rnn.nn.Linear(2, 3).double().weight.dtype
+            rnn.float64
+        """
         return self._cast(_dtypes.float64)
 
     def half(self) -> Self:
@@ -662,6 +787,10 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         Raises:
             TypeError: the dtype is not a floating-point one.
             RuntimeError: the device is another one than the CPU.
+
+        Example:
+            >>> rnn.nn.Linear(2, 3).to(rnn.float64).weight.dtype
+            rnn.float64
         """
         dtype = kwargs.get("dtype")
         device = kwargs.get("device")
@@ -708,6 +837,10 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
             destination: a dict to add to.
             prefix: what comes before each name.
             keep_vars: the parameters themselves, rather than detached tensors.
+
+        Example:
+            >>> list(rnn.nn.Linear(2, 3).state_dict())
+            ['weight', 'bias']
         """
         positional = dict(zip(("destination", "prefix", "keep_vars"), args))
         destination = positional.get("destination", destination)
@@ -843,6 +976,11 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
 
         Raises:
             RuntimeError: keys are missing, unexpected or of other shapes; all of them are named.
+
+        Example:
+            >>> m = rnn.nn.Linear(2, 3)
+            >>> m.load_state_dict(rnn.nn.Linear(2, 3).state_dict())
+            <All keys matched successfully>
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
@@ -911,6 +1049,12 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         arguments.
 
         With kwargs: hook(module, args, kwargs), which returns None or (args, kwargs).
+
+        Example:
+            >>> m = rnn.nn.Identity()
+            >>> handle = m.register_forward_pre_hook(lambda m, args: (args[0] * 2,))
+            >>> m(rnn.ones(1))
+            tensor([2.])
         """
         extra = ["_forward_pre_hooks_with_kwargs"] if with_kwargs else []
         return self._register("_forward_pre_hooks", hook, *extra, prepend=prepend)
@@ -927,6 +1071,15 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         the output.
 
         With kwargs: hook(module, args, kwargs, output). always_call: also where forward has failed.
+
+        Example:
+            >>> m = rnn.nn.Identity()
+            >>> handle = m.register_forward_hook(lambda m, args, out: out + 1)
+            >>> m(rnn.zeros(1))
+            tensor([1.])
+            >>> handle.remove()
+            >>> m(rnn.zeros(1))
+            tensor([0.])
         """
         extra = ["_forward_hooks_with_kwargs"] if with_kwargs else []
         extra += ["_forward_hooks_always_called"] if always_call else []
@@ -936,7 +1089,14 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Calls hook(module, grad_input, grad_output) when the gradients of the inputs are known;
-        what it returns, if anything, replaces grad_input."""
+        what it returns, if anything, replaces grad_input.
+
+        Example:
+            >>> m, x = rnn.nn.Tanh(), rnn.zeros(1, requires_grad=True)
+            >>> handle = m.register_full_backward_hook(lambda m, grad_in, grad_out: print(grad_in))
+            >>> m(x).sum().backward()
+            (tensor([1.]),)
+        """
         return self._register("_backward_hooks", hook, prepend=prepend)
 
     def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:

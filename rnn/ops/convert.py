@@ -59,6 +59,10 @@ def to(
     Raises:
         RuntimeError: the device is not the CPU.
         NotImplementedError: the dtype is float16 or bfloat16.
+
+    Example:
+        >>> rnn.ones(1).to(rnn.float64)
+        tensor([1.], dtype=rnn.float64)
     """
     rest = list(args)
     if rest and isinstance(rest[0], Handle):
@@ -86,42 +90,82 @@ def _is_dtype(x: Any) -> bool:
 
 
 def double(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in float64 (torch.Tensor.double)."""
+    """The tensor in float64 (torch.Tensor.double).
+
+    Example:
+        >>> rnn.ones(1).double()
+        tensor([1.], dtype=rnn.float64)
+    """
     return cast(self, _dtypes.float64)
 
 
 def float_(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in float32 (torch.Tensor.float)."""
+    """The tensor in float32 (torch.Tensor.float).
+
+    Example:
+        >>> rnn.arange(2).float()
+        tensor([0., 1.])
+    """
     return cast(self, _dtypes.float32)
 
 
 def long(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in int64 (torch.Tensor.long)."""
+    """The tensor in int64 (torch.Tensor.long).
+
+    Example:
+        >>> rnn.tensor([1.7, -1.7]).long()
+        tensor([ 1, -1])
+    """
     return cast(self, _dtypes.int64)
 
 
 def int_(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in int32 (torch.Tensor.int)."""
+    """The tensor in int32 (torch.Tensor.int).
+
+    Example:
+        >>> rnn.tensor([1.7]).int()
+        tensor([1], dtype=rnn.int32)
+    """
     return cast(self, _dtypes.int32)
 
 
 def short(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in int16 (torch.Tensor.short)."""
+    """The tensor in int16 (torch.Tensor.short).
+
+    Example:
+        >>> rnn.tensor([1.7]).short()
+        tensor([1], dtype=rnn.int16)
+    """
     return cast(self, _dtypes.int16)
 
 
 def char(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in int8 (torch.Tensor.char)."""
+    """The tensor in int8 (torch.Tensor.char).
+
+    Example:
+        >>> rnn.tensor([1.7]).char()
+        tensor([1], dtype=rnn.int8)
+    """
     return cast(self, _dtypes.int8)
 
 
 def byte(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in uint8 (torch.Tensor.byte)."""
+    """The tensor in uint8 (torch.Tensor.byte).
+
+    Example:
+        >>> rnn.tensor([1.7]).byte()
+        tensor([1], dtype=rnn.uint8)
+    """
     return cast(self, _dtypes.uint8)
 
 
 def bool_(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor in bool: what is not zero (torch.Tensor.bool)."""
+    """The tensor in bool: what is not zero (torch.Tensor.bool).
+
+    Example:
+        >>> rnn.tensor([0.0, 0.5]).bool()
+        tensor([False,  True])
+    """
     return cast(self, _dtypes.bool_)
 
 
@@ -190,6 +234,10 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
     Raises:
         ValueError: there is no such type.
+
+    Example:
+        >>> rnn.ones(1).type()
+        'rnn.FloatTensor'
     """
     if dtype is None:
         return _dtypes.prefix + dtype_of(self).tensor_type
@@ -203,7 +251,12 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """The tensor in another one's dtype (torch.Tensor.type_as)."""
+    """The tensor in another one's dtype (torch.Tensor.type_as).
+
+    Example:
+        >>> rnn.ones(1).type_as(rnn.tensor(2))
+        tensor([1])
+    """
     return cast(self, dtype_of(other))
 
 
@@ -268,7 +321,12 @@ def is_complex(input: Tensor) -> bool:
 
 
 def element_size(self: Tensor) -> int:
-    """Bytes of one element (torch.Tensor.element_size)."""
+    """Bytes of one element (torch.Tensor.element_size).
+
+    Example:
+        >>> rnn.ones(2).element_size()
+        4
+    """
     return dtype_of(self).itemsize
 
 
@@ -276,7 +334,12 @@ def element_size(self: Tensor) -> int:
 
 
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself: it is on the CPU (torch.Tensor.cpu)."""
+    """The tensor itself: it is on the CPU (torch.Tensor.cpu).
+
+    Example:
+        >>> rnn.ones(2).cpu().device
+        device(type='cpu')
+    """
     return self
 
 
@@ -306,6 +369,10 @@ def item(self: Tensor) -> Any:
 
     Raises:
         RuntimeError: there is not exactly one.
+
+    Example:
+        >>> rnn.tensor([2.5]).item()
+        2.5
     """
     if self._h:
         n = lib.rnn_count(self._h)
@@ -319,7 +386,12 @@ def item(self: Tensor) -> Any:
 
 
 def tolist(self: Tensor) -> Any:
-    """Nested lists of Python numbers; a number for a 0-d tensor (torch.Tensor.tolist)."""
+    """Nested lists of Python numbers; a number for a 0-d tensor (torch.Tensor.tolist).
+
+    Example:
+        >>> rnn.tensor([[1, 2], [3, 4]]).tolist()
+        [[1, 2], [3, 4]]
+    """
     return array_of(self).tolist()
 
 
@@ -336,6 +408,12 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
 
     Raises:
         RuntimeError: it requires gradients (use .detach().numpy()).
+
+    Example:
+        >>> x = rnn.zeros(2)
+        >>> x.numpy()[0] = 1
+        >>> x
+        tensor([1., 0.])
     """
     if self._h and not force and lib.rnn_requires_grad(E, self._h):
         raise RuntimeError(_WITH_GRADIENTS)
@@ -393,7 +471,14 @@ def exchange(t: Tensor, other: Tensor) -> None:
 
 
 def get_data(self: Tensor) -> Tensor:
-    """The same nodes as constants, whose writes backward() does not notice (torch.Tensor.data)."""
+    """The same nodes as constants, whose writes backward() does not notice (torch.Tensor.data).
+
+    Example:
+        >>> w = rnn.ones(2, requires_grad=True)
+        >>> w.data *= 3
+        >>> w
+        tensor([3., 3.], requires_grad=True)
+    """
     if not self._h:
         return _core.wrap(self._array)
     return adopt(check(lib.rnn_detach(E, self._h, 1)))

@@ -723,7 +723,12 @@ def new_zeros(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Zeros of this one's dtype (torch.Tensor.new_zeros)."""
+    """Zeros of this one's dtype (torch.Tensor.new_zeros).
+
+    Example:
+        >>> rnn.tensor([5]).new_zeros(2)
+        tensor([0, 0])
+    """
     return _filled(
         sizes(args, size, "new_zeros"), 0, dtype or dtype_of(self), device, requires_grad
     )
@@ -739,7 +744,12 @@ def new_ones(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Ones of this one's dtype (torch.Tensor.new_ones)."""
+    """Ones of this one's dtype (torch.Tensor.new_ones).
+
+    Example:
+        >>> rnn.tensor([5]).new_ones(2)
+        tensor([1, 1])
+    """
     return _filled(sizes(args, size, "new_ones"), 1, dtype or dtype_of(self), device, requires_grad)
 
 
@@ -753,7 +763,12 @@ def new_empty(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """An uninitialised tensor of this one's dtype (torch.Tensor.new_empty)."""
+    """An uninitialised tensor of this one's dtype (torch.Tensor.new_empty).
+
+    Example:
+        >>> rnn.ones(2, dtype=rnn.float64).new_empty(3).dtype
+        rnn.float64
+    """
     return uninitialised(
         sizes(args, size, "new_empty"), dtype or dtype_of(self), device, requires_grad
     )
@@ -770,6 +785,11 @@ def new_full(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """One value in this one's dtype (torch.Tensor.new_full)."""
+    """One value in this one's dtype (torch.Tensor.new_full).
+
+    Example:
+        >>> rnn.ones(2).new_full((2,), 7)
+        tensor([7., 7.])
+    """
     shape, value = sizes((size,), None, "new_full"), number(fill_value, "new_full", "fill_value", 2)
     return _full(shape, value, dtype or dtype_of(self), device, requires_grad)

@@ -374,7 +374,12 @@ def new_tensor(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """A tensor with a copy of data, of this one's dtype (torch.Tensor.new_tensor)."""
+    """A tensor with a copy of data, of this one's dtype (torch.Tensor.new_tensor).
+
+    Example:
+        >>> rnn.ones(1, dtype=rnn.float64).new_tensor([1, 2])
+        tensor([1., 2.], dtype=rnn.float64)
+    """
     to = real_dtype(dtype, dtype_of(self))
     if isinstance(data, Handle):
         data = array_of(data)

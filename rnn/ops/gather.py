@@ -558,5 +558,11 @@ def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False)
 
 
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
-    """put_ into a copy (torch.Tensor.put)."""
+    """put_ into a copy (torch.Tensor.put).
+
+    Example:
+        >>> rnn.zeros(2, 2).put(rnn.tensor([0, 3]), rnn.tensor([1.0, 2.0]))
+        tensor([[1., 0.],
+                [0., 2.]])
+    """
     return put_(clone(input), index, source, accumulate)

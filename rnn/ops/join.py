@@ -617,7 +617,12 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 
 
 def trace(input: Tensor) -> Tensor:
-    """The sum of the diagonal of a matrix (torch.trace)."""
+    """The sum of the diagonal of a matrix (torch.trace).
+
+    Example:
+        >>> rnn.tensor([[1, 2], [3, 4]]).trace()
+        tensor(5)
+    """
     if len(input._shape) != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(input._shape)}")
     return show_as(_diagonal(input).sum(), "TraceBackward0")

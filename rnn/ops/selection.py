@@ -216,5 +216,10 @@ def where(
 
 
 def where_of(input: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """input where condition is True, other where it is not (torch.Tensor.where)."""
+    """input where condition is True, other where it is not (torch.Tensor.where).
+
+    Example:
+        >>> rnn.tensor([1, 2]).where(rnn.tensor([True, False]), rnn.tensor(0))
+        tensor([1, 0])
+    """
     return where(condition, input, other)

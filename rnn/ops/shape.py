@@ -89,7 +89,12 @@ def strides_of(t: Tensor) -> Shape:
 
 
 def size(input: Tensor, dim: int | None = None) -> Any:
-    """The shape, or one size of it (torch.Tensor.size)."""
+    """The shape, or one size of it (torch.Tensor.size).
+
+    Example:
+        >>> rnn.ones(2, 3).size(), rnn.ones(2, 3).size(1)
+        (rnn.Size([2, 3]), 3)
+    """
     shape = input._shape
     if dim is None:
         return tuple.__new__(Size, shape)
@@ -102,7 +107,12 @@ def fail_dim(dim: int) -> Any:
 
 
 def stride(input: Tensor, dim: int | None = None) -> Any:
-    """The strides, or one of them: how many elements apart neighbours lie (torch.Tensor.stride)."""
+    """The strides, or one of them: how many elements apart neighbours lie (torch.Tensor.stride).
+
+    Example:
+        >>> rnn.ones(2, 3).stride(), rnn.ones(2, 3).t().stride()
+        ((3, 1), (1, 3))
+    """
     strides = strides_of(input)
     if dim is None:
         return strides
@@ -110,7 +120,12 @@ def stride(input: Tensor, dim: int | None = None) -> Any:
 
 
 def storage_offset(input: Tensor) -> int:
-    """How many elements after the start of its memory it starts (torch.Tensor.storage_offset)."""
+    """How many elements after the start of its memory it starts (torch.Tensor.storage_offset).
+
+    Example:
+        >>> rnn.arange(4)[1:].storage_offset()
+        1
+    """
     return storage_of(input)[0]
 
 
@@ -135,12 +150,23 @@ def numel(input: Tensor) -> int:
 
 
 def dim(input: Tensor) -> int:
-    """How many dimensions it has (torch.Tensor.dim)."""
+    """How many dimensions it has (torch.Tensor.dim).
+
+    Example:
+        >>> rnn.ones(2, 3).dim()
+        2
+    """
     return int(lib.rnn_ndim(input._h)) if input._h else int(input._array.ndim)
 
 
 def is_contiguous(input: Tensor, memory_format: Any = None) -> bool:
-    """Whether its elements lie in row-major order without gaps (torch.Tensor.is_contiguous)."""
+    """Whether its elements lie in row-major order without gaps (torch.Tensor.is_contiguous).
+
+    Example:
+        >>> x = rnn.ones(2, 3)
+        >>> x.is_contiguous(), x.t().is_contiguous()
+        (True, False)
+    """
     if input._h:
         return bool(lib.rnn_is_contiguous(E, input._h))
     return bool(input._array.flags.c_contiguous)
@@ -167,7 +193,12 @@ def _copy(array: Any, what: str) -> Any:
 
 
 def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself where it is contiguous, else a copy that is (torch.Tensor.contiguous)."""
+    """The tensor itself where it is contiguous, else a copy that is (torch.Tensor.contiguous).
+
+    Example:
+        >>> rnn.arange(6).view(2, 3).t().contiguous().stride()
+        (2, 1)
+    """
     if input._h:
         if lib.rnn_is_contiguous(E, input._h):
             return input
@@ -285,12 +316,22 @@ def _too_large(sizes: Sequence[int]) -> ValueError:
 
 
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
-    """reshape to other's shape (torch.Tensor.reshape_as)."""
+    """reshape to other's shape (torch.Tensor.reshape_as).
+
+    Example:
+        >>> rnn.arange(6).reshape_as(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3])
+    """
     return reshape(input, other._shape)
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:
-    """view with other's shape (torch.Tensor.view_as)."""
+    """view with other's shape (torch.Tensor.view_as).
+
+    Example:
+        >>> rnn.arange(6).view_as(rnn.ones(2, 3)).shape
+        rnn.Size([2, 3])
+    """
     return view(input, other._shape)
 
 
@@ -457,7 +498,12 @@ def named(view: Tensor, view_op: int) -> Tensor:
 
 
 def numpy_T(input: Tensor) -> Tensor:
-    """All dimensions in reverse order (torch.Tensor.T)."""
+    """All dimensions in reverse order (torch.Tensor.T).
+
+    Example:
+        >>> rnn.ones(2, 3).T.shape
+        rnn.Size([3, 2])
+    """
     ndim = len(input._shape)
     if ndim == 2:
         h = lib.rnn_permute(E, input._h, 2, (1, 0)) if input._h else 0
@@ -479,7 +525,12 @@ def numpy_T(input: Tensor) -> Tensor:
 
 
 def matrix_transpose(input: Tensor, name: str = "mT") -> Tensor:
-    """The last two dimensions swapped (torch.Tensor.mT, .mH)."""
+    """The last two dimensions swapped (torch.Tensor.mT, .mH).
+
+    Example:
+        >>> rnn.ones(4, 2, 3).mT.shape
+        rnn.Size([4, 3, 2])
+    """
     ndim = len(input._shape)
     if ndim == 1:
         raise RuntimeError(
@@ -571,7 +622,13 @@ def expand(input: Tensor, *sizes: Any, size: Any = None, implicit: bool = False)
 
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
-    """expand to other's shape (torch.Tensor.expand_as)."""
+    """expand to other's shape (torch.Tensor.expand_as).
+
+    Example:
+        >>> rnn.tensor([[1], [2]]).expand_as(rnn.zeros(2, 2))
+        tensor([[1, 1],
+                [2, 2]])
+    """
     return expand(input, other._shape)
 
 

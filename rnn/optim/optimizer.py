@@ -173,14 +173,31 @@ class Optimizer:
         raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears the gradients of all parameters: to None, or to zeros."""
+        """Clears the gradients of all parameters: to None, or to zeros.
+
+        Example:
+            >>> w = rnn.ones(1, requires_grad=True)
+            >>> optimizer = rnn.optim.SGD([w], lr=0.1)
+            >>> (2 * w).sum().backward()
+            >>> optimizer.zero_grad()
+            >>> w.grad is None
+            True
+        """
         for group in self.param_groups:
             params = group["params"]
             check(lib.rnn_zero_grads(E, len(params), handles(params), set_to_none))
         linked.forget()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group: {"params": ...} and the options in which it differs from the defaults."""
+        """Adds a group: {"params": ...} and the options in which it differs from the defaults.
+
+        Example:
+            >>> w, b = rnn.ones(1, requires_grad=True), rnn.ones(1, requires_grad=True)
+            >>> optimizer = rnn.optim.SGD([w], lr=0.1)
+            >>> optimizer.add_param_group({"params": [b], "lr": 0.5})
+            >>> [group["lr"] for group in optimizer.param_groups]
+            [0.1, 0.5]
+        """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         params = param_group["params"]
@@ -241,7 +258,13 @@ class Optimizer:
     # ---- state_dict ---------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered and the options, with numbers in the place of parameters."""
+        """What is remembered and the options, with numbers in the place of parameters.
+
+        Example:
+            >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.1)
+            >>> optimizer.state_dict()["param_groups"][0]["lr"]
+            0.1
+        """
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
         numbers: dict[int, int] = {}
@@ -266,6 +289,13 @@ class Optimizer:
 
         Raises:
             ValueError: the groups do not match.
+
+        Example:
+            >>> w = rnn.ones(1, requires_grad=True)
+            >>> optimizer = rnn.optim.SGD([w], lr=0.1)
+            >>> optimizer.load_state_dict(rnn.optim.SGD([w], lr=0.5).state_dict())
+            >>> optimizer.param_groups[0]["lr"]
+            0.5
         """
         state_dict = state_dict.copy()
         for pre_hook in self._optimizer_load_state_dict_pre_hooks.values():
