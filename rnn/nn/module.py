@@ -405,8 +405,8 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
         Example:
             >>> m = Module()
             >>> m.register_buffer("mean", rnn.zeros(2))
-            >>> m.state_dict()
-            OrderedDict([('mean', tensor([0., 0.]))])
+            >>> m.state_dict()["mean"]
+            tensor([0., 0.])
         """
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
