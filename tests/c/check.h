@@ -14,4 +14,15 @@ static int failures;
         } \
     } while (0)
 
+/* The same, with words of one's own. */
+#define CHECK_SAYING(what, ...) \
+    do { \
+        if (!(what)) { \
+            __atomic_add_fetch(&failures, 1, __ATOMIC_RELAXED); \
+            printf("%s:%d: ", __FILE__, __LINE__); \
+            printf(__VA_ARGS__); \
+            printf("\n"); \
+        } \
+    } while (0)
+
 #endif

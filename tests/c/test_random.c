@@ -13,20 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "random_expected.h"
 #include "random_loops.h"
-
-static int failures;
-
-#define CHECK(condition, ...) \
-    do { \
-        if (!(condition)) { \
-            printf("%s:%d: ", __FILE__, __LINE__); \
-            printf(__VA_ARGS__); \
-            printf("\n"); \
-            failures++; \
-        } \
-    } while (0)
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
@@ -43,7 +32,7 @@ static void multinomial(rnn_rng *g, int64_t rows, int64_t k, int replacement, in
     double work[27];
     for (int64_t i = 0; i < rows; i++) {
         int code = rnn_multinomial_f32(g, weights(), 1, 27, k, replacement, work, out + i * k);
-        CHECK(code == RNN_RNG_OK, "multinomial: %d", code);
+        CHECK_SAYING(code == RNN_RNG_OK, "multinomial: %d", code);
     }
 }
 
@@ -148,10 +137,10 @@ static void test_exact(void) {
             hash = fnv(hash, out, bytes);
             free(out);
         }
-        CHECK(hash == EXACT[i].hash, "%s, seed %llu: other numbers than torch's", f->name,
-              (unsigned long long)EXACT[i].seed);
-        CHECK(state_hash(&g) == EXACT[i].state, "%s, seed %llu: another state", f->name,
-              (unsigned long long)EXACT[i].seed);
+        CHECK_SAYING(hash == EXACT[i].hash, "%s, seed %llu: other numbers than torch's", f->name,
+                     (unsigned long long)EXACT[i].seed);
+        CHECK_SAYING(state_hash(&g) == EXACT[i].state, "%s, seed %llu: another state", f->name,
+                     (unsigned long long)EXACT[i].seed);
     }
 }
 
@@ -166,9 +155,9 @@ static void test_close(void) {
             f->call(&g, SIZES[s], out);
             double x = f->size == 4 ? (double)((float *)out)[n - 1] : ((double *)out)[n - 1];
             double expected = CLOSE[i].last[s], ulp = f->size == 4 ? 1.2e-7 : 4e-16;
-            CHECK(fabs(x - expected) <= 4 * ulp * (1 + fabs(expected)),
-                  "%s, seed %llu, last of %d: %.17g, torch %.17g", f->name,
-                  (unsigned long long)CLOSE[i].seed, (int)n, x, expected);
+            CHECK_SAYING(fabs(x - expected) <= 4 * ulp * (1 + fabs(expected)),
+                         "%s, seed %llu, last of %d: %.17g, torch %.17g", f->name,
+                         (unsigned long long)CLOSE[i].seed, (int)n, x, expected);
             free(out);
         }
     }
@@ -184,11 +173,11 @@ static void test_mt19937(void) {
     rnn_rng_seed(&b, 5489);
     for (int i = 0; i < 10000; i++) last = rnn_rng_u32(&a);
     rnn_rng_words(&b, 10000, word);
-    CHECK(last == 4123659995u, "10,000th word: %u", last);
-    CHECK(word[9999] == last, "words and u32 differ");
+    CHECK_SAYING(last == 4123659995u, "10,000th word: %u", last);
+    CHECK_SAYING(word[9999] == last, "words and u32 differ");
     rnn_rng_seed(&a, 7 + (UINT64_C(1) << 32)); /* the low half counts */
     rnn_rng_seed(&b, 7);
-    CHECK(rnn_rng_u32(&a) == rnn_rng_u32(&b), "seeds 7 and 2^32 + 7 differ");
+    CHECK_SAYING(rnn_rng_u32(&a) == rnn_rng_u32(&b), "seeds 7 and 2^32 + 7 differ");
 }
 
 static void test_state(void) {
@@ -201,17 +190,18 @@ static void test_state(void) {
         if (i % 2) rnn_rng_normal(&a, 0, 1);
         for (int j = 0; j < drawn[i]; j++) rnn_rng_u32(&a);
         rnn_rng_get_state(&a, bytes);
-        CHECK(rnn_rng_set_state(&b, bytes) == RNN_RNG_OK, "set_state");
-        CHECK(state_hash(&a) == state_hash(&b), "state after %d words", drawn[i]);
-        for (int j = 0; j < 700; j++) CHECK(rnn_rng_u32(&a) == rnn_rng_u32(&b), "word %d", j);
-        CHECK(rnn_rng_normal(&a, 0, 1) == rnn_rng_normal(&b, 0, 1), "spare normal");
+        CHECK_SAYING(rnn_rng_set_state(&b, bytes) == RNN_RNG_OK, "set_state");
+        CHECK_SAYING(state_hash(&a) == state_hash(&b), "state after %d words", drawn[i]);
+        for (int j = 0; j < 700; j++)
+            CHECK_SAYING(rnn_rng_u32(&a) == rnn_rng_u32(&b), "word %d", j);
+        CHECK_SAYING(rnn_rng_normal(&a, 0, 1) == rnn_rng_normal(&b, 0, 1), "spare normal");
         uint64_t before = state_hash(&b);
         for (int at = 8; at < 24; at++) { /* left, seeded, next: each byte spoilt */
             rnn_rng_get_state(&b, bytes);
             bytes[at] ^= 0x41;
-            CHECK(rnn_rng_set_state(&b, bytes) == RNN_RNG_EVALUE, "byte %d taken", at);
+            CHECK_SAYING(rnn_rng_set_state(&b, bytes) == RNN_RNG_EVALUE, "byte %d taken", at);
         }
-        CHECK(state_hash(&b) == before, "a refused state changed the generator");
+        CHECK_SAYING(state_hash(&b) == before, "a refused state changed the generator");
     }
 }
 
@@ -222,7 +212,7 @@ static void test_refusals(void) {
     float x[20], bad[3] = {1, -1, 2}, ok[3] = {1, 1, 1};
     int64_t k[20];
     double work[3];
-#define REFUSED(call) CHECK((call) == RNN_RNG_EVALUE, #call)
+#define REFUSED(call) CHECK_SAYING((call) == RNN_RNG_EVALUE, #call)
     REFUSED(rnn_uniform_f32(&g, 1, 0, 20, x));
     REFUSED(rnn_uniform_f32(&g, NAN, 1, 20, x));
     REFUSED(rnn_uniform_f32(&g, -3e38, 3e38, 20, x));
@@ -244,20 +234,22 @@ static void test_refusals(void) {
     REFUSED(rnn_multinomial_f32(&g, ok, 1, 0, 1, 1, work, k));
 #undef REFUSED
     float zero[3] = {0, 0, 0}, infinite[3] = {1, INFINITY, 1}, nan[3] = {1, 1, NAN};
-    CHECK(rnn_multinomial_f32(&g, bad, 1, 3, 1, 0, work, k) == RNN_RNG_ENEGATIVE, "negative");
-    CHECK(rnn_multinomial_f32(&g, infinite, 1, 3, 2, 1, work, k) == RNN_RNG_EINFINITE, "inf");
-    CHECK(rnn_multinomial_f32(&g, nan, 1, 3, 2, 0, work, k) == RNN_RNG_EINFINITE, "nan");
-    CHECK(rnn_multinomial_f32(&g, zero, 1, 3, 2, 0, work, k) == RNN_RNG_EZERO, "zero");
-    CHECK(state_hash(&g) == before, "a refused fill drew");
+    CHECK_SAYING(rnn_multinomial_f32(&g, bad, 1, 3, 1, 0, work, k) == RNN_RNG_ENEGATIVE,
+                 "negative");
+    CHECK_SAYING(rnn_multinomial_f32(&g, infinite, 1, 3, 2, 1, work, k) == RNN_RNG_EINFINITE,
+                 "inf");
+    CHECK_SAYING(rnn_multinomial_f32(&g, nan, 1, 3, 2, 0, work, k) == RNN_RNG_EINFINITE, "nan");
+    CHECK_SAYING(rnn_multinomial_f32(&g, zero, 1, 3, 2, 0, work, k) == RNN_RNG_EZERO, "zero");
+    CHECK_SAYING(state_hash(&g) == before, "a refused fill drew");
     rnn_randn_f32(&g, 0, x);
     rnn_rand_f32(&g, -5, x);
     rnn_randperm(&g, 0, k);
     rnn_randperm(&g, 1, k);
     rnn_dropout_mask_f32(&g, 0, 20, x);
-    CHECK(x[0] == 1 && x[19] == 1, "dropout of 0");
+    CHECK_SAYING(x[0] == 1 && x[19] == 1, "dropout of 0");
     rnn_dropout_mask_f32(&g, 1, 20, x);
-    CHECK(x[0] == 0 && x[19] == 0, "dropout of 1");
-    CHECK(state_hash(&g) == before, "an empty fill drew");
+    CHECK_SAYING(x[0] == 0 && x[19] == 0, "dropout of 1");
+    CHECK_SAYING(state_hash(&g) == before, "an empty fill drew");
 }
 
 /* Weights of 0 are not drawn while there are others; then they come last, in order. */
@@ -268,11 +260,11 @@ static void test_multinomial_zeros(void) {
     rnn_rng_seed(&g, 1);
     for (int i = 0; i < 2000; i++) {
         rnn_multinomial_f64(&g, p, 1, 8, 1, i % 2, work, k);
-        CHECK(p[k[0]] > 0, "weight 0 drawn");
+        CHECK_SAYING(p[k[0]] > 0, "weight 0 drawn");
     }
     rnn_multinomial_f64(&g, p, 1, 8, 8, 0, work, k);
     static const int64_t rest[] = {0, 2, 3, 5, 6};
-    CHECK(memcmp(k + 3, rest, sizeof rest) == 0, "order of the zeros");
+    CHECK_SAYING(memcmp(k + 3, rest, sizeof rest) == 0, "order of the zeros");
 }
 
 /* Every instruction set the same bits: all 2^24 values of either uniform of a pair. */
@@ -295,7 +287,7 @@ static void test_same_bits(void) {
         rnn_random_loops_avx2.box_muller_f32(b, BLOCKS, 0.1f, 1.3f);
         for (int i = 0; i < N; i++) differ += a[i] != b[i];
     }
-    CHECK(differ <= 4, "%d float32 normals of 2^25 differ", (int)differ);
+    CHECK_SAYING(differ <= 4, "%d float32 normals of 2^25 differ", (int)differ);
 
     uint32_t word[2000];
     double x[1000], y[1000];
@@ -305,10 +297,10 @@ static void test_same_bits(void) {
         rnn_rng_words(&g, 2000, word);
         rnn_random_loops_base.uniform_f64(word, 1000, -0.3, 1.7, x);
         rnn_random_loops_avx2.uniform_f64(word, 1000, -0.3, 1.7, y);
-        CHECK(memcmp(x, y, sizeof x) == 0, "float64 uniforms differ");
+        CHECK_SAYING(memcmp(x, y, sizeof x) == 0, "float64 uniforms differ");
         rnn_random_loops_base.uniform_f32(word, 1000, -0.3f, 1.7f, a);
         rnn_random_loops_avx2.uniform_f32(word, 1000, -0.3f, 1.7f, b);
-        CHECK(memcmp(a, b, 1000 * sizeof *a) == 0, "float32 uniforms differ");
+        CHECK_SAYING(memcmp(a, b, 1000 * sizeof *a) == 0, "float32 uniforms differ");
     }
 #endif
 }

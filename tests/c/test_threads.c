@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
+
 /* ThreadSanitizer cannot follow threads that a forked child starts: no fork under it. */
 #if defined(__SANITIZE_THREAD__)
 #define CAN_FORK 0
@@ -27,18 +29,6 @@
 #ifndef CAN_FORK
 #define CAN_FORK 1
 #endif
-
-static int failures;
-
-#define CHECK(condition, ...) \
-    do { \
-        if (!(condition)) { \
-            printf("%s:%d: ", __FILE__, __LINE__); \
-            printf(__VA_ARGS__); \
-            printf("\n"); \
-            failures++; \
-        } \
-    } while (0)
 
 typedef struct {
     unsigned char *hits; /* n counts, one an item */
@@ -68,14 +58,14 @@ static void test_every_item_once(void) {
     static const int64_t grains[] = {1, 2, 3, 10, 64, 5000};
     for (int threads = 1; threads <= 5; threads++) {
         rnn_pool *pool = rnn_pool_new(threads);
-        CHECK(rnn_pool_threads(pool) == threads, "threads %d", rnn_pool_threads(pool));
+        CHECK_SAYING(rnn_pool_threads(pool) == threads, "threads %d", rnn_pool_threads(pool));
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (size_t j = 0; j < sizeof grains / sizeof *grains; j++)
-                CHECK(covers(pool, sizes[i], grains[j]), "threads %d n %lld grain %lld", threads,
-                      (long long)sizes[i], (long long)grains[j]);
+                CHECK_SAYING(covers(pool, sizes[i], grains[j]), "threads %d n %lld grain %lld",
+                             threads, (long long)sizes[i], (long long)grains[j]);
         rnn_pool_free(pool);
     }
-    CHECK(covers(NULL, 100, 7), "NULL pool");
+    CHECK_SAYING(covers(NULL, 100, 7), "NULL pool");
     rnn_pool_free(NULL);
 }
 
@@ -87,15 +77,15 @@ static void test_huge_range(void) {
     rnn_pool *pool = rnn_pool_new(3);
     _Atomic int64_t sum = 0;
     rnn_parallel_for(pool, INT64_MAX, INT64_MAX / 1000, count_items, &sum);
-    CHECK(sum == INT64_MAX, "huge range: %lld", (long long)sum);
+    CHECK_SAYING(sum == INT64_MAX, "huge range: %lld", (long long)sum);
     sum = 0;
     rnn_parallel_for(pool, INT64_MAX, INT64_MAX - 1, count_items, &sum);
-    CHECK(sum == INT64_MAX, "huge range, two blocks: %lld", (long long)sum);
+    CHECK_SAYING(sum == INT64_MAX, "huge range, two blocks: %lld", (long long)sum);
     sum = 0;
     rnn_parallel_for(pool, -5, 0, count_items, &sum);
-    CHECK(sum == 0, "negative n");
+    CHECK_SAYING(sum == 0, "negative n");
     rnn_parallel_for(pool, 5, -1, count_items, &sum);
-    CHECK(sum == 5, "negative grain");
+    CHECK_SAYING(sum == 5, "negative grain");
     rnn_pool_free(pool);
 }
 
@@ -107,7 +97,7 @@ static void test_many_jobs(void) {
         int64_t n = 2 + i % 13;
         rnn_parallel_for(pool, n, 1, count_items, &sum);
         if (sum != n) {
-            CHECK(0, "job %d: %lld of %lld", i, (long long)sum, (long long)n);
+            CHECK_SAYING(0, "job %d: %lld of %lld", i, (long long)sum, (long long)n);
             break;
         }
     }
@@ -123,7 +113,7 @@ static void pause_between(long ns) {
 static void test_sleep_edge(void) {
     rnn_pool *pool = rnn_pool_new(3);
     for (int i = 0; i < 500; i++) {
-        CHECK(covers(pool, 40, 1), "after a pause");
+        CHECK_SAYING(covers(pool, 40, 1), "after a pause");
         pause_between(i % 100 * 1000);
     }
     rnn_pool_free(pool);
@@ -142,7 +132,7 @@ static void nested_task(void *ctx, int64_t begin, int64_t end) {
 static void test_nested(void) {
     nest t = {.pool = rnn_pool_new(3)};
     rnn_parallel_for(t.pool, 50, 1, nested_task, &t);
-    CHECK(t.sum == 5000, "nested: %lld", (long long)t.sum);
+    CHECK_SAYING(t.sum == 5000, "nested: %lld", (long long)t.sum);
     rnn_pool_free(t.pool);
 }
 
@@ -167,15 +157,15 @@ static void test_two_callers_and_resize(void) {
     made += pthread_create(&thread[0], NULL, hammer, pool) == 0;
     made += pthread_create(&thread[1], NULL, hammer, pool) == 0;
     made += pthread_create(&thread[2], NULL, resizer, pool) == 0;
-    CHECK(made == 3, "no threads to test with");
+    CHECK_SAYING(made == 3, "no threads to test with");
     for (int i = 0; i < made; i++) {
         void *bad;
         pthread_join(thread[i], &bad);
-        CHECK(bad == NULL, "caller %d: %d bad jobs", i, (int)(intptr_t)bad);
+        CHECK_SAYING(bad == NULL, "caller %d: %d bad jobs", i, (int)(intptr_t)bad);
     }
-    CHECK(rnn_pool_resize(pool, 1000000) == RNN_POOL_MAX, "clamped");
-    CHECK(rnn_pool_resize(pool, 0) >= 1, "resize 0");
-    CHECK(rnn_pool_resize(NULL, 3) == 1 && rnn_pool_threads(NULL) == 1, "NULL");
+    CHECK_SAYING(rnn_pool_resize(pool, 1000000) == RNN_POOL_MAX, "clamped");
+    CHECK_SAYING(rnn_pool_resize(pool, 0) >= 1, "resize 0");
+    CHECK_SAYING(rnn_pool_resize(NULL, 3) == 1 && rnn_pool_threads(NULL) == 1, "NULL");
     rnn_pool_free(pool);
 }
 
@@ -186,22 +176,22 @@ static int child_failed(pid_t child) {
 
 static void test_fork(void) {
     rnn_pool *pool = rnn_pool_new(3);
-    CHECK(covers(pool, 1000, 10), "before fork");
+    CHECK_SAYING(covers(pool, 1000, 10), "before fork");
     pid_t child = fork();
     if (child == 0) {
         int bad = !covers(pool, 1000, 10) + !covers(pool, 1000, 10);
         rnn_pool_free(pool);
         _exit(bad);
     }
-    CHECK(covers(pool, 1000, 10), "parent after fork");
-    CHECK(!child_failed(child), "child after fork");
+    CHECK_SAYING(covers(pool, 1000, 10), "parent after fork");
+    CHECK_SAYING(!child_failed(child), "child after fork");
     child = fork(); /* a child that frees a pool it never used */
     if (child == 0) {
         rnn_pool_free(pool);
         _exit(0);
     }
-    CHECK(!child_failed(child), "child that frees");
-    CHECK(covers(pool, 1000, 10), "parent");
+    CHECK_SAYING(!child_failed(child), "child that frees");
+    CHECK_SAYING(covers(pool, 1000, 10), "parent");
     rnn_pool_free(pool);
 }
 
@@ -217,7 +207,7 @@ static void test_fork_in_the_middle(void) {
             for (int j = 0; j < 3; j++) rnn_parallel_for(pool, 1000, 10, count_items, &sum);
             _exit(sum != 3000);
         }
-        CHECK(!child_failed(child), "child forked in the middle of a job");
+        CHECK_SAYING(!child_failed(child), "child forked in the middle of a job");
         pause_between(200000);
     }
     pthread_join(thread, NULL);
@@ -248,7 +238,8 @@ static void test_same_bits(void) {
         float s = 0;
         for (int i = 0; i < 61; i++) s += r.partial[i];
         if (threads == 1) first = s;
-        CHECK(memcmp(&s, &first, sizeof s) == 0, "%d threads: %.9g, not %.9g", threads, s, first);
+        CHECK_SAYING(memcmp(&s, &first, sizeof s) == 0, "%d threads: %.9g, not %.9g", threads, s,
+                     first);
         rnn_pool_free(pool);
     }
 }
