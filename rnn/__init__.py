@@ -245,6 +245,7 @@ from rnn.ops.gather import index_fill as index_fill
 from rnn.ops.gather import index_select as index_select
 from rnn.ops.gather import masked_scatter as masked_scatter
 from rnn.ops.gather import masked_select as masked_select
+from rnn.ops.gather import put as put
 from rnn.ops.gather import scatter as scatter
 from rnn.ops.gather import scatter_add as scatter_add
 from rnn.ops.gather import take as take

@@ -35,7 +35,7 @@ _OTHER_NAMES: dict[str, dict[str, str]] = {
     **dict.fromkeys(("tensor_split", "hsplit", "vsplit", "dsplit"), _SPLIT),
     **dict.fromkeys(("swapaxes", "swapdims", "swapaxes_", "swapdims_"), _SWAP),
     **{key: {"dims": "*"} for key in ("tile", "permute", "flip")},
-    "broadcast_to": {"size": "*"},
+    **{key: {"size": "*"} for key in ("broadcast_to", "sum_to_size")},
     "repeat": {"repeats": "*"},
     "isin": {"element": "elements", "test_element": "test_elements"},
 }

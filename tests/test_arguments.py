@@ -129,6 +129,59 @@ def test_an_argument_of_another_type(call: Callable[[Any], Any]) -> None:
     compare_errors(call, text=False)
 
 
+#: values, shapes and dtypes that PyTorch refuses
+REFUSED: list[Callable[[Any], Any]] = [
+    lambda m: m.hstack([]),
+    lambda m: m.dstack([]),
+    lambda m: m.cov(m.ones(5), fweights=m.ones(5)),
+    lambda m: m.cov(m.ones(5), fweights=-m.ones(5, dtype=m.int64)),
+    lambda m: m.cov(m.ones(5), aweights=m.ones(5, 5)),
+    lambda m: m.cov(m.ones(5), aweights=m.ones(4)),
+    lambda m: m.isclose(m.ones(1), m.ones(1), rtol=-0.4),
+    lambda m: m.ones(5).narrow(0, m.tensor([1, 2]), 1),
+    lambda m: m.ones(5).narrow(0, m.tensor(True), 1),
+    lambda m: m.ones(5).masked_scatter_(m.ones(5, 5) > 0, m.ones(5, 5)),
+    lambda m: m.nn.functional.adaptive_avg_pool1d(m.ones(1, 1, 2), -1),
+    lambda m: m.nn.functional.adaptive_max_pool2d(m.ones(1, 1, 2, 2), (-1, 1)),
+    lambda m: m.nn.functional.conv1d(m.ones(1, 1, 4), m.ones(1, 2)),
+    lambda m: m.nn.functional.multi_margin_loss(
+        m.ones(5, 4), m.zeros(5, dtype=m.int64), weight=m.tensor(1.0)
+    ),
+    lambda m: m.matrix_power(m.ones(3), 0),
+    lambda m: m.histogram(m.ones(3), -1),
+    lambda m: m.histogram(m.ones(3), 2, range=(0.0,)),
+    lambda m: m.bitwise_not(m.ones(2)),
+    lambda m: m.roll(m.ones(5), ()),
+    lambda m: m.searchsorted(m.ones(3), m.ones(2, 2), side="x"),
+    lambda m: m.unique(m.ones(3), dim=4),
+    lambda m: m.block_diag(m.ones(2, 2, 2)),
+    lambda m: m.cartesian_prod(m.ones(2, 2)),
+    lambda m: m.triu_indices(-1, 2),
+    lambda m: m.nn.functional.batch_norm(m.ones(2, 3), None, None, training=True, eps=0),
+    # out= of another dtype
+    lambda m: m.argmax(m.ones(3), out=m.empty(0)),
+    lambda m: m.gather(m.ones(2), 0, m.tensor([0]), out=m.empty(1).double()),
+    lambda m: m.take(m.ones(2), m.tensor([0]), out=m.empty(1).double()),
+    lambda m: m.sort(m.ones(2), out=(m.empty(2), m.empty(2))),
+    lambda m: m.max(m.ones(2), 0, out=(m.empty(0), m.empty(0))),
+    lambda m: m.tril(m.ones(2, 2), out=m.empty(2, 2).double()),
+]
+
+
+@pytest.mark.parametrize("call", REFUSED)
+def test_what_is_refused(call: Callable[[Any], Any]) -> None:
+    compare_errors(call, text=False)
+
+
+def test_sums_take_the_dtype_of_out() -> None:
+    def found(m: Any) -> list[Any]:
+        x = m.tensor([[1.7, 2.6], [0.2, 1.9]])
+        options = {"out": m.empty(0, dtype=m.int64)}
+        return [getattr(m, f)(x, 0, **options).tolist() for f in ("sum", "cumsum", "cumprod")]
+
+    assert found(rnn) == found(torch)
+
+
 def test_larger_and_smaller_of_two_tensors_are_no_dimensions() -> None:
     compare_errors(lambda m, x, y: m.max(x, y), (4,), (3, 3))
     compare_errors(lambda m, x, y: x.min(y), (4,), (3, 3))

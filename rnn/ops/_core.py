@@ -278,18 +278,19 @@ def view_as_results(made: Sequence[Tensor], out: Any) -> tuple[Tensor, ...]:
             f"{_public_caller()}(): argument 'out' must be tuple of {len(made)} Tensors, not "
             + (f"of {len(out)}" if isinstance(out, (tuple, list)) else type(out).__name__)
         )
-    return tuple(view_as_result(t, o) for t, o in zip(made, out))
+    return tuple(view_as_result(t, o, same=True) for t, o in zip(made, out))
 
 
-def view_as_result(t: Tensor, out: Tensor | None, name: str = "") -> Tensor:
+def view_as_result(t: Tensor, out: Tensor | None, name: str = "", same: bool = False) -> Tensor:
     """`out=`: writes t into it and returns it; t itself where it is None.
 
     Args:
         name: of the function, for errors; else the public one that called.
+        same: whether out must have the result's dtype.
 
     Raises:
-        RuntimeError: the dtype of the result cannot be cast to out's, or a gradient would have to
-            flow.
+        RuntimeError: the dtype of the result cannot be cast to out's, or is not out's where it must
+            be, or a gradient would have to flow.
     """
     if out is None:
         return t
@@ -297,6 +298,11 @@ def view_as_result(t: Tensor, out: Tensor | None, name: str = "") -> Tensor:
         raise RuntimeError(
             f"{name or _public_caller()}(): functions with out=... arguments don't support "
             "automatic differentiation, but one of the arguments requires grad."
+        )
+    if same and dtype_of(t) is not dtype_of(out):
+        raise RuntimeError(
+            f"Expected out tensor to have dtype {c_name(dtype_of(t))}, but got "
+            f"{c_name(dtype_of(out))} instead"
         )
     check_cast(dtype_of(t), dtype_of(out))
     if out._shape != t._shape:

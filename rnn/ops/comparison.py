@@ -164,6 +164,9 @@ def isclose(
     d, e = _core.dtype_of(input), _core.dtype_of(other)
     if d is not e:
         raise RuntimeError(f"{_core.type_name(d)} did not match {_core.type_name(e)}")
+    for tolerance, what in ((rtol, "rtol"), (atol, "atol")):
+        if tolerance < 0:
+            raise RuntimeError(f"{what} must be greater than or equal to zero, but got {tolerance}")
     x, y = _core.array_of(input), _core.array_of(other)
     shape = _shapes.broadcast_shapes(x.shape, y.shape)
     check_room("isclose", shape, 2 * x.itemsize)
@@ -470,6 +473,9 @@ def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> rnn.bitwise_not(rnn.tensor([0, 5]))
         tensor([-1, -6])
     """
+    if isinstance(input, Handle) and _core.dtype_of(input).is_floating_point:
+        name = _core.type_name(_core.dtype_of(input))
+        raise NotImplementedError(f"\"bitwise_not_cpu\" not implemented for '{name}'")
     return op_invert(input) if out is None else write_out(out, bitwise_not, input)
 
 

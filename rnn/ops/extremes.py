@@ -287,7 +287,7 @@ def argmax(
         tensor([1, 0])
     """
     if out is not None:
-        return write_out(out, argmax, input, dim, keepdim)
+        return _core.view_as_result(argmax(input, dim, keepdim), out, same=True)
     return _arg("argmax", np.argmax, input, axis if dim is None else dim, keepdims or keepdim)
 
 
@@ -307,5 +307,5 @@ def argmin(
         tensor(0)
     """
     if out is not None:
-        return write_out(out, argmin, input, dim, keepdim)
+        return _core.view_as_result(argmin(input, dim, keepdim), out, same=True)
     return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdims or keepdim)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rnn import _dtypes
 from rnn._c import E, Handle, adopt, check, check_copy_room, check_room, ffi, lib, op
-from rnn._shapes import broadcast_shapes, compute_strides, normalize_dim
+from rnn._shapes import broadcast_shapes, compute_strides, expand_sizes, normalize_dim
 from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of, wrap
@@ -63,6 +63,7 @@ def masked_scatter_(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
             f"masked_scatter: expected self and source to have same dtypes but got{have} and "
             f"{given}"
         )
+    expand_sizes(input._shape, array.shape, "CPUBoolType")
     rows = np.flatnonzero(np.broadcast_to(array, input._shape)).astype(np.int64, copy=False)
     if math.prod(source._shape) < len(rows):
         raise RuntimeError("Number of elements of source < number of ones in mask")
@@ -144,7 +145,7 @@ def gather(
                 [4, 3]])
     """
     made = show_as(_gather(input, dim, index), "GatherBackward0")
-    return _core.view_as_result(made, out)
+    return _core.view_as_result(made, out, same=True)
 
 
 def _places(name: str, shape: Shape, dim: int, index: Tensor) -> tuple[int, Any] | None:
@@ -405,7 +406,7 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
         raise RuntimeError("index_select(): self indexing axis dim should be positive")
     at, array = _slices(input._shape, dim, index, "index out of range in self")
     made = show_as(_take_slices(input, at, array), "IndexSelectBackward0")
-    return _core.view_as_result(made, out)
+    return _core.view_as_result(made, out, same=True)
 
 
 def index_add_(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
@@ -535,7 +536,7 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor([1, 4])
     """
     made = take_rows(input, _flat_rows("take", input, index), 1, index._shape)
-    return _core.view_as_result(show_as(made, "TakeBackward0"), out)
+    return _core.view_as_result(show_as(made, "TakeBackward0"), out, same=True)
 
 
 def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:

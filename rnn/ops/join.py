@@ -60,6 +60,8 @@ def _checked(tensors: Any, name: str) -> list[Any]:
             f"{type(tensors).__name__}"
         )
     every = list(tensors)
+    if not every and name not in ("cat", "stack", "concat", "concatenate"):
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
     for place, x in enumerate(every):
         if isinstance(x, Handle):
             continue
@@ -239,6 +241,12 @@ def block_diag(*tensors: Tensor) -> Tensor:
                 [0., 0., 3.]])
     """
     _core.check_elements(tensors)
+    for place, x in enumerate(tensors):
+        if len(x._shape) > 2:
+            raise RuntimeError(
+                f"{_dtypes.prefix}block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                f"{place} has {len(x._shape)} dimensions"
+            )
     every = [x if len(x._shape) == 2 else reshape(x, 1, -1) for x in tensors]
     rows, columns = sum(x._shape[0] for x in every), sum(x._shape[1] for x in every)
     out = _zeros_like_any(every, (rows, columns))
@@ -418,6 +426,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """
     moves = list(shifts) if isinstance(shifts, (tuple, list)) else [shifts]
     along = [] if dims is None else [dims] if isinstance(dims, int) else list(dims)
+    if not moves:
+        raise RuntimeError("`shifts` required")
     if not along and len(moves) == 1:
         made = reshape(roll(reshape(input, -1), moves[0], 0), input._shape)
         return show_as(made, "RollBackward0")
@@ -486,7 +496,8 @@ def tril(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
                 [1., 1., 0.],
                 [1., 1., 1.]])
     """
-    return show_as(view_as_result(_triangle(input, diagonal, "tril"), out), "TrilBackward0")
+    made = _triangle(input, diagonal, "tril")
+    return show_as(view_as_result(made, out, same=True), "TrilBackward0")
 
 
 def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
@@ -498,7 +509,8 @@ def triu(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
                 [0., 0., 1.],
                 [0., 0., 0.]])
     """
-    return show_as(view_as_result(_triangle(input, diagonal, "triu"), out), "TriuBackward0")
+    made = _triangle(input, diagonal, "triu")
+    return show_as(view_as_result(made, out, same=True), "TriuBackward0")
 
 
 def tril_(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -513,6 +525,9 @@ def triu_(input: Tensor, diagonal: int = 0) -> Tensor:
 
 def _lower(name: str, row: int, col: int, offset: int) -> Any:
     """Where the lower triangle of a matrix is."""
+    for size, what in ((row, "row"), (col, "col")):
+        if size < 0:
+            raise RuntimeError(f"{what} must be non-negative, got{size}")
     check_room(name, (max(row, 0), max(col, 0)), 1)
     return np.tri(row, col, offset, dtype=bool)
 
@@ -690,6 +705,9 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
                 [2, 4]])
     """
     _core.check_elements(tensors)
+    for x in tensors:
+        if len(x._shape) != 1:
+            raise RuntimeError(f"Expect a 1D vector, but got shape {list(x._shape)}")
     if len(tensors) == 1:
         return tensors[0]
     return stack([reshape(g, -1) for g in meshgrid(*tensors)], 1)

@@ -613,6 +613,10 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         from rnn.linalg import inv
 
         return matrix_power(inv(input), -n, out=out)
+    if len(input._shape) < 2:
+        raise RuntimeError(
+            "linalg.matrix_power: The input tensor A must have at least 2 dimensions."
+        )
     if n == 0:
         check_room("matrix_power", input._shape, dtype_of(input).itemsize)
         eye = np.broadcast_to(np.eye(input._shape[-1], dtype=dtype_of(input).storage), input._shape)

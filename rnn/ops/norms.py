@@ -270,6 +270,35 @@ def renorm(
 # ---- covariances ---------------------------------------------------------------------------------
 
 
+def _check_weights(name: str, weights: Tensor | None, floats: bool, count: int) -> None:
+    """Whether they are what cov takes.
+
+    Raises:
+        RuntimeError: they are of another shape or kind, or one is negative.
+    """
+    if weights is None:
+        return
+    to, shape = dtype_of(weights), weights._shape
+    if len(shape) > 1:
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+            f"{len(shape)} dimensions"
+        )
+    if to.is_floating_point is not floats:
+        kind = "floating point" if floats else "integral"
+        raise RuntimeError(
+            f"cov(): expected {name} to have {kind} dtype but got {name} with "
+            f"{_core.type_name(to)} dtype"
+        )
+    if weights.numel() != count:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input "
+            f"but got {weights.numel()} != {count}"
+        )
+    if count and _core.array_of(weights).min() < 0:
+        raise RuntimeError(f"cov(): {name} cannot be negative")
+
+
 def cov(
     input: Tensor,
     *,
@@ -304,6 +333,8 @@ def cov(
         )
     x = reduce.as_floats(input)
     x = x if ndim == 2 else unsqueeze(x if ndim else unsqueeze(x, 0), 0)
+    _check_weights("fweights", fweights, False, x._shape[1])
+    _check_weights("aweights", aweights, True, x._shape[1])
     weights = fweights
     if aweights is not None:
         weights = aweights if fweights is None else fweights * aweights

@@ -72,6 +72,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     at = normalize_dim(dim, len(shape))
+    if isinstance(start, Handle) and (start._h or start._shape or start._array.dtype.kind == "b"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     begin = int(start) if isinstance(start, Handle) else integer("narrow", "start", 2, start)
     size = shape[at]
     if not -size <= begin <= size:

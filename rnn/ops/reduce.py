@@ -171,6 +171,7 @@ def sum(
         if h > 0:
             return adopt(h)
     if out is not None:
+        dtype = dtype_of(out) if dtype is None else dtype
         return write_out(out, sum, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
     keepdim = keepdims or keepdim
@@ -423,6 +424,7 @@ def prod(
         tensor([ 2., 12.])
     """
     if out is not None:
+        dtype = dtype_of(out) if dtype is None else dtype
         return write_out(out, prod, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
     if dim is not None:

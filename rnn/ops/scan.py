@@ -77,6 +77,7 @@ def cumsum(
         tensor([1., 3., 6.])
     """
     if out is not None:
+        dtype = dtype_of(out) if dtype is None else dtype
         return write_out(out, cumsum, input, dim, dtype=dtype)
     return _scan(_CUMSUM, "cumsum", np.cumsum, input, dim, dtype, axis)
 
@@ -96,6 +97,7 @@ def cumprod(
         tensor([1., 2., 6.])
     """
     if out is not None:
+        dtype = dtype_of(out) if dtype is None else dtype
         return write_out(out, cumprod, input, dim, dtype=dtype)
     return _scan(_CUMPROD, "cumprod", np.cumprod, input, dim, dtype, axis)
 

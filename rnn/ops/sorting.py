@@ -485,6 +485,8 @@ def unique(
         (tensor([1, 3]), tensor([1, 2]))
     """
     array = check_copy_room("unique", array_of(input))
+    if dim is not None:
+        normalize_dim(dim, array.ndim)
     found = np.unique(
         array if array.ndim or dim is None else array.reshape(1),
         return_inverse=True,
@@ -640,6 +642,15 @@ def histogram(
     if isinstance(bins, Handle):
         edges = array_of(bins)
     else:
+        if bins <= 0:
+            raise RuntimeError(
+                f"{prefix}histogram(): bins must be > 0, but got {bins} for dimension 0"
+            )
+        if range is not None and len(range) != 2:
+            raise RuntimeError(
+                f"{prefix}histogramdd: for a 1-dimensional histogram range should have 2 elements, "
+                f"but got {len(range)}"
+            )
         low, high = range if range is not None else (0.0, 0.0 if array.size else 1.0)
         low, high = _edges(array, low, high, 0.5, "histogram")
         edges = array_of(linspace(low, high, bins + 1, dtype=dtype_of(input)))
@@ -681,6 +692,10 @@ def searchsorted(
     _core.check_tensors("searchsorted", sorted_sequence=sorted_sequence)
     sequence = array_of(sorted_sequence)
     values = array_of(input) if isinstance(input, Handle) else np.asarray(input)
+    if side not in (None, "left", "right"):
+        raise RuntimeError(
+            f"{prefix}searchsorted(): side can only be 'left' or 'right' but got {side}"
+        )
     if side is not None and right and side != "right":
         raise RuntimeError(
             f"{prefix}searchsorted(): side and right can't be set to opposites, "

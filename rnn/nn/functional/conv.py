@@ -316,6 +316,8 @@ def conv1d(
         >>> F.conv1d(rnn.tensor([[[1.0, 2.0, 3.0]]]), rnn.tensor([[[1.0, -1.0]]]))
         tensor([[[-1., -1.]]])
     """
+    if len(weight._shape) < 3:
+        raise RuntimeError("weight should have at least three dimensions")
     if _unbatched(input, 1, "conv1d"):
         return conv1d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
             0
@@ -445,6 +447,8 @@ def conv_transpose1d(
         >>> F.conv_transpose1d(rnn.tensor([[[1.0, 2.0]]]), rnn.ones(1, 1, 2), stride=2)
         tensor([[[1., 1., 2., 2.]]])
     """
+    if len(weight._shape) < 3:
+        raise RuntimeError("weight should have at least three dimensions")
     if _unbatched(input, 1, "conv_transpose1d"):
         out = conv_transpose1d(
             input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation

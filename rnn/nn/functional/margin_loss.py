@@ -239,6 +239,8 @@ def multi_margin_loss(
             f"samples (batch size). Expected target size [{n}], but got {list(target._shape)}. "
             f"Input has shape {list(input._shape)}."
         )
+    if weight is not None and len(weight._shape) != 1:
+        raise ValueError("weight must be one-dimensional")
     if weight is not None and weight._shape != (count,):
         raise RuntimeError(
             f"inconsistent weight size, expected {count} but got {list(weight._shape)}"

@@ -452,6 +452,17 @@ def _adaptive_sizes(
         shape, name = [*input._shape[:-1], 1, input._shape[-1]], f"adaptive_{kind}_pool2d"
     else:
         shape = list(input._shape)
+    if min(sizes) < 0:
+        wide = (1, *sizes) if dims == 1 else sizes
+        if kind == "max":
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {min(sizes)}: "
+                f"{[*shape[:-2], *wide]}"
+            )
+        raise RuntimeError(
+            f"{name}: elements of output_size must be greater than or equal to 0 but received "
+            f"{{{wide[0]}, {wide[1]}}}"
+        )
     if kind == "avg" and sizes == (1,) * dims:
         return sizes
     if 0 in shape[1 if rank == dims + 2 else 0 :]:
