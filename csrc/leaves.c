@@ -91,6 +91,8 @@ int rnn_set_requires_grad(rnn_engine *e, rnn_ref ref, int on) {
         /* Needed from the start: its flags are then not written while other threads read them. */
         if (on) s->flags |= RNN_S_NEEDS_GRAD | RNN_S_NEEDED;
         else s->flags &= (uint8_t)~RNN_S_NEEDS_GRAD;
+        if (on)
+            t->view_op = 0; /* zeros(6).view(2, 3), whose zeros nobody else looks at, is a leaf */
         rnn_unlock(e);
         return 0;
     }

@@ -380,6 +380,75 @@ def test_values_of_the_graph_enter_through_views() -> None:
     compare(fn, (3, 4), (3,))
 
 
+LEAVES: list[Any] = [
+    lambda m: m.arange(6.0).view(2, 3),
+    lambda m: m.arange(6.0).reshape(2, 3),
+    lambda m: (m.arange(6.0) * 2).reshape(3, 2).t(),
+    lambda m: m.arange(6.0)[None],
+    lambda m: m.arange(6.0).unsqueeze(1).squeeze(),
+    lambda m: m.arange(6.0)[1:4],
+    lambda m: m.arange(6.0).view(2, 3)[1],
+    lambda m: m.arange(6.0).view(2, 3).flatten(),
+    lambda m: m.eye(2).repeat(3, 1, 1),
+    lambda m: m.eye(2).repeat(1, 3),
+    lambda m: m.stack([m.ones(2), m.zeros(2)]).view(-1),
+    lambda m: m.linspace(0, 1, 6).view(6, 1).double(),
+    lambda m: m.ones(2, 3).mean(0, keepdim=True).view(3),
+    lambda m: m.arange(6.0).expand(1, 6),
+    lambda m: m.ones(1, 3).view_as(m.ones(3)),
+]
+
+
+@pytest.mark.parametrize("case", range(len(LEAVES)))
+def test_a_view_that_asks_for_gradients_is_a_leaf(case: int) -> None:
+    seen = []
+    for m in (torch, rnn):
+        x = LEAVES[case](m).requires_grad_()
+        assert x.is_leaf and x.grad_fn is None
+        optimizer = m.optim.SGD([x], lr=0.1)
+        (x * x).sum().backward()
+        optimizer.step()
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+            x += 1
+        y = x.view(-1) if x.is_contiguous() else x.t()
+        assert not y.is_leaf
+        seen.append((x.tolist(), x.grad.tolist(), tuple(x.shape), y.tolist()))
+    assert seen[1] == seen[0]
+    for m in (torch, rnn):  # what it is a view of stays a constant
+        base = m.arange(6.0)
+        x = base.view(2, 3).requires_grad_()
+        assert x.is_leaf and base.is_leaf and not base.requires_grad
+
+
+#: functions whose result is no view, even where they have nothing to do
+COPIES: list[Any] = [
+    lambda m, x: x.repeat(2, 1, 1),
+    lambda m, x: x.repeat(1, 1),
+    lambda m, x: x.repeat(1, 2),
+    lambda m, x: x[:1].repeat(3, 1),
+    lambda m, x: m.tile(x, (2, 1, 1)),
+    lambda m, x: m.matrix_power(x, 1),
+    lambda m, x: m.diff(x, 0),
+    lambda m, x: m.nn.functional.pixel_shuffle(x[None, None], 1),
+    lambda m, x: m.nn.functional.pixel_unshuffle(x[None, None], 1),
+]
+
+
+@pytest.mark.parametrize("case", range(len(COPIES)))
+def test_copies_are_no_views(case: int) -> None:
+    for dtype in ("float32", "int64"):
+        if dtype == "int64" and case >= 5:
+            continue
+        for m in (torch, rnn):
+            x = m.arange(4, dtype=getattr(m, dtype)).view(2, 2)
+            y = COPIES[case](m, x)
+            expected = y.tolist()
+            x.fill_(7)
+            assert y.tolist() == expected
+            y.view(-1)[0] = 9
+            assert x.tolist() == [[7, 7], [7, 7]] and (y == 9).sum() == 1
+
+
 def test_writing_a_leaf_is_refused() -> None:
     for fn in (
         lambda x: x.t_(),

@@ -32,6 +32,7 @@ from rnn.ops.shape import (
     atleast_2d,
     atleast_3d,
     clone,
+    contiguous,
     expand,
     permute,
     reshape,
@@ -297,10 +298,8 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     wide = tuple(itertools.chain.from_iterable(zip(times, shape)))
     if paired == wide:
         return show_as(clone(reshape(input, target)), "RepeatBackward0")
-    made = reshape(expand(reshape(input, paired), wide), target)
-    if max(math.prod(shape), 1) == 1:  # equal strides would do: a view of one number
-        made = clone(made)
-    return show_as(made, "RepeatBackward0")
+    made = contiguous(expand(reshape(input, paired), wide))  # never a view: it may be written
+    return show_as(reshape(made, target), "RepeatBackward0")
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:

@@ -621,7 +621,7 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
         check_room("matrix_power", input._shape, dtype_of(input).itemsize)
         eye = np.broadcast_to(np.eye(input._shape[-1], dtype=dtype_of(input).storage), input._shape)
         return _core.view_as_result(wrap(eye.copy()), out)
-    power, square = None, input
+    power, square = None, input if n > 1 else input.clone()
     while n:
         if n & 1:
             power = square if power is None else matmul(power, square)

@@ -248,4 +248,4 @@ def diff(
         after, before = narrow(input, dim, 1, size - 1), narrow(input, dim, 0, size - 1)
         bools = not input._h and input._array.dtype == np.bool_
         input = after ^ before if bools else after - before
-    return input
+    return input if n else input.clone()

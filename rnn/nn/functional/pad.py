@@ -374,7 +374,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     n = len(outer)
     x = input.reshape(*outer, c // (r * r), r, r, h, w)
     x = x.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return x.reshape(*outer, c // (r * r), h * r, w * r)
+    made = x.reshape(*outer, c // (r * r), h * r, w * r)
+    return made if r > 1 else made.clone()
 
 
 @shown_as("PixelUnshuffleBackward0")
@@ -402,7 +403,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(outer)
     x = input.reshape(*outer, c, h // r, r, w // r, r)
     x = x.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return x.reshape(*outer, c * r * r, h // r, w // r)
+    made = x.reshape(*outer, c * r * r, h // r, w // r)
+    return made if r > 1 else made.clone()
 
 
 def _image(input: Tensor, name: str) -> tuple[int, ...]:
