@@ -25,6 +25,7 @@ from rnn._lapack import run as _run
 from rnn._shown import show_as
 from rnn._triangular import solve_triangular as solve_triangular
 from rnn.autograd.function import Function
+from rnn.autograd.modes import is_grad_enabled
 from rnn.ops import _core
 from rnn.ops._core import array_of
 from rnn.ops.linalg import cross as cross
@@ -286,13 +287,15 @@ class _SingularValues(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:
         u, s, vh = _run("svd", lambda x: tuple(np.linalg.svd(x, full_matrices=False)), array_of(a))
-        ctx.save_for_backward(u, vh)
+        ctx.save_for_backward(a, u, vh)
         values: Tensor = s
         return values
 
     @staticmethod
     def backward(ctx: Any, ds: Any) -> Any:
-        u, vh = ctx.saved_tensors
+        a, u, vh = ctx.saved_tensors
+        if is_grad_enabled():  # recorded: the vectors depend on a
+            u, _, vh = _Svd.apply(a)
         return u * ds.unsqueeze(-2) @ vh
 
 

@@ -166,6 +166,26 @@ CASES = {
         lambda m, a, b: m.linalg.solve(a + 4 * m.eye(3), b, left=False), (2, 3, 3), (2, 2, 3),
     ),
     "cholesky": (lambda m, a: m.linalg.cholesky(a @ a.mT + m.eye(3)), (2, 3, 3)),
+    "svdvals": (lambda m, a: m.linalg.svdvals(a), (3, 4)),
+    "cond": (lambda m, a: m.linalg.cond(a), (3, 3)),
+    "svd": (
+        lambda m, a: (lambda u, s, v: u**2 @ (s**2).diag() @ v**2)(*m.linalg.svd(a, False)), (4, 3),
+    ),
+    "eigvalsh": (lambda m, a: m.linalg.eigvalsh(a + a.mT), (3, 3)),
+    "eigh": (lambda m, a: (lambda w, v: v**2 @ w)(*m.linalg.eigh(a + a.mT)), (3, 3)),
+    "qr": (lambda m, a: (lambda q, r: q**2 @ r**2)(*m.linalg.qr(a)), (4, 3)),
+    "pinv": (lambda m, a: m.linalg.pinv(a), (4, 3)),
+    "lstsq": (lambda m, a, b: m.linalg.lstsq(a, b).solution, (4, 3), (4, 2)),
+    "solve_triangular": (
+        lambda m, a, b: m.linalg.solve_triangular(a + 4 * m.eye(3), b, upper=True), (3, 3), (3, 2),
+    ),
+    "cholesky_solve": (
+        lambda m, b, a: m.cholesky_solve(b, m.linalg.cholesky(a @ a.mT + m.eye(3))), (3, 2), (3, 3),
+    ),
+    "matrix_exp": (lambda m, a: m.matrix_exp(a), (3, 3)),
+    "matrix_power": (lambda m, a: m.matrix_power(a + 4 * m.eye(3), -2), (3, 3)),
+    "quantile": (lambda m, a, q: m.quantile(a, q.sigmoid()), (7,), (2,)),
+    "conv3d": (f("conv3d"), (1, 2, 3, 3, 2), (2, 2, 2, 2, 2)),
     "cast": (lambda m, a: (a.float() ** 2).double() * a, (5,)),
     "in place": (_written, (3, 4)),
 }  # fmt: skip
