@@ -16,6 +16,7 @@ from rnn import cuda as cuda
 from rnn import distributions as distributions
 from rnn import func as func
 from rnn import inspect as inspect
+from rnn import jit as jit
 from rnn import linalg as linalg
 from rnn import mps as mps
 from rnn import nn as nn

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -318,3 +320,28 @@ def test_assert_close() -> None:
         rnn.testing.assert_close([1], [1, 2])
     with pytest.raises(AssertionError):
         rnn.testing.assert_close("a", 1)
+
+
+def test_decorators_of_jit_and_ways_of_attention_are_accepted() -> None:
+    for m in (torch, rnn):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+
+            layer = m.nn.Linear(2, 3)
+            x = m.ones(4, 2)
+            for made in (m.jit.script(layer), m.jit.trace(layer, x), m.jit.trace(layer, (x,))):
+                assert made(x).tolist() == layer(x).tolist()
+            assert m.jit.ignore(len)([1]) == m.jit.unused(len)([1]) == m.jit.export(len)([1]) == 1
+            assert m.jit.ignore(drop=False)(len)([1]) == 1
+            assert m.jit.is_scripting() is m.jit.is_tracing() is False
+        backend = importlib.import_module(f"{m.__name__}.nn.attention")
+        q = m.ones(1, 2, 3, 4)
+        for given in (backend.SDPBackend.MATH, [backend.SDPBackend.MATH]):
+            with backend.sdpa_kernel(given):
+                assert m.nn.functional.scaled_dot_product_attention(q, q, q).shape == q.shape
+        with pytest.raises(AssertionError, match="Backend must be"), backend.sdpa_kernel(3):
+            pass
+    with pytest.raises(RuntimeError, match="shapes"):
+        rnn.jit.trace(rnn.nn.Linear(2, 3), rnn.ones(4, 5))
+    with pytest.raises(AttributeError, match="README"):
+        rnn.jit.save  # noqa: B018

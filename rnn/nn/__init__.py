@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from rnn import _config
+from rnn.nn import attention as attention
 from rnn.nn import functional as functional
 from rnn.nn import init as init
 from rnn.nn import modules as modules
