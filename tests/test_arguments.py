@@ -214,6 +214,8 @@ FORMS: list[Callable[..., Any]] = [
     lambda m, x: m.matrix_power(x, -2),
     lambda m, x: m.slogdet(x)[1],
     lambda m, x: m.histogram(x.detach()).hist.sum(),
+    lambda m: m.isclose(m.tensor([True, False]), m.tensor([False, True]), 1.0),
+    lambda m: m.isclose(m.tensor([1, 3], dtype=m.uint8), m.tensor([2, 2], dtype=m.uint8), 0.5),
     lambda m: m.add(m.tensor([1.0]), m.tensor([1], dtype=m.int8), alpha=200),
     lambda m: m.sub(m.tensor([1.0, 1.0]), m.tensor([1, 2], dtype=m.uint8), alpha=-1),
     lambda m: m.add(m.tensor([1, 1]), m.tensor([True, False]), alpha=2),

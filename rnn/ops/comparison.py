@@ -170,8 +170,9 @@ def isclose(
     x, y = _core.array_of(input), _core.array_of(other)
     shape = _shapes.broadcast_shapes(x.shape, y.shape)
     check_room("isclose", shape, 2 * x.itemsize)
-    if x.dtype == np.bool_:
-        return _core.wrap(x == y)
+    if x.dtype.kind != "f":  # differences of bytes go round
+        to = _dtypes.get_default_dtype().storage
+        x, y = x.astype(to), y.astype(to)
     with np.errstate(all="ignore"):
         gap = np.abs(x - y)
         allowed = np.asarray(atol + np.abs(rtol * y), gap.dtype if gap.dtype.kind == "f" else None)
