@@ -1,5 +1,5 @@
 /* masks.c: the choice between two values by a mask of bytes: where, masked_fill, and their
- * gradients. */
+ * gradients; and where a mask is not 0. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -200,4 +200,85 @@ int rnn_masked_fill_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_lis
     if (!((const uint8_t *)x->saved)[node % x->ip[0]])
         rnn_push_edge(e, out, &a, rnn_flat_to_offset(&a, node), 1);
     return 0;
+}
+
+/* ---- where a mask is not 0 ------------------------------------------------------------------- */
+
+enum { BLOCK = 16384, RUN = 512 };
+
+typedef struct {
+    const uint8_t *mask;
+    int ndim;
+    const int64_t *shape;
+    int64_t *first; /* how many there are before each block; before that: in it */
+    int64_t *out, step, dim_step;
+} places;
+
+static void count_task(void *ctx, int64_t begin, int64_t end) {
+    const places *p = ctx;
+    int64_t count = 0;
+    for (int64_t i = begin; i < end; i++) count += p->mask[i] != 0;
+    p->first[begin / BLOCK] = count;
+}
+
+/* One run of the last dimension, at most RUN elements, whose first has this index; hits are written
+ * from `at` on. Which elements are hits is as good as random: no branch asks. */
+static int64_t place_run(const places *p, const uint8_t *mask, int64_t n, const int64_t *index,
+                         int64_t at) {
+    int64_t hit[RUN + 1], count = 0;
+    const int last = p->ndim - 1;
+    for (int64_t i = 0; i < n; i++) {
+        hit[count] = index[last] + i;
+        count += mask[i] != 0;
+    }
+    for (int d = 0; d <= last; d++) {
+        int64_t *out = p->out + at * p->step + d * p->dim_step;
+        for (int64_t k = 0; k < count; k++) out[k * p->step] = d == last ? hit[k] : index[d];
+    }
+    return count;
+}
+
+static void place_task(void *ctx, int64_t begin, int64_t end) {
+    const places *p = ctx;
+    const int last = p->ndim - 1;
+    int64_t index[RNN_MAX_DIMS], rest = begin, at = p->first[begin / BLOCK];
+    for (int d = last; d >= 0; d--) {
+        index[d] = rest % p->shape[d];
+        rest /= p->shape[d];
+    }
+    while (begin < end) {
+        int64_t n = p->shape[last] - index[last];
+        n = n > RUN ? RUN : n;
+        n = n > end - begin ? end - begin : n;
+        at += place_run(p, p->mask + begin, n, index, at);
+        begin += n;
+        index[last] += n;
+        for (int d = last; d > 0 && index[d] == p->shape[d]; d--) {
+            index[d] = 0;
+            index[d - 1]++;
+        }
+    }
+}
+
+int rnn_nonzero(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, int64_t count,
+                int by_dim, int64_t *out) {
+    if (ndim < 1 || ndim > RNN_MAX_DIMS)
+        return rnn_fail(e, RNN_EVALUE, "nonzero: %d dimensions", ndim);
+    const int64_t n = rnn_numel(ndim, shape), blocks = (n + BLOCK - 1) / BLOCK;
+    places p = {mask, ndim, shape, rnn_malloc(e, (size_t)blocks * sizeof(int64_t)), out};
+    if (!p.first)
+        return rnn_fail(e, RNN_EMEMORY, "nonzero: no memory for %lld counts", (long long)blocks);
+    p.step = by_dim ? 1 : ndim;
+    p.dim_step = by_dim ? count : 1;
+    rnn_parallel_for(e->pool, n, BLOCK, count_task, &p);
+    int64_t before = 0;
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t here = p.first[i];
+        p.first[i] = before;
+        before += here;
+    }
+    if (before == count) rnn_parallel_for(e->pool, n, BLOCK, place_task, &p);
+    free(p.first);
+    if (before == count) return 0;
+    return rnn_fail(e, RNN_ERUNTIME, "nonzero: the mask was written meanwhile");
 }

@@ -326,6 +326,10 @@ rnn_ref rnn_where(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *s
 /* mask[i % period] decides about element i of row-major a. */
 rnn_ref rnn_masked_fill(rnn_engine *e, rnn_ref a, const uint8_t *mask, int64_t period,
                         double value);
+/* The indices of the `count` bytes of a mask that are not 0, in row-major order: one after the
+ * other, or (by_dim) all of a dimension, then all of the next. */
+int rnn_nonzero(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *shape, int64_t count,
+                int by_dim, int64_t *out);
 /* Row-major a is read as rows of `inner` elements: out row i = row index[i] of a. out_shape has
  * count * inner elements. */
 rnn_ref rnn_gather(rnn_engine *e, rnn_ref a, const int64_t *index, int64_t count, int64_t inner,

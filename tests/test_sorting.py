@@ -240,3 +240,20 @@ def test_results_that_cannot_be_asked_for():
         for m in (torch, rnn):
             with pytest.raises(TypeError):
                 call(m, m.ones(2, 3))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 0), (40_000,), (130, 300), (2, 1, 700, 5)])
+def test_nonzero_of_many(shape):
+    """By blocks and runs, on threads: as PyTorch's, of bools, numbers and NaN, and of views."""
+    for share in (0, 0.01, 0.5, 1):
+        mask = np.asarray(np.random.default_rng(0).random(shape) < share)
+        for array in (mask, mask * 3, np.where(mask, NAN, 0)):
+            x, y = torch.tensor(array), rnn.tensor(array)
+            found = [(m.nonzero(t), m.argwhere(t)) for m, t in ((torch, x), (rnn, y))]
+            found[0] += torch.nonzero(x, as_tuple=True)
+            found[1] += rnn.nonzero(y, as_tuple=True)
+            if array.ndim > 1:
+                found = [(*f, t.transpose(0, 1).nonzero()) for f, t in zip(found, (x, y))]
+            for want, got in zip(*found, strict=True):
+                assert want.shape == got.shape and got.dtype is rnn.int64
+                np.testing.assert_array_equal(got.numpy(), want.numpy())

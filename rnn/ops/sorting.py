@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn import _shapes, return_types
-from rnn._c import COMPOSE, E, Handle, adopt, check_copy_room, check_room, fail, ffi, lib, op
+from rnn._c import COMPOSE, E, Handle, adopt, check, check_copy_room, check_room, fail, ffi, lib, op
 from rnn._dtypes import prefix
 from rnn._shapes import normalize_dim
 from rnn.ops import _core, compose_reduce
@@ -753,11 +753,24 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
         tensor([[0, 1],
                 [1, 0]])
     """
-    array = array_of(input)
-    check_room("nonzero", (int(np.count_nonzero(array)), array.ndim), 8)
     if as_tuple:
-        return tuple([_core.wrap(i) for i in np.nonzero(np.atleast_1d(array))])
-    return _core.view_as_result(argwhere(input), out)
+        return tuple([_core.wrap(i) for i in _nonzero("nonzero", array_of(input), True)])
+    return _core.view_as_result(_core.wrap(_nonzero("nonzero", array_of(input), False)), out)
+
+
+def _nonzero(name: str, array: Any, by_dim: bool) -> Any:
+    """int64 (count, dimensions), or by_dim (dimensions, count)."""
+    if array.dtype != np.bool_:
+        array = array != 0
+    count = int(np.count_nonzero(array))
+    check_room(name, (count, array.ndim), 8)
+    if not array.ndim:
+        return np.zeros((1, count) if by_dim else (count, 0), np.int64)
+    mask = np.ascontiguousarray(array)
+    out = np.empty((array.ndim, count) if by_dim else (count, array.ndim), np.int64)
+    at, bytes_ = ffi.from_buffer("int64_t[]", out), ffi.from_buffer("uint8_t[]", mask)
+    check(lib.rnn_nonzero(E, bytes_, array.ndim, array.shape, count, by_dim, at))
+    return out
 
 
 def argwhere(input: Tensor) -> Tensor:
@@ -768,7 +781,4 @@ def argwhere(input: Tensor) -> Tensor:
         tensor([[0, 1],
                 [1, 0]])
     """
-    array = array_of(input)
-    check_room("argwhere", (int(np.count_nonzero(array)), array.ndim), 8)
-    found = np.argwhere(array) if array.ndim else np.empty((int(bool(array)), 0), np.int64)
-    return _core.wrap(np.ascontiguousarray(found))
+    return _core.wrap(_nonzero("argwhere", array_of(input), False))
