@@ -94,21 +94,48 @@ rnn_ref rnn_empty_strided(rnn_engine *e, int dtype, int ndim, const int64_t *sha
 
 /* ---- ranges ---------------------------------------------------------------------------------- */
 
+typedef struct {
+    int dtype;
+    bool exact; /* no element, nor what it is made of, is rounded */
+    int64_t whole;
+    double start, step;
+    void *out;
+} range;
+
 /* start + i * step as torch rounds it: for float32 in double; but where its AVX2 loop runs, on runs
  * of two vectors, an element is its vector's first one, rounded, plus a multiple of step. */
+static double range_element(const range *r, int64_t i) {
+    const int64_t lane = i < r->whole ? i % (r->dtype == RNN_F64 ? 4 : 8) : 0;
+    const double x = fma(r->step, (double)(i - lane), r->start);
+    if (i >= r->whole) return x;
+    return fma(r->step, (double)lane, r->dtype == RNN_F64 ? x : (double)(float)x);
+}
+
+static void range_task(void *ctx, int64_t begin, int64_t end) {
+    const range *r = ctx;
+    const double start = r->start, step = r->step;
+    double *d = r->out;
+    float *f = r->out;
+    if (r->exact && r->dtype == RNN_F64)
+        for (int64_t i = begin; i < end; i++) d[i] = start + step * (double)i;
+    else if (r->exact)
+        for (int64_t i = begin; i < end; i++) f[i] = (float)(start + step * (double)i);
+    else if (r->dtype == RNN_F64)
+        for (int64_t i = begin; i < end; i++) d[i] = range_element(r, i);
+    else
+        for (int64_t i = begin; i < end; i++) f[i] = (float)range_element(r, i);
+}
+
 rnn_ref rnn_arange(rnn_engine *e, int dtype, int64_t n, double start, double step) {
     rnn_build b;
     int failed = begin(e, &b, dtype, 1, &n);
     if (failed) return failed;
-    const int64_t width = dtype == RNN_F64 ? 4 : 8, whole = n / (2 * width) * (2 * width);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t lane = i < whole ? i % width : 0;
-        double x = fma(step, (double)(i - lane), start);
-        if (i < whole)
-            x = dtype == RNN_F64 ? fma(step, (double)lane, x) : fma(step, (double)lane, (float)x);
-        if (dtype == RNN_F64) ((double *)b.out)[i] = x;
-        else ((float *)b.out)[i] = (float)x;
-    }
+    const int64_t run = dtype == RNN_F64 ? 8 : 16;
+    const double largest = dtype == RNN_F64 ? 0x1p53 : 0x1p24;
+    range r = {dtype, false, n / run * run, start, step, b.out};
+    r.exact = trunc(start) == start && trunc(step) == step &&
+              fabs(start) + fabs(step) * (double)n < largest;
+    rnn_parallel_for(e->pool, n, 1 << 14, range_task, &r);
     return rnn_build_finish(e, &b);
 }
 
