@@ -260,7 +260,10 @@ static int run_slice(rnn_engine *e, rnn_pass *p, int64_t until) {
         work += 32 + rnn_span_size(s);
         int code = s->state & RNN_G_SKIP ? 0 : run_span(e, p, id);
         if (code) return code;
-        if (id == p->until) break;
+        if (id == p->until) { /* others may pass while it stands here */
+            rnn_pass_drop(e, p);
+            break;
+        }
         undo(e, p, id);
         rnn_pass_leave(e, p);
     }

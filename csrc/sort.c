@@ -180,7 +180,7 @@ int rnn_pass_keep_graph(rnn_engine *e, rnn_pass *p) {
 static void leave_graph(rnn_engine *e, rnn_pass *p, uint32_t id) {
     const rnn_span *s = rnn_at(e, id);
     if (s->state & RNN_G_BRIEF) rnn_span_clear_grad(e, id);
-    if (p->flags & RNN_RETAIN_GRAPH || s->state & RNN_G_SKIP || s->flags & RNN_S_LEAF) return;
+    if (p->flags & RNN_RETAIN_GRAPH || s->state & RNN_G_SKIP) return;
     if (!p->left) {
         rnn_span_pass(e, id);
         return;

@@ -525,6 +525,29 @@ def test_another_anomaly_before_the_words_are_found() -> None:
     assert error.index == (1,) and "multiplies sqrt[1]" in str(error)
 
 
+def test_a_pass_while_the_words_are_found() -> None:
+    """A signal's handler may pass over the same graph: it comes to all of it."""
+    x = _x(4.0, 9.0)
+    seen = []
+
+    def other(frame: Any, event: str, _arg: object) -> None:
+        if event == "call" and frame.f_code.co_name == "backward_error":
+            sys.setprofile(None)
+            seen.append(rnn.inspect.graph(loss).nodes)
+            seen.append(rnn.autograd.grad(loss, x, retain_graph=True)[0].isnan().tolist())
+
+    loss = ((x * 2 - x * 2).sqrt() * 0.0 + x * 3).sum()
+    nodes = rnn.inspect.graph(loss).nodes
+
+    def run() -> None:
+        sys.setprofile(other)
+        loss.backward()
+
+    assert _caught(run).op == "sqrt" and sys.getprofile() is None
+    assert seen == [nodes, [True, True]]
+    assert x.grad is None or x.grad.tolist() == [3.0, 3.0]
+
+
 def _passes(loss: Any, x: Any, inner: Any) -> list[Callable[[], Any]]:
     return [
         loss.backward,
