@@ -104,12 +104,12 @@ def solve_triangular(
             "linalg.solve_triangular: Incompatible shapes of A and B for the equation AX = B "
             f"({shapes[0]} and {shapes[1]})"
         )
-    batch = np.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
-    A, B = A.expand(*batch, *A.shape[-2:]), B.expand(*batch, *B.shape[-2:])
     off = int(unitriangular)
     A = A.triu(off) if upper else A.tril(-off)
     if unitriangular:
         A = A + A.new_ones(A.shape[-1]).diag()
+    batch = np.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
+    A, B = A.expand(*batch, *A.shape[-2:]), B.expand(*batch, *B.shape[-2:])
     x = show_as(_SolveTriangular.apply(A, B, bool(upper)), "LinalgSolveTriangularBackward0")
     return x if out is None else out.copy_(x)
 

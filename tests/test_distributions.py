@@ -256,6 +256,14 @@ def test_matrices_of_a_gaussian() -> None:
         )
 
 
+def test_one_gaussian_of_many_vectors() -> None:
+    def run(m: Any, a: Any, b: Any) -> Any:
+        d = m.distributions.MultivariateNormal(a, scale_tril=b.tril(-1) + m.eye(3, dtype=a.dtype))
+        return d.log_prob(m.linspace(0, 1, 24, dtype=a.dtype).view(2, 4, 3)), d.log_prob(a + 1)
+
+    compare(run, (3,), (3, 3), dtypes=("float64",), layouts=ONE, edges=False)
+
+
 def test_cdf() -> None:
     for kind in ("Laplace", "LogNormal", "Gumbel"):
         compare(

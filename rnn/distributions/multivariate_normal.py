@@ -25,8 +25,12 @@ def _from_precision(p: Tensor) -> Tensor:
 
 def _distance(factor: Tensor, difference: Tensor) -> Tensor:
     """The squared Mahalanobis length of vectors (..., n), factor (..., n, n)."""
-    inner = rnn.linalg.solve_triangular(factor, difference.unsqueeze(-1), upper=False)
-    return inner.square().sum((-2, -1))
+    if factor.dim() > 2:
+        inner = rnn.linalg.solve_triangular(factor, difference.unsqueeze(-1), upper=False)
+        return inner.square().sum((-2, -1))
+    columns = difference.reshape(-1, factor.shape[-1]).mT  # one system, however many vectors
+    inner = rnn.linalg.solve_triangular(factor, columns, upper=False)
+    return inner.square().sum(0).reshape(difference.shape[:-1])
 
 
 class MultivariateNormal(Distribution):
