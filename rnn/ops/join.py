@@ -32,7 +32,6 @@ from rnn.ops.shape import (
     atleast_2d,
     atleast_3d,
     clone,
-    contiguous,
     expand,
     permute,
     reshape,
@@ -298,8 +297,16 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     wide = tuple(itertools.chain.from_iterable(zip(times, shape)))
     if paired == wide:
         return show_as(clone(reshape(input, target)), "RepeatBackward0")
-    made = contiguous(expand(reshape(input, paired), wide))  # never a view: it may be written
-    return show_as(reshape(made, target), "RepeatBackward0")
+    made = reshape(expand(reshape(input, paired), wide), target)
+    if _same_memory(made, input):  # never a view: it may be written
+        made = clone(made)
+    return show_as(made, "RepeatBackward0")
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    if a._h and b._h:
+        return bool(lib.rnn_span_of(a._h) == lib.rnn_span_of(b._h))
+    return bool(np.may_share_memory(a._array, b._array))
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:
