@@ -563,7 +563,7 @@ def test_lbfgs_withstands():
     with pytest.raises(RuntimeError, match=r"3.*2|2.*3"):
         other.step(lambda: closure(other, q))
     assert q.tolist() == [1, 1, 1]
-    for n in range(1, 200):
+    for n in range(1, 2000):
         lib.rnn_fail_after(E, n)
         try:
             optimizer.step(lambda: closure(optimizer, p))
