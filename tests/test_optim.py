@@ -574,6 +574,8 @@ def test_lbfgs_withstands():
             lib.rnn_fail_after(E, 0)
         assert p[0].item() == p[1].item()
     assert n > 3
+    for _ in range(10):  # how far it came depends on what memory was free
+        optimizer.step(lambda: closure(optimizer, p))
     assert p.tolist() == pytest.approx([-(0.25 ** (1 / 3))] * 2, abs=1e-2)
 
 
