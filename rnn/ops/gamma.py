@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rnn._c import Handle, op
 from rnn._shapes import integer
 from rnn.ops import _core
+from rnn.ops.create import arange
 from rnn.ops.elementwise import in_place, unary, unary_in_place, write_out
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     if order < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     x = _floats("mvlgamma", input)
-    shifts = _core.nodes(np.arange(order, dtype=_core.array_of(x).dtype) / -2)
+    shifts = arange(order, dtype=x.dtype) / -2
     total: Tensor = lgamma(x.unsqueeze(-1) + shifts).sum(-1)
     return total + order * (order - 1) / 4 * math.log(math.pi)
 
