@@ -19,9 +19,10 @@ from rnn._factors import lu as lu
 from rnn._factors import lu_factor as lu_factor
 from rnn._factors import lu_solve as lu_solve
 from rnn._lapack import LinAlgError as LinAlgError
-from rnn._lapack import constant, without_gradient
+from rnn._lapack import constant as _constant
 from rnn._lapack import matrices as _matrices
 from rnn._lapack import run as _run
+from rnn._lapack import without_gradient as _without_gradient
 from rnn._shown import show_as
 from rnn._triangular import solve_triangular as solve_triangular
 from rnn.autograd.function import Function
@@ -315,7 +316,7 @@ def svd(A: Tensor, full_matrices: bool = True) -> Any:
     """
     _matrices("svd", A)
     m, n = A.shape[-2:]
-    if full_matrices and m != n and not constant(A):
+    if full_matrices and m != n and not _constant(A):
         raise RuntimeError(
             "linalg.svd: The singular vectors in the gradient are not unique where full_matrices "
             "adds some: call it with full_matrices=False, or on x.detach()"
@@ -335,7 +336,7 @@ def svdvals(A: Tensor) -> Tensor:
         tensor([4., 3.])
     """
     _matrices("svd", A)
-    if constant(A):
+    if _constant(A):
         values: Tensor = _run("svd", lambda a: np.linalg.svd(a, compute_uv=False), array_of(A))
         return values
     return show_as(_SingularValues.apply(A), "LinalgSvdBackward0")
@@ -383,7 +384,7 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
         )
     if mode == "reduced":
         return return_types.linalg_qr([show_as(t, "LinalgQrBackward0") for t in _Qr.apply(A)])
-    without_gradient(f"qr with mode {mode!r}", A)
+    _without_gradient(f"qr with mode {mode!r}", A)
     if mode == "r":
         r = _run("qr", lambda a: np.linalg.qr(a, mode="r"), array_of(A))
         return return_types.linalg_qr((A.new_empty(0), r))
@@ -432,7 +433,7 @@ def eigvalsh(A: Tensor, UPLO: Any = "L") -> Tensor:
         tensor([1., 2.])
     """
     _matrices("eigvalsh", A, square=True)
-    if constant(A):
+    if _constant(A):
         values: Tensor = _run("eigvalsh", lambda a: np.linalg.eigvalsh(a, UPLO), array_of(A))
         return values
     found: Tensor = eigh(A, UPLO)[0]
