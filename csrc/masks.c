@@ -210,7 +210,7 @@ typedef struct {
     const uint8_t *mask;
     int ndim;
     const int64_t *shape;
-    int64_t *first; /* how many there are before each block; before that: in it */
+    int64_t *first; /* how many there are before each block, and in all; before that: in it */
     int64_t *out, step, dim_step;
 } places;
 
@@ -221,16 +221,18 @@ static void count_task(void *ctx, int64_t begin, int64_t end) {
     p->first[begin / BLOCK] = count;
 }
 
-/* One run of the last dimension, at most RUN elements, whose first has this index; hits are written
- * from `at` on. Which elements are hits is as good as random: no branch asks. */
+/* One run of the last dimension, at most RUN elements, whose first has this index; hits, `most` of
+ * them at most, are written from `at` on. Which elements are hits is as good as random: no branch
+ * asks. */
 static int64_t place_run(const places *p, const uint8_t *mask, int64_t n, const int64_t *index,
-                         int64_t at) {
+                         int64_t at, int64_t most) {
     int64_t hit[RUN + 1], count = 0;
     const int last = p->ndim - 1;
     for (int64_t i = 0; i < n; i++) {
         hit[count] = index[last] + i;
         count += mask[i] != 0;
     }
+    if (count > most) count = most; /* the mask is being written */
     for (int d = 0; d <= last; d++) {
         int64_t *out = p->out + at * p->step + d * p->dim_step;
         for (int64_t k = 0; k < count; k++) out[k * p->step] = d == last ? hit[k] : index[d];
@@ -242,6 +244,7 @@ static void place_task(void *ctx, int64_t begin, int64_t end) {
     const places *p = ctx;
     const int last = p->ndim - 1;
     int64_t index[RNN_MAX_DIMS], rest = begin, at = p->first[begin / BLOCK];
+    const int64_t stop = p->first[begin / BLOCK + 1];
     for (int d = last; d >= 0; d--) {
         index[d] = rest % p->shape[d];
         rest /= p->shape[d];
@@ -250,7 +253,7 @@ static void place_task(void *ctx, int64_t begin, int64_t end) {
         int64_t n = p->shape[last] - index[last];
         n = n > RUN ? RUN : n;
         n = n > end - begin ? end - begin : n;
-        at += place_run(p, p->mask + begin, n, index, at);
+        at += place_run(p, p->mask + begin, n, index, at, stop - at);
         begin += n;
         index[last] += n;
         for (int d = last; d > 0 && index[d] == p->shape[d]; d--) {
@@ -265,11 +268,15 @@ int rnn_nonzero(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *sha
     if (ndim < 1 || ndim > RNN_MAX_DIMS)
         return rnn_fail(e, RNN_EVALUE, "nonzero: %d dimensions", ndim);
     const int64_t n = rnn_numel(ndim, shape), blocks = (n + BLOCK - 1) / BLOCK;
-    places p = {mask, ndim, shape, rnn_malloc(e, (size_t)blocks * sizeof(int64_t)), out};
+    places p = {.mask = mask,
+                .ndim = ndim,
+                .shape = shape,
+                .first = rnn_malloc(e, ((size_t)blocks + 1) * sizeof(int64_t)),
+                .out = out,
+                .step = by_dim ? 1 : ndim,
+                .dim_step = by_dim ? count : 1};
     if (!p.first)
         return rnn_fail(e, RNN_EMEMORY, "nonzero: no memory for %lld counts", (long long)blocks);
-    p.step = by_dim ? 1 : ndim;
-    p.dim_step = by_dim ? count : 1;
     rnn_parallel_for(e->pool, n, BLOCK, count_task, &p);
     int64_t before = 0;
     for (int64_t i = 0; i < blocks; i++) {
@@ -277,6 +284,7 @@ int rnn_nonzero(rnn_engine *e, const uint8_t *mask, int ndim, const int64_t *sha
         p.first[i] = before;
         before += here;
     }
+    p.first[blocks] = before;
     if (before == count) rnn_parallel_for(e->pool, n, BLOCK, place_task, &p);
     free(p.first);
     if (before == count) return 0;
