@@ -303,3 +303,21 @@ def test_errors(name: str) -> None:
 def test_implicit_dim_warns() -> None:
     with pytest.warns(UserWarning, match="Implicit dimension choice for softmax"):
         rnn.nn.functional.softmax(rnn.ones(2, 3))
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_interpolate_keeps_infinities_where_they_are(mode: str) -> None:
+    image = np.zeros((1, 1, 6, 6), np.float32)
+    image[0, 0, 2, 3] = np.inf
+    want = torch.nn.functional.interpolate(torch.tensor(image), scale_factor=2, mode=mode)
+    got = rnn.nn.functional.interpolate(rnn.tensor(image), scale_factor=2, mode=mode)
+    np.testing.assert_array_equal(got.numpy(), want.numpy())
+    assert 0 < np.isfinite(got.numpy()).sum() < got.numel()
+
+
+def test_interpolate_a_long_row() -> None:
+    """Its time and memory grow with the row, not with its square."""
+    row = np.random.default_rng(0).normal(size=(1, 1, 200_000)).astype(np.float32)
+    want = torch.nn.functional.interpolate(torch.tensor(row), scale_factor=2, mode="linear")
+    got = rnn.nn.functional.interpolate(rnn.tensor(row), scale_factor=2, mode="linear")
+    np.testing.assert_allclose(got.numpy(), want.numpy(), 1e-5, 1e-6)

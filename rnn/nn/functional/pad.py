@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 import rnn
-from rnn._c import check_copy_room, check_room
+from rnn._c import check_copy_room, check_room, lib
 from rnn._shown import show_as, shown_as
 from rnn.nn.functional._common import gather_flat, in_planes
 from rnn.ops import _core
@@ -170,8 +171,10 @@ def _cubic(t: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=64)
-def _resize_matrix(size: int, out: int, scale: float | None, align: bool, cubic: bool) -> Any:
-    """(out, size): the weights with which each place takes its neighbours; rows add up to 1."""
+def _taps(
+    size: int, out: int, scale: float | None, align: bool, cubic: bool
+) -> list[tuple[Any, Any]]:
+    """For each of a place's neighbours: where it is, and the weight with which it is taken."""
     if align:
         at = np.arange(out) * ((size - 1) / (out - 1) if out > 1 else 0.0)
     else:
@@ -180,21 +183,21 @@ def _resize_matrix(size: int, out: int, scale: float | None, align: bool, cubic:
     low = np.floor(at).astype(np.int64)
     t = at - low
     weights = _cubic(t) if cubic else [1 - t, t]
-    matrix = np.zeros((out, size))
-    for shift, weight in enumerate(weights, -1 if cubic else 0):
-        np.add.at(matrix, (np.arange(out), np.clip(low + shift, 0, size - 1)), weight)
-    matrix.flags.writeable = False
-    return matrix
+    return [
+        (np.clip(low + shift, 0, size - 1), weight)
+        for shift, weight in enumerate(weights, -1 if cubic else 0)
+    ]
 
 
-def apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
-    """Each of the last dimensions multiplied by a constant (out, size) matrix."""
-    dims = len(matrices)
-    for i, matrix in enumerate(matrices):
-        constant = _core.nodes(matrix.astype(_core.array_of(x).dtype))
-        d = len(x._shape) - dims + i
-        x = (x.transpose(d, -1) @ constant.t()).transpose(d, -1)
-    return x
+def _resized(x: Tensor, d: int, taps: Sequence[tuple[Any, Any]]) -> Tensor:
+    """Dimension d of x, each new place made of its neighbours."""
+    shape = (-1, *(1,) * (len(x._shape) - d - 1))
+    dtype = _core.NUMPY_NODE_DTYPES[lib.rnn_dtype(x._h)]
+    parts = [
+        x.index_select(d, _core.wrap(places)) * _core.nodes(weight.astype(dtype).reshape(shape))
+        for places, weight in taps
+    ]
+    return functools.reduce(operator.add, parts)
 
 
 #: how many dimensions each mode takes, behind the channels
@@ -294,13 +297,11 @@ def interpolate(
         made = _take_nearest(input, sizes, scales, mode == "nearest-exact")
         kind = "Nearest" if mode == "nearest" else "NearestExact"
         return show_as(made, f"Upsample{kind}{dims}DBackward0")
-    for n, out in zip(input._shape[2:], sizes):
-        check_room("interpolate", (out, n + 6), 8)
-    matrices = [
-        _resize_matrix(n, out, scale, bool(align_corners), mode == "bicubic")
-        for n, out, scale in zip(input._shape[2:], sizes, scales)
-    ]
-    made = apply_matrices(input, matrices)
+    for out in sizes:
+        check_room("interpolate", (out, 12), 8)
+    made = input
+    for d, (n, out, scale) in enumerate(zip(input._shape[2:], sizes, scales), 2):
+        made = _resized(made, d, _taps(n, out, scale, bool(align_corners), mode == "bicubic"))
     return show_as(made, f"Upsample{mode.capitalize()}{dims}DBackward0")
 
 

@@ -18,7 +18,7 @@ from rnn._c import E, adopt, check, ffi, lib
 from rnn._shown import show_as, shown_as
 from rnn.nn.functional._common import gather_flat, in_planes, result, several
 from rnn.nn.functional.conv import gather_windows
-from rnn.nn.functional.pad import apply_matrices, pad
+from rnn.nn.functional.pad import pad
 from rnn.ops import _core
 
 if TYPE_CHECKING:
@@ -474,6 +474,16 @@ def _adaptive_sizes(
     return sizes
 
 
+def _apply_matrices(x: Tensor, matrices: Sequence[Any]) -> Tensor:
+    """Each of the last dimensions multiplied by a constant (out, size) matrix."""
+    dims = len(matrices)
+    for i, matrix in enumerate(matrices):
+        constant = _core.nodes(matrix.astype(_core.array_of(x).dtype))
+        d = len(x._shape) - dims + i
+        x = (x.transpose(d, -1) @ constant.t()).transpose(d, -1)
+    return x
+
+
 @functools.lru_cache(maxsize=64)
 def _parts(size: int, out: int) -> tuple[Any, Any]:
     """Where each of `out` parts of a dimension begins and ends; they may overlap."""
@@ -512,7 +522,7 @@ def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
         at = np.arange(n)
         inside = (at >= low[:, None]) & (at < high[:, None])
         matrices.append(inside / (high - low)[:, None])
-    return apply_matrices(input, matrices)
+    return _apply_matrices(input, matrices)
 
 
 @shown_as("SqueezeBackward1")
