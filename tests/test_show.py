@@ -140,6 +140,7 @@ def work(n: int, links: list[Link]) -> int:
             assert called.__name__ not in ("sorted", "sort", "insert", "index", "remove")
 
     before = sys.gettrace(), sys.getprofile()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for one at settrace
     sys.settrace(trace)
     sys.setprofile(profile)
     try:
