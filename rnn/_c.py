@@ -142,6 +142,19 @@ def dims(shape: Any) -> Any:
         raise ValueError(f"a size in shape {list(shape)} does not fit 64 bits") from None
 
 
+def handles(tensors: Sequence[Any]) -> Any:
+    """The engine's handles of tensors, for a call that takes a list of them: rnn_ref[]; 0 for None
+    and for integers.
+    """
+    return ffi.new("rnn_ref[]", [0 if t is None else t._h for t in tensors])
+
+
+def gradient_of(t: Any) -> Any:
+    """The gradient of a tensor's nodes as the engine keeps it, sharing its memory, or None."""
+    h = check(lib.rnn_grad(E, t._h))
+    return adopt(h) if h else None
+
+
 def _load_blas() -> str | None:
     """Hands OpenBLAS to the engine; its own words about itself, or None where its wheel is not
     installed.

@@ -13,7 +13,7 @@ from rnn import _c, _dtypes, _linalg_old, _repr, _triangular, autograd, interop,
 from rnn import linalg as systems
 from rnn._absent import TensorNames
 from rnn._arguments import tensor_methods
-from rnn._c import E, Handle, adopt, check, fail, lib
+from rnn._c import E, Handle, check, gradient_of, lib
 from rnn._size import CPU, Size, check_device, device, strided
 from rnn.ops import (
     _core,
@@ -591,10 +591,8 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
         """
         if not self._h:
             return None
-        h = lib.rnn_grad(E, self._h)
-        if h <= 0:
-            return fail(h) if h < 0 else None
-        return autograd.linked.found(self, adopt(h))
+        numbers = gradient_of(self)
+        return None if numbers is None else autograd.linked.found(self, numbers)
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:

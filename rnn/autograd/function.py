@@ -334,7 +334,7 @@ def _span(values: Any, operands: Sequence[Any], turn: Any, name: int) -> Any:
         E,
         values._h,
         len(operands),
-        ffi.new("rnn_ref[]", [t._h for t in operands]),
+        _c.handles(operands),
         kept,
         name,
         turn.is_core,

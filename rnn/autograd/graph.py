@@ -134,9 +134,13 @@ def _handle(t: Tensor, view: int) -> Tensor:
     return _whole(lib.rnn_span_of(t._h))
 
 
+def nodes_of(span: int) -> Any:
+    """All nodes of a span, flat, in their order."""
+    return adopt(check(lib.rnn_span_tensor(E, span, 0)))
+
+
 def _whole(span: int) -> Tensor:
-    info = _describe(span)
-    flat = adopt(check(lib.rnn_span_tensor(E, span, 0)))
+    info, flat = _describe(span), nodes_of(span)
     shape = tuple(info.shape[0 : info.ndim])
     was = lib.rnn_set_grad_mode(1)
     try:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn._c import E, adopt, check, fail, ffi, lib, object_at
+from rnn._c import E, check, fail, ffi, gradient_of, handles, lib, object_at
 from rnn.autograd import modes
+from rnn.autograd.graph import _describe, nodes_of
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -32,21 +33,8 @@ _CYCLE = (
 )
 
 
-def _nodes(span: int) -> Any:
-    """All nodes of a span, flat."""
-    return adopt(check(lib.rnn_span_tensor(E, span, 0)))
-
-
 def _first(t: Any) -> int:
-    from rnn.autograd.graph import _describe
-
     return int(_describe(lib.rnn_span_of(t._h)).first)
-
-
-def _numbers(t: Any) -> Any:
-    """The gradient as the engine keeps it, or None."""
-    h = lib.rnn_grad(E, t._h)
-    return adopt(h) if h > 0 else fail(h) if h < 0 else None
 
 
 def _is_whole(t: Any) -> bool:
@@ -58,7 +46,7 @@ def _is_whole(t: Any) -> bool:
 def forget() -> None:
     """Lets go of the tensors that are no gradients any more."""
     for first, (nodes, g) in list(_linked.items()):
-        now = _numbers(nodes)
+        now = gradient_of(nodes)
         if now is None or not lib.rnn_same_memory(E, now._h, g._h):
             _linked.pop(first, None)
 
@@ -89,10 +77,10 @@ def put(t: Tensor, g: Any) -> None:
     records = g is not None and g.requires_grad
     if not _linked and not records:
         return
-    first, numbers = _first(t), _numbers(t)
+    first, numbers = _first(t), gradient_of(t)
     _linked.pop(first, None)
     if records and _is_whole(t) and lib.rnn_same_memory(E, numbers._h, g._h):
-        _linked[first] = _nodes(lib.rnn_span_of(t._h)), g
+        _linked[first] = nodes_of(lib.rnn_span_of(t._h)), g
 
 
 def backward(roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any]) -> None:
@@ -101,22 +89,25 @@ def backward(roots: Sequence[Any], seeds: Sequence[Any], inputs: Sequence[Any]) 
 
     warnings.warn(_CYCLE, UserWarning, stacklevel=4)
     forget()
-    spans = _spans(roots) if not inputs else {lib.rnn_span_of(t._h): True for t in inputs}
-    nodes = {span: _nodes(span) for span in spans}
+    if inputs:
+        targets = {lib.rnn_span_of(t._h): True for t in inputs}
+        wanted = [(nodes_of(span), adds) for span, adds in targets.items()]
+    else:
+        wanted = _behind(roots)
     with modes.enable_grad():
-        grads = gradients(roots, seeds, list(nodes.values()))
-        for (span, t), g in zip(nodes.items(), grads):
+        grads = gradients(roots, seeds, [t for t, _ in wanted])
+        for (t, adds), g in zip(wanted, grads):
             if g is not None:
-                _gain(t, g.reshape(-1), spans[span])
-    for t in nodes.values():
+                _gain(t, g.reshape(-1), adds)
+    for t, _ in wanted:
         _call_hooks(t)
 
 
-def _spans(roots: Sequence[Any]) -> dict[int, bool]:
-    """The spans behind the roots that get a gradient, and whether it adds up."""
+def _behind(roots: Sequence[Any]) -> list[tuple[Any, bool]]:
+    """All nodes of each span behind the roots that gets a gradient, and whether it adds up."""
     from rnn.inspect.graph import spans_of
 
-    held = lib.rnn_graph_new(E, len(roots), ffi.new("rnn_ref[]", [t._h for t in roots]))
+    held = lib.rnn_graph_new(E, len(roots), handles(roots))
     if held == ffi.NULL:
         fail(lib.rnn_failure())
     try:
@@ -125,11 +116,11 @@ def _spans(roots: Sequence[Any]) -> dict[int, bool]:
         lib.rnn_graph_columns(
             E, held, ffi.NULL, ffi.NULL, ffi.NULL, ffi.from_buffer("uint8_t[]", flags)
         )
-        found: dict[int, bool] = {}
+        found = []
         for span in numbers[(flags & lib.RNN_C_NEEDS_GRAD) != 0].tolist():
             check(lib.rnn_check_freed(E, span))
-            t = _nodes(span)
-            found[span] = bool(lib.rnn_is_leaf(E, t._h) or lib.rnn_retains_grad(E, t._h))
+            t = nodes_of(span)
+            found.append((t, bool(lib.rnn_is_leaf(E, t._h) or lib.rnn_retains_grad(E, t._h))))
         return found
     finally:
         lib.rnn_graph_free(E, held)

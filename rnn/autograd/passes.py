@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnn import _c
-from rnn._c import E, Handle, adopt, check, fail, ffi, lib
+from rnn._c import E, Handle, adopt, check, fail, ffi, gradient_of, handles, lib
 from rnn.autograd import linked
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(
     A private pass may end at the span `until`: then they are all there to be read.
     """
     begun = lib.rnn_backward_begin(
-        E, len(roots), _handles(roots), _handles(seeds), len(inputs), _handles(inputs), flags
+        E, len(roots), handles(roots), handles(seeds), len(inputs), handles(inputs), flags
     )
     if begun == ffi.NULL:
         fail(lib.rnn_failure())
@@ -98,10 +98,6 @@ def _explain_anomaly(begun: Any, roots: Sequence[Any], seeds: Any, inputs: Any) 
         raise backward_error(found, gone=True) from None
     finally:
         lib.rnn_set_checking(was)
-
-
-def _handles(tensors: Sequence[Any]) -> Any:
-    return ffi.new("rnn_ref[]", [0 if t is None else t._h for t in tensors])
 
 
 # ---- backward -----------------------------------------------------------------------------------
@@ -257,7 +253,7 @@ def grad(
         found = _recorded(roots, seeds, wanted)
     else:
         flags = KEEP | (RETAIN_GRAPH if retain_graph else 0)
-        found = run(roots, seeds, wanted, flags, lambda: [_gradient(t) for t in wanted])
+        found = run(roots, seeds, wanted, flags, lambda: [gradient_of(t) for t in wanted])
     if materialize_grads:
         found = [_zeros(t) if g is None else g for t, g in zip(wanted, found)]
     for i, g in enumerate(found):
@@ -288,11 +284,6 @@ def _recorded(roots: list[Any], seeds: list[Any], wanted: list[Any]) -> list[Any
         return gradients(roots, seeds, wanted)
     finally:
         lib.rnn_set_grad_mode(was)
-
-
-def _gradient(t: Any) -> Any:
-    h = lib.rnn_grad(E, t._h)
-    return adopt(h) if h > 0 else fail(h) if h < 0 else None
 
 
 def _zeros(t: Any) -> Any:

@@ -17,7 +17,7 @@ import rnn
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib, op
 from rnn.autograd.function import _fit
-from rnn.autograd.graph import _contiguous, _describe, _op_name, _whole, edge_list
+from rnn.autograd.graph import _contiguous, _describe, _op_name, _whole, edge_list, nodes_of
 from rnn.nn.functional._common import gather_flat, scatter_flat
 from rnn.ops import _core
 from rnn.ops._core import places, places_of
@@ -267,7 +267,7 @@ class _Pass:
 
     def _hooked(self, s: Application, dz: Any) -> Any:
         """The gradient, as the span's hooks leave it."""
-        flat = adopt(check(lib.rnn_span_tensor(E, s.span, 0)))
+        flat = nodes_of(s.span)
         hooks = lib.rnn_hook(E, flat._h)
         if not hooks:
             return dz

@@ -13,10 +13,9 @@ from typing import Any
 
 import rnn
 from rnn import autograd
-from rnn._c import E, Handle, check, lib
+from rnn._c import E, Handle, check, handles, lib
 from rnn.autograd.modes import enable_grad, is_grad_enabled
 from rnn.func import trees
-from rnn.nn.parameter import handles
 
 Argnums = int | tuple[int, ...]
 
@@ -109,6 +108,22 @@ class _Run:
         )  # fmt: skip
         return list(found)
 
+    def jacobian(self, i: int) -> list[Any]:
+        """The Jacobian of outputs[i] by every input: shape (*output, *input)."""
+        out, found = self.outputs[i], []
+        seeds: list[Any] = [rnn.zeros_like(t, requires_grad=False) for t in self.outputs]
+        for k in range(out.numel()):
+            seed = rnn.zeros(out.numel(), dtype=out.dtype)
+            seed[k] = 1.0
+            seeds[i] = seed.view(out.shape)
+            found.append(self.gradients(seeds, True))
+        if not found:
+            return [rnn.zeros(*out.shape, *t.shape, dtype=t.dtype) for t in self.inputs]
+        return [
+            rnn.stack(rows).reshape(*out.shape, *t.shape)
+            for rows, t in zip(zip(*found), self.inputs)
+        ]
+
 
 def _wants_grad(t: Any) -> bool:
     return t is not None and bool(t.requires_grad)
@@ -150,6 +165,9 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Any:
     """grad, whose function also returns what func does: (gradient, value), with has_aux
     (gradient, (value, aux)) (torch.func.grad_and_value).
+
+    Raises:
+        RuntimeError: (from that function) as grad's.
 
     Example:
         >>> grad_and_value(lambda x: (x * x).sum())(rnn.tensor([1.0, 2.0]))
@@ -316,35 +334,12 @@ def jacrev(
         chosen = _chosen(argnums, len(args))
         run = _Run(func, args, chosen, has_aux, "jacrev(f)(*args)", kwargs)
         form = [args[i] for i in chosen]
-        found = [trees.rebuilt(form, row) for row in map(_rows(run), range(len(run.outputs)))]
-        if not isinstance(argnums, tuple):
-            found = [row[0] for row in found]
-        else:
-            found = [tuple(row) for row in found]
-        made = trees.rebuilt(run.out, found)
+        rows = [trees.rebuilt(form, run.jacobian(i)) for i in range(len(run.outputs))]
+        many = isinstance(argnums, tuple)
+        made = trees.rebuilt(run.out, [tuple(row) if many else row[0] for row in rows])
         return (made, run.result(run.aux)) if has_aux else made
 
     return jacobian
-
-
-def _rows(run: _Run) -> Callable[[int], list[Any]]:
-    def of(i: int) -> list[Any]:
-        """The Jacobian of one result by every input."""
-        out, found = run.outputs[i], []
-        seeds: list[Any] = [rnn.zeros_like(t, requires_grad=False) for t in run.outputs]
-        for k in range(out.numel()):
-            seed = rnn.zeros(out.numel(), dtype=out.dtype)
-            seed[k] = 1.0
-            seeds[i] = seed.view(out.shape)
-            found.append(run.gradients(seeds, True))
-        if not found:
-            return [rnn.zeros(*out.shape, *t.shape, dtype=t.dtype) for t in run.inputs]
-        return [
-            rnn.stack(rows).reshape(*out.shape, *t.shape)
-            for rows, t in zip(zip(*found), run.inputs)
-        ]
-
-    return of
 
 
 def jacfwd(

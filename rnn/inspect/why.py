@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn._c import E, Handle, adopt, check, ffi, lib
+from rnn._c import E, Handle, check, ffi, gradient_of, lib
 from rnn.autograd.passes import run
 from rnn.inspect import causes, trace
 from rnn.inspect.graph import Graph, Living, handle, node_of
@@ -338,8 +338,8 @@ def _pass(root: Any, wanted: list[Any], collect: Any) -> Any:
 
 def _gradient(x: Any, t: Any, root: Any, g: Graph) -> Reason:
     def read() -> Any:
-        h = lib.rnn_grad(E, t._h)
-        return array_of(adopt(h)).copy() if h > 0 else np.zeros(t._shape)
+        grad = gradient_of(t)
+        return np.zeros(t._shape) if grad is None else array_of(grad).copy()
 
     grads = _pass(root, [t], read)
     zeros = np.argwhere(grads == 0)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, check, lib
+from rnn._c import E, Handle, check, handles, lib
 from rnn._size import check_device
 from rnn.autograd import linked
-from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into, handles
+from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into
 from rnn.ops import _core
 from rnn.tensor import Tensor
 from rnn.utils.hooks import BackwardHook, RemovableHandle

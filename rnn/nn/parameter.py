@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, check, ffi, lib
+from rnn._c import E, Handle, check, lib
 from rnn.autograd.graph import leaf
 from rnn.ops import _core
 from rnn.tensor import Tensor
@@ -132,9 +132,3 @@ def copy_into(t: Tensor, value: Tensor) -> None:
     _core.array_of(t)[...] = _core.array_of(value)
     if t._h:
         check(lib.rnn_touch(E, t._h))
-
-
-def handles(tensors: list[Any]) -> Any:
-    """The engine's handles of tensors, for a call that takes a list of them; 0 for None and for
-    integers."""
-    return ffi.new("rnn_ref[]", [0 if t is None else t._h for t in tensors])

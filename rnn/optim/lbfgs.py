@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn import _c
-from rnn._c import E, check, lib
-from rnn.nn.parameter import handles
+from rnn._c import E, check, handles, lib
 from rnn.ops import _core
 from rnn.optim.optimizer import Optimizer, checked, evaluate
 from rnn.tensor import Tensor

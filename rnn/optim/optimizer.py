@@ -16,10 +16,10 @@ from itertools import chain
 from typing import Any
 
 from rnn import _c, _dtypes
-from rnn._c import E, Handle, check, ffi, lib
+from rnn._c import E, Handle, check, ffi, handles, lib
 from rnn.autograd import linked
 from rnn.nn.module import _foreign, _typename
-from rnn.nn.parameter import cast_to, copy_of, handles
+from rnn.nn.parameter import cast_to, copy_of
 from rnn.ops import _core
 from rnn.tensor import Tensor
 from rnn.utils.hooks import RemovableHandle

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rnn._c import E, check, ffi, lib
-from rnn.nn.parameter import handles
+from rnn._c import E, check, ffi, handles, lib
 from rnn.optim.optimizer import Optimizer, checked, evaluate, one_way, zeros_like
 
 

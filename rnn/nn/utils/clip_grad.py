@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnn import _dtypes
-from rnn._c import E, Handle, check, ffi, lib
-from rnn.nn.parameter import handles
+from rnn._c import E, Handle, check, ffi, handles, lib
 from rnn.ops import _core
 from rnn.tensor import Tensor
 
