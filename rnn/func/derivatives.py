@@ -212,6 +212,10 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         the form of the results, is a tuple with the gradient of each argument; it may be called
         again.
 
+    Raises:
+        ValueError: an argument is no tensor.
+        RuntimeError: a result is none; or (from product) the cotangents have another form.
+
     Example:
         >>> value, product = rnn.func.vjp(lambda x: x * x, rnn.tensor([1.0, 3.0]))
         >>> product(rnn.tensor([1.0, 10.0]))
@@ -321,6 +325,10 @@ def jacrev(
         A function of the same arguments. For a result of shape S and an argument of shape T: a
         tensor of shape (*S, *T), in nests of the results' form, and within them of the arguments'.
 
+    Raises:
+        ValueError: chunk_size is not positive.
+        RuntimeError: (from that function) a result is no tensor, or argnums does not fit.
+
     Example:
         >>> rnn.func.jacrev(rnn.sin)(rnn.zeros(2))
         tensor([[1., 0.],
@@ -349,7 +357,8 @@ def jacfwd(
     *,
     randomness: str = "error",
 ) -> Any:
-    """jacrev under another name: the engine has backward passes only (torch.func.jacfwd).
+    """jacrev under another name: the engine has backward passes only (torch.func.jacfwd). What
+    randomness says of forward mode has no meaning here.
 
     Example:
         >>> jacfwd(lambda x: x * x)(rnn.tensor([1.0, 2.0]))
@@ -360,7 +369,8 @@ def jacfwd(
 
 
 def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Any:
-    """The Hessian of a function, as a function: jacfwd(jacrev(func)) (torch.func.hessian).
+    """The Hessian of a function, as a function: jacfwd(jacrev(func)) (torch.func.hessian). Its
+    arguments, results and errors are jacrev's, with the shape of the argument twice.
 
     Example:
         >>> rnn.func.hessian(lambda x: (x**3).sum())(rnn.tensor([1.0, 2.0]))
