@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import rnn
@@ -93,15 +93,18 @@ def jacobian(
     leaves, outputs, many = _call(func, inputs, "jacobian", create_graph, strict)
     with enable_grad():
         found = tuple(
-            tuple(_rows(out, leaves, strict, create_graph, i)) for i, out in enumerate(outputs)
+            tuple(_jacobian(out, leaves, strict, create_graph, i))
+            for i, out in enumerate(outputs)
         )
     if isinstance(inputs, (tuple, list)):
         return found if many else found[0]
     return tuple(row[0] for row in found) if many else found[0][0]
 
 
-def _rows(out: Any, leaves: tuple[Any, ...], strict: bool, create_graph: bool, i: int) -> list[Any]:
-    """One output's Jacobian for every input."""
+def _jacobian(
+    out: Any, leaves: Sequence[Any], strict: bool, create_graph: bool, i: int = 0
+) -> list[Any]:
+    """The Jacobian of one output, the i-th, by every leaf: shape (*output, *leaf)."""
     n = out.numel()
     rows: list[list[Any]] = [[] for _ in leaves]
     for k in range(n):
@@ -118,7 +121,7 @@ def _rows(out: Any, leaves: tuple[Any, ...], strict: bool, create_graph: bool, i
                     "is not allowed in strict mode."
                 )
             rows[j].append(rnn.zeros_like(t, requires_grad=False) if g is None else g)
-    parts = [rnn.stack(r) if r else rnn.zeros(0, *t.shape) for r, t in zip(rows, leaves)]
+    parts = [rnn.stack(r) if r else t.new_zeros(0, *t.shape) for r, t in zip(rows, leaves)]
     return [part.reshape(*out.shape, *t.shape) for part, t in zip(parts, leaves)]
 
 
@@ -207,7 +210,7 @@ def _vector(v: Any, like: tuple[Any, ...], several: bool, of: str) -> tuple[Any,
     return found
 
 
-def _zeros_for_none(found: Any, like: tuple[Any, ...], strict: bool, message: str) -> Any:
+def _zeros_for_none(found: Any, like: Sequence[Any], strict: bool, message: str) -> Any:
     made = []
     for i, (g, t) in enumerate(zip(found, like)):
         if g is None and strict:
@@ -252,7 +255,9 @@ def vjp(
     return _given_back(outputs, many, create_graph), _given_back(found, several, create_graph)
 
 
-def _grad(outputs: Any, leaves: Any, seeds: Any, create_graph: bool) -> Any:
+def _grad(
+    outputs: Any, leaves: Any, seeds: Any, create_graph: bool, retain_graph: bool = True
+) -> Any:
     """grad, of those outputs that depend on something."""
     pairs = list(zip(outputs, seeds or [None] * len(outputs)))
     pairs = [(out, seed) for out, seed in pairs if out.requires_grad]
@@ -260,7 +265,23 @@ def _grad(outputs: Any, leaves: Any, seeds: Any, create_graph: bool) -> Any:
         return [None] * len(leaves)
     with enable_grad():
         outs, given = [out for out, _ in pairs], [seed for _, seed in pairs]
-        return grad(outs, leaves, given, True, create_graph, allow_unused=True)
+        return grad(outs, leaves, given, retain_graph, create_graph, allow_unused=True)
+
+
+def _pushed_forward(
+    outputs: Sequence[Any], leaves: Sequence[Any], v: Sequence[Any] | None, create_graph: bool
+) -> Sequence[Any]:
+    """The Jacobian's product with v (None: ones) for each output; None where it depends on no leaf.
+    A vector-Jacobian product is linear in its vector: this is its derivative by that.
+    """
+    begin = [rnn.zeros_like(out, requires_grad=True) for out in outputs]
+    slopes = _grad(outputs, leaves, begin, True)
+    pairs = [(i, g) for i, g in enumerate(slopes) if g is not None and g.requires_grad]
+    if not pairs:
+        return [None] * len(outputs)
+    given = [None if v is None else v[i] for i, _ in pairs]
+    with enable_grad():
+        return grad([g for _, g in pairs], begin, given, True, create_graph, allow_unused=True)
 
 
 def jvp(
@@ -289,14 +310,7 @@ def jvp(
     several = isinstance(inputs, (tuple, list))
     leaves, outputs, many = _call(func, inputs, "jvp", create_graph, strict)
     seeds = _vector(v, leaves, several, "input to the user-provided function is")
-    begin = [rnn.zeros_like(out, requires_grad=True) for out in outputs]
-    slopes = _grad(outputs, leaves, begin, True)
-    pairs = [(i, g) for i, g in enumerate(slopes) if g is not None and g.requires_grad]
-    found: Any = [None] * len(outputs)
-    if pairs:
-        given = [None if seeds is None else seeds[i] for i, _ in pairs]
-        with enable_grad():
-            found = grad([g for _, g in pairs], begin, given, True, create_graph, allow_unused=True)
+    found: Any = _pushed_forward(outputs, leaves, seeds, create_graph)
     message = (
         "The gradient with respect to the input is independent of entry {} in the grad_outputs "
         "when using the double backward trick to compute forward mode gradients."

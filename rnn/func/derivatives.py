@@ -11,9 +11,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rnn
-from rnn import autograd
 from rnn._c import E, Handle, check, handles, lib
+from rnn.autograd.functional import _grad, _jacobian, _pushed_forward, _zeros_for_none
 from rnn.autograd.modes import enable_grad, is_grad_enabled
 from rnn.func import trees
 
@@ -63,7 +62,6 @@ class _Run:
         self, func: Callable[..., Any], args: Sequence[Any], chosen: Sequence[int], has_aux: bool,
         where: str, kwargs: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        self.where = where
         attached = is_grad_enabled()
         given = list(args)
         with enable_grad():
@@ -98,31 +96,9 @@ class _Run:
 
     def gradients(self, seeds: Sequence[Any], again: bool) -> list[Any]:
         """d (the sum of outputs * seeds) / d inputs; again: the graph is kept."""
-        roots = [(t, g) for t, g in zip(self.outputs, seeds) if t.requires_grad]
-        if not roots:
-            return [rnn.zeros_like(t, requires_grad=False) for t in self.inputs]
-        record = self.recorded or (is_grad_enabled() and any(_wants_grad(g) for _, g in roots))
-        found: Any = autograd.grad(
-            [t for t, _ in roots], self.inputs, [g for _, g in roots], again, record,
-            allow_unused=True, materialize_grads=True,
-        )  # fmt: skip
-        return list(found)
-
-    def jacobian(self, i: int) -> list[Any]:
-        """The Jacobian of outputs[i] by every input: shape (*output, *input)."""
-        out, found = self.outputs[i], []
-        seeds: list[Any] = [rnn.zeros_like(t, requires_grad=False) for t in self.outputs]
-        for k in range(out.numel()):
-            seed = rnn.zeros(out.numel(), dtype=out.dtype)
-            seed[k] = 1.0
-            seeds[i] = seed.view(out.shape)
-            found.append(self.gradients(seeds, True))
-        if not found:
-            return [rnn.zeros(*out.shape, *t.shape, dtype=t.dtype) for t in self.inputs]
-        return [
-            rnn.stack(rows).reshape(*out.shape, *t.shape)
-            for rows, t in zip(zip(*found), self.inputs)
-        ]
+        record = self.recorded or (is_grad_enabled() and any(map(_wants_grad, seeds)))
+        found = _grad(self.outputs, self.inputs, seeds, record, again)
+        return [*_zeros_for_none(found, self.inputs, False, "")]
 
 
 def _wants_grad(t: Any) -> bool:
@@ -145,6 +121,7 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
         for a tuple of argnums; with has_aux a pair of that and of the other result.
 
     Raises:
+        ValueError: (from that function) an argument by which to differentiate holds no tensor.
         RuntimeError: (from that function) the result is no tensor of shape (), or argnums does not
             fit.
 
@@ -167,7 +144,7 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
     (gradient, (value, aux)) (torch.func.grad_and_value).
 
     Raises:
-        RuntimeError: (from that function) as grad's.
+        ValueError, RuntimeError: (from that function) as grad's.
 
     Example:
         >>> grad_and_value(lambda x: (x * x).sum())(rnn.tensor([1.0, 2.0]))
@@ -278,30 +255,14 @@ def jvp(
 
 
 def _pushed(run: _Run, tangents: list[Any], strict: bool) -> list[Any]:
-    zeros = [rnn.zeros_like(t, requires_grad=False) for t in run.outputs]
-    live = [i for i, t in enumerate(run.outputs) if t.requires_grad]
-    if strict and len(live) < len(zeros):
+    if strict and not all(t.requires_grad for t in run.outputs):
         raise RuntimeError(
             "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
             "This is not allowed with strict=True."
         )
     record = run.recorded or (is_grad_enabled() and any(map(_wants_grad, tangents)))
-    dummies = [zeros[i].requires_grad_() for i in live]
-    with enable_grad():
-        outs = [run.outputs[i] for i in live]
-        back: Any = autograd.grad(outs, run.inputs, dummies, create_graph=True, allow_unused=True) \
-            if outs else ()  # fmt: skip
-        pairs = [(g, t) for g, t in zip(back, tangents) if g is not None and g.requires_grad]
-        found: Any = [None] * len(live)
-        if pairs:
-            found = autograd.grad(
-                [g for g, _ in pairs], dummies, [t for _, t in pairs], None, record,
-                allow_unused=True,
-            )  # fmt: skip
-    made = [rnn.zeros_like(t, requires_grad=False) for t in run.outputs]
-    for i, g in zip(live, found):
-        made[i] = made[i] if g is None else g
-    return made
+    found = _pushed_forward(run.outputs, run.inputs, tangents, record)
+    return [*_zeros_for_none(found, run.outputs, False, "")]
 
 
 # ---- matrices ------------------------------------------------------------------------------------
@@ -342,7 +303,10 @@ def jacrev(
         chosen = _chosen(argnums, len(args))
         run = _Run(func, args, chosen, has_aux, "jacrev(f)(*args)", kwargs)
         form = [args[i] for i in chosen]
-        rows = [trees.rebuilt(form, run.jacobian(i)) for i in range(len(run.outputs))]
+        rows = [
+            trees.rebuilt(form, _jacobian(out, run.inputs, False, run.recorded))
+            for out in run.outputs
+        ]
         many = isinstance(argnums, tuple)
         made = trees.rebuilt(run.out, [tuple(row) if many else row[0] for row in rows])
         return (made, run.result(run.aux)) if has_aux else made
