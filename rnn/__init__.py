@@ -73,15 +73,6 @@ from rnn._dtypes import int64 as long  # noqa: F401
 from rnn._dtypes import promote_types as promote_types
 from rnn._dtypes import set_default_dtype as set_default_dtype
 from rnn._dtypes import uint8 as uint8
-from rnn._factors import lu_unpack as lu_unpack
-from rnn._linalg_old import cholesky as cholesky
-from rnn._linalg_old import lu as lu
-from rnn._linalg_old import lu_solve as lu_solve
-from rnn._linalg_old import pinverse as pinverse
-from rnn._linalg_old import qr as qr
-from rnn._linalg_old import slogdet as slogdet
-from rnn._linalg_old import svd as svd
-from rnn._linalg_old import triangular_solve as triangular_solve
 from rnn._repr import set_printoptions as set_printoptions
 from rnn._size import Size as Size
 from rnn._size import channels_last as channels_last
@@ -91,8 +82,6 @@ from rnn._size import layout as layout
 from rnn._size import memory_format as memory_format
 from rnn._size import preserve_format as preserve_format
 from rnn._size import strided as strided
-from rnn._triangular import cholesky_inverse as cholesky_inverse
-from rnn._triangular import cholesky_solve as cholesky_solve
 from rnn.amp import GradScaler as GradScaler
 from rnn.amp import autocast as autocast
 from rnn.autograd import detect_anomaly as detect_anomaly
@@ -112,6 +101,17 @@ from rnn.linalg import det as det
 from rnn.linalg import inv as inverse  # noqa: F401
 from rnn.linalg import logdet as logdet
 from rnn.linalg import matrix_exp as matrix_exp
+from rnn.linalg._lu import lu_unpack as lu_unpack
+from rnn.linalg._older import cholesky as cholesky
+from rnn.linalg._older import lu as lu
+from rnn.linalg._older import lu_solve as lu_solve
+from rnn.linalg._older import pinverse as pinverse
+from rnn.linalg._older import qr as qr
+from rnn.linalg._older import slogdet as slogdet
+from rnn.linalg._older import svd as svd
+from rnn.linalg._older import triangular_solve as triangular_solve
+from rnn.linalg._triangular import cholesky_inverse as cholesky_inverse
+from rnn.linalg._triangular import cholesky_solve as cholesky_solve
 from rnn.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
 from rnn.nn.functional import avg_pool1d as avg_pool1d
 from rnn.nn.functional import bilinear as bilinear

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rnn import _c, _dtypes, _linalg_old, _repr, _triangular, autograd, interop, random
+from rnn import _c, _dtypes, _repr, autograd, interop, random
 from rnn import linalg as systems
 from rnn._absent import TensorNames
 from rnn._arguments import tensor_methods
 from rnn._c import E, Handle, check, gradient_of, lib
 from rnn._size import CPU, Size, check_device, device, strided
+from rnn.linalg import _older, _triangular
 from rnn.ops import (
     _core,
     comparison,
@@ -900,7 +901,7 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     baddbmm = linalg.baddbmm
     matrix_power = linalg.matrix_power
     inverse = systems.inv
-    pinverse = _linalg_old.pinverse
+    pinverse = _older.pinverse
     det = systems.det
     logdet = systems.logdet
     lgamma = gamma.lgamma
@@ -911,15 +912,15 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     polygamma_ = gamma.polygamma_
     mvlgamma = gamma.mvlgamma
     mvlgamma_ = gamma.mvlgamma_
-    slogdet = _linalg_old.slogdet
-    cholesky = _linalg_old.cholesky
+    slogdet = _older.slogdet
+    cholesky = _older.cholesky
     cholesky_solve = _triangular.cholesky_solve
     cholesky_inverse = _triangular.cholesky_inverse
-    triangular_solve = _linalg_old.triangular_solve
-    svd = _linalg_old.svd
-    qr = _linalg_old.qr
-    lu = _linalg_old.lu
-    lu_solve = _linalg_old.lu_solve
+    triangular_solve = _older.triangular_solve
+    svd = _older.svd
+    qr = _older.qr
+    lu = _older.lu
+    lu_solve = _older.lu_solve
     matrix_exp = systems.matrix_exp
 
     # ---- writing: in-place forms of what stands above --------------------------------------------

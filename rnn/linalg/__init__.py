@@ -15,18 +15,18 @@ import numpy as np
 
 from rnn import _config, return_types
 from rnn._arguments import tensor_functions as _tensor_functions
-from rnn._factors import lu as lu
-from rnn._factors import lu_factor as lu_factor
-from rnn._factors import lu_solve as lu_solve
-from rnn._lapack import LinAlgError as LinAlgError
-from rnn._lapack import constant as _constant
-from rnn._lapack import matrices as _matrices
-from rnn._lapack import run as _run
-from rnn._lapack import without_gradient as _without_gradient
 from rnn._shown import show_as
-from rnn._triangular import solve_triangular as solve_triangular
 from rnn.autograd.function import Function
 from rnn.autograd.modes import is_grad_enabled
+from rnn.linalg._lapack import LinAlgError as LinAlgError
+from rnn.linalg._lapack import constant as _constant
+from rnn.linalg._lapack import matrices as _matrices
+from rnn.linalg._lapack import run as _run
+from rnn.linalg._lapack import without_gradient as _without_gradient
+from rnn.linalg._lu import lu as lu
+from rnn.linalg._lu import lu_factor as lu_factor
+from rnn.linalg._lu import lu_solve as lu_solve
+from rnn.linalg._triangular import solve_triangular as solve_triangular
 from rnn.ops import _core
 from rnn.ops._core import array_of
 from rnn.ops.linalg import cross as cross

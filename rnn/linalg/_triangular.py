@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _lapack
 from rnn._shown import show_as
 from rnn.autograd.function import Function
+from rnn.linalg import _lapack
 from rnn.ops import _core
 from rnn.ops._core import array_of
 

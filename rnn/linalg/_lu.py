@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnn import _lapack, return_types
-from rnn._triangular import solve_triangular
+from rnn import return_types
+from rnn.linalg import _lapack
+from rnn.linalg._triangular import solve_triangular
 from rnn.ops import _core
 from rnn.ops._core import array_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rnn import linalg, return_types
-from rnn._factors import factors
+from rnn.linalg._lu import factors
 from rnn.ops._core import view_as_result
 
 if TYPE_CHECKING:
