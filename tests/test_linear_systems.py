@@ -156,8 +156,6 @@ def test_torch_s_own_names() -> None:
     compare(lambda m, a: [m.svd(a)[1], a.svd(compute_uv=False).S, m.qr(a).R.abs()], TALL, **ONE)
     compare(lambda m, a: [t.shape[1] for t in m.svd(a, some=False)[::2]], TALL, grad=False, **ONE)
     compare(lambda m, a: m.svd(a).V.square(), TALL.T.copy(), **ONE)
-
-
     compare(lambda m, a: [m.inverse(a), a.inverse(), m.det(a), a.det(), m.logdet(a)], BATCH, **ONE)
     compare(lambda m, a: [m.pinverse(a), a.pinverse()], TALL, **ONE)
 
@@ -199,7 +197,16 @@ def test_errors() -> None:
             singular(rnn.zeros(2, 2))
     with pytest.raises(RuntimeError, match="floating point"):
         rnn.linalg.det(rnn.ones(2, 2, dtype=rnn.int64))
-    compare_errors(lambda m: m.linalg.solve_triangular(m.eye(2), m.ones(3, 1), upper=True))
+    for left in (True, False):
+        for rows, columns in ((3, 1), (1, 3)):
+            how = {"left": left}
+            compare_errors(lambda m: m.linalg.solve(m.eye(2), m.ones(rows, columns), **how))
+            compare_errors(
+                lambda m: m.linalg.solve_triangular(
+                    m.eye(2), m.ones(rows, columns), upper=True, **how
+                )
+            )
+    compare_errors(lambda m: m.linalg.solve(m.eye(2), m.ones(2), left=False))
     with pytest.raises(RuntimeError, match="same dtype"):  # torch reads the one as the other
         rnn.linalg.solve_triangular(rnn.eye(2), rnn.ones(2, 1).double(), upper=True)
     with pytest.raises(rnn.linalg.LinAlgError, match=r"U\[2,2\] is zero"):

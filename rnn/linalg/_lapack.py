@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 class LinAlgError(RuntimeError):
-    """A matrix that is singular, or not positive-definite (torch.linalg.LinAlgError)."""
+    """A matrix that is singular, or not positive-definite (torch.linalg.LinAlgError).
+
+    Example:
+        >>> rnn.linalg.inv(rnn.zeros(2, 2))
+        Traceback (most recent call last):
+        rnn.linalg.LinAlgError: linalg.inv: Singular matrix
+    """
 
 
 def matrices(name: str, *tensors: Tensor, square: bool = False) -> None:
@@ -40,6 +46,28 @@ def matrices(name: str, *tensors: Tensor, square: bool = False) -> None:
                 f"linalg.{name}: A must be batches of square matrices, but they are "
                 f"{shape[-2]} by {shape[-1]} matrices"
             )
+
+
+def system(name: str, A: Tensor, B: Tensor, left: bool) -> tuple[Tensor, Tensor]:
+    """(a, b), with one batch shape: a x = b is A X = B (x is X), or X A = B (x is X transposed).
+
+    Raises:
+        RuntimeError: shapes or dtypes do not fit.
+    """
+    if A.dtype != B.dtype:
+        raise RuntimeError(
+            f"linalg.{name}: Expected A and B to have the same dtype, but found A of type "
+            f"{A.dtype} and B of type {B.dtype} instead"
+        )
+    if A.shape[-1] != B.shape[-2 if left else -1]:
+        shapes = ["x".join(map(str, t.shape[-2:])) for t in (A, B)]
+        raise RuntimeError(
+            f"linalg.{name}: Incompatible shapes of A and B for the equation "
+            f"{'AX' if left else 'XA'} = B ({shapes[0]} and {shapes[1]})"
+        )
+    a, b = (A, B) if left else (A.mT, B.mT)
+    batch = np.broadcast_shapes(tuple(a.shape[:-2]), tuple(b.shape[:-2]))
+    return a.expand(*batch, *a.shape[-2:]), b.expand(*batch, *b.shape[-2:])
 
 
 def run(name: str, function: Any, *arrays: Any) -> Any:

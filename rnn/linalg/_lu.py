@@ -51,10 +51,22 @@ def factors(name: str, a: Tensor, pivot: bool) -> tuple[Tensor, Tensor, Tensor]:
 
 def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
     """(LU, pivots) of matrices (..., m, n): L below the diagonal, U on and above it, and which row
-    each row was exchanged with, from 1 (torch.linalg.lu_factor); no gradient.
+    each row was exchanged with, from 1, (..., min(m, n)) (torch.linalg.lu_factor); no gradient.
+
+    Args:
+        pivot: False: no row is exchanged.
 
     Raises:
-        LinAlgError: a pivot is 0.
+        LinAlgError: a pivot is 0. RuntimeError: A is not floating-point or has less than two
+            dimensions. NotImplementedError: a gradient is asked for.
+
+    Example:
+        >>> made, pivots = lu_factor(rnn.tensor([[1.0, 2.0], [2.0, 8.0]]))
+        >>> made
+        tensor([[ 2.0000,  8.0000],
+                [ 0.5000, -2.0000]])
+        >>> pivots
+        tensor([2, 2], dtype=rnn.int32)
     """
     made, pivots, info = factors("lu_factor", A, pivot)
     failed = int(array_of(info).max(initial=0))
@@ -67,7 +79,23 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> Any:
 
 
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
-    """(P, L, U), A = P L U, of matrices (..., m, n) (torch.linalg.lu); no gradient."""
+    """(P, L, U), A = P L U, of matrices (..., m, n) (torch.linalg.lu); no gradient.
+
+    P is (..., m, m), L (..., m, k) and U (..., k, n), k = min(m, n).
+
+    Raises:
+        RuntimeError: A is not floating-point or has less than two dimensions.
+            NotImplementedError: a gradient is asked for.
+
+    Example:
+        >>> p, low, high = lu(rnn.tensor([[1.0, 2.0], [2.0, 8.0]]))
+        >>> low
+        tensor([[1.0000, 0.0000],
+                [0.5000, 1.0000]])
+        >>> high
+        tensor([[ 2.,  8.],
+                [ 0., -2.]])
+    """
     made, pivots, _ = factors("lu", A, pivot)
     return return_types.linalg_lu(tuple(lu_unpack(made, pivots)))
 
@@ -75,14 +103,23 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
 def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Any:
-    """(P, L, U) of what lu_factor gives (torch.lu_unpack); what is not asked for is empty."""
+    """(P, L, U) of what lu_factor gives, (..., m, n) and (..., min(m, n)) (torch.lu_unpack).
+
+    Args:
+        unpack_data: False: L and U are empty.
+        unpack_pivots: False: P is empty.
+
+    Example:
+        >>> rnn.lu_unpack(*rnn.linalg.lu_factor(rnn.tensor([[1.0, 2.0], [2.0, 8.0]]))).P
+        tensor([[0., 1.],
+                [1., 0.]])
+    """
     m, n = LU_data.shape[-2:]
     k = min(m, n)
     p = low = high = LU_data.new_empty(0)
     if unpack_data:
-        one = LU_data.new_ones(k)
         low = LU_data[..., :, :k].tril(-1)
-        low = low + low.new_zeros(m, k).fill_diagonal_(one[0].item())
+        low = low + low.new_zeros(m, k).fill_diagonal_(1)
         high = LU_data[..., :k, :].triu()
     if unpack_pivots:
         places = array_of(LU_pivots).reshape(-1, k) - 1
@@ -97,7 +134,21 @@ def lu_unpack(
 
 
 def lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
-    """X of A X = B, or of X A = B, from A's LU and pivots (torch.linalg.lu_solve)."""
+    """X of A X = B, from LU (..., n, n) and pivots (..., n) of A, B (..., n, k)
+    (torch.linalg.lu_solve).
+
+    Args:
+        left: False: X of X A = B, B (..., k, n).
+
+    Raises:
+        RuntimeError: shapes or dtypes do not fit.
+
+    Example:
+        >>> a = rnn.tensor([[1.0, 2.0], [2.0, 8.0]])
+        >>> lu_solve(*lu_factor(a), rnn.tensor([[3.0], [10.0]]))
+        tensor([[1.],
+                [1.]])
+    """
     p, low, high = lu_unpack(LU, pivots)
     if left:
         y = solve_triangular(low, p.mT @ B, upper=False, unitriangular=True)

@@ -17,6 +17,10 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
 
     Args:
         compute_uv: False: U and V are zeros, (..., m, m) and (..., n, n).
+
+    Example:
+        >>> rnn.tensor([[3.0, 0.0], [0.0, 4.0]]).svd().S
+        tensor([4., 3.])
     """
     if not compute_uv:
         m, n = input.shape[-2:]
@@ -27,18 +31,39 @@ def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
 
 
 def qr(input: Tensor, some: bool = True) -> Any:
-    """(Q, R) (torch.qr): linalg.qr, reduced if `some`."""
+    """(Q, R), input (..., m, n) = Q R (torch.qr): linalg.qr, reduced if `some`, else complete.
+
+    Example:
+        >>> rnn.ones(3, 2).qr(some=False).Q.shape
+        rnn.Size([3, 3])
+    """
     return return_types.qr(linalg.qr(input, "reduced" if some else "complete"))
 
 
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
-    """(LU, pivots) of matrices (..., m, n), and their infos (torch.lu); no gradient."""
+    """(LU, pivots) of matrices (..., m, n) (torch.lu): linalg.lu_factor, without its error where a
+    pivot is 0; no gradient.
+
+    Args:
+        get_infos: gives a third, (...): the number of the first pivot that is 0, or 0.
+
+    Example:
+        >>> rnn.ones(2, 2).lu(get_infos=True)[2]
+        tensor(2, dtype=rnn.int32)
+    """
     made = factors("lu_factor", A, pivot)
     return made if get_infos else made[:2]
 
 
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    """X of A X = input, from A's LU and pivots (torch.lu_solve)."""
+    """X of A X = input, from A's LU and pivots (torch.lu_solve): linalg.lu_solve.
+
+    Example:
+        >>> a = rnn.tensor([[1.0, 2.0], [2.0, 8.0]])
+        >>> rnn.tensor([[3.0], [10.0]]).lu_solve(*a.lu())
+        tensor([[1.],
+                [1.]])
+    """
     return linalg.lu_solve(LU_data, LU_pivots, input)
 
 
@@ -49,7 +74,8 @@ def triangular_solve(
     transpose: bool = False,
     unitriangular: bool = False,
 ) -> Any:
-    """(solution, cloned_coefficient) of A X = input, or Aᵀ X = input (torch.triangular_solve).
+    """(solution, cloned_coefficient) of A X = input, or Aᵀ X = input, A (..., n, n), input
+    (..., n, k) (torch.triangular_solve): linalg.solve_triangular.
 
     Example:
         >>> rnn.ones(2, 1).triangular_solve(rnn.tensor([[2.0, 0.0], [0.0, 1.0]])).solution
@@ -62,15 +88,33 @@ def triangular_solve(
 
 
 def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
-    """linalg.cholesky (torch.cholesky)."""
+    """L, lower triangular, of input = L Lᵀ, (..., n, n) (torch.cholesky): linalg.cholesky.
+
+    Example:
+        >>> rnn.cholesky(rnn.tensor([[4.0, 2.0], [2.0, 5.0]]))
+        tensor([[2., 0.],
+                [1., 2.]])
+    """
     return view_as_result(linalg.cholesky(input, upper=upper), out)
 
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
-    """linalg.pinv, to which fewer singular values count as 0 (torch.pinverse)."""
+    """The pseudoinverse, (..., n, m) of (..., m, n) (torch.pinverse): linalg.pinv, to which fewer
+    singular values count as 0.
+
+    Example:
+        >>> rnn.tensor([[2.0, 0.0], [0.0, 4.0]]).pinverse()
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
+    """
     return linalg.pinv(input, rtol=rcond)
 
 
 def slogdet(input: Tensor) -> Any:
-    """linalg.slogdet (torch.slogdet)."""
+    """(sign, logabsdet) of matrices (..., n, n) (torch.slogdet): linalg.slogdet.
+
+    Example:
+        >>> rnn.slogdet(rnn.tensor([[0.0, 2.0], [2.0, 0.0]])).sign
+        tensor(-1.)
+    """
     return return_types.slogdet(linalg.slogdet(input))

@@ -90,27 +90,13 @@ def solve_triangular(
     """
     _lapack.matrices("solve_triangular", A, square=True)
     _lapack.matrices("solve_triangular", B)
-    if A.dtype != B.dtype:
-        raise RuntimeError(
-            "linalg.solve_triangular: Expected A and B to have the same dtype, but found A of type "
-            f"{A.dtype} and B of type {B.dtype} instead"
-        )
-    if not left:
-        x = solve_triangular(A.mT, B.mT, upper=not upper, unitriangular=unitriangular).mT
-        return x if out is None else out.copy_(x)
-    if A.shape[-1] != B.shape[-2]:
-        shapes = ["x".join(map(str, t.shape[-2:])) for t in (A, B)]
-        raise RuntimeError(
-            "linalg.solve_triangular: Incompatible shapes of A and B for the equation AX = B "
-            f"({shapes[0]} and {shapes[1]})"
-        )
     off = int(unitriangular)
     A = A.triu(off) if upper else A.tril(-off)
     if unitriangular:
         A = A + A.new_ones(A.shape[-1]).diag()
-    batch = np.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
-    A, B = A.expand(*batch, *A.shape[-2:]), B.expand(*batch, *B.shape[-2:])
-    x = show_as(_SolveTriangular.apply(A, B, bool(upper)), "LinalgSolveTriangularBackward0")
+    a, b = _lapack.system("solve_triangular", A, B, left)
+    x = _SolveTriangular.apply(a, b, bool(upper) == left)
+    x = show_as(x if left else x.mT, "LinalgSolveTriangularBackward0")
     return x if out is None else out.copy_(x)
 
 
