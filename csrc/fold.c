@@ -129,6 +129,10 @@ static void merge(const rnn_fold *f, rnn_fold_state *s, double a, double b, int6
 
 double rnn_fold_logsumexp(const rnn_fold_state *s) { return base_of(s->a) + log(s->b); }
 
+double rnn_fold_logsumexp_rest(const rnn_fold_state *s, double z) {
+    return isfinite(z) ? base_of(s->a) - z + log(s->b) : 0;
+}
+
 /* ---- columns --------------------------------------------------------------------------------- */
 
 /* What the lanes are told: see fold.h. Lane j belongs to row first + (from + j) % columns. */

@@ -40,7 +40,7 @@ typedef void (*rnn_fold_loop)(int64_t r, int64_t stride, int rest, const void *x
  *    NAME, needs, d */
 #define RNN_SPREAD_OPS(X) \
     X(VARIANCE, dz * p0 * (a - z)) \
-    X(LOGSUMEXP, dz *F(exp)(a - z)) \
+    X(LOGSUMEXP, dz *F(exp)(a - b - z)) \
     X(PROD, a == 0 ? dz * z : dz * (b / a)) \
     X(EQUAL, a == z || (a != a && z != z) ? dz : 0) \
     X(NORM1, a > 0 ? dz : a < 0 ? -dz : 0 * dz) \
@@ -87,5 +87,7 @@ int rnn_fold_run(struct rnn_engine *e, rnn_fold *f);
 int64_t rnn_fold_find(const rnn_fold *f, int64_t row, const rnn_fold_state *s);
 /* The value of LOGSUMEXP. */
 double rnn_fold_logsumexp(const rnn_fold_state *s);
+/* What a rounding of that, z, lacks of it; 0 where it is infinite. */
+double rnn_fold_logsumexp_rest(const rnn_fold_state *s, double z);
 
 #endif

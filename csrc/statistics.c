@@ -45,6 +45,8 @@ static void finish_norm(rnn_fold *f, int64_t row, const rnn_fold_state *s) {
 
 static void finish_logsumexp(rnn_fold *f, int64_t row, const rnn_fold_state *s) {
     save(f->out, f->dtype, row, rnn_fold_logsumexp(s));
+    if (f->more) /* of large numbers the rounding would be the derivatives' error */
+        save(f->more, f->dtype, row, rnn_fold_logsumexp_rest(s, load(f->out, f->dtype, row)));
 }
 
 static const struct {
@@ -59,7 +61,7 @@ static const struct {
     [RNN_OP_VAR] = {RNN_FOLD_MOMENTS, finish_var, true},
     [RNN_OP_STD] = {RNN_FOLD_MOMENTS, finish_std, true},
     [RNN_OP_VECTOR_NORM] = {RNN_FOLD_NORMP, finish_norm, false},
-    [RNN_OP_LOGSUMEXP] = {RNN_FOLD_LOGSUMEXP, finish_logsumexp, false},
+    [RNN_OP_LOGSUMEXP] = {RNN_FOLD_LOGSUMEXP, finish_logsumexp, true},
     [RNN_OP_PROD] = {RNN_FOLD_PROD, finish_same, false},
     [RNN_OP_PROD_DIM] = {RNN_FOLD_PROD, finish_same, false},
     [RNN_OP_AMAX] = {RNN_FOLD_MAX, finish_same, false},
@@ -311,7 +313,7 @@ int rnn_statistic_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list 
             local = p[0] * (x - mean) / (s->op == RNN_OP_VAR ? 1 : z);
             break;
         case RNN_SPREAD_LOGSUMEXP:
-            local = exp(x - z);
+            local = exp(x - z - (s->ext->saved ? load(s->ext->saved, s->dtype, node) : 0));
             break;
         case RNN_SPREAD_PROD:
             local = product_without(&r, i);

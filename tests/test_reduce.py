@@ -650,3 +650,21 @@ def test_float32_gradients_of_broadcast_operands_are_exact_to_rounding(shape):
     b = rnn.zeros(shape[1], requires_grad=True)
     (to_rnn(x) + b).backward(to_rnn(x))
     np.testing.assert_allclose(b.grad.numpy(), x.astype(np.float64).sum(0), rtol=1.2e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("row", [[-1e30] * 3, [1e8, 1e8 + 8, 1e8 - 8], [1e4, 1e4 + 0.5, 0.0]])
+def test_derivatives_of_logsumexp_of_large_numbers(row: list[float], dtype: str) -> None:
+    """They are the softmax, though the rounding of the value is larger than what is looked for;
+    PyTorch's are exp(x - value), whose sum is not 1 there."""
+    want = torch.tensor(row, dtype=getattr(torch, dtype)).softmax(0).numpy()
+    for resolution in ("tensor", "scalar"):
+        x = rnn.tensor(row, dtype=getattr(rnn, dtype), requires_grad=True)
+        with rnn.resolution(resolution):
+            value = x.logsumexp(0)
+        value.backward(retain_graph=True)
+        tolerance = 4 * np.finfo(want.dtype).eps
+        np.testing.assert_allclose(x.grad.numpy(), want, tolerance)
+        locals_ = {edge.node.index: edge.local for edge in rnn.inspect.node(value).operands}
+        if resolution == "tensor":
+            np.testing.assert_allclose([locals_[(i,)] for i in range(3)], want, tolerance)
