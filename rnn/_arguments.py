@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 from rnn._c import Handle
+from rnn._warn import warn_user
 from rnn.ops._core import kind_of
 
-#: names of a first parameter that is a tensor
-_TENSORS = frozenset(
-    "input self tensor x x1 y vec mat A query input1 anchor condition elements".split()
-)
 #: NumPy's names of arguments, and PyTorch's
 _NUMPY = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
 #: the same, of some functions; "*": the argument that takes any number of positions
@@ -45,13 +41,10 @@ _VALUE = ("addcmul", "addcmul_", "addcdiv", "addcdiv_")
 _BETA = [f + end for f in ("addmm", "addmv", "addr", "addbmm", "baddbmm") for end in ("", "_")]
 #: methods that stay as they are: often called, and clear about what they are given
 _HOT = frozenset(
-    "size stride dim numel item view reshape transpose permute t add add_ sub sub_ mul mul_ div "
-    "div_ matmul mm relu tanh exp sum mean backward detach clone to float long zero_ fill_ squeeze "
-    "unsqueeze expand contiguous requires_grad_ data_ptr element_size is_contiguous "
-    "is_floating_point register_hook retain_grad tolist numpy split chunk softmax".split()
+    "size stride view reshape transpose permute add add_ sub sub_ mul mul_ div div_ matmul mm sum "
+    "mean backward clone to float long fill_ expand contiguous requires_grad_ is_contiguous "
+    "register_hook numpy softmax".split()
 )
-#: what asks for the caller, who must be the user: a warning's line, the names of variables
-_CALLERS = frozenset({"warn", "_getframe"})
 _named_already: set[Callable[..., Any]] = set()
 
 
@@ -64,10 +57,7 @@ def tensor_functions(namespace: dict[str, Any]) -> None:
     for name, f in before.items():
         if name.startswith("_") or not isinstance(f, FunctionType) or f in _named_already:
             continue
-        code = inspect.unwrap(f).__code__
-        if _CALLERS & {*code.co_names}:
-            continue
-        if code.co_varnames and code.co_varnames[0] in _TENSORS:
+        if _takes_tensors(f):
             if f not in made:
                 own_name: str = f.__name__
                 known_as = own_name if before.get(own_name) is f else name
@@ -75,17 +65,20 @@ def tensor_functions(namespace: dict[str, Any]) -> None:
             namespace[name] = made[f]
 
 
+def _takes_tensors(f: FunctionType) -> bool:
+    """Whether an argument is a tensor, by its annotation."""
+    kinds = f.__annotations__.items()
+    return any("Tensor" in str(kind) for key, kind in kinds if key != "return")
+
+
 def tensor_methods(cls: type) -> None:
-    """The same for methods."""
+    """The same for the methods that take something."""
     for name, method in [*vars(cls).items()]:
-        if name.startswith("_") or not isinstance(method, FunctionType):
+        if name.startswith("_") or name in _HOT or not isinstance(method, FunctionType):
             continue
-        if _CALLERS & {*method.__code__.co_names}:
+        if "_getframe" in method.__code__.co_names:  # it asks for its caller, who must be the user
             continue
-        known = inspect.signature(method).parameters
-        lacks = any(_NUMPY[n] in known and n not in known for n in ("axis", "keepdims"))
-        takes = {*list(known)[1:]} - {"out"}  # else there is nothing to say
-        if name not in ("size", "stride") and (lacks or (takes and name not in _HOT)):
+        if {*list(inspect.signature(method).parameters)[1:]} - {"out"}:
             setattr(cls, name, _named(method, name, method.__module__, own=1))
 
 
@@ -97,7 +90,7 @@ def _named(f: Callable[..., Any], name: str, module: str, own: int = 0) -> Calla
         try:
             return f(*args, **kwargs)
         except AttributeError as error:
-            wrong = _wrong(f, args, kwargs, error, own) or _mistyped(f, args, kwargs, own)
+            wrong = _wrong(f, args, kwargs, error.obj, own) or _mistyped(f, args, kwargs, own)
             if wrong is None:
                 raise
             raise TypeError(f"{name}(): {wrong}") from None
@@ -161,7 +154,7 @@ def _moved(name: str, args: Any, kwargs: Any, own: int) -> tuple[Any, dict[str, 
     if not found or any(key in kwargs for key in found):
         return None
     said = ", ".join(found)
-    warnings.warn(f"{name}: give {said} by name; this order is deprecated", stacklevel=4)
+    warn_user(f"{name}: give {said} by name; this order is deprecated")
     return args, {**kwargs, **found}
 
 
@@ -218,18 +211,14 @@ def _mistyped(f: Callable[..., Any], args: Any, kwargs: Any, own: int) -> str | 
     return None
 
 
-def _wrong(
-    f: Callable[..., Any], args: Any, kwargs: Any, error: AttributeError, own: int
-) -> str | None:
-    """What to say; None: the error is not about an argument."""
-    lacks = error.obj
+def _wrong(f: Callable[..., Any], args: Any, kwargs: Any, lacks: Any, own: int) -> str | None:
+    """What to say of what lacks an attribute; None: it is no argument."""
     if isinstance(lacks, (Handle, type)):
         return None
-    kind = kind_of(lacks)
     parameters = list(inspect.signature(f).parameters)
     given = {**dict(zip(parameters, args)), **kwargs}
     for parameter, value in given.items():
         if value is lacks:
             place = parameters.index(parameter) + 1 - own if parameter in parameters else 0
-            return f"argument '{parameter}' (position {place}) must be Tensor, not {kind}"
+            return f"argument '{parameter}' (position {place}) must be Tensor, not {kind_of(lacks)}"
     return None

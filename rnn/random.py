@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from rnn._dtypes import dtype as Dtype
 from rnn._shapes import broadcast_shapes, integer
 from rnn._shown import show_as
 from rnn._size import CPU, check_device
+from rnn._warn import warn_user
 from rnn.autograd.graph import leaf
 from rnn.ops import _core
 from rnn.ops._core import CODES, array_of, dtype_of
@@ -598,11 +598,10 @@ def _check_range(to: Dtype, low: int, high: int) -> None:
         bits = 24 if to is _dtypes.float32 else 53
         for name, x in (("from", low), ("to - 1", high - 1)):
             if not -(2**bits) <= x <= 2**bits:
-                warnings.warn(
+                warn_user(
                     f"{name} is out of bounds [-(2^{bits}), 2^{bits}]. Due to precision "
                     f"limitations {'float' if bits == 24 else 'double'} can support discrete "
                     "uniform distribution only within this range.",
-                    stacklevel=4,
                 )
         return
     info = (0, 1) if to is _dtypes.bool_ else _dtypes.limits(to)

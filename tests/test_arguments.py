@@ -47,9 +47,32 @@ CASES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda m: m.searchsorted((1, 2), (1,)), "searchsorted(): argument 'sorted_sequence' (posi"),
     (lambda m: m.can_cast(1, m.int64), "can_cast() takes two rnn.dtype, not 1 and rnn.int64"),
     (lambda m: m.ones(2).outer(None), "outer(): argument 'vec2' (position 1) must be Tensor, n"),
+    # whatever the first argument is called, and beside a warning
+    (lambda m: m.tensordot(m.ones(2, 2), [1, 2]), "tensordot(): argument 'b' (position 2) must be"),
+    (
+        lambda m: m.lu_unpack("a", "b"),
+        "lu_unpack(): argument 'LU_data' (position 1) must be Tensor",
+    ),
+    (
+        lambda m: m.normal(m.ones(2), out="a"),
+        "normal(): argument 'out' (position 5) must be Tensor",
+    ),
+    (
+        lambda m: m.cat([m.ones(2)], out="a"),
+        "cat(): argument 'out' (position 3) must be Tensor, no",
+    ),
+    (
+        lambda m: m.nn.functional.affine_grid([], (1, 1, 2, 2)),
+        "affine_grid(): argument 'theta' (position 1) must be Tensor, not list",
+    ),
+    (
+        lambda m: m.nn.functional.upsample(True, 3),
+        "upsample(): argument 'input' (position 1) must be Tensor, not bool",
+    ),
 ]
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("call", "message"), CASES)
 def test_what_is_no_tensor_is_named(call: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(TypeError) as raised:
@@ -57,6 +80,40 @@ def test_what_is_no_tensor_is_named(call: Callable[[Any], Any], message: str) ->
     assert message in str(raised.value)
     with pytest.raises((TypeError, AttributeError)):
         call(torch)
+
+
+#: what warns of how it was called
+WARNS: list[Callable[[], Any]] = [
+    lambda: F.softmax(rnn.ones(2, 2)),
+    lambda: rnn.nn.Softmax()(rnn.ones(2, 2)),
+    lambda: F.mse_loss(rnn.ones(2), rnn.ones(1)),
+    lambda: rnn.nn.L1Loss()(rnn.ones(2), rnn.ones(1)),
+    lambda: F.kl_div(rnn.ones(2), rnn.ones(2)),
+    lambda: F.grid_sample(rnn.ones(1, 1, 2, 2), rnn.ones(1, 2, 2, 2)),
+    lambda: F.affine_grid(rnn.ones(1, 2, 3), (1, 1, 2, 2)),
+    lambda: F.upsample(rnn.ones(1, 1, 2), 4),
+    lambda: F.dropout2d(rnn.ones(2, 2)),
+    lambda: rnn.add(rnn.ones(2), 2, rnn.ones(2)),
+    lambda: rnn.ones(2).addcmul(2, rnn.ones(2), rnn.ones(2)),
+    lambda: rnn.ones(2).random_(2**30),
+]
+
+
+@pytest.mark.parametrize("call", WARNS)
+def test_a_warning_names_the_users_line(call: Callable[[], Any]) -> None:
+    with pytest.warns(UserWarning) as caught:
+        call()
+    assert {one.filename for one in caught} == {__file__}
+
+
+def test_backward_of_what_is_no_tensor() -> None:
+    x = rnn.ones(1, requires_grad=True)
+    for roots in (0, (x, 0)):
+        for start in (rnn.autograd.backward, lambda t: rnn.autograd.grad(t, x)):
+            with pytest.raises(TypeError, match=r"expected Tensor as element . in argument 0"):
+                start(roots)
+    compare_errors(lambda m: m.autograd.backward(m.ones(1, requires_grad=True), inputs=[3]))
+    assert x.grad is None
 
 
 @pytest.mark.parametrize("inputs", ["a", [1]])
@@ -171,6 +228,51 @@ REFUSED: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("call", REFUSED)
 def test_what_is_refused(call: Callable[[Any], Any]) -> None:
     compare_errors(call, text=False)
+
+
+#: NumPy's names beside out=
+NAMED: dict[str, dict[str, Any]] = {
+    **{f: {"axis": 1, "keepdims": True} for f in ("amax", "amin", "sum", "mean", "prod", "var")},
+    **{f: {"axis": 1, "keepdims": True} for f in ("std", "logsumexp", "argmax", "argmin")},
+    **{f: {"axis": 1, "keepdims": True} for f in ("any", "all")},
+    **{f: {"axis": 1} for f in ("softmax", "log_softmax", "cumsum", "cumprod")},
+}
+_DTYPES_OF_OUT = {"argmax": "int64", "argmin": "int64", "any": "bool", "all": "bool"}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_numpy_names_beside_out(name: str) -> None:
+    def found(m: Any) -> list[Any]:
+        x = m.tensor([[1.0, 5.0, 0.0], [3.0, 2.0, 2.5]])
+        out = m.empty(0, dtype=getattr(m, _DTYPES_OF_OUT.get(name, "float32")))
+        made = getattr(m, name)(x, **NAMED[name], out=out)
+        assert made is out
+        return [tuple(out.shape), out.numpy()]
+
+    ours, theirs = found(rnn), found(torch)
+    assert ours[0] == theirs[0]
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-5)
+
+
+#: functions with out= that takes their shape, and refuses gradients and other dtypes
+INTO: list[Callable[..., Any]] = [
+    lambda m, **into: m.special.entr(m.full((2, 2), 0.5), **into),
+    lambda m, **into: m.special.ndtr(m.full((2, 2), 0.5), **into),
+    lambda m, **into: m.special.ndtri(m.full((2, 2), 0.5), **into),
+    lambda m, **into: m.special.xlog1py(m.ones(2, 2), m.ones(2, 2), **into),
+    lambda m, **into: m.cholesky_solve(m.ones(2, 2), m.eye(2), **into),
+    lambda m, **into: m.cholesky_inverse(2 * m.eye(2), **into),
+    lambda m, **into: m.linalg.solve_triangular(m.eye(2), m.ones(2, 2), upper=True, **into),
+]
+
+
+@pytest.mark.parametrize("call", INTO)
+def test_out_takes_the_shape(call: Callable[..., Any]) -> None:
+    out = rnn.empty(0)
+    assert call(rnn, out=out) is out
+    np.testing.assert_allclose(out.numpy(), call(torch).numpy(), rtol=1e-6)
+    compare_errors(lambda m: call(m, out=m.empty(2, 2, dtype=m.int64)), text=False)
+    compare_errors(lambda m: call(m, out=m.empty(2, 2, requires_grad=True)), text=False)
 
 
 def test_sums_take_the_dtype_of_out() -> None:

@@ -124,7 +124,8 @@ def backward(
 
     Raises:
         RuntimeError: a tensor requires no gradient, its graph was freed, a value that is needed was
-            overwritten, or a starting gradient does not fit.
+            overwritten, a starting gradient does not fit, or an input is no tensor.
+        TypeError: what it starts from is no tensor.
         NotImplementedError: create_graph, and an operation whose gradient has none.
 
     Example:
@@ -137,8 +138,8 @@ def backward(
     given = _sequence(grad_variables if grad_tensors is None else grad_tensors)
     seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
     only = [] if inputs is None else _sequence(inputs)
-    if inputs is not None and not only:
-        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if inputs is not None:
+        _check_inputs("backward", only)
     if any(not t.requires_grad for t in only):
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if create_graph:
@@ -152,6 +153,15 @@ def _sequence(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
+def _check_inputs(function: str, inputs: list[Any]) -> None:
+    if not inputs:
+        raise RuntimeError(f"`inputs` argument to `{function}()` cannot be empty.")
+    for t in inputs:
+        if not isinstance(t, Handle):
+            kind = type(t).__name__
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {kind}")
+
+
 def _check_seeds(roots: list[Any], seeds: list[Any]) -> list[Any]:
     """The starting gradients: given ones must fit, and only one element may go without."""
     if len(seeds) != len(roots):
@@ -160,8 +170,10 @@ def _check_seeds(roots: list[Any], seeds: list[Any]) -> list[Any]:
 
 
 def _check_seed(i: int, t: Any, seed: Any) -> Any:
-    from rnn.ops._core import as_node, dtype_of
+    from rnn.ops._core import as_node, dtype_of, no_tensor
 
+    if not isinstance(t, Handle):
+        raise no_tensor(i, t)
     if not t._h or not lib.rnn_requires_grad(E, t._h):
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn"
@@ -170,7 +182,7 @@ def _check_seed(i: int, t: Any, seed: Any) -> Any:
         if t.numel() != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         return None
-    if not isinstance(seed, _c.Handle):
+    if not isinstance(seed, Handle):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(seed).__name__}")
     if seed._shape != t._shape:
         raise RuntimeError(
@@ -218,7 +230,7 @@ def grad(
         materialize_grads: zeros for such an input.
 
     Raises:
-        RuntimeError: see backward; or an input was not used.
+        RuntimeError, TypeError: see backward; or an input was not used.
         NotImplementedError: is_grads_batched.
 
     Example:
@@ -241,12 +253,7 @@ def grad(
     wanted = [_as_tensor(t) for t in asked]
     given = _sequence(grad_outputs)
     seeds = _check_seeds(roots, given if given != [None] else [None] * len(roots))
-    if not wanted:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
-    for t in wanted:
-        if not isinstance(t, Handle):
-            kind = type(t).__name__
-            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {kind}")
+    _check_inputs("grad", wanted)
     if any(not t.requires_grad for t in wanted):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
     if create_graph:

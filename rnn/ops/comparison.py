@@ -16,6 +16,7 @@ from rnn.ops import _core
 from rnn.ops.elementwise import _operand, in_place, integers, write_out
 
 if TYPE_CHECKING:
+    from rnn.ops._core import Number
     from rnn.tensor import Tensor
 
 # ---- comparisons ---------------------------------------------------------------------------------
@@ -231,12 +232,17 @@ def is_nonzero(input: Tensor) -> bool:
 
 
 def isin(
-    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+    elements: Tensor | Number,
+    test_elements: Tensor | Number,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
 ) -> Tensor:
     """Where an element is one of test_elements; tensors or numbers (torch.isin).
 
-    >>> rnn.isin(rnn.tensor([1, 2, 3]), rnn.tensor([3, 1]))
-    tensor([ True, False,  True])
+    Example:
+        >>> rnn.isin(rnn.tensor([1, 2, 3]), rnn.tensor([3, 1]))
+        tensor([ True, False,  True])
     """
     among, of = (
         check_copy_room("isin", _core.array_of(x), 8) if isinstance(x, Handle) else np.asarray(x)

@@ -12,7 +12,6 @@ activation.py.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from rnn import _c, _dtypes, _shapes
 from rnn._c import COMPOSE, EDTYPE, ERECORD, ETYPE, E, Handle, adopt, check, fail, ffi, lib, op
+from rnn._warn import warn_user
 from rnn.ops import _core, compose
 from rnn.ops._core import Number, as_node
 from rnn.ops.create import held
@@ -284,7 +284,7 @@ def _moved(name: str, given: tuple[Any, ...], other: Any) -> tuple[Any, Number]:
     """
     if len(given) != 1:
         raise TypeError(f"{name}() takes 2 positional arguments but {2 + len(given)} were given")
-    warnings.warn(f"{name}: give alpha by name; this order is deprecated", stacklevel=3)
+    warn_user(f"{name}: give alpha by name; this order is deprecated")
     return (given[0], other) if isinstance(given[0], Handle) else (other, given[0])
 
 

@@ -7,13 +7,13 @@ these.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import rnn
 from rnn._shown import shown_as
+from rnn._warn import warn_user
 from rnn.ops import _core, unary
 from rnn.ops.elementwise import in_place
 
@@ -31,12 +31,11 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     return unary.relu_(input) if inplace else unary.relu(input)
 
 
-def _dim(name: str, ndim: int, stacklevel: int) -> int:
+def _dim(name: str, ndim: int) -> int:
     """PyTorch's choice where no dim is given, with its warning."""
-    warnings.warn(
+    warn_user(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include "
         "dim=X as an argument.",
-        stacklevel=stacklevel,
     )
     return 0 if ndim in (0, 1, 3) else 1
 
@@ -52,7 +51,7 @@ def softmax(
                 [0.1192, 0.8808]])
     """
     if dim is None:
-        dim = _dim("softmax", len(input._shape), _stacklevel)
+        dim = _dim("softmax", len(input._shape))
     return input.softmax(dim, dtype=dtype)
 
 
@@ -66,7 +65,7 @@ def softmin(
         tensor([0.8808, 0.1192])
     """
     if dim is None:
-        dim = _dim("softmin", len(input._shape), _stacklevel)
+        dim = _dim("softmin", len(input._shape))
     return (-input).softmax(dim, dtype=dtype)
 
 
@@ -80,7 +79,7 @@ def log_softmax(
         tensor([[-0.6931, -0.6931]])
     """
     if dim is None:
-        dim = _dim("log_softmax", len(input._shape), _stacklevel)
+        dim = _dim("log_softmax", len(input._shape))
     return input.log_softmax(dim, dtype=dtype)
 
 

@@ -7,7 +7,6 @@ composition.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import rnn
 from rnn import _dtypes
 from rnn._c import E, adopt, check, lib
 from rnn._shown import show_as
+from rnn._warn import warn_user
 from rnn.nn.functional._common import c_name, result, same_floats
 from rnn.nn.functional.dropout import dropout
 from rnn.nn.functional.linear import linear
@@ -161,10 +161,9 @@ def canonical_mask(
 
 
 def _warn_of_types(name: str, other_name: str) -> None:
-    warnings.warn(
+    warn_user(
         f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both "
         "instead.",
-        stacklevel=4,
     )
 
 

@@ -7,12 +7,12 @@ resolution.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import rnn
 from rnn._c import E, lib
 from rnn._shown import DROPOUT
+from rnn._warn import warn_user
 from rnn.ops import _core
 from rnn.ops.elementwise import in_place
 from rnn.random import dropout_mask
@@ -110,22 +110,20 @@ def dropout2d(
     _check(p)
     dims = len(input._shape)
     if dims not in (3, 4):
-        warnings.warn(
+        warn_user(
             f"dropout2d: Received a {dims}-D input to dropout2d, which is deprecated and will "
             "result in an error in a future release. To retain the behavior and silence this "
             "warning, please use dropout instead. Note that dropout2d exists to provide "
             "channel-wise dropout on inputs with 2 spatial dimensions, a channel dimension, and an "
             "optional batch dimension (i.e. 3D or 4D inputs).",
-            stacklevel=2,
         )
     if dims == 3:
-        warnings.warn(
+        warn_user(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
             "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
             "dim. This behavior will change in a future release to interpret the input as one "
             "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
             "dropout behavior, please switch to using dropout1d instead.",
-            stacklevel=2,
         )
     return _drop(input, p, training, inplace, _channels(input))
 

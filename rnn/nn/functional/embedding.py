@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import rnn
 from rnn import _dtypes
 from rnn._c import check_copy_room, check_room, lib
 from rnn._shown import shown_as
+from rnn._warn import warn_user
 from rnn.autograd.function import Function
 from rnn.nn.functional._common import gather_flat
 from rnn.ops import _core
@@ -180,11 +180,10 @@ def embedding_bag(
             f"for mode='sum' (got mode='{mode}'). Please open a feature request on GitHub."
         )
     if weight.dtype is rnn.int64 and input._h:
-        warnings.warn(
+        warn_user(
             "Argument order of nn.functional.embedding_bag was changed. Usage "
             "`embedding_bag(weight, input, ...)` is deprecated, and should now be "
             "`embedding_bag(input, weight, ...)`.",
-            stacklevel=2,
         )
         input, weight = weight, input
     bags, count = _bags(input, offsets, include_last_offset)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnn._shown import show_as
+from rnn._warn import warn_user
 from rnn.nn.functional.pad import _cubic
 from rnn.ops import _core
 from rnn.ops._core import Array, dtype_of, wrap
@@ -35,10 +35,9 @@ _PADDING = ("zeros", "border", "reflection")
 
 
 def _warn_of_corners(also: str) -> bool:
-    warnings.warn(
+    warn_user(
         "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
         f"1.3.0. Please specify align_corners=True if the old behavior is desired. {also}",
-        stacklevel=3,
     )
     return False
 
@@ -84,11 +83,10 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
             f"Got {theta.shape}."
         )
     if align_corners and min(size[-d:]) == 1:
-        warnings.warn(
+        warn_user(
             "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when "
             "align_corners=True. This is not an intended use case of affine_grid. See the "
             "documentation of affine_grid for details.",
-            stacklevel=2,
         )
     elif min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")

@@ -9,13 +9,13 @@ mean. What those rows mean at scalar resolution stands at the end.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import rnn
 from rnn._c import op
 from rnn._shown import show_as
+from rnn._warn import warn_user
 from rnn.nn.functional._common import (
     elementwise_loss,
     reduced,
@@ -36,11 +36,10 @@ _BCE, _BCE_LOGITS = op("binary_cross_entropy"), op("binary_cross_entropy_with_lo
 def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
     """PyTorch's warning where shapes differ and will be broadcast."""
     if input._shape != target._shape:
-        warnings.warn(
+        warn_user(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}). This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size.",
-            stacklevel=3,
         )
 
 
@@ -284,12 +283,11 @@ def kl_div(
     if not (input._h and target._h):
         raise RuntimeError("kl_div: Integral inputs not supported.")
     if reduction == "mean":
-        warnings.warn(
+        warn_user(
             "reduction: 'mean' divides the total loss by both the batch size and the support "
             "size.'batchmean' divides only by the batch size, and aligns with the KL div math "
             "definition.'mean' will be changed to behave the same as 'batchmean' in the next major "
             "release.",
-            stacklevel=2,
         )
     losses = (
         target.exp() * (target - input) if log_target else target.xlogy(target) - target * input

@@ -7,7 +7,6 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +15,7 @@ import numpy as np
 import rnn
 from rnn._c import check_copy_room, check_room, lib
 from rnn._shown import show_as, shown_as
+from rnn._warn import warn_user
 from rnn.nn.functional._common import gather_flat, in_planes
 from rnn.ops import _core
 
@@ -342,9 +342,8 @@ def upsample(
         >>> F.upsample(rnn.tensor([[[1.0, 3.0]]]), scale_factor=2)
         tensor([[[1., 1., 3., 3.]]])
     """
-    warnings.warn(
+    warn_user(
         "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
     )
     return interpolate(input, size, scale_factor, mode, align_corners)
 
