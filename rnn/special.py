@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rnn
 from rnn import _config
 from rnn._arguments import tensor_functions as _tensor_functions
+from rnn.ops import _core
 from rnn.ops.gamma import digamma as digamma
 from rnn.ops.gamma import digamma as psi  # noqa: F401
 from rnn.ops.gamma import lgamma as gammaln  # noqa: F401
@@ -40,7 +41,7 @@ def entr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor([0.0000, 0.3466,   -inf])
     """
     made = xlogy(input, input).neg().add(0.0).masked_fill(input < 0, -math.inf)
-    return made if out is None else out.copy_(made)
+    return _core.view_as_result(made, out)
 
 
 def ndtr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -51,7 +52,7 @@ def ndtr(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor([0.5000, 0.9750])
     """
     made = erfc(input * -math.sqrt(0.5)) / 2
-    return made if out is None else out.copy_(made)
+    return _core.view_as_result(made, out)
 
 
 def ndtri(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -62,7 +63,7 @@ def ndtri(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor([0.0000, 1.9600])
     """
     made = erfinv(input * 2 - 1) * math.sqrt(2)
-    return made if out is None else out.copy_(made)
+    return _core.view_as_result(made, out)
 
 
 def xlog1py(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -76,7 +77,7 @@ def xlog1py(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     y = other if isinstance(other, rnn.Tensor) else rnn.tensor(other)
     nothing = (x == 0) & ~y.isnan()
     made = (x * log1p(y.masked_fill(nothing, 0))).masked_fill(nothing, 0)
-    return made if out is None else out.copy_(made)
+    return _core.view_as_result(made, out)
 
 
 if not TYPE_CHECKING:  # type checkers are to see what is absent

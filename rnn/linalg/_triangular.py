@@ -97,7 +97,7 @@ def solve_triangular(
     a, b = _lapack.system("solve_triangular", A, B, left)
     x = _SolveTriangular.apply(a, b, bool(upper) == left)
     x = show_as(x if left else x.mT, "LinalgSolveTriangularBackward0")
-    return x if out is None else out.copy_(x)
+    return _core.view_as_result(x, out)
 
 
 def cholesky_solve(
@@ -119,7 +119,7 @@ def cholesky_solve(
     first = input2.mT if upper else input2
     y = solve_triangular(first, input, upper=False)
     x = show_as(solve_triangular(first.mT, y, upper=True), "CholeskySolveBackward0")
-    return x if out is None else out.copy_(x)
+    return _core.view_as_result(x, out)
 
 
 def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
@@ -133,4 +133,4 @@ def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None =
     _lapack.matrices("cholesky_inverse", input, square=True)
     one = input.new_ones(input.shape[-1]).diag().expand(input.shape)
     x = show_as(cholesky_solve(one, input, upper), "CholeskyInverseBackward0")
-    return x if out is None else out.copy_(x)
+    return _core.view_as_result(x, out)

@@ -203,6 +203,11 @@ def float_code(t: Any) -> int:
     return CODES[_dtypes.get_default_dtype()]
 
 
+def as_floats(t: Tensor) -> Tensor:
+    """t, or its integers as floats of the default dtype."""
+    return t if t._h else as_node(t, float_code(t))
+
+
 def type_name(d: dtype) -> str:
     """PyTorch's C++ name of a dtype, as its errors have it: "Float", "Long"."""
     return d.tensor_type.removesuffix("Tensor")

@@ -67,7 +67,7 @@ def amax(
         tensor([3., 4.])
     """
     if out is not None:
-        return write_out(out, amax, input, dim, keepdim)
+        return write_out(out, amax, input, dim, keepdim, axis=axis, keepdims=keepdims)
     return _many(_AMAX, np.max, "amax", input, axis if dim == () else dim, keepdims or keepdim)
 
 
@@ -87,7 +87,7 @@ def amin(
         tensor(1.)
     """
     if out is not None:
-        return write_out(out, amin, input, dim, keepdim)
+        return write_out(out, amin, input, dim, keepdim, axis=axis, keepdims=keepdims)
     return _many(_AMIN, np.min, "amin", input, axis if dim == () else dim, keepdims or keepdim)
 
 
@@ -287,7 +287,8 @@ def argmax(
         tensor([1, 0])
     """
     if out is not None:
-        return _core.view_as_result(argmax(input, dim, keepdim), out, same=True)
+        made = argmax(input, dim, keepdim, axis=axis, keepdims=keepdims)
+        return _core.view_as_result(made, out, same=True)
     return _arg("argmax", np.argmax, input, axis if dim is None else dim, keepdims or keepdim)
 
 
@@ -307,5 +308,6 @@ def argmin(
         tensor(0)
     """
     if out is not None:
-        return _core.view_as_result(argmin(input, dim, keepdim), out, same=True)
+        made = argmin(input, dim, keepdim, axis=axis, keepdims=keepdims)
+        return _core.view_as_result(made, out, same=True)
     return _arg("argmin", np.argmin, input, axis if dim is None else dim, keepdims or keepdim)

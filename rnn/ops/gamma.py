@@ -7,9 +7,9 @@ family: lgamma' = digamma = polygamma(0), polygamma(n)' = polygamma(n + 1).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnn._c import Handle, op
+from rnn._c import op
 from rnn._shapes import integer
 from rnn.ops import _core
 from rnn.ops.create import arange
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 _LGAMMA, _DIGAMMA, _POLYGAMMA = op("lgamma"), op("digamma"), op("polygamma")
 
 
-def _floats(name: str, input: Any) -> Tensor:
-    if not isinstance(input, Handle):
-        raise TypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {_core.kind_of(input)}"
-        )
-    return _core.as_node(input, _core.float_code(input))
-
-
 def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """log |gamma(input)|: of n + 1, the logarithm of n! (torch.lgamma).
 
@@ -36,9 +28,7 @@ def lgamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> rnn.lgamma(rnn.tensor([0.5, 1.0, 5.0]))
         tensor([0.5724, 0.0000, 3.1781])
     """
-    if out is not None:
-        return write_out(out, lgamma, input)
-    return unary(_LGAMMA, _floats("lgamma", input))
+    return unary(_LGAMMA, input) if out is None else write_out(out, lgamma, input)
 
 
 def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -48,9 +38,7 @@ def digamma(input: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> rnn.digamma(rnn.tensor([1.0, 0.5]))
         tensor([-0.5772, -1.9635])
     """
-    if out is not None:
-        return write_out(out, digamma, input)
-    return unary(_DIGAMMA, _floats("digamma", input))
+    return unary(_DIGAMMA, input) if out is None else write_out(out, digamma, input)
 
 
 def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -68,7 +56,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     order = integer("polygamma", "n", 1, n)
     if order < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
-    return unary(_POLYGAMMA, _floats("polygamma", input), order)
+    return unary(_POLYGAMMA, input, order)
 
 
 def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
@@ -86,7 +74,7 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     order = integer("mvlgamma", "p", 2, p)
     if order < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
-    x = _floats("mvlgamma", input)
+    x = _core.as_floats(input)
     shifts = arange(order, dtype=x.dtype) / -2
     total: Tensor = lgamma(x.unsqueeze(-1) + shifts).sum(-1)
     return total + order * (order - 1) / 4 * math.log(math.pi)

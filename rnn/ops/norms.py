@@ -331,7 +331,7 @@ def cov(
             "cov(): expected input to have two or fewer dimensions but got an input with "
             f"{ndim} dimensions"
         )
-    x = reduce.as_floats(input)
+    x = _core.as_floats(input)
     x = x if ndim == 2 else unsqueeze(x if ndim else unsqueeze(x, 0), 0)
     _check_weights("fweights", fweights, False, x._shape[1])
     _check_weights("aweights", aweights, True, x._shape[1])

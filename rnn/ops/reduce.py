@@ -132,11 +132,6 @@ def refuse_no_int(name: str, dim: Any) -> None:
         raise _invalid(name, dim)
 
 
-def as_floats(input: Tensor) -> Tensor:
-    """input, or its integers as floats of the default dtype."""
-    return input if input._h else _core.as_node(input, _core.float_code(input))
-
-
 # ---- sum and mean --------------------------------------------------------------------------------
 
 
@@ -338,7 +333,8 @@ def var(
         tensor(2.3333)
     """
     if out is not None:
-        return write_out(out, var, input, dim, unbiased, keepdim, correction=correction)
+        names = {"correction": correction, "axis": axis, "keepdims": keepdims}
+        return write_out(out, var, input, dim, unbiased, keepdim, **names)
     return _spread(_VAR, input, dim, unbiased, keepdim, correction, axis, keepdims)
 
 
@@ -362,7 +358,8 @@ def std(
         tensor(1.)
     """
     if out is not None:
-        return write_out(out, std, input, dim, unbiased, keepdim, correction=correction)
+        names = {"correction": correction, "axis": axis, "keepdims": keepdims}
+        return write_out(out, std, input, dim, unbiased, keepdim, **names)
     return _spread(_STD, input, dim, unbiased, keepdim, correction, axis, keepdims)
 
 
@@ -456,11 +453,11 @@ def logsumexp(
         tensor([0.6931, 0.6931])
     """
     if out is not None:
-        return write_out(out, logsumexp, input, dim, keepdim)
+        return write_out(out, logsumexp, input, dim, keepdim, axis=axis, keepdims=keepdims)
     dim = axis if dim is None else dim
     if dim is None:
         raise TypeError('logsumexp() missing 1 required positional arguments: "dim"')
-    return reduce(_LOGSUMEXP, as_floats(input), dim, keepdims or keepdim, 0.0, "logsumexp")
+    return reduce(_LOGSUMEXP, _core.as_floats(input), dim, keepdims or keepdim, 0.0, "logsumexp")
 
 
 def _softmax(name: str, log: bool, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Tensor:
@@ -504,7 +501,7 @@ def softmax(
         tensor([0.5000, 0.5000])
     """
     if out is not None:
-        return write_out(out, softmax, input, dim, dtype)
+        return write_out(out, softmax, input, dim, dtype, axis=axis)
     return _softmax("softmax", False, input, dim, dtype, axis)
 
 
@@ -523,7 +520,7 @@ def log_softmax(
         tensor([-0.6931, -0.6931])
     """
     if out is not None:
-        return write_out(out, log_softmax, input, dim, dtype)
+        return write_out(out, log_softmax, input, dim, dtype, axis=axis)
     return _softmax("log_softmax", True, input, dim, dtype, axis)
 
 
@@ -560,7 +557,7 @@ def any(
         tensor([ True, False])
     """
     if out is not None:
-        return write_out(out, any, input, dim, keepdim)
+        return write_out(out, any, input, dim, keepdim, axis=axis, keepdims=keepdims)
     return _truth(np.ndarray.any, input, axis if dim is None else dim, keepdims or keepdim)
 
 
@@ -580,7 +577,7 @@ def all(
         tensor([ True, False])
     """
     if out is not None:
-        return write_out(out, all, input, dim, keepdim)
+        return write_out(out, all, input, dim, keepdim, axis=axis, keepdims=keepdims)
     return _truth(np.ndarray.all, input, axis if dim is None else dim, keepdims or keepdim)
 
 

@@ -78,7 +78,7 @@ def cumsum(
     """
     if out is not None:
         dtype = dtype_of(out) if dtype is None else dtype
-        return write_out(out, cumsum, input, dim, dtype=dtype)
+        return write_out(out, cumsum, input, dim, dtype=dtype, axis=axis)
     return _scan(_CUMSUM, "cumsum", np.cumsum, input, dim, dtype, axis)
 
 
@@ -98,7 +98,7 @@ def cumprod(
     """
     if out is not None:
         dtype = dtype_of(out) if dtype is None else dtype
-        return write_out(out, cumprod, input, dim, dtype=dtype)
+        return write_out(out, cumprod, input, dim, dtype=dtype, axis=axis)
     return _scan(_CUMPROD, "cumprod", np.cumprod, input, dim, dtype, axis)
 
 

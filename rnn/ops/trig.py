@@ -11,7 +11,6 @@ import numpy as np
 
 from rnn._c import op
 from rnn.ops import _core
-from rnn.ops._core import as_node
 from rnn.ops.elementwise import unary, unary_in_place, write_out
 from rnn.ops.selection import where
 from rnn.ops.unary import square
@@ -222,7 +221,7 @@ def sinc(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     if out is not None:
         return write_out(out, sinc, input)
-    scaled = as_node(input, _core.float_code(input)) * np.pi
+    scaled = _core.as_floats(input) * np.pi
     near = abs(scaled) < 3e-4  # where sin(y) / y is 1 - y^2 / 6, and has a derivative without noise
     far = where(near, 1.0, scaled)
     made = sin(far) / far

@@ -17,7 +17,6 @@ from rnn import _dtypes
 from rnn._c import Handle, check_copy_room, check_room, op
 from rnn._shown import show_as
 from rnn.ops import _core
-from rnn.ops._core import as_node
 from rnn.ops.elementwise import in_place, unary, unary_in_place, write_out
 from rnn.ops.selection import where
 
@@ -286,7 +285,7 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
     """
     if out is not None:
         return write_out(out, logit, input, eps)
-    x = as_node(input, _core.float_code(input))
+    x = _core.as_floats(input)
     x = x if eps is None else x.clamp(eps, 1 - eps)
     rest: Any = 1 - x
     return show_as(log(x) - log(rest), "LogitBackward0")
