@@ -102,6 +102,9 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "logit": lambda m, F: leaf(m, 3).logit(),
     "inv": lambda m, F: m.linalg.inv(leaf(m, 2, 2)),
     "solve": lambda m, F: m.linalg.solve(leaf(m, 2, 2), leaf(m, 2)),
+    "solve from the right": lambda m, F: m.linalg.solve(
+        leaf(m, 2, 2), leaf(m, 3, 2), left=False
+    ),
     "det": lambda m, F: m.linalg.det(leaf(m, 2, 2)),
     "cholesky": lambda m, F: m.linalg.cholesky(leaf(m, 1, 1)),
     "linear of a vector": lambda m, F: F.linear(leaf(m, 3), leaf(m, 2, 3), leaf(m, 2)),

@@ -75,8 +75,13 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     _lapack.matrices("solve", A, square=True)
     vectors = B.dim() == 1 or tuple(B.shape) == tuple(A.shape[:-1])
     a, b = _lapack.system("solve", A, B.unsqueeze(-1) if vectors else B, left)
-    x = _Solve.apply(a, b) if left else _Solve.apply(a, b).mT
-    return show_as(x.squeeze(-1) if vectors else x, "LinalgSolveExBackward0")
+    x = _Solve.apply(a, b)
+    # Only the last view of the solution's nodes may be alive, to bear the name.
+    if not left:
+        x = x.mT
+    if vectors:
+        x = x.squeeze(-1)
+    return show_as(x, "LinalgSolveExBackward0")
 
 
 class _Det(Function):
