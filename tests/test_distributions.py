@@ -143,6 +143,36 @@ def test_shapes_and_repr(name: str) -> None:
     assert seen[1] == seen[0]
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_expand(name: str) -> None:
+    make, given = CASES[name]
+    value = np.array(given)[0]  # of one batch
+
+    def expanded(m: Any, a: Any, b: Any) -> Any:
+        made = make(m, a, b)
+        bigger = made.expand((4, *made.batch_shape))
+        assert type(bigger) is type(made)
+        assert tuple(bigger.batch_shape) == (4, *made.batch_shape)
+        assert bigger.event_shape == made.event_shape
+        moments = [] if name.startswith("categorical") else [bigger.mean, bigger.variance]
+        return [bigger.log_prob(m.from_numpy(value).to(a.dtype)), *moments]
+
+    compare(expanded, (2, 3), (2, 3), layouts=ONE, dtypes=("float64",), edges=False)
+
+
+def test_what_is_expanded_checks_values_still() -> None:
+    def run(m: Any) -> Any:
+        d = m.distributions
+        with pytest.raises(ValueError, match="within the support"):
+            d.HalfNormal(1.0).expand((2,)).log_prob(m.tensor(-1.0))
+        unchecked = d.HalfNormal(1.0, validate_args=False).expand((2,))
+        return unchecked.log_prob(m.tensor(-1.0)).tolist()
+
+    assert run(rnn) == run(torch)
+    with pytest.raises(NotImplementedError):
+        rnn.distributions.Distribution().expand((2,))
+
+
 TRANSFORMS: dict[str, Any] = {
     "affine": lambda t, a: t.AffineTransform(a[:1], -a.exp()),
     "affine of numbers": lambda t, a: t.AffineTransform(1.0, -2.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
 from rnn._size import Size
@@ -29,13 +29,13 @@ class Bernoulli(ProbsOrLogits):
     """
 
     support = constraints.boolean
+    arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
     has_enumerate_support = True
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        one_of(probs, logits)
-        name, given = ("probs", probs) if probs is not None else ("logits", logits)
+        name, given = one_of(probs, logits)
         (self.__dict__[name],) = broadcast_all(given)
         super().__init__(self.__dict__[name].size(), validate_args=validate_args)
 
@@ -45,10 +45,6 @@ class Bernoulli(ProbsOrLogits):
     def _logits_of_probs(self) -> Tensor:
         odds = clamp_probs(self.probs)
         return odds.log() - (-odds).log1p()
-
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"probs": constraints.unit_interval, "logits": constraints.real}
 
     @property
     def param_shape(self) -> Size:
@@ -68,12 +64,6 @@ class Bernoulli(ProbsOrLogits):
     def variance(self) -> Tensor:
         return self.probs * (1 - self.probs)
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Bernoulli:
-        shape = Size(batch_shape)
-        if "probs" in self.__dict__:
-            return Bernoulli(self.probs.expand(shape), validate_args=False)
-        return Bernoulli(logits=self.logits.expand(shape), validate_args=False)
-
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         with no_grad():
             return rnn.bernoulli(self.probs.expand(self._extended_shape(sample_shape)))
@@ -87,6 +77,4 @@ class Bernoulli(ProbsOrLogits):
         return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        values = rnn.arange(2, dtype=self._param.dtype)
-        values = values.view((-1,) + (1,) * len(self._batch_shape))
-        return values.expand((-1,) + tuple(self._batch_shape)) if expand else values
+        return self._enumerated(rnn.arange(2, dtype=self._param.dtype), expand)

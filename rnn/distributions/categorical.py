@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import ClassVar
 
 import rnn
 from rnn._size import Size
@@ -27,6 +27,7 @@ class Categorical(ProbsOrLogits):
     >>> loss = -policy.log_prob(action).sum()
     """
 
+    arg_constraints: ClassVar = {"probs": constraints.simplex, "logits": constraints.real_vector}
     has_enumerate_support = True
 
     def __init__(
@@ -35,9 +36,7 @@ class Categorical(ProbsOrLogits):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        one_of(probs, logits)
-        name, given = ("probs", probs) if probs is not None else ("logits", logits)
-        assert given is not None
+        name, given = one_of(probs, logits)
         if given.dim() < 1:
             raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
         if name == "probs":
@@ -54,10 +53,6 @@ class Categorical(ProbsOrLogits):
         return clamp_probs(self.probs).log()
 
     @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"probs": constraints.simplex, "logits": constraints.real_vector}
-
-    @property
     def param_shape(self) -> Size:
         """The shape of probs and logits."""
         return self._param.size()
@@ -70,19 +65,11 @@ class Categorical(ProbsOrLogits):
     def mean(self) -> Tensor:
         return self.probs.new_full(self._extended_shape(), float("nan"))
 
+    variance = mean
+
     @property
     def mode(self) -> Tensor:
         return self.probs.argmax(-1)
-
-    @property
-    def variance(self) -> Tensor:
-        return self.probs.new_full(self._extended_shape(), float("nan"))
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Categorical:
-        shape = Size(batch_shape) + (self._num_events,)
-        if "probs" in self.__dict__:
-            return Categorical(self.probs.expand(shape), validate_args=False)
-        return Categorical(logits=self.logits.expand(shape), validate_args=False)
 
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         shape = Size(sample_shape)
@@ -101,5 +88,4 @@ class Categorical(ProbsOrLogits):
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        values = rnn.arange(self._num_events).view((-1,) + (1,) * len(self._batch_shape))
-        return values.expand((-1,) + tuple(self._batch_shape)) if expand else values
+        return self._enumerated(rnn.arange(self._num_events), expand)

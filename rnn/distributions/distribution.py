@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import rnn
 from rnn._size import Size
@@ -40,12 +41,15 @@ class Distribution:
         self._event_shape = Size(event_shape)
         self._checks = Distribution._validate_args if validate_args is None else validate_args
         if self._checks:
-            for name, constraint in self.arg_constraints.items():
-                if name in self.__dict__:
-                    self._check_parameter(name, constraint)
+            for name, value in self._parameters().items():
+                self._check_parameter(name, value)
 
-    def _check_parameter(self, name: str, constraint: Constraint) -> None:
-        value = getattr(self, name)
+    def _parameters(self) -> dict[str, Tensor]:
+        """Those that arg_constraints names, by name: what was given or has been worked out."""
+        return {name: self.__dict__[name] for name in self.arg_constraints if name in self.__dict__}
+
+    def _check_parameter(self, name: str, value: Tensor) -> None:
+        constraint = self.arg_constraints[name]
         if not constraint.check(value).all():
             raise ValueError(
                 f"Expected parameter {name} ({type(value).__name__} of shape "
@@ -111,12 +115,28 @@ class Distribution:
         """The root of the variance."""
         return self.variance.sqrt()
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Distribution:
-        """The same distribution over a larger batch_shape (parameters are expanded)."""
-        raise NotImplementedError(f"{type(self).__name__} has no expand")
+    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Self:
+        """The same distribution over a larger batch_shape (parameters are expanded).
+
+        Raises:
+            RuntimeError: the present batch_shape does not expand to it.
+            NotImplementedError: arg_constraints names no parameters.
+        """
+        n, new = len(self._batch_shape), copy.copy(self)
+        shape = new._batch_shape = Size(batch_shape)
+        for name, value in self._parameters().items():
+            new.__dict__[name] = value.expand(shape + value.size()[n:])
+        new.__dict__.update(self._expanded_parts(shape))
+        return new
+
+    def _expanded_parts(self, batch_shape: Size) -> dict[str, Distribution]:
+        """The distributions that this one is made of, by attribute, for another batch_shape."""
+        if not self.arg_constraints:
+            raise NotImplementedError(f"{type(self).__name__} has no expand")
+        return {}
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        """Samples through which gradients flow to the parameters (reparametrized)."""
+        """sample, through which gradients flow to the parameters (reparametrized)."""
         raise NotImplementedError(f"{type(self).__name__} has no rsample")
 
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
@@ -129,7 +149,18 @@ class Distribution:
         return self.sample((n,))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the density or mass at value."""
+        """The logarithm of the density or mass at value.
+
+        Args:
+            value: of a shape that broadcasts with batch_shape + event_shape.
+
+        Returns:
+            Of the shape that they broadcast to, without event_shape.
+
+        Raises:
+            ValueError: value is no tensor, has another shape or lies outside of the support
+                (cdf raises it too; neither does with validate_args=False).
+        """
         raise NotImplementedError(f"{type(self).__name__} has no log_prob")
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -141,8 +172,18 @@ class Distribution:
         raise NotImplementedError(f"{type(self).__name__} has no icdf")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All values that a discrete distribution can have, along a new first dimension."""
+        """All values that a discrete distribution can have: (n,) + batch_shape + event_shape.
+
+        Args:
+            expand: False: with ones for batch_shape.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no enumerate_support")
+
+    def _enumerated(self, values: Tensor, expand: bool) -> Tensor:
+        """enumerate_support of these values, (n,) + event_shape."""
+        n, batch = values.size()[:1], self._batch_shape
+        values = values.view(n + (1,) * len(batch) + self._event_shape)
+        return values.expand(n + batch + self._event_shape) if expand else values
 
     def entropy(self) -> Tensor:
         """The entropy in nats, of shape batch_shape."""
@@ -175,12 +216,10 @@ class Distribution:
             )
 
     def __repr__(self) -> str:
-        shown = []
-        for name in self.arg_constraints:
-            if name in self.__dict__:
-                p = self.__dict__[name]
-                shown.append(f"{name}: {p if p.numel() == 1 else p.size()}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        shown = ", ".join(
+            f"{name}: {p if p.numel() == 1 else p.size()}" for name, p in self._parameters().items()
+        )
+        return f"{type(self).__name__}({shown})"
 
 
 def broadcast_all(*values: Any) -> list[Tensor]:
@@ -225,10 +264,16 @@ class ProbsOrLogits(Distribution):
         return given
 
 
-def one_of(probs: Any, logits: Any) -> None:
-    """ValueError unless exactly one of the two is given."""
+def one_of(probs: Any, logits: Any) -> tuple[str, Any]:
+    """The name and the value of the one that is given; ValueError where both or neither are."""
     if (probs is None) == (logits is None):
         raise ValueError("Either `probs` or `logits` must be specified, but not both.")
+    return ("probs", probs) if logits is None else ("logits", logits)
+
+
+def sum_rightmost(value: Tensor, dims: int) -> Tensor:
+    """The sum over the last dims dimensions."""
+    return value.sum(tuple(range(-dims, 0))) if dims else value
 
 
 def clamp_probs(probs: Tensor) -> Tensor:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
-from rnn._size import Size
 from rnn.distributions import constraints
 from rnn.distributions.distribution import Distribution, broadcast_all
 from rnn.tensor import Tensor
@@ -24,33 +23,25 @@ class Exponential(Distribution):
 
     has_rsample = True
     support = constraints.nonnegative
+    arg_constraints: ClassVar = {"rate": constraints.positive}
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
         super().__init__(self.rate.size(), validate_args=validate_args)
 
     @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"rate": constraints.positive}
-
-    @property
     def mean(self) -> Tensor:
         return self.rate.reciprocal()
+
+    stddev = mean
 
     @property
     def mode(self) -> Tensor:
         return rnn.zeros_like(self.rate)
 
     @property
-    def stddev(self) -> Tensor:
-        return self.rate.reciprocal()
-
-    @property
     def variance(self) -> Tensor:
         return self.rate.pow(-2)
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Exponential:
-        return Exponential(self.rate.expand(Size(batch_shape)), validate_args=False)
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)

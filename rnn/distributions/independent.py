@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from rnn._size import Size
 from rnn.distributions import constraints
-from rnn.distributions.distribution import Distribution
+from rnn.distributions.distribution import Distribution, sum_rightmost
 from rnn.tensor import Tensor
 
 
@@ -61,10 +60,9 @@ class Independent(Distribution):
     def variance(self) -> Tensor:
         return self.base_dist.variance
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Independent:
-        n = self.reinterpreted_batch_ndims
-        base = self.base_dist.expand(Size(batch_shape) + self._event_shape[:n])
-        return Independent(base, n, validate_args=False)
+    def _expanded_parts(self, batch_shape: Size) -> dict[str, Distribution]:
+        taken = self._event_shape[: self.reinterpreted_batch_ndims]
+        return {"base_dist": self.base_dist.expand(batch_shape + taken)}
 
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         return self.base_dist.sample(sample_shape)
@@ -80,8 +78,7 @@ class Independent(Distribution):
 
     def summed(self, of_each: Tensor) -> Tensor:
         """of_each, summed over the dimensions that have become the event."""
-        n = self.reinterpreted_batch_ndims
-        return of_each.sum(tuple(range(-n, 0))) if n else of_each
+        return sum_rightmost(of_each, self.reinterpreted_batch_ndims)
 
     def __repr__(self) -> str:
         return f"Independent({self.base_dist!r}, {self.reinterpreted_batch_ndims})"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
-from rnn._size import Size
 from rnn.distributions import constraints
 from rnn.distributions.distribution import Distribution, broadcast_all
 from rnn.tensor import Tensor
@@ -24,22 +23,17 @@ class Laplace(Distribution):
 
     has_rsample = True
     support = constraints.real
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = broadcast_all(loc, scale)
         super().__init__(self.loc.size(), validate_args=validate_args)
 
     @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"loc": constraints.real, "scale": constraints.positive}
-
-    @property
     def mean(self) -> Tensor:
         return self.loc
 
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
+    mode = mean
 
     @property
     def variance(self) -> Tensor:
@@ -48,10 +42,6 @@ class Laplace(Distribution):
     @property
     def stddev(self) -> Tensor:
         return self.scale * 2**0.5
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Laplace:
-        shape = Size(batch_shape)
-        return Laplace(self.loc.expand(shape), self.scale.expand(shape), validate_args=False)
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import rnn
 from rnn import _dtypes
@@ -93,11 +92,9 @@ class MixtureSameFamily(Distribution):
         between = (self._component.mean - self.mean.unsqueeze(at)).pow(2.0)
         return within + (weights * between).sum(at)
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> MixtureSameFamily:
-        shape = Size(batch_shape)
-        n = self._mixture.param_shape[-1]
-        component = self._component.expand(shape + (n,))
-        return MixtureSameFamily(self._mixture.expand(shape), component, validate_args=False)
+    def _expanded_parts(self, batch_shape: Size) -> dict[str, Distribution]:
+        component = self._component.expand(batch_shape + self._mixture.param_shape[-1:])
+        return {"_mixture": self._mixture.expand(batch_shape), "_component": component}
 
     def cdf(self, x: Tensor) -> Tensor:
         return (self._component.cdf(self._padded(x)) * self._mixture.probs).sum(-1)

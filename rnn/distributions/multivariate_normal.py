@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
-from rnn._size import Size
 from rnn.distributions import constraints
 from rnn.distributions.distribution import Distribution
 from rnn.ops.shape import broadcast_sizes as broadcast_shapes
@@ -48,6 +47,12 @@ class MultivariateNormal(Distribution):
 
     has_rsample = True
     support = constraints.real_vector
+    arg_constraints: ClassVar = {
+        "loc": constraints.real_vector,
+        "covariance_matrix": constraints.positive_definite,
+        "precision_matrix": constraints.positive_definite,
+        "scale_tril": constraints.lower_cholesky,
+    }
 
     def __init__(
         self,
@@ -96,38 +101,17 @@ class MultivariateNormal(Distribution):
         return self.__dict__[name]
 
     @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        definite = constraints.positive_definite
-        return {
-            "loc": constraints.real_vector,
-            "covariance_matrix": definite,
-            "precision_matrix": definite,
-            "scale_tril": constraints.lower_cholesky,
-        }
-
-    @property
     def mean(self) -> Tensor:
         return self.loc
 
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
+    mode = mean
 
     @property
     def variance(self) -> Tensor:
         return self._factor.square().sum(-1).expand(self._batch_shape + self._event_shape)
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> MultivariateNormal:
-        shape = Size(batch_shape)
-        n = self._event_shape[0]
-        name = next(name for name in _NAMES if name in self.__dict__)
-        more: dict[str, Any] = {name: getattr(self, name).expand(*shape, n, n)}
-        return MultivariateNormal(self.loc.expand(*shape, n), validate_args=False, **more)
-
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
-        zero = rnn.zeros(shape, dtype=self.loc.dtype)
-        noise = rnn.normal(zero, rnn.ones_like(zero))
+        noise = rnn.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
         return self.loc + (self._factor @ noise.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from statistics import NormalDist
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
-from rnn._size import Size
 from rnn.autograd import no_grad
 from rnn.distributions import constraints
 from rnn.distributions.distribution import Distribution, broadcast_all
@@ -41,6 +40,7 @@ class Normal(Distribution):
     """
 
     support = constraints.real
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
@@ -48,16 +48,10 @@ class Normal(Distribution):
         super().__init__(self.loc.size(), validate_args=validate_args)
 
     @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"loc": constraints.real, "scale": constraints.positive}
-
-    @property
     def mean(self) -> Tensor:
         return self.loc
 
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
+    mode = mean
 
     @property
     def stddev(self) -> Tensor:
@@ -67,19 +61,13 @@ class Normal(Distribution):
     def variance(self) -> Tensor:
         return self.stddev.pow(2)
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Normal:
-        shape = Size(batch_shape)
-        return Normal(self.loc.expand(shape), self.scale.expand(shape), validate_args=False)
-
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         with no_grad():
             return rnn.normal(self.loc.expand(shape), self.scale.expand(shape))
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
-        zero = rnn.zeros(shape, dtype=self.loc.dtype)
-        noise = rnn.normal(zero, rnn.ones_like(zero))
+        noise = rnn.randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
         return self.loc + noise * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:

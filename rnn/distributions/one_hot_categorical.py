@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
 from rnn._size import Size
@@ -25,6 +25,7 @@ class OneHotCategorical(Distribution):
     """
 
     support = constraints.one_hot
+    arg_constraints: ClassVar = {"probs": constraints.simplex, "logits": constraints.real_vector}
     has_enumerate_support = True
 
     def __init__(
@@ -37,10 +38,6 @@ class OneHotCategorical(Distribution):
         super().__init__(
             self._categorical.batch_shape, self._categorical.param_shape[-1:], validate_args
         )
-
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"probs": constraints.simplex, "logits": constraints.real_vector}
 
     @property
     def probs(self) -> Tensor:
@@ -71,11 +68,8 @@ class OneHotCategorical(Distribution):
         """The shape of probs and logits."""
         return self._categorical.param_shape
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> OneHotCategorical:
-        shape = Size(batch_shape) + self._event_shape
-        if "probs" in self._categorical.__dict__:
-            return type(self)(self.probs.expand(shape), validate_args=False)
-        return type(self)(logits=self.logits.expand(shape), validate_args=False)
+    def _expanded_parts(self, batch_shape: Size) -> dict[str, Distribution]:
+        return {"_categorical": self._categorical.expand(batch_shape)}
 
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         index = self._categorical.sample(sample_shape)
@@ -89,13 +83,8 @@ class OneHotCategorical(Distribution):
         return self._categorical.entropy()
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        n = self._event_shape[0]
-        values = rnn.eye(n, dtype=self._categorical._param.dtype)
-        values = values.view(n, *(1,) * len(self._batch_shape), n)
-        return values.expand(n, *self._batch_shape, n) if expand else values
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        values = rnn.eye(self._event_shape[0], dtype=self._categorical._param.dtype)
+        return self._enumerated(values, expand)
 
 
 class OneHotCategoricalStraightThrough(OneHotCategorical):
@@ -131,9 +120,8 @@ class _ExpRelaxedCategorical(Distribution):
         shape = self._categorical.param_shape
         super().__init__(self._categorical.batch_shape, shape[-1:], validate_args)
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> _ExpRelaxedCategorical:
-        logits = self._categorical.logits.expand(Size(batch_shape) + self._event_shape)
-        return _ExpRelaxedCategorical(self.temperature, logits=logits, validate_args=False)
+    def _expanded_parts(self, batch_shape: Size) -> dict[str, Distribution]:
+        return {"_categorical": self._categorical.expand(batch_shape)}
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         logits: Tensor = self._categorical.logits
@@ -189,10 +177,3 @@ class RelaxedOneHotCategorical(TransformedDistribution):
         """The corners' probabilities."""
         probs: Tensor = self.base_dist._categorical.probs  # type: ignore[attr-defined]
         return probs
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> RelaxedOneHotCategorical:
-        logits = self.logits.expand(Size(batch_shape) + self._event_shape)
-        return RelaxedOneHotCategorical(self.temperature, logits=logits, validate_args=False)
-
-    def __repr__(self) -> str:
-        return "RelaxedOneHotCategorical()"

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import rnn
 from rnn._size import Size
 from rnn.autograd import no_grad
 from rnn.distributions import constraints
-from rnn.distributions.distribution import Distribution, broadcast_all
+from rnn.distributions.distribution import Distribution, broadcast_all, sum_rightmost
 from rnn.distributions.independent import Independent
 from rnn.distributions.normal import Normal
 from rnn.distributions.transforms import (
@@ -21,7 +21,6 @@ from rnn.distributions.transforms import (
     ComposeTransform,
     ExpTransform,
     Transform,
-    sum_rightmost,
 )
 from rnn.distributions.uniform import Uniform
 from rnn.tensor import Tensor
@@ -82,12 +81,10 @@ class TransformedDistribution(Distribution):
         more = len(self._event_shape) - support.event_dim
         return constraints.independent(support, more) if more > 0 else support
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> TransformedDistribution:
-        shape = Size(batch_shape)
-        forward = tuple(shape) + tuple(self._event_shape)
-        whole = ComposeTransform(self.transforms).inverse_shape(forward)
-        base = self.base_dist.expand(whole[: len(whole) - len(self.base_dist.event_shape)])
-        return TransformedDistribution(base, self.transforms, validate_args=False)
+    def _expanded_parts(self, batch_shape: Size) -> dict[str, Distribution]:
+        before = ComposeTransform(self.transforms).inverse_shape(batch_shape + self._event_shape)
+        batch = before[: len(before) - len(self.base_dist.event_shape)]
+        return {"base_dist": self.base_dist.expand(batch)}
 
     def _through(self, x: Tensor) -> Tensor:
         for transform in self.transforms:
@@ -139,14 +136,11 @@ class LogNormal(TransformedDistribution):
     """
 
     support = constraints.positive
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         super().__init__(Normal(loc, scale, validate_args), ExpTransform(), validate_args)
-
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"loc": constraints.real, "scale": constraints.positive}
 
     @property
     def loc(self) -> Tensor:
@@ -172,10 +166,6 @@ class LogNormal(TransformedDistribution):
         squared = self.scale.pow(2)
         return squared.expm1() * (self.loc * 2 + squared).exp()
 
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> LogNormal:
-        shape = Size(batch_shape)
-        return LogNormal(self.loc.expand(shape), self.scale.expand(shape), validate_args=False)
-
     def entropy(self) -> Tensor:
         return self.base_dist.entropy() + self.loc
 
@@ -188,14 +178,11 @@ class HalfNormal(TransformedDistribution):
     """
 
     support = constraints.nonnegative
+    arg_constraints: ClassVar = {"scale": constraints.positive}
     has_rsample = True
 
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         super().__init__(Normal(0, scale, validate_args=False), AbsTransform(), validate_args)
-
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"scale": constraints.positive}
 
     @property
     def scale(self) -> Tensor:
@@ -213,9 +200,6 @@ class HalfNormal(TransformedDistribution):
     @property
     def variance(self) -> Tensor:
         return self.scale.pow(2) * (1 - 2 / math.pi)
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> HalfNormal:
-        return HalfNormal(self.scale.expand(Size(batch_shape)), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._validate_sample(value)
@@ -241,6 +225,7 @@ class Gumbel(TransformedDistribution):
     """
 
     support = constraints.real
+    arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = broadcast_all(loc, scale)
@@ -253,10 +238,6 @@ class Gumbel(TransformedDistribution):
             AffineTransform(loc=self.loc, scale=-self.scale),
         ]
         super().__init__(Uniform(low.detach(), high.detach(), False), steps, validate_args)
-
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        return {"loc": constraints.real, "scale": constraints.positive}
 
     @property
     def mean(self) -> Tensor:
@@ -273,10 +254,6 @@ class Gumbel(TransformedDistribution):
     @property
     def variance(self) -> Tensor:
         return self.stddev.pow(2)
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Gumbel:
-        shape = Size(batch_shape)
-        return Gumbel(self.loc.expand(shape), self.scale.expand(shape), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._validate_sample(value)

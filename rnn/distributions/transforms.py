@@ -9,6 +9,7 @@ from typing import Any
 import rnn
 from rnn._size import Size
 from rnn.distributions import constraints
+from rnn.distributions.distribution import sum_rightmost
 from rnn.nn.functional import softplus
 from rnn.ops.shape import broadcast_sizes as broadcast_shapes
 from rnn.tensor import Tensor
@@ -206,11 +207,6 @@ def _raised(constraint: Any, dims: int) -> Any:
     return constraints.independent(constraint, more) if more > 0 else constraint
 
 
-def sum_rightmost(value: Any, dims: int) -> Any:
-    """The sum over the last dims dimensions."""
-    return value.sum(tuple(range(-dims, 0))) if dims else value
-
-
 class AffineTransform(Transform):
     """y = loc + scale x; numbers or tensors.
 
@@ -245,7 +241,7 @@ class AffineTransform(Transform):
         dims = self.event_dim
         if not dims:
             return made.expand(broadcast_shapes(made.shape, x.shape))
-        return made.expand(x.shape).sum(tuple(range(-dims, 0)))
+        return sum_rightmost(made.expand(x.shape), dims)
 
     def forward_shape(self, shape: Any) -> Any:
         sizes = [t.shape for t in (self.loc, self.scale) if isinstance(t, Tensor)]

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import rnn
-from rnn._size import Size
 from rnn.distributions import constraints
 from rnn.distributions.distribution import Distribution, broadcast_all
 from rnn.tensor import Tensor
@@ -53,10 +52,6 @@ class Uniform(Distribution):
     @property
     def variance(self) -> Tensor:
         return (self.high - self.low).pow(2) / 12
-
-    def expand(self, batch_shape: Iterable[int], _instance: Any = None) -> Uniform:
-        shape = Size(batch_shape)
-        return Uniform(self.low.expand(shape), self.high.expand(shape), validate_args=False)
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
