@@ -6,7 +6,7 @@ are taken for `dim` and `keepdim`, as PyTorch takes them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 _extreme = lib.rnn_extreme
-_AMAX, _AMIN, _MAX, _MIN, _MAX_DIM, _MIN_DIM = (
-    op(n) for n in ("amax", "amin", "max", "min", "max_dim", "min_dim")
-)
+_AMAX, _AMIN = op("amax"), op("amin")
 
 
 def _many(number: int, numpy: Any, name: str, input: Tensor, dim: Any, keepdim: Any) -> Tensor:
@@ -96,6 +94,9 @@ def aminmax(
 ) -> return_types.aminmax:
     """(min, max) over one dimension or all (torch.aminmax).
 
+    Raises:
+        RuntimeError, IndexError: there are no elements.
+
     Example:
         >>> low, high = rnn.aminmax(rnn.tensor([3.0, 1.0, 2.0]))
         >>> low, high
@@ -110,41 +111,57 @@ def aminmax(
         raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
     over = () if dim is None else dim
     made = amin(input, over, keepdim), amax(input, over, keepdim)
-    if out is not None:
-        return return_types.aminmax(_core.view_as_results(made, out))
-    return return_types.aminmax(made)
+    return return_types.aminmax(made if out is None else _core.view_as_results(made, out))
 
 
-def _one(
-    number: int,
-    numpy: Any,
-    arg: Any,
-    name: str,
-    kind: Any,
-    input: Tensor,
-    dim: Any,
-    keepdim: Any,
-    out: Any,
+class _Kind(NamedTuple):
+    """What max and min differ in."""
+
+    of_all: int
+    along: int
+    numpy: Any
+    arg: Any
+    of_two: Any
+    result: Any
+
+
+_OF_MAX = _Kind(op("max"), op("max_dim"), np.max, np.argmax, selection.maximum, return_types.max)
+_OF_MIN = _Kind(op("min"), op("min_dim"), np.min, np.argmin, selection.minimum, return_types.min)
+
+
+def _extremes(
+    function: Any, kind: _Kind, input: Tensor, dim: Any, keepdim: Any, other: Any, out: Any
 ) -> Any:
-    """max and min along one dimension, with where they are."""
+    """max and min in their three forms: with another tensor, along a dimension, of all elements."""
+    if isinstance(dim, Handle) or other is not None:
+        return kind.of_two(input, dim if isinstance(dim, Handle) else other, out=out)
+    if dim is not _NOTHING:
+        return _along(function.__name__, kind, input, dim, keepdim, out)
+    refuse_keepdim(function.__name__, keepdim)
+    if out is not None:
+        return write_out(out, function, input)
+    return _many(kind.of_all, kind.numpy, function.__name__, input, None, False)
+
+
+def _along(name: str, kind: _Kind, input: Tensor, dim: Any, keepdim: Any, out: Any) -> Any:
+    """Those along one dimension, with where they are."""
     refuse_no_int(name, dim)
     refuse_no_flag(name, keepdim)
     if input._h:
         index = np.empty(left_shape(input._shape, dim, keepdim), np.int64)
-        h = _extreme(E, number, input._h, dim, keepdim, ffi.from_buffer("int64_t[]", index))
+        pointer = ffi.from_buffer("int64_t[]", index)
+        h = _extreme(E, kind.along, input._h, dim, keepdim, pointer)
         made = adopt(h) if h > 0 else fail(h), _core.wrap(index)
     else:
         dim = _shapes.normalize_dim(dim, len(input._shape))
         if input._shape and input._shape[dim] == 0:
             raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
         array = input._array if input._shape else input._array.reshape(1)
-        keep = bool(keepdim) and bool(input._shape)
         check_copy_room(name, array)  # arg copies what is expanded
-        values, index = numpy(array, axis=dim, keepdims=keep), arg(array, axis=dim, keepdims=keep)
+        over = {"axis": dim, "keepdims": bool(keepdim) and bool(input._shape)}
+        values, index = kind.numpy(array, **over), kind.arg(array, **over)
         made = _core.wrap(values), _core.wrap(np.asarray(index, np.int64))
-    if out is not None:
-        return kind(_core.view_as_results(made, out))
-    return kind(made)
+    return kind.result(made if out is None else _core.view_as_results(made, out))
 
 
 def refuse_keepdim(name: str, keepdim: Any) -> None:
@@ -179,26 +196,8 @@ def max(
         >>> rnn.tensor([[1.0, 3.0, 2.0]]).max(1).indices
         tensor([1])
     """
-    dim = axis if dim is _NOTHING else dim
-    if isinstance(dim, Handle) or other is not None:
-        return selection.maximum(input, dim if isinstance(dim, Handle) else other, out=out)
-    if dim is not _NOTHING:
-        made = _one(
-            _MAX_DIM,
-            np.max,
-            np.argmax,
-            "max",
-            return_types.max,
-            input,
-            dim,
-            keepdims or keepdim,
-            out,
-        )
-        return made
-    refuse_keepdim("max", keepdims or keepdim)
-    if out is not None:
-        return write_out(out, max, input)
-    return _many(_MAX, np.max, "max", input, None, False)
+    dim, keepdim = axis if dim is _NOTHING else dim, keepdims or keepdim
+    return _extremes(max, _OF_MAX, input, dim, keepdim, other, out)
 
 
 def min(
@@ -217,26 +216,8 @@ def min(
         >>> rnn.min(rnn.tensor([[1.0, 3.0], [4.0, 2.0]]), 1).values
         tensor([1., 2.])
     """
-    dim = axis if dim is _NOTHING else dim
-    if isinstance(dim, Handle) or other is not None:
-        return selection.minimum(input, dim if isinstance(dim, Handle) else other, out=out)
-    if dim is not _NOTHING:
-        made = _one(
-            _MIN_DIM,
-            np.min,
-            np.argmin,
-            "min",
-            return_types.min,
-            input,
-            dim,
-            keepdims or keepdim,
-            out,
-        )
-        return made
-    refuse_keepdim("min", keepdims or keepdim)
-    if out is not None:
-        return write_out(out, min, input)
-    return _many(_MIN, np.min, "min", input, None, False)
+    dim, keepdim = axis if dim is _NOTHING else dim, keepdims or keepdim
+    return _extremes(min, _OF_MIN, input, dim, keepdim, other, out)
 
 
 def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor:

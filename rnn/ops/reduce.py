@@ -121,6 +121,11 @@ def converted(input: Tensor, dtype: Any) -> Tensor:
     return cast(input, wanted)
 
 
+def sum_dtype(array: Any, dtype: Any) -> Any:
+    """NumPy's dtype for sums and products of an array: int64 of integers, if none was asked for."""
+    return array.dtype if dtype is not None or array.dtype.kind == "f" else np.dtype(np.int64)
+
+
 def left_shape(shape: tuple[int, ...], dim: int, keepdim: Any) -> tuple[int, ...]:
     """What is left of a shape without one dimension."""
     dim = _shapes.normalize_dim(dim, len(shape))
@@ -173,8 +178,8 @@ def sum(
     input = converted(input, dtype)
     if input._h:
         return reduce(_SUM if dim is None else _SUM_DIM, input, dim, keepdim, 0.0, "sum")
-    wide = None if dtype is not None or input._array.dtype.kind == "f" else np.int64
-    return of_integers(np.sum, "sum", input, dim, keepdim, dtype=wide or input._array.dtype)
+    wide = sum_dtype(input._array, dtype)
+    return of_integers(np.sum, "sum", input, dim, keepdim, dtype=wide)
 
 
 def mean(
@@ -291,18 +296,16 @@ def _spread(
 ) -> Tensor:
     if isinstance(dim, bool):  # var(unbiased)
         dim, unbiased = None, dim
+    name = "std" if number == _STD else "var"
     if unbiased is not None and correction is not None:
-        names = "var", "std"
-        raise _invalid(names[number == _STD], dim)
+        raise _invalid(name, dim)
     if not input._h:
         raise RuntimeError("std and var only support floating point and complex dtypes")
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
-    name = "std" if number == _STD else "var"
     dim = axis if dim is None else dim
-    return reduce(
-        number, input, dim if dim != () else None, keepdims or keepdim, float(correction), name
-    )
+    over = None if dim == () else dim
+    return reduce(number, input, over, keepdims or keepdim, float(correction), name)
 
 
 def var(
@@ -423,18 +426,14 @@ def prod(
     if out is not None:
         dtype = dtype_of(out) if dtype is None else dtype
         return write_out(out, prod, input, dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
-    dim = axis if dim is None else dim
+    dim, keepdim = axis if dim is None else dim, keepdims or keepdim
     if dim is not None:
         refuse_no_int("prod", dim)
     input = converted(input, dtype)
     if input._h:
-        return reduce(
-            _PROD if dim is None else _PROD_DIM, input, dim, keepdims or keepdim, 0.0, "prod"
-        )
-    wide = None if dtype is not None or input._array.dtype.kind == "f" else np.int64
-    return of_integers(
-        np.prod, "prod", input, dim, keepdims or keepdim, dtype=wide or input._array.dtype
-    )
+        return reduce(_PROD if dim is None else _PROD_DIM, input, dim, keepdim, 0.0, "prod")
+    wide = sum_dtype(input._array, dtype)
+    return of_integers(np.prod, "prod", input, dim, keepdim, dtype=wide)
 
 
 def logsumexp(

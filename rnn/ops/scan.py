@@ -20,7 +20,7 @@ from rnn.ops.elementwise import in_place, write_out
 from rnn.ops.index import pick
 from rnn.ops.join import cat, flip
 from rnn.ops.parts import narrow
-from rnn.ops.reduce import converted
+from rnn.ops.reduce import converted, sum_dtype
 from rnn.ops.shape import expand, unsqueeze
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _scan(
             fail(h)
         return compose_reduce.scans[number](input, _shapes.normalize_dim(dim, len(input._shape)))
     array = input._array
-    wide = array.dtype if dtype is not None or array.dtype.kind == "f" else np.dtype(np.int64)
+    wide = sum_dtype(array, dtype)
     dim = _shapes.normalize_dim(dim, array.ndim)
     check_room(name, array.shape, wide.itemsize)
     made = numpy(np.atleast_1d(array), axis=dim, dtype=wide)
@@ -134,13 +134,15 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
 def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[Tensor, Tensor]:
     """Where the best element until here is: the last of equal ones, and NaN is best."""
     dim = _shapes.normalize_dim(dim, len(input._shape))
-    array = np.atleast_1d(check_copy_room("cummax", array_of(input), 8))
+    smallest = number == _CUMMIN
+    name = "cummin" if smallest else "cummax"
+    array = np.atleast_1d(check_copy_room(name, array_of(input), 8))
     if input._h:
         index = np.empty(array.shape, np.int64)
         outer, inner = math.prod(array.shape[:dim]), math.prod(array.shape[dim + 1 :])
         values = ffi.from_buffer(np.ascontiguousarray(array))
         into = ffi.from_buffer("int64_t[]", index)
-        code, smallest = lib.rnn_dtype(input._h), numpy is np.minimum
+        code = lib.rnn_dtype(input._h)
         lib.rnn_running_extreme(E, code, smallest, outer, array.shape[dim], inner, values, into)
     else:
         index = _best_integers(numpy, array, dim)
