@@ -7,6 +7,7 @@ filled). A tensor that is not contiguous is filled in the order of its memory.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -359,8 +360,21 @@ def _fill(t: Tensor, kind: int, a: float, b: float, generator: Any) -> Tensor:
     return t
 
 
-def _like(t: Tensor, kind: int, a: float, b: float, generator: Any, dtype: Any = None) -> Tensor:
-    """Random floats of t's shape and order of memory."""
+def _like(
+    t: Tensor,
+    kind: int,
+    a: float,
+    b: float,
+    generator: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random floats of t's shape and order of memory, and of its dtype where none is given."""
+    if is_contiguous(t):
+        dtype = dtype_of(t) if dtype is None else dtype
+        return _new(kind, t._shape, a, b, generator, None, dtype, device, requires_grad)
+    check_device(device)
     new = empty_like(t, dtype=dtype)
     if not new._h:
         raise _not_for(kind, dtype_of(new))
@@ -369,7 +383,7 @@ def _like(t: Tensor, kind: int, a: float, b: float, generator: Any, dtype: Any =
         kind = lib.RNN_R_NORMAL_SERIAL
     code, count, data = lib.rnn_dtype(h), lib.rnn_count(h), lib.rnn_data(E, h)
     check(lib.rnn_random_fill(E, _stream_of(generator), kind, code, count, data, a, b))
-    return new
+    return new.requires_grad_() if requires_grad else new
 
 
 def _write(t: Tensor, flat: Any) -> Tensor:
@@ -452,13 +466,7 @@ def rand_like(
         rnn.Size([2, 3])
     """
     kind = lib.RNN_R_UNIFORM
-    if is_contiguous(input):
-        dtype = dtype_of(input) if dtype is None else dtype
-        shape = input._shape
-        return _new(kind, shape, 0.0, 1.0, generator, None, dtype, device, requires_grad)
-    check_device(device)
-    t = _like(input, kind, 0.0, 1.0, generator, dtype)
-    return t.requires_grad_() if requires_grad else t
+    return _like(input, kind, 0.0, 1.0, generator, dtype, device, requires_grad)
 
 
 def randn_like(
@@ -478,13 +486,7 @@ def randn_like(
         rnn.Size([2, 3])
     """
     kind = lib.RNN_R_NORMAL
-    if is_contiguous(input):
-        dtype = dtype_of(input) if dtype is None else dtype
-        shape = input._shape
-        return _new(kind, shape, 0.0, 1.0, generator, None, dtype, device, requires_grad)
-    check_device(device)
-    t = _like(input, kind, 0.0, 1.0, generator, dtype)
-    return t.requires_grad_() if requires_grad else t
+    return _like(input, kind, 0.0, 1.0, generator, dtype, device, requires_grad)
 
 
 def normal(
@@ -526,15 +528,16 @@ def normal(
     if code is None:
         raise _not_for(lib.RNN_R_NORMAL, to)
     centre, spread = [array_of(x) if isinstance(x, Handle) else x for x in (mean, std)]
-    if isinstance(std, Handle) and spread.size and not (spread >= 0).all():
+    several = isinstance(std, Handle)
+    if several and not (spread >= 0).all():
         raise RuntimeError("normal expects all elements of std >= 0.0")
     shape = broadcast_shapes(np.shape(centre), np.shape(spread))
-    scale = 1.0 if isinstance(std, Handle) else std
-    drawn = _draw(lib.RNN_R_NORMAL, _count(shape), code, 0.0, scale, generator).reshape(shape)
-    if isinstance(std, Handle):
+    scale, count = 1.0 if several else std, math.prod(shape)
+    drawn = _draw(lib.RNN_R_NORMAL, count, code, 0.0, scale, generator).reshape(shape)
+    if several:
         drawn *= spread
     drawn += centre
-    numbers = 2 * isinstance(std, Handle) + isinstance(mean, Handle)
+    numbers = 2 * several + isinstance(mean, Handle)
     t = _drawn_of(_core.nodes(drawn), tensors, f"NormalBackward{numbers}")
     return t if out is None else _core.view_as_result(t, out)
 
@@ -547,13 +550,6 @@ def _drawn_of(drawn: Tensor, tensors: Sequence[Tensor], name: str) -> Tensor:
             if t.requires_grad:
                 known = where(_core.wrap(np.ones((), np.bool_)), known, t)
     return known if known is drawn else show_as(known, name)
-
-
-def _count(shape: Sequence[int]) -> int:
-    n = 1
-    for size in shape:
-        n *= size
-    return n
 
 
 def uniform_(
@@ -614,9 +610,8 @@ def _randint(low: int, high: int, shape: Sequence[int], to: Dtype, generator: An
     """The numbers, in a flat NumPy array of the dtype."""
     _check_range(to, low, high)
     refuse(shape, 0)
-    return _draw_ints(lib.RNN_R_RANGE, _count(shape), generator, low, high).astype(
-        to.storage, copy=False
-    )
+    drawn = _draw_ints(lib.RNN_R_RANGE, math.prod(shape), generator, low, high)
+    return drawn.astype(to.storage, copy=False)
 
 
 def randint(
@@ -903,11 +898,7 @@ def dropout_mask(input: Tensor, p: float, generator: Generator | None = None) ->
     Raises:
         ValueError: p is not in [0, 1].
     """
-    kind = lib.RNN_R_DROPOUT
-    if input._h and is_contiguous(input):
-        to = dtype_of(input)
-        return _new(kind, input._shape, p, 0.0, generator, None, to, None, False)
-    return _like(input, kind, p, 0.0, generator)
+    return _like(input, lib.RNN_R_DROPOUT, p, 0.0, generator)
 
 
 if not TYPE_CHECKING:  # type checkers are to see what is absent
