@@ -58,10 +58,13 @@ _EPOCH = (
 )
 
 
+def _copied(value: Any) -> Any:
+    return copy_of(value) if isinstance(value, Handle) else value
+
+
 def _values(optimizer: Optimizer, key: str) -> list[Any]:
     """An option of every group; tensors are copied."""
-    found = [group[key] for group in optimizer.param_groups]
-    return [copy_of(v) if isinstance(v, Handle) else v for v in found]
+    return [_copied(group[key]) for group in optimizer.param_groups]
 
 
 def _set(group: dict[str, Any], key: str, value: Any) -> None:
@@ -85,7 +88,7 @@ def _for_groups(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
     return list(value)
 
 
-def _is_optimizer(optimizer: Any) -> None:
+def _check_optimizer(optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
 
@@ -97,6 +100,10 @@ class LRScheduler:
     Args:
         optimizer: whose learning rates are set.
         last_epoch: the epoch before the next; -1 begins.
+
+    Raises:
+        TypeError: optimizer is no Optimizer.
+        KeyError: last_epoch is given, and a group has no "initial_lr".
 
     Example:
         >>> class Halved(LRScheduler):
@@ -114,12 +121,11 @@ class LRScheduler:
     _last_lr: list[Any]
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        _is_optimizer(optimizer)
+        _check_optimizer(optimizer)
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                lr = group["lr"]
-                group.setdefault("initial_lr", copy_of(lr) if isinstance(lr, Handle) else lr)
+                group.setdefault("initial_lr", _copied(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{i}] when resuming "
@@ -152,7 +158,23 @@ class LRScheduler:
         return self._last_lr
 
     def get_lr(self) -> list[Any]:
-        """The rates of epoch `last_epoch`, worked out from the current ones."""
+        """The rates of epoch `last_epoch`, worked out from the current ones; step() asks for them.
+
+        Raises:
+            NotImplementedError: a subclass defines none.
+        """
+        rates = self._rates()
+        if not self._get_lr_called_within_step:
+            warnings.warn(
+                "To get the last learning rate computed by the scheduler, "
+                "please use `get_last_lr()`.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return rates
+
+    def _rates(self) -> list[Any]:
+        """get_lr() of the schedules below, which warns where a program asks."""
         raise NotImplementedError
 
     def step(self, epoch: Any = None) -> None:
@@ -177,31 +199,27 @@ class LRScheduler:
             self._get_lr_called_within_step = False
         for group, lr in zip(self.optimizer.param_groups, values):
             _set(group, "lr", lr)
-        self._last_lr = _values(self.optimizer, "lr")
-
-    def _check_called_by_step(self) -> None:
-        if not self._get_lr_called_within_step:
-            warnings.warn(
-                "To get the last learning rate computed by the scheduler, "
-                "please use `get_last_lr()`.",
-                UserWarning,
-                stacklevel=3,
-            )
+        self._last_lr = self._current()
 
     def _times(self, factor: float) -> list[Any]:
         """The current rates times a factor."""
         return [group["lr"] * factor for group in self.optimizer.param_groups]
 
     def _current(self) -> list[Any]:
+        """The current rates."""
         return _values(self.optimizer, "lr")
 
 
 _LRScheduler = LRScheduler
 
 
+def _saved(fn: Any) -> dict[str, Any] | None:
+    """What is saved of something callable: the __dict__ of an object, nothing of a function."""
+    return None if fn is None or isinstance(fn, types.FunctionType) else fn.__dict__.copy()
+
+
 class _Lambdas(LRScheduler):
-    """Schedules of functions, one for each group. Functions are not saved; callable objects are, by
-    their __dict__."""
+    """Schedules of functions, one for each group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1) -> None:
         count = len(optimizer.param_groups)
@@ -212,15 +230,10 @@ class _Lambdas(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        state["lr_lambdas"] = [
-            None if isinstance(fn, types.FunctionType) else fn.__dict__.copy()
-            for fn in self.lr_lambdas
-        ]
-        return state
+        return {**super().state_dict(), "lr_lambdas": [_saved(fn) for fn in self.lr_lambdas]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.__dict__.update({k: v for k, v in state_dict.items() if k != "lr_lambdas"})
+        super().load_state_dict({**state_dict, "lr_lambdas": self.lr_lambdas})
         for fn, saved in zip(self.lr_lambdas, state_dict["lr_lambdas"]):
             if saved is not None:
                 fn.__dict__.update(saved)
@@ -232,6 +245,9 @@ class LambdaLR(_Lambdas):
     Args:
         lr_lambda: a function of the epoch, or a list of them, one for each group.
 
+    Raises:
+        ValueError: there are not as many functions as groups.
+
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
         >>> scheduler = LambdaLR(optimizer, lambda epoch: 0.9**epoch)
@@ -242,13 +258,15 @@ class LambdaLR(_Lambdas):
         [0.2916]
     """
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         return [lr * fn(self.last_epoch) for fn, lr in zip(self.lr_lambdas, self.base_lrs)]
 
 
 class MultiplicativeLR(_Lambdas):
-    """At each epoch the current rate times lr_lambda(epoch).
+    """At each epoch the current rate times lr_lambda(epoch). Args: see LambdaLR.
+
+    Raises:
+        ValueError: there are not as many functions as groups. TypeError: one is no function.
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -266,8 +284,7 @@ class MultiplicativeLR(_Lambdas):
                 raise TypeError(f"lr_lambda should be a function, but got {type(fn).__name__}")
         super().__init__(optimizer, lr_lambda, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         if self._is_initial:
             return self._current()
         factors = [fn(self.last_epoch) for fn in self.lr_lambdas]
@@ -294,8 +311,7 @@ class StepLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         if self.last_epoch == 0 or self.last_epoch % self.step_size != 0:
             return self._current()
         return self._times(self.gamma)
@@ -328,8 +344,7 @@ class MultiStepLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         if self.last_epoch not in self.milestones:
             return self._current()
         return self._times(self.gamma ** self.milestones[self.last_epoch])
@@ -341,6 +356,9 @@ class MultiStepLR(LRScheduler):
 
 class ConstantLR(LRScheduler):
     """Times factor, until epoch total_iters.
+
+    Raises:
+        ValueError: factor is not in [0, 1].
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -365,8 +383,7 @@ class ConstantLR(LRScheduler):
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         if self.last_epoch == 0:
             return self._times(self.factor)
         if self.last_epoch != self.total_iters:
@@ -381,6 +398,9 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """Times a factor that goes from start_factor to end_factor in a line, over total_iters
     epochs.
+
+    Raises:
+        ValueError: start_factor is not in (0, 1], or end_factor not in [0, 1].
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -412,8 +432,7 @@ class LinearLR(LRScheduler):
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         if self.last_epoch == 0:
             return self._times(self.start_factor)
         if self._is_initial or self.last_epoch > self.total_iters:
@@ -445,8 +464,7 @@ class ExponentialLR(LRScheduler):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         return self._current() if self._is_initial else self._times(self.gamma)
 
     def _get_closed_form_lr(self) -> list[Any]:
@@ -473,8 +491,7 @@ class PolynomialLR(LRScheduler):
         self.power = power
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._current()
         now = 1.0 - self.last_epoch / self.total_iters
@@ -510,14 +527,12 @@ class CosineAnnealingLR(LRScheduler):
     def _height(self, epoch: float) -> float:
         return 1 + math.cos(math.pi * epoch / self.T_max)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         low, epoch = self.eta_min, self.last_epoch
         if self._is_initial:
             return self._current()
         if self._step_count == 1 and epoch > 0:
-            height = 1 + math.cos(epoch * math.pi / self.T_max)
-            return [low + (lr - low) * height / 2 for lr in self.base_lrs]
+            return self._get_closed_form_lr()
         groups = self.optimizer.param_groups
         if (epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             rise = 1 - math.cos(math.pi / self.T_max)
@@ -533,6 +548,9 @@ class CosineAnnealingLR(LRScheduler):
 class CosineAnnealingWarmRestarts(LRScheduler):
     """From the initial rate down to eta_min along half a cosine, then from the top again: first
     after T_0 epochs, each time after T_mult times as many.
+
+    Raises:
+        ValueError: T_0 or T_mult is no positive integer, or eta_min is no number.
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -567,13 +585,16 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         height = 1 + math.cos(math.pi * self.T_cur / self.T_i)
         return [self.eta_min + (lr - self.eta_min) * height / 2 for lr in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:
-        """Goes to the next epoch, or to any (a fraction counts batches within one)."""
+        """Goes to the next epoch, or to any (a fraction counts batches within one).
+
+        Raises:
+            ValueError: epoch is negative.
+        """
         if epoch is None and self.last_epoch < 0:
             epoch = 0
         if epoch is None:
@@ -640,6 +661,10 @@ class CyclicLR(_Cycles):
         cycle_momentum: moves the momentum (or the first beta) the other way, from max_momentum to
             base_momentum.
 
+    Raises:
+        ValueError: there is neither a known mode nor scale_fn, a list has not one value for each
+            group, or the optimizer has no momentum where cycle_momentum is asked for.
+
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
         >>> scheduler = CyclicLR(optimizer, base_lr=0.1, max_lr=0.3, step_size_up=2)
@@ -666,7 +691,7 @@ class CyclicLR(_Cycles):
         max_momentum: Any = 0.9,
         last_epoch: int = -1,
     ) -> None:
-        _is_optimizer(optimizer)
+        _check_optimizer(optimizer)
         self.optimizer = optimizer
         base_lrs = _for_groups("base_lr", optimizer, base_lr)
         if last_epoch == -1:
@@ -700,8 +725,7 @@ class CyclicLR(_Cycles):
             return 1.0
         return 1 / 2.0 ** (x - 1) if self.mode == "triangular2" else self.gamma**x
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         cycle = math.floor(1 + self.last_epoch / self.total_size)
         x = 1.0 + self.last_epoch / self.total_size - cycle
         height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
@@ -714,16 +738,11 @@ class CyclicLR(_Cycles):
         return [lo + (hi - lo) * height * scale for lo, hi in zip(self.base_lrs, self.max_lrs)]
 
     def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        fn = self._scale_fn_custom
-        named = fn is None or isinstance(fn, types.FunctionType)
-        state["_scale_fn_custom"] = None if named else fn.__dict__.copy()
-        return state
+        return {**super().state_dict(), "_scale_fn_custom": _saved(self._scale_fn_custom)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         fn, saved = self._scale_fn_custom, state_dict["_scale_fn_custom"]
-        super().load_state_dict(state_dict)
-        self._scale_fn_custom = fn
+        super().load_state_dict({**state_dict, "_scale_fn_custom": fn})
         if saved is not None and fn is not None:
             fn.__dict__.update(saved)
 
@@ -744,7 +763,9 @@ class OneCycleLR(_Cycles):
         three_phase: down to the first rate as fast as it went up, and only then to the last.
 
     Raises:
-        ValueError: more steps are made than there are.
+        ValueError: more steps are made than there are, their number is not said or not positive,
+            pct_start is not in [0, 1], anneal_strategy is unknown, a list has not one value for
+            each group, or the optimizer has no momentum where cycle_momentum is asked for.
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -773,7 +794,7 @@ class OneCycleLR(_Cycles):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        _is_optimizer(optimizer)
+        _check_optimizer(optimizer)
         self.optimizer = optimizer
         self.total_steps = self._count_steps(total_steps, epochs, steps_per_epoch)
         self._schedule_phases = self._phases(pct_start, three_phase)
@@ -829,8 +850,7 @@ class OneCycleLR(_Cycles):
             return (end - start) * pct + start
         return end + (start - end) / 2.0 * (math.cos(math.pi * pct) + 1)
 
-    def get_lr(self) -> list[Any]:
-        self._check_called_by_step()
+    def _rates(self) -> list[Any]:
         now = self.last_epoch
         if now > self.total_steps:
             raise ValueError(
@@ -880,12 +900,11 @@ class _Several(LRScheduler):
         return optimizer
 
     def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        state["_schedulers"] = [scheduler.state_dict() for scheduler in self._schedulers]
-        return state
+        saved = [scheduler.state_dict() for scheduler in self._schedulers]
+        return {**super().state_dict(), "_schedulers": saved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.__dict__.update({k: v for k, v in state_dict.items() if k != "_schedulers"})
+        super().load_state_dict({**state_dict, "_schedulers": self._schedulers})
         for scheduler, saved in zip(self._schedulers, state_dict["_schedulers"]):
             scheduler.load_state_dict(saved)
 
@@ -896,6 +915,10 @@ class SequentialLR(_Several):
     Args:
         schedulers: of the same optimizer.
         milestones: epochs, one fewer than there are schedules.
+
+    Raises:
+        ValueError: there are no schedules or not as many milestones, or one is ReduceLROnPlateau or
+            of another optimizer.
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -955,6 +978,9 @@ class SequentialLR(_Several):
 class ChainedScheduler(_Several):
     """All of several schedules at each step.
 
+    Raises:
+        ValueError: there are no schedules, or one is ReduceLROnPlateau or of another optimizer.
+
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
         >>> scheduler = ChainedScheduler([ConstantLR(optimizer), StepLR(optimizer, 1)])
@@ -970,13 +996,13 @@ class ChainedScheduler(_Several):
     ) -> None:
         self.optimizer = self._check(schedulers, optimizer, " to be chained")
         self._schedulers = schedulers
-        self._last_lr = _values(self.optimizer, "lr")
+        self._last_lr = self._current()
 
     def step(self, epoch: Any = None) -> None:
         """Goes to the next epoch and sets its rates."""
         for scheduler in self._schedulers:
             scheduler.step()
-        self._last_lr = _values(self.optimizer, "lr")
+        self._last_lr = self._current()
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -988,6 +1014,10 @@ class ReduceLROnPlateau(LRScheduler):
         cooldown: epochs to wait after a change before counting again.
         min_lr: the least rate, one for all groups or a list.
         eps: smaller changes of the rate are not made.
+
+    Raises:
+        ValueError: factor is not below 1, a mode is unknown, or min_lr is a list that has not one
+            value for each group.
 
     Example:
         >>> optimizer = rnn.optim.SGD([rnn.ones(1, requires_grad=True)], lr=0.4)
@@ -1013,7 +1043,7 @@ class ReduceLROnPlateau(LRScheduler):
         if factor >= 1.0:
             raise ValueError("Factor should be < 1.0.")
         self.factor = factor
-        _is_optimizer(optimizer)
+        _check_optimizer(optimizer)
         self.optimizer = optimizer
         count = len(optimizer.param_groups)
         several = isinstance(min_lr, (list, tuple))
@@ -1025,7 +1055,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.cooldown = cooldown
         self.eps = eps
         self.last_epoch = 0
-        self._last_lr = _values(optimizer, "lr")
+        self._last_lr = self._current()
         if mode not in ("min", "max"):
             raise ValueError("mode " + mode + " is unknown!")
         if threshold_mode not in ("rel", "abs"):
@@ -1059,7 +1089,7 @@ class ReduceLROnPlateau(LRScheduler):
             self._reduce_lr()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
-        self._last_lr = _values(self.optimizer, "lr")
+        self._last_lr = self._current()
 
     def _reduce_lr(self) -> None:
         groups = self.optimizer.param_groups
