@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,8 +37,6 @@ from rnn._dtypes import (
     result_dtype,
     uint8,
 )
-
-torch = pytest.importorskip("torch")
 
 KINDS = (TENSOR, ZERO_DIM, SCALAR)
 

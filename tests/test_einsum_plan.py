@@ -3,13 +3,12 @@
 import doctest
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnn import _einsum
 from rnn._einsum import plan_einsum, run_einsum
-
-torch = pytest.importorskip("torch")
 
 
 def mul(a, b):

@@ -1,13 +1,10 @@
 """examples/gpt2: against a reference in torch and against transformers, files good and bad, the
 command line, training.
-
-What needs `tokenizers`, `tqdm` or `transformers` is skipped where they are not installed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -24,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from gpt2 import cli, evaluate, files, sample, tokenizer, train
 from gpt2.model import ACTIVATIONS, GPT2, Cache, Config
 from torch.nn import functional as TF
@@ -34,13 +32,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SIZES = {"vocab_size": 300, "n_positions": 24, "n_embd": 24, "n_layer": 2, "n_head": 3}
 CONFIG = Config(**SIZES)
-needs_tokenizers = pytest.mark.skipif(
-    importlib.util.find_spec("tokenizers") is None, reason="needs tokenizers"
-)
-needs_tqdm = pytest.mark.skipif(importlib.util.find_spec("tqdm") is None, reason="needs tqdm")
-needs_transformers = pytest.mark.skipif(
-    importlib.util.find_spec("transformers") is None, reason="needs transformers"
-)
 TEXT = (
     "".join(
         f"The {a} sees the {b}.\nÉté {a}!\n"
@@ -162,7 +153,6 @@ def test_scalar_resolution_agrees() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.skipif(not (evaluate.SHIPPED / "config.json").exists(), reason="no model is shipped")
 def test_the_shipped_model_has_the_same_gradients_at_scalar_resolution() -> None:
     model = files.load(evaluate.SHIPPED)
     tokens, targets = rnn.tensor([[5, 77, 300]]), rnn.tensor([[77, 300, 12]])
@@ -181,13 +171,11 @@ def test_the_shipped_model_has_the_same_gradients_at_scalar_resolution() -> None
 
 def of_transformers(**options: Any) -> Any:
     """A random model of transformers."""
-    transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     config = transformers.GPT2Config(**SIZES, initializer_range=0.3, **options)
     return transformers.GPT2LMHeadModel(config).eval()
 
 
-@needs_transformers
 @pytest.mark.parametrize(
     "options",
     [
@@ -231,7 +219,6 @@ def test_transformers_agrees(tmp_path: Path, options: dict[str, Any]) -> None:
     assert found == made[0, 3:].tolist()
 
 
-@needs_transformers
 def test_beyond_the_context_each_token_is_transformers(tmp_path: Path) -> None:
     theirs = of_transformers()
     theirs.save_pretrained(tmp_path)
@@ -243,7 +230,6 @@ def test_beyond_the_context_each_token_is_transformers(tmp_path: Path) -> None:
         window = window[-12:] if len(window) > 24 else window
 
 
-@needs_transformers
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shards", [1, 5])
 def test_what_transformers_writes_is_read(tmp_path: Path, kind: torch.dtype, shards: int) -> None:
@@ -258,9 +244,7 @@ def test_what_transformers_writes_is_read(tmp_path: Path, kind: torch.dtype, sha
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@needs_transformers
 def test_transformers_reads_what_is_saved(folder: Path, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
     for dtype, tolerance in (("float32", 1e-4), ("float16", 3e-2)):
         model = files.load(folder)
         files.save(model, tmp_path / dtype, dtype)
@@ -568,7 +552,6 @@ def test_random_damage_is_an_error_of_one_line(tmp_path: Path) -> None:
 # ---- the tokenizer ------------------------------------------------------------
 
 
-@needs_tokenizers
 def test_vocab_and_merges_are_the_same_tokenizer(with_tokenizer: Path, tmp_path: Path) -> None:
     import tokenizers
 
@@ -582,9 +565,7 @@ def test_vocab_and_merges_are_the_same_tokenizer(with_tokenizer: Path, tmp_path:
         assert one.decode(one.encode(text)) == two.decode(two.encode(text)) == text
 
 
-@needs_transformers
 def test_the_tokenizer_is_transformers(with_tokenizer: Path, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
     from hypothesis import given, settings
     from hypothesis import strategies as st
 
@@ -606,7 +587,6 @@ def test_the_tokenizer_is_transformers(with_tokenizer: Path, tmp_path: Path) -> 
     same()
 
 
-@needs_tokenizers
 def test_what_a_tokenizer_says_of_truncation_and_padding_is_for_training(
     with_tokenizer: Path, tmp_path: Path
 ) -> None:
@@ -618,7 +598,6 @@ def test_what_a_tokenizer_says_of_truncation_and_padding_is_for_training(
     assert tokenizer.Tokenizer(tmp_path, CONFIG).encode("The cat sees the sea") == expected
 
 
-@needs_tokenizers
 @pytest.mark.parametrize(
     ("name", "raw", "words"),
     [
@@ -639,7 +618,6 @@ def test_the_wrong_one_of_two_files_is_named(
         tokenizer.Tokenizer(tmp_path, CONFIG)
 
 
-@needs_tokenizers
 def test_streamed_text_is_the_whole_text(with_tokenizer: Path) -> None:
     ours = tokenizer.Tokenizer(with_tokenizer, CONFIG)
     for text in ("Été ☂ 🦊 the cat", "☂☂", "🦊"):
@@ -648,7 +626,6 @@ def test_streamed_text_is_the_whole_text(with_tokenizer: Path) -> None:
     assert "".join(ours.stream(iter(broken))) == ours.decode(broken)
 
 
-@needs_tokenizers
 def test_tokens_that_the_model_has_not(with_tokenizer: Path, tmp_path: Path) -> None:
     small = tokenizer.Tokenizer(with_tokenizer, Config(vocab_size=100))
     with pytest.raises(
@@ -701,7 +678,6 @@ def command(
     return done
 
 
-@needs_tokenizers
 def test_the_command_line(with_tokenizer: Path, tmp_path: Path) -> None:
     model = ("--model", with_tokenizer, "--max-new-tokens", 6, "--seed", 1)
     plain = command("The cat", *model)
@@ -731,7 +707,6 @@ def test_the_command_line(with_tokenizer: Path, tmp_path: Path) -> None:
     assert "The cat" + json.loads(stopped)["text"] == greedy[: greedy.index(stop, 7)]
 
 
-@needs_tokenizers
 def test_interactive_goes_on_from_the_text_that_is_shown(
     with_tokenizer: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -765,7 +740,6 @@ def test_interactive_goes_on_from_the_text_that_is_shown(
     assert "prompt: text: is not UTF-8\n" in err and "generated" in err.splitlines()[-1]
 
 
-@needs_tokenizers
 def test_samples_are_those_of_seeds_in_a_row_though_the_text_slides(
     with_tokenizer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -787,8 +761,6 @@ def test_samples_are_those_of_seeds_in_a_row_though_the_text_slides(
     assert texts("--seed", 5, "--num-samples", 3) == alone and len(set(alone)) == 3
 
 
-@needs_tokenizers
-@needs_tqdm
 def test_a_terminal_gets_a_progress_bar_and_a_prompt_sign(with_tokenizer: Path) -> None:
     import pty
     import termios
@@ -812,7 +784,6 @@ def test_a_terminal_gets_a_progress_bar_and_a_prompt_sign(with_tokenizer: Path) 
     assert b"loading" in seen and seen.count(b"> |") == 2 and b"tokens/s; peak memory" in seen
 
 
-@needs_tokenizers
 @pytest.mark.parametrize(
     ("redirection", "code", "words"),
     [
@@ -837,7 +808,6 @@ def test_streams_that_are_closed_or_full(
     assert words in done.stderr and len(done.stderr.splitlines()) == (1 if words else 0)
 
 
-@needs_tokenizers
 def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(
     with_tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -847,7 +817,6 @@ def test_a_terminal_that_cannot_show_a_character_gets_a_question_mark(
     assert written.getvalue().startswith(b"?t?")
 
 
-@needs_tokenizers
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -892,7 +861,6 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert re.search(words, err) and len(err.splitlines()) == 1
 
 
-@needs_tokenizers
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -913,7 +881,6 @@ def test_the_command_line_with_bad_files(tmp_path: Path, change: Any, words: str
     assert words in done.stderr and done.stdout == "" and len(done.stderr.splitlines()) == 1
 
 
-@needs_tokenizers
 @pytest.mark.parametrize("first", [0, 9])  # the position from which on they are no numbers
 def test_weights_that_are_not_numbers(with_tokenizer: Path, tmp_path: Path, first: int) -> None:
     arrays = random_arrays()
@@ -936,7 +903,6 @@ sys.meta_path.insert(0, Slow)
 """
 
 
-@needs_tokenizers
 @pytest.mark.parametrize(
     ("before", "code", "words"),
     [("", 130, b"\n"), (SLOW, -signal.SIGINT, b"")],
@@ -958,9 +924,7 @@ def test_control_c_ends_it_without_a_traceback(
     assert child.returncode == code and err == words
 
 
-@needs_tokenizers
 def test_an_offline_cache_of_the_hub(with_tokenizer: Path, tmp_path: Path) -> None:
-    pytest.importorskip("huggingface_hub")
     repository, commit = tmp_path / "models--nobody--tiny", "0" * 40
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(commit)
@@ -985,8 +949,6 @@ OPTIONS = (
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a text and, in `whole`, a model of it, trained without a break."""
-    pytest.importorskip("tqdm")
-    pytest.importorskip("tokenizers")
     folder = tmp_path_factory.mktemp("training")
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
     assert training(folder, "whole") == 0
@@ -1016,9 +978,7 @@ def test_training_learns_and_what_it_writes_is_used(trained: Path) -> None:
     assert command("The", "--model", out, "--max-new-tokens", 5).stdout.startswith("The")
 
 
-@needs_transformers
 def test_transformers_reads_model_and_tokenizer(trained: Path) -> None:
-    transformers = pytest.importorskip("transformers")
     out = trained / "whole"
     theirs = transformers.AutoModelForCausalLM.from_pretrained(out).eval()
     tokens = transformers.AutoTokenizer.from_pretrained(out)("The cat sees the sea.")["input_ids"]
@@ -1131,8 +1091,6 @@ def test_a_damaged_checkpoint_or_tokenizer_is_told_of(
         assert "tokenizer.json: file: is not a tokenizer: " in capsys.readouterr().err
 
 
-@needs_tokenizers
-@pytest.mark.skipif(not (evaluate.SHIPPED / "config.json").exists(), reason="no model is shipped")
 def test_the_shipped_model_has_the_loss_that_it_claims() -> None:
     about = json.loads((evaluate.SHIPPED / "training.json").read_text())
     model = files.load(evaluate.SHIPPED)

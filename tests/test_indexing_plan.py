@@ -5,13 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnn import _indexing
 from rnn._indexing import parse
-
-torch = pytest.importorskip("torch")
 
 
 def source(shape, order=None):

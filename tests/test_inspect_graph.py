@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from itertools import pairwise
 
+import networkx
 import numpy as np
 import pytest
 
@@ -171,7 +172,6 @@ def test_json_is_valid_where_numbers_are_not() -> None:
 
 
 def test_networkx() -> None:
-    networkx = pytest.importorskip("networkx")
     a = rnn.Value(3.0)
     g = rnn.inspect.graph(a * a + 1)
     drawn = g.to_networkx()

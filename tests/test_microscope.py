@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
 import microscope
+import nbformat
 import pytest
+from pictures import run_notebook
 
 
 def test_the_small_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +27,6 @@ def test_the_small_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert (tmp_path / "network.html").stat().st_size > 50_000
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="needs tokenizers")
 def test_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     microscope.gpt2(tmp_path, "ROMEO:")
     said = capsys.readouterr().out
@@ -46,11 +46,6 @@ def _data(output: Any) -> dict[str, str]:
 def test_the_notebook_gives_what_it_shows() -> None:
     """examples/backprop.ipynb, run anew: the same words and drawings, but for the last digits of
     what was trained."""
-    pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
-    import nbformat
-    from pictures import run_notebook
-
     saved = nbformat.read(run_notebook.NOTEBOOK, as_version=4)
     cells = [c for c in zip(saved.cells, run_notebook.run().cells) if c[0].cell_type == "code"]
     drawings = 0

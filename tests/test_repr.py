@@ -7,14 +7,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rnn import _dtypes, _repr
 from rnn._dtypes import DTYPES, as_dtype
 from rnn._repr import format_scalar, tensor_repr
-
-torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(autouse=True)

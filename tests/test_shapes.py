@@ -4,6 +4,7 @@ import doctest
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,6 @@ from rnn._shapes import (
     tensor_split_sizes,
 )
 
-torch = pytest.importorskip("torch")
 t = torch.tensor
 
 shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbclient
+import nbformat
 import pytest
+from playwright import sync_api
 
 import rnn
 from rnn import Value
@@ -29,7 +32,6 @@ FLAGS = [
 
 if CHROMIUM is None and not os.environ.get("RNN_NEEDS_CHROMIUM"):
     pytest.skip("no chromium on this machine (apt-get install chromium)", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api")
 
 
 @pytest.fixture(scope="module")
@@ -504,9 +506,6 @@ def test_sixteen_million_nodes_open_folded_and_in_focus(opened: Any) -> None:
 
 
 def test_a_notebook_shows_svg_and_html(opened: Any) -> None:
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
     cells = [
         "import rnn\nfrom rnn import Value\na, b = Value(2.0), Value(-3.0)\nc = (a * b).tanh()\n"
         "c.backward()",

@@ -7,11 +7,10 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from rnn import _dtypes, _size
 from rnn._size import CPU, Size, check_device, device
-
-torch = pytest.importorskip("torch")
 
 
 def same(expression, **names):

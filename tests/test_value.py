@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import plain
 import pytest
+from micrograd import engine, nn
 
 import rnn
 from rnn import Value
@@ -384,8 +385,6 @@ def test_an_mlp_prints_the_same_to_the_last_digit():
 
 
 def test_micrograds_own_network():
-    nn = pytest.importorskip("micrograd.nn")
-    engine = pytest.importorskip("micrograd.engine")
     found = []
     kept = nn.Value
     try:
