@@ -106,6 +106,7 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
         leaf(m, 2, 2), leaf(m, 3, 2), left=False
     ),
     "det": lambda m, F: m.linalg.det(leaf(m, 2, 2)),
+    "slogdet": lambda m, F: m.linalg.slogdet(leaf(m, 2, 2)).logabsdet,
     "cholesky": lambda m, F: m.linalg.cholesky(leaf(m, 1, 1)),
     "linear of a vector": lambda m, F: F.linear(leaf(m, 3), leaf(m, 2, 3), leaf(m, 2)),
     "squeeze": lambda m, F: leaf(m, 1, 2).squeeze(),

@@ -112,29 +112,33 @@ def det(A: Tensor) -> Tensor:
     return show_as(_Det.apply(A), "LinalgDetBackward0")
 
 
-class _LogAbsDet(Function):
+class _Slogdet(Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor) -> Tensor:
+    def forward(ctx: Any, a: Tensor) -> Any:
         ctx.save_for_backward(a)
-        out: Tensor = _lapack.run("slogdet", lambda x: np.linalg.slogdet(x)[1], array_of(a))
-        return out
+        return _lapack.run("slogdet", lambda x: tuple(np.linalg.slogdet(x)), array_of(a))
 
     @staticmethod
-    def backward(ctx: Any, dd: Any) -> Any:
+    def backward(ctx: Any, dsign: Any, dlogabsdet: Any) -> Any:
         (a,) = ctx.saved_tensors
-        return dd[..., None, None] * _Inv.apply(a).mT
+        return dlogabsdet[..., None, None] * _Inv.apply(a).mT
 
 
 def slogdet(A: Tensor) -> Any:
-    """(sign, logabsdet) of square matrices (..., n, n) (torch.linalg.slogdet).
+    """(sign, logabsdet), (...), of square matrices (..., n, n) (torch.linalg.slogdet).
+
+    Raises:
+        RuntimeError: A is not square or not floating-point. LinAlgError: in backward, where A is
+            singular.
 
     Example:
         >>> rnn.slogdet(rnn.tensor([[0.0, 2.0], [2.0, 0.0]])).sign
         tensor(-1.)
     """
     _lapack.matrices("slogdet", A, square=True)
-    sign = _lapack.run("slogdet", lambda x: np.linalg.slogdet(x)[0], array_of(A))
-    return return_types.linalg_slogdet((sign, _LogAbsDet.apply(A)))
+    return return_types.linalg_slogdet(
+        [show_as(t, "LinalgSlogdetBackward0") for t in _Slogdet.apply(A)]
+    )
 
 
 def logdet(input: Tensor) -> Tensor:
