@@ -53,6 +53,10 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     ),
     (lambda f, x: f.max_pool3d(x, 2), (np.arange(27).reshape(1, 3, 3, 3),)),
     (lambda f, x: f.avg_pool3d(x, 2), (np.arange(27).reshape(1, 3, 3, 3),)),
+    (lambda f, x: f.max_pool3d(x, 2, return_indices=True), ((0, 2, 4, 3, 5),)),
+    (lambda f, x: f.adaptive_max_pool3d(x, 2, True), ((0, 2, 4, 3, 5),)),
+    (lambda f, x: f.adaptive_max_pool2d(x, 2, True), ((0, 2, 4, 3),)),
+    (lambda f, x: f.max_pool2d(x, 2), ((0, 2, 4, 3),)),
 ]
 
 
@@ -101,11 +105,17 @@ def test_errors() -> None:
     compare_errors(of("conv_transpose3d", output_padding=1), (1, 1, 2, 2, 2), (1, 1, 2, 2, 2))
     for name in ("max_pool3d", "avg_pool3d"):
         compare_errors(of(name, 3), (1, 2, 2, 2), text=False)
-        compare_errors(of(name, 2, padding=2), (1, 4, 4, 4), text=False)
-        compare_errors(of(name, 2), (2, 2, 2), text=False)
+        compare_errors(of(name, 2, padding=2), (1, 4, 4, 4))
+        compare_errors(of(name, 2, padding=-1), (1, 4, 4, 4))
+        compare_errors(of(name, 2), (2, 2, 2))
     compare_errors(of("avg_pool3d", 2, divisor_override=0), (1, 4, 4, 4))
-    compare_errors(of("adaptive_avg_pool3d", (1, 1, -1)), (1, 4, 4, 4), text=False)
-    compare_errors(of("adaptive_max_pool3d", (1, 1, 1)), (4, 4, 4))
+    for name in ("adaptive_avg_pool3d", "adaptive_max_pool3d"):
+        compare_errors(of(name, (1, 1, -1)), (1, 4, 4, 4))
+        compare_errors(of(name, (1, 1, 1)), (4, 4, 4))
+        compare_errors(of(name, 2), (4, 4, 4))
+        compare_errors(of(name, 2), (2, 3, 4, 0, 4))
+        compare_errors(of(name, None), (3, 4, 4, 4))
+        compare_errors(of(name, 2), np.zeros((3, 4, 4, 4), np.int64))
 
 
 def test_a_nan_is_the_largest() -> None:

@@ -4,7 +4,6 @@ several, reductions.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -141,19 +140,9 @@ def in_planes(index: Any, planes: int, size: int) -> Any:
     return first.reshape((planes,) + (1,) * index.ndim) + index
 
 
-def with_batch(dims: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Lets a function of (N, C, *dims) take (C, *dims) too: one batch of one."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def wrapped(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-            if len(input._shape) != dims + 1:
-                return function(input, *args, **kwargs)
-            made = function(input.unsqueeze(0), *args, **kwargs)
-            if isinstance(made, tuple):
-                return tuple([t.squeeze(0) for t in made])
-            return made.squeeze(0)
-
-        return wrapped
-
-    return decorate
+def as_batch(function: Callable[..., Any], input: Tensor, *args: Any) -> Any:
+    """What a function of (N, ...) makes of an input without N: a batch of one, taken away again."""
+    made = function(input.unsqueeze(0), *args)
+    if isinstance(made, tuple):
+        return tuple([t.squeeze(0) for t in made])
+    return made.squeeze(0)

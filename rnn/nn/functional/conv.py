@@ -8,6 +8,8 @@ matrix product.
 from __future__ import annotations
 
 import functools
+import operator
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -18,6 +20,7 @@ from rnn._c import EDTYPE, ETYPE, E, lib
 from rnn._shapes import normalize_dim
 from rnn._shown import shown_as
 from rnn.nn.functional._common import (
+    as_batch,
     c_name,
     expect_tensor,
     gather_flat,
@@ -67,7 +70,7 @@ def gather_windows(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair) -> Ten
     return gather_flat(x, index, (n, c, *places.shape))
 
 
-def _unbatched(input: Tensor, dims: int, name: str) -> bool:
+def lacks_batch(input: Tensor, dims: int, name: str) -> bool:
     """Whether the input lacks its batch dimension.
 
     Raises:
@@ -106,7 +109,7 @@ def unfold(
             f"stride_width: {strides[1]}"
         )
     if len(input._shape) == 3:
-        return unfold(input.unsqueeze(0), kernel_size, dilation, padding, stride).squeeze(0)
+        return as_batch(unfold, input, kernel_size, dilation, padding, stride)
     if len(input._shape) != 4:
         raise RuntimeError(
             "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero "
@@ -156,9 +159,7 @@ def fold(
                   [1., 2., 1.]]]])
     """
     if len(input._shape) == 2:
-        return fold(
-            input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride
-        ).squeeze(0)
+        return as_batch(fold, input, output_size, kernel_size, dilation, padding, stride)
     kernel, size, pads = several(kernel_size, 2), several(output_size, 2), several(padding, 2)
     strides, dilations = several(stride, 2), several(dilation, 2)
     if len(input._shape) != 3:
@@ -194,7 +195,55 @@ def fold(
 # ---- convolution --------------------------------------------------------------------------------
 
 
-def _paddings(
+def check_channels(input: Tensor, weight: Tensor, groups: int | None = None) -> None:
+    """Whether a weight (O, C / groups, ...), or without groups (C, ...) of a transposed
+    convolution, is one for an input (N, C, ...).
+
+    Raises:
+        RuntimeError: it is for another number of channels.
+    """
+    shape, found = weight._shape, input._shape[1]
+    expected = shape[0] if groups is None else shape[1] * groups
+    if expected != found:
+        how = "transposed=1" if groups is None else f"groups={groups}"
+        raise RuntimeError(
+            f"Given {how}, weight of size {list(shape)}, expected input{list(input._shape)} to "
+            f"have {expected} channels, but got {found} channels instead"
+        )
+
+
+def check_reach(sizes: Sequence[int], reach: Sequence[int]) -> None:
+    """Raises:
+    RuntimeError: the padded input is smaller than what the kernel reaches over.
+    """
+    if any(map(operator.lt, sizes, reach)):
+        shown = [" x ".join(map(str, t)) for t in (sizes, reach)]
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({shown[0]}). Kernel size: ({shown[1]}). "
+            "Kernel size can't be greater than actual input size"
+        )
+
+
+def check_output_padding(
+    more: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> None:
+    """Raises:
+    RuntimeError: output_padding is no smaller than both stride and dilation.
+    """
+    if any(map(operator.ge, more, map(max, strides, dilations))):
+        given = {"output_padding": more, "stride": strides, "dilation": dilations}
+        shown = [
+            f"{what}_{side}: {n}"
+            for what, sizes in given.items()
+            for side, n in zip(("depth", "height", "width")[-len(sizes) :], sizes)
+        ]
+        raise RuntimeError(
+            "output padding must be smaller than either stride or dilation, but got "
+            f"{' '.join(shown)}"
+        )
+
+
+def paddings(
     input: Tensor,
     padding: Any,
     kernel: tuple[int, ...],
@@ -249,13 +298,11 @@ def conv2d(
         >>> F.conv2d(rnn.ones(1, 3, 5, 5), rnn.ones(8, 3, 3, 3), padding=1).shape
         rnn.Size([1, 8, 5, 5])
     """
-    if _unbatched(input, 2, "conv2d"):
-        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
-            0
-        )
+    if lacks_batch(input, 2, "conv2d"):
+        return as_batch(conv2d, input, weight, bias, stride, padding, dilation, groups)
     strides, dilations = several(stride, 2, "stride"), several(dilation, 2, "dilation")
     kernel = weight._shape[2:]
-    x, pads = _paddings(input, padding, kernel, strides, dilations)
+    x, pads = paddings(input, padding, kernel, strides, dilations)
     numbers = _c.dims((*strides, *pads, *dilations, groups))
     h = lib.rnn_conv2d(E, x._h, weight._h, handle(bias), numbers)
     if h in (ETYPE, EDTYPE):
@@ -318,24 +365,13 @@ def conv1d(
     """
     if len(weight._shape) < 3:
         raise RuntimeError("weight should have at least three dimensions")
-    if _unbatched(input, 1, "conv1d"):
-        return conv1d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(
-            0
-        )
-    if len(weight._shape) == 3 and weight._shape[1] * groups != input._shape[1]:
-        raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(weight._shape)}, expected "
-            f"input{list(input._shape)} to have "
-            f"{weight._shape[1] * groups} channels, but got {input._shape[1]} channels instead"
-        )
+    if lacks_batch(input, 1, "conv1d"):
+        return as_batch(conv1d, input, weight, bias, stride, padding, dilation, groups)
+    if len(weight._shape) == 3:
+        check_channels(input, weight, groups)
     strides, dilations = several(stride, 1, "stride"), several(dilation, 1, "dilation")
-    x, pads = _paddings(input, padding, weight._shape[2:], strides, dilations)
-    padded, reach = x._shape[2] + 2 * pads[0], dilations[0] * (weight._shape[2] - 1) + 1
-    if padded < reach:
-        raise RuntimeError(
-            f"Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). Kernel "
-            "size can't be greater than actual input size"
-        )
+    x, pads = paddings(input, padding, weight._shape[2:], strides, dilations)
+    check_reach((x._shape[2] + 2 * pads[0],), (dilations[0] * (weight._shape[2] - 1) + 1,))
     out = conv2d(
         x.unsqueeze(2),
         weight.unsqueeze(2),
@@ -378,29 +414,15 @@ def conv_transpose2d(
         >>> F.conv_transpose2d(rnn.ones(1, 3, 4, 4), rnn.ones(3, 8, 2, 2), stride=2).shape
         rnn.Size([1, 8, 8, 8])
     """
-    if _unbatched(input, 2, "conv_transpose2d"):
-        out = conv_transpose2d(
-            input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation
-        )
-        return out.squeeze(0)
+    if lacks_batch(input, 2, "conv_transpose2d"):
+        args = bias, stride, padding, output_padding, groups, dilation
+        return as_batch(conv_transpose2d, input, weight, *args)
     strides, pads = several(stride, 2, "stride"), several(padding, 2, "padding")
     dilations, more = several(dilation, 2, "dilation"), several(output_padding, 2, "output_padding")
     n, c, *size = input._shape
     kernel = weight._shape[2:]
-    if weight._shape[0] != c:
-        raise RuntimeError(
-            f"Given transposed={int(True)}, weight of size {list(weight._shape)}, expected "
-            f"input{list(input._shape)} to "
-            f"have {weight._shape[0]} channels, but got {c} channels instead"
-        )
-    for extra, s, d in zip(more, strides, dilations):
-        if extra >= s and extra >= d:
-            raise RuntimeError(
-                "output padding must be smaller than either stride or dilation, but got "
-                f"output_padding_height: {more[0]} output_padding_width: {more[1]} stride_height: "
-                f"{strides[0]} stride_width: {strides[1]} dilation_height: {dilations[0]} "
-                f"dilation_width: {dilations[1]}"
-            )
+    check_channels(input, weight)
+    check_output_padding(more, strides, dilations)
     if any(t is not None and t.dtype is not input.dtype for t in (weight, bias)):
         _fail_types(input, weight, bias)
     filters = weight._shape[1] * groups
@@ -449,20 +471,14 @@ def conv_transpose1d(
     """
     if len(weight._shape) < 3:
         raise RuntimeError("weight should have at least three dimensions")
-    if _unbatched(input, 1, "conv_transpose1d"):
-        out = conv_transpose1d(
-            input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation
-        )
-        return out.squeeze(0)
+    if lacks_batch(input, 1, "conv_transpose1d"):
+        args = bias, stride, padding, output_padding, groups, dilation
+        return as_batch(conv_transpose1d, input, weight, *args)
     strides, pads, dilations, more = [
         several(x, 1) for x in (stride, padding, dilation, output_padding)
     ]
-    if len(weight._shape) == 3 and weight._shape[0] != input._shape[1]:
-        raise RuntimeError(
-            f"Given transposed=1, weight of size {list(weight._shape)}, expected "
-            f"input{list(input._shape)} to have {weight._shape[0]} channels, but got "
-            f"{input._shape[1]} channels instead"
-        )
+    if len(weight._shape) == 3:
+        check_channels(input, weight)
     out = conv_transpose2d(
         input.unsqueeze(2),
         weight.unsqueeze(2),

@@ -7,6 +7,7 @@ was found.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import rnn
 from rnn import _c
 from rnn._c import E, adopt, check, ffi, lib
 from rnn._shown import show_as, shown_as
-from rnn.nn.functional._common import gather_flat, in_planes, result, several
+from rnn.nn.functional._common import as_batch, gather_flat, result, several
 from rnn.nn.functional.conv import gather_windows
 from rnn.nn.functional.pad import pad
 from rnn.ops import _core
@@ -25,20 +26,99 @@ if TYPE_CHECKING:
     from rnn.tensor import Tensor
 
 
-def _numbers(kernel_size: Any, stride: Any, padding: Any, dilation: Any, *flags: int) -> Any:
-    """rnn_pool2d's parameters. A stride that is None or empty is the kernel's size."""
-    kernel = several(kernel_size, 2, "kernel_size")
-    steps = (
-        kernel if stride is None or stride == () or stride == [] else several(stride, 2, "stride")
-    )
-    pads, dilations = several(padding, 2, "padding"), several(dilation, 2, "dilation")
+# ---- windows ------------------------------------------------------------------------------------
+
+Sizes = tuple[int, ...]
+
+
+def window_sizes(
+    kernel_size: Any, stride: Any, padding: Any, dilation: Any, dims: int
+) -> tuple[Sizes, Sizes, Sizes, Sizes]:
+    """Kernel, stride, padding and dilation, `dims` numbers each. A stride that is None or empty is
+    the kernel's size.
+
+    Raises:
+        RuntimeError: one of them is of another length, or a stride is 0.
+    """
+    kernel = several(kernel_size, dims, "kernel_size")
+    steps = kernel if _is_default(stride) else several(stride, dims, "stride")
+    pads, dilations = several(padding, dims, "padding"), several(dilation, dims, "dilation")
     if min(steps) == 0:
         raise RuntimeError("stride should not be zero")
-    flags = (*flags, 0, 0)[:3]
-    return _c.dims((*kernel, *steps, *pads, *dilations, *[int(f) for f in flags]))
+    return kernel, steps, pads, dilations
 
 
-def _check_rank(input: Tensor, dims: int, name: str, indices: bool = False) -> None:
+def _is_default(stride: Any) -> bool:
+    return stride is None or stride == () or stride == []
+
+
+def _numbers(
+    kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil: Any, *more: int
+) -> Any:
+    """rnn_pool2d's parameters."""
+    kernel, steps, pads, dilations = window_sizes(kernel_size, stride, padding, dilation, 2)
+    count_pad, divisor = more or (0, 0)
+    return _c.dims((*kernel, *steps, *pads, *dilations, int(ceil), int(count_pad), int(divisor)))
+
+
+class Windows:
+    """The windows of a pooling, along each dimension that it pools.
+
+    Args:
+        size: of the input; the others as window_sizes gives them.
+        ceil: windows may hang over the end.
+    """
+
+    def __init__(
+        self,
+        size: Sizes,
+        kernel: Sizes,
+        stride: Sizes,
+        pads: Sizes,
+        dilation: Sizes,
+        ceil: Any,
+    ) -> None:
+        self.size, self.kernel, self.stride = size, kernel, stride
+        self.pads, self.dilation = pads, dilation
+        self.out = tuple([self._count(d, ceil) for d in range(len(size))])
+
+    def _count(self, d: int, ceil: Any) -> int:
+        n, step, p = self.size[d], self.stride[d], self.pads[d]
+        room = n + 2 * p - self.dilation[d] * (self.kernel[d] - 1) - 1
+        out = (-(-room // step) if ceil else room // step) + 1
+        return out - 1 if ceil and (out - 1) * step >= n + p else out  # it begins in the input
+
+    def ends(self, d: int) -> int:
+        """How many places behind the input the last window reaches."""
+        reach = (self.out[d] - 1) * self.stride[d] + self.dilation[d] * (self.kernel[d] - 1) + 1
+        return reach - self.size[d] - self.pads[d]
+
+    def padded(self, x: Tensor) -> Tensor:
+        """x from where the first window begins to where the last one ends."""
+        dims = reversed(range(len(self.size)))
+        return pad(x, [n for d in dims for n in (self.pads[d], self.ends(d))])
+
+    def slice(self, d: int, k: int) -> slice:
+        """The k-th place of every window, in what is padded."""
+        first = k * self.dilation[d]
+        return slice(first, first + (self.out[d] - 1) * self.stride[d] + 1, self.stride[d])
+
+    def areas(self, count_pad: Any, divisor: int | None) -> Any:
+        """What the sum of each window is divided by, (*out,): the number of its elements, or the
+        divisor.
+        """
+        if divisor:
+            return np.full(self.out, divisor)
+        counts = []
+        for n, k, s, p, out in zip(self.size, self.kernel, self.stride, self.pads, self.out):
+            first = np.arange(out) * s - p
+            last = first + k
+            inside = last.clip(max=n) - first.clip(0)
+            counts.append(last.clip(max=n + p) - first if count_pad else inside)
+        return functools.reduce(np.multiply.outer, counts)
+
+
+def check_rank(input: Tensor, dims: int, name: str, indices: bool = False) -> None:
     """Raises:
     RuntimeError, IndexError: the input has another number of dimensions.
     """
@@ -50,8 +130,10 @@ def _check_rank(input: Tensor, dims: int, name: str, indices: bool = False) -> N
             "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
             f"input, but got:{list(input._shape)}"
         )
-    if name == "max_pool2d":
-        raise RuntimeError("non-empty 3D or 4D (batch mode) tensor expected for input")
+    if name == "max_pool2d" or dims == 3:
+        raise RuntimeError(
+            f"non-empty {dims + 1}D or {dims + 2}D (batch mode) tensor expected for input"
+        )
     if dims == 1:
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' "
@@ -68,7 +150,7 @@ def _check_rank(input: Tensor, dims: int, name: str, indices: bool = False) -> N
     )
 
 
-def _of_integers(function: Any, input: Tensor, *args: Any) -> Any:
+def of_integers(function: Any, input: Tensor, *args: Any) -> Any:
     """A pooling function on integers: through float64, and back."""
     made = function(input.double(), *args)
     if isinstance(made, tuple):
@@ -96,12 +178,11 @@ def max_pool2d_with_indices(
         >>> where
         tensor([[[[3]]]])
     """
-    _check_rank(input, 2, "max_pool2d")
+    check_rank(input, 2, "max_pool2d")
     if len(input._shape) == 3:
-        out, at = max_pool2d_with_indices(
-            input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode
-        )
-        return out.squeeze(0), at.squeeze(0)
+        args = kernel_size, stride, padding, dilation, ceil_mode
+        pair: tuple[Tensor, Tensor] = as_batch(max_pool2d_with_indices, input, *args)
+        return pair
     numbers = _numbers(kernel_size, stride, padding, dilation, ceil_mode)
     return _max_pool(input, numbers, True)
 
@@ -109,7 +190,7 @@ def max_pool2d_with_indices(
 def _max_pool(x: Tensor, numbers: Any, indices: bool) -> Any:
     """rnn_pool2d, with the places of the maxima where they are asked for or needed to compose."""
     if not x._h:
-        return _of_integers(_max_pool, x, numbers, indices)
+        return of_integers(_max_pool, x, numbers, indices)
     compose = bool(lib.rnn_resolution())
     if not indices and not compose:
         return adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, ffi.NULL)))
@@ -119,20 +200,24 @@ def _max_pool(x: Tensor, numbers: Any, indices: bool) -> Any:
         (n + 2 * p - (k - 1) + (s if ceil else 0)) // s + 2
         for n, k, s, p in zip(x._shape[2:], kernel, stride, pads)
     ]
-    taken = np.empty(x._shape[0] * x._shape[1] * max(size[0], 1) * max(size[1], 1), np.int64)
-    pointer = ffi.cast("int64_t *", taken.ctypes.data)
+    found = np.empty(x._shape[0] * x._shape[1] * max(size[0], 1) * max(size[1], 1), np.int64)
+    pointer = ffi.cast("int64_t *", found.ctypes.data)
     if not compose:
         out = adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, pointer)))
     else:
         with rnn.no_grad():
             out = adopt(check(lib.rnn_pool2d(E, x._h, numbers, 1, pointer)))
-    shape = out._shape
-    places = taken[: out.numel()].reshape(shape).copy()
+    places = found[: out.numel()].reshape(out._shape).copy()
     if compose:
-        n, c, h, w = x._shape
-        index = places.reshape(n * c, -1) + (np.arange(n * c) * h * w)[:, None]
-        out = gather_flat(x, index, shape)
+        out = taken(x, places, 2)
     return (out, _core.wrap(places)) if indices else out
+
+
+def taken(input: Tensor, places: Any, dims: int) -> Tensor:
+    """The elements at places (..., *out) of each plane, the last `dims` dimensions: one gather."""
+    planes, size = math.prod(input._shape[:-dims]), math.prod(input._shape[-dims:])
+    flat = places.reshape(planes, math.prod(places.shape[-dims:]))
+    return gather_flat(input, flat + np.arange(planes)[:, None] * size, places.shape)
 
 
 def max_pool2d(
@@ -159,12 +244,10 @@ def max_pool2d(
         >>> F.max_pool2d(rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2)
         tensor([[[[4.]]]])
     """
-    _check_rank(input, 2, "max_pool2d")
+    check_rank(input, 2, "max_pool2d")
     if len(input._shape) == 3:
-        made = max_pool2d(
-            input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices
-        )
-        return tuple([t.squeeze(0) for t in made]) if return_indices else made.squeeze(0)
+        args = kernel_size, stride, padding, dilation, ceil_mode, return_indices
+        return as_batch(max_pool2d, input, *args)
     return _max_pool(
         input, _numbers(kernel_size, stride, padding, dilation, ceil_mode), return_indices
     )
@@ -207,8 +290,8 @@ def max_pool1d(
         >>> F.max_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[2., 4.]]])
     """
-    _check_rank(input, 1, "max_pool1d", return_indices)
-    steps = None if stride is None or stride == () else _one_row(stride, "stride")
+    check_rank(input, 1, "max_pool1d", return_indices)
+    steps = None if _is_default(stride) else _one_row(stride, "stride")
     kernel, rows, pads = (several(t, 1)[0] for t in (kernel_size, dilation, padding))
     if not return_indices:
         _check_window(input, kernel, kernel if steps is None else steps[1], pads, rows, ceil_mode)
@@ -240,13 +323,7 @@ def max_unpool2d(
         >>> F.max_unpool2d(x, where, 2).shape
         rnn.Size([1, 1, 4, 4])
     """
-    kernel, pads = several(kernel_size, 2), several(padding, 2)
-    steps = kernel if stride is None else several(stride, 2)
-    default = [
-        (n - 1) * s - 2 * p + k for n, s, p, k in zip(input._shape[-2:], steps, pads, kernel)
-    ]
-    size = default if output_size is None else list(output_size)[-2:]
-    return _unpool(input, indices, 2, size)
+    return _unpool(input, indices, 2, kernel_size, stride, padding, output_size)
 
 
 def max_unpool1d(
@@ -264,13 +341,25 @@ def max_unpool1d(
         >>> F.max_unpool1d(x, where, 2)
         tensor([[[0., 5., 0., 4.]]])
     """
-    kernel, pad = several(kernel_size, 1)[0], several(padding, 1)[0]
-    step = kernel if stride is None else several(stride, 1)[0]
-    default = (input._shape[-1] - 1) * step - 2 * pad + kernel
-    return _unpool(input, indices, 1, [default] if output_size is None else list(output_size)[-1:])
+    return _unpool(input, indices, 1, kernel_size, stride, padding, output_size)
 
 
-def _unpool(input: Tensor, indices: Tensor, dims: int, size: Sequence[int]) -> Tensor:
+def _unpool(
+    input: Tensor,
+    indices: Tensor,
+    dims: int,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    output_size: Any,
+) -> Tensor:
+    kernel, pads = several(kernel_size, dims), several(padding, dims)
+    steps = kernel if stride is None else several(stride, dims)
+    if output_size is None:
+        sizes = zip(input._shape[-dims:], steps, pads, kernel)
+        size = [(n - 1) * s - 2 * p + k for n, s, p, k in sizes]
+    else:
+        size = list(output_size)[-dims:]
     shape = list(input._shape) if dims == 2 else [*input._shape, 1]  # PyTorch's is the 2-d one
     if len(shape) not in (3, 4):
         raise RuntimeError(
@@ -317,21 +406,13 @@ def avg_pool2d(
         >>> F.avg_pool2d(rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2)
         tensor([[[[2.5000]]]])
     """
-    _check_rank(input, 2, "avg_pool2d")
+    check_rank(input, 2, "avg_pool2d")
+    args = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     if len(input._shape) == 3:
-        made = avg_pool2d(
-            input.unsqueeze(0),
-            kernel_size,
-            stride,
-            padding,
-            ceil_mode,
-            count_include_pad,
-            divisor_override,
-        )
-        return made.squeeze(0)
+        batched: Tensor = as_batch(avg_pool2d, input, *args)
+        return batched
     if not input._h:
-        args = (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
-        return _of_integers(avg_pool2d, input, *args)
+        return of_integers(avg_pool2d, input, *args)
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
     divisor = divisor_override or 0
@@ -344,24 +425,16 @@ def _compose_avg_pool2d(x: Tensor, numbers: Any) -> Tensor:
     """Windows gathered from the padded planes, summed, and divided each by its own number of
     elements.
     """
-    kernel, stride, pads = tuple(numbers[0:2]), tuple(numbers[2:4]), tuple(numbers[4:6])
-    ceil, count_pad, divisor = numbers[8:11]
-    counts, ends = [], []
-    for n, k, s, p in zip(x._shape[2:], kernel, stride, pads):
-        room = n + 2 * p - k
-        out = -(-room // s) + 1 if ceil else room // s + 1
-        if ceil and (out - 1) * s >= n + p:
-            out -= 1
-        first = np.arange(out) * s - p
-        inside = (first + k).clip(max=n) - first.clip(0)
-        counts.append((first + k).clip(max=n + p) - first if count_pad else inside)
-        ends.append((out - 1) * s + k - (n + p))
-    areas = np.full((len(counts[0]), len(counts[1])), divisor) if divisor else np.outer(*counts)
-    padded = pad(x, (pads[1], ends[1], pads[0], ends[0]))
-    sums = (
-        gather_windows(padded, kernel, stride, (1, 1)).sum(2).reshape(*x._shape[:2], *areas.shape)
-    )
-    return sums * _core.nodes((1 / areas).astype(_core.array_of(x).dtype))
+    kernel, stride, pads, dilation = [tuple(numbers[i : i + 2]) for i in (0, 2, 4, 6)]
+    windows = Windows(x._shape[2:], kernel, stride, pads, dilation, numbers[8])
+    areas = windows.areas(numbers[9], numbers[10])
+    parts = gather_windows(windows.padded(x), kernel, stride, dilation)
+    return mean_of(parts.sum(2).reshape(*x._shape[:2], *areas.shape), areas)
+
+
+def mean_of(sums: Tensor, areas: Any) -> Tensor:
+    """sums (..., *out) over areas (*out,), an array: one product."""
+    return sums * _core.nodes((1 / areas).astype(_core.array_of(sums).dtype))
 
 
 def avg_pool1d(
@@ -378,8 +451,8 @@ def avg_pool1d(
         >>> F.avg_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[1.5000, 3.5000]]])
     """
-    _check_rank(input, 1, "avg_pool1d")
-    steps = None if stride is None or stride == () else _one_row(stride, "stride")
+    check_rank(input, 1, "avg_pool1d")
+    steps = None if _is_default(stride) else _one_row(stride, "stride")
     made = avg_pool2d(
         input.unsqueeze(-2),
         _one_row(kernel_size, "kernel_size"),
@@ -402,7 +475,11 @@ def lp_pool2d(
     """
     kernel = several(kernel_size, 2)
     means = avg_pool2d(input.pow(norm_type), kernel, stride, 0, ceil_mode)
-    sums = means.sign() * means.abs().relu() * (kernel[0] * kernel[1])
+    return _root_of_sums(means, kernel[0] * kernel[1], norm_type)
+
+
+def _root_of_sums(means: Tensor, count: int, norm_type: float) -> Tensor:
+    sums = means.sign() * means.abs().relu() * count
     return sums.pow(1.0 / norm_type)
 
 
@@ -416,23 +493,20 @@ def lp_pool1d(
         tensor([[[5.]]])
     """
     means = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    sums = means.sign() * means.abs().relu() * several(kernel_size, 1)[0]
-    return sums.pow(1.0 / norm_type)
+    return _root_of_sums(means, several(kernel_size, 1)[0], norm_type)
 
 
 # ---- adaptive: the size of the result is given --------------------------------------------------
 
 
-def _adaptive_sizes(
-    input: Tensor, output_size: Any, dims: int, kind: str = "avg"
-) -> tuple[int, ...]:
+def adaptive_sizes(input: Tensor, output_size: Any, dims: int, kind: str = "avg") -> Sizes:
     """The size of each dimension; None keeps it.
 
     Raises:
         RuntimeError, NotImplementedError: the input's shape or dtype does not fit.
     """
     rank, name = len(input._shape), f"adaptive_{kind}_pool{dims}d"
-    if dims == 2 and output_size is None:
+    if dims > 1 and output_size is None:
         raise TypeError("object of type 'NoneType' has no len()")
     if isinstance(output_size, (tuple, list)) and rank <= len(output_size) > 1:
         raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
@@ -440,28 +514,27 @@ def _adaptive_sizes(
         return 1, 1  # PyTorch's is a mean then, of whatever stands in front
     if rank not in (dims + 1, dims + 2):
         raise RuntimeError(
-            f"{name}(): Expected 3D or 4D tensor, but got"
+            f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 'self' "
+            f"(while checking arguments for {name})"
+            if dims == 1
+            else f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got"
             f"{':' if kind == 'max' else ''} {list(input._shape)}"
-            if dims == 2
-            else f"Expected 2 to 3 dimensions, but got {rank}-dimensional tensor for argument #1 "
-            f"'self' (while checking arguments for {name})"
         )
     given = several(output_size, dims, "output_size")
     sizes = tuple([n if o is None else int(o) for o, n in zip(given, input._shape[-dims:])])
+    shape, wide = list(input._shape), sizes
     if dims == 1:  # PyTorch's is the 2-d one of a single row
-        shape, name = [*input._shape[:-1], 1, input._shape[-1]], f"adaptive_{kind}_pool2d"
-    else:
-        shape = list(input._shape)
+        shape, wide, name = [*shape[:-1], 1, shape[-1]], (1, *sizes), f"adaptive_{kind}_pool2d"
     if min(sizes) < 0:
-        wide = (1, *sizes) if dims == 1 else sizes
         if kind == "max":
             raise RuntimeError(
                 f"Trying to create tensor with negative dimension {min(sizes)}: "
-                f"{[*shape[:-2], *wide]}"
+                f"{[*shape[: -len(wide)], *wide]}"
             )
+        shown = "{%d, %d}" if len(wide) == 2 else "{%d, %d,%d}"
         raise RuntimeError(
             f"{name}: elements of output_size must be greater than or equal to 0 but received "
-            f"{{{wide[0]}, {wide[1]}}}"
+            f"{shown % wide}"
         )
     if kind == "avg" and sizes == (1,) * dims:
         return sizes
@@ -470,7 +543,7 @@ def _adaptive_sizes(
             f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input "
             f"has sizes {shape} with dimension {shape.index(0, rank - dims - 1)} being empty"
         )
-    _core.floats_only(name, input)
+    _core.floats_only(f"{name}_cpu" if dims == 3 else name, input)
     return sizes
 
 
@@ -503,12 +576,12 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         >>> F.adaptive_avg_pool2d(rnn.ones(1, 3, 8, 6), (2, 2)).shape
         rnn.Size([1, 3, 2, 2])
     """
-    sizes = _adaptive_sizes(input, output_size, 2)
-    made = _adaptive_avg(input, sizes)
+    sizes = adaptive_sizes(input, output_size, 2)
+    made = adaptive_avg(input, sizes)
     return made if sizes == (1, 1) else show_as(made, "AdaptiveAvgPool2DBackward0")
 
 
-def _adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
+def adaptive_avg(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
     dims = len(sizes)
     old = input._shape[-dims:]
     if all(o == 1 for o in sizes):
@@ -534,27 +607,26 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
         >>> F.adaptive_avg_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[1.5000, 3.5000]]])
     """
-    return _adaptive_avg(input, _adaptive_sizes(input, output_size, 1))
+    return adaptive_avg(input, adaptive_sizes(input, output_size, 1))
 
 
-def _adaptive_max(input: Tensor, sizes: tuple[int, ...], indices: bool) -> Any:
+def adaptive_max(input: Tensor, sizes: Sizes, indices: bool) -> Any:
     """Maxima of parts, gathered from where NumPy finds them."""
     dims = len(sizes)
     outer, old = input._shape[:-dims], input._shape[-dims:]
-    grid = (1, *old) if dims == 1 else old
-    planes = _core.array_of(input).reshape(-1, *grid)
+    planes = _core.array_of(input).reshape(math.prod(outer), *old)
     _c.check_room("adaptive_max_pool", (len(planes), *sizes), 24)
-    parts = [_parts(n, o) for n, o in zip(grid, (1, *sizes)[-2:] if dims == 1 else sizes)]
-    at = np.empty((len(planes), len(parts[0][0]), len(parts[1][0])), np.int64)
-    for i, (top, bottom) in enumerate(zip(*parts[0])):
-        for j, (left, right) in enumerate(zip(*parts[1])):
-            best = planes[:, top:bottom, left:right].reshape(len(planes), -1).argmax(1)
-            at[:, i, j] = (best // (right - left) + top) * grid[1] + best % (right - left) + left
-    flat = at.reshape(len(planes), -1)
-    size = grid[0] * grid[1]
-    index = flat + in_planes(np.zeros(1, np.int64), len(planes), size)
-    out = gather_flat(input, index, (*outer, *sizes))
-    return (out, _core.wrap(flat.reshape(*outer, *sizes))) if indices else out
+    number = np.arange(math.prod(old)).reshape(old)
+    at = np.empty((len(planes), *sizes), np.int64)
+    parts = [[slice(*part) for part in zip(*_parts(n, o))] for n, o in zip(old, sizes)]
+    for cell in np.ndindex(*sizes):
+        part: Any = tuple([slices[i] for slices, i in zip(parts, cell)])
+        inside = number[part].reshape(-1)
+        best = planes[:, *part].reshape(len(planes), inside.size).argmax(1)
+        at[:, *cell] = inside[best]
+    at = at.reshape(*outer, *sizes)
+    out = taken(input, at, dims)
+    return (out, _core.wrap(at)) if indices else out
 
 
 @shown_as("AdaptiveMaxPool2DBackward0")
@@ -565,7 +637,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
         >>> F.adaptive_max_pool2d(rnn.ones(1, 3, 8, 6), 2).shape
         rnn.Size([1, 3, 2, 2])
     """
-    return _adaptive_max(input, _adaptive_sizes(input, output_size, 2, "max"), return_indices)
+    return adaptive_max(input, adaptive_sizes(input, output_size, 2, "max"), return_indices)
 
 
 @shown_as("SqueezeBackward1")
@@ -577,4 +649,4 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = 
         >>> F.adaptive_max_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[2., 4.]]])
     """
-    return _adaptive_max(input, _adaptive_sizes(input, output_size, 1, "max"), return_indices)
+    return adaptive_max(input, adaptive_sizes(input, output_size, 1, "max"), return_indices)
