@@ -276,8 +276,10 @@ def view_as_results(made: Sequence[Tensor], out: Any) -> tuple[Tensor, ...]:
     """`out=` of several results: see view_as_result.
 
     Raises:
-        TypeError: it is no tuple of as many tensors.
+        TypeError: it is neither None nor a tuple of as many tensors.
     """
+    if out is None:
+        return tuple(made)
     if not isinstance(out, (tuple, list)) or len(out) != len(made):
         raise TypeError(
             f"{_public_caller()}(): argument 'out' must be tuple of {len(made)} Tensors, not "

@@ -14,7 +14,14 @@ from rnn import _shapes, return_types
 from rnn._c import E, Handle, adopt, check_copy_room, fail, ffi, lib, op
 from rnn.ops import _core, selection
 from rnn.ops.elementwise import write_out
-from rnn.ops.reduce import left_shape, of_integers, reduce, refuse_no_flag, refuse_no_int
+from rnn.ops.reduce import (
+    left_shape,
+    of_integers,
+    reduce,
+    refuse_empty_dim,
+    refuse_no_flag,
+    refuse_no_int,
+)
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
@@ -29,19 +36,18 @@ def _many(number: int, numpy: Any, name: str, input: Tensor, dim: Any, keepdim: 
     if input._h:
         return reduce(number, input, dim, keepdim, 0.0, name)
     if input._array.size == 0:
-        refuse_empty(name, input, dim)
+        _refuse_empty(name, input, dim)
     return of_integers(numpy, name, input, dim, keepdim)
 
 
-def refuse_empty(name: str, input: Tensor, dim: Any) -> None:
+def _refuse_empty(name: str, input: Tensor, dim: Any) -> None:
     if dim is None:
         raise RuntimeError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
         )
     for d in _shapes.reduce_dims(dim, input._shape)[0]:
-        if input._shape[d] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+        refuse_empty_dim(name, input._shape, d)
 
 
 def amax(
@@ -111,7 +117,7 @@ def aminmax(
         raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
     over = () if dim is None else dim
     made = amin(input, over, keepdim), amax(input, over, keepdim)
-    return return_types.aminmax(made if out is None else _core.view_as_results(made, out))
+    return return_types.aminmax(_core.view_as_results(made, out))
 
 
 class _Kind(NamedTuple):
@@ -154,14 +160,13 @@ def _along(name: str, kind: _Kind, input: Tensor, dim: Any, keepdim: Any, out: A
         made = adopt(h) if h > 0 else fail(h), _core.wrap(index)
     else:
         dim = _shapes.normalize_dim(dim, len(input._shape))
-        if input._shape and input._shape[dim] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+        refuse_empty_dim(name, input._shape, dim)
         array = input._array if input._shape else input._array.reshape(1)
         check_copy_room(name, array)  # arg copies what is expanded
         over = {"axis": dim, "keepdims": bool(keepdim) and bool(input._shape)}
         values, index = kind.numpy(array, **over), kind.arg(array, **over)
         made = _core.wrap(values), _core.wrap(np.asarray(index, np.int64))
-    return kind.result(made if out is None else _core.view_as_results(made, out))
+    return kind.result(_core.view_as_results(made, out))
 
 
 def refuse_keepdim(name: str, keepdim: Any) -> None:
@@ -239,8 +244,8 @@ def _arg(name: str, numpy: Any, input: Tensor, dim: Any, keepdim: Any) -> Tensor
         raise IndexError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0."
         )
-    if ndim and dim is not None and array.shape[dim] == 0:
-        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    if dim is not None:
+        refuse_empty_dim(name, array.shape, dim)
     check_copy_room(name, array)  # NumPy copies what is expanded
     index = numpy(array, axis=dim if ndim else None, keepdims=bool(keepdim))
     return _core.wrap(np.asarray(index, np.int64))

@@ -132,7 +132,14 @@ def left_shape(shape: tuple[int, ...], dim: int, keepdim: Any) -> tuple[int, ...
     return shape[:dim] + (1,) * (bool(keepdim) and bool(shape)) + shape[dim + 1 :]
 
 
+def refuse_empty_dim(name: str, shape: tuple[int, ...], dim: int) -> None:
+    """IndexError for a dimension without elements, none of which is the largest, say."""
+    if shape and shape[dim] == 0:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+
+
 def refuse_no_int(name: str, dim: Any) -> None:
+    """TypeError for a dim that is no integer."""
     if not isinstance(dim, (int, np.integer)) and not hasattr(dim, "__index__"):
         raise _invalid(name, dim)
 

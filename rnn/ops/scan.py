@@ -131,7 +131,7 @@ def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tenso
     return _scan(_LOGCUMSUMEXP, "logcumsumexp", None, input, dim, None, None)
 
 
-def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[Tensor, Tensor]:
+def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[Tensor, ...]:
     """Where the best element until here is: the last of equal ones, and NaN is best."""
     dim = _shapes.normalize_dim(dim, len(input._shape))
     smallest = number == _CUMMIN
@@ -147,11 +147,7 @@ def _best(number: int, numpy: Any, input: Tensor, dim: Any, out: Any) -> tuple[T
     else:
         index = _best_integers(numpy, array, dim)
     index = index.reshape(input._shape)
-    made = pick(number, input, dim, index), _core.wrap(index)
-    if out is None:
-        return made
-    values, places = _core.view_as_results(made, out)
-    return values, places
+    return _core.view_as_results((pick(number, input, dim, index), _core.wrap(index)), out)
 
 
 def _best_integers(numpy: Any, array: Any, dim: int) -> Any:

@@ -23,7 +23,7 @@ from rnn.ops.elementwise import write_out
 from rnn.ops.extremes import refuse_keepdim
 from rnn.ops.index import pick
 from rnn.ops.masks import masked_fill
-from rnn.ops.reduce import mean, refuse_no_flag
+from rnn.ops.reduce import mean, refuse_empty_dim, refuse_no_flag
 from rnn.ops.shape import movedim, reshape
 
 if TYPE_CHECKING:
@@ -69,12 +69,6 @@ def _at(input: Tensor, dim: Any) -> tuple[int, Any]:
     return _shapes.normalize_dim(dim, array.ndim), np.atleast_1d(array)
 
 
-def _results(kind: Any, made: tuple[Any, ...], out: Any) -> Any:
-    if out is not None:
-        made = _core.view_as_results(made, out)
-    return kind(made)
-
-
 def _picked(
     kind: Any, number: int, input: Tensor, dim: int, index: Any, keepdim: bool, out: Any
 ) -> Any:
@@ -82,12 +76,7 @@ def _picked(
     refuse_no_flag(kind.__name__, keepdim)
     drop = not keepdim
     values = pick(number, input, dim, index, drop)
-    return _results(kind, (values, _core.wrap(index.reshape(values._shape))), out)
-
-
-def _refuse_empty(name: str, array: Any, dim: int) -> None:
-    if array.shape[dim] == 0:
-        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    return kind(_core.view_as_results((values, _core.wrap(index.reshape(values._shape))), out))
 
 
 # ---- sorting -------------------------------------------------------------------------------------
@@ -124,7 +113,7 @@ def sort(
     dim, array = _at(input, -1 if dim is None else dim)
     index = _order(array, dim, descending).reshape(input._shape)
     values = pick(_STABLE_SORT if stable else _SORT, input, dim, index)
-    return _results(return_types.sort, (values, _core.wrap(index)), out)
+    return return_types.sort(_core.view_as_results((values, _core.wrap(index)), out))
 
 
 def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -203,7 +192,7 @@ def topk(
     if not input._shape and k == 1:
         index = index.reshape(())
     values = pick(_TOPK, input, dim, index)
-    return _results(return_types.topk, (values, _core.wrap(index)), out)
+    return return_types.topk(_core.view_as_results((values, _core.wrap(index)), out))
 
 
 def kthvalue(
@@ -219,7 +208,7 @@ def kthvalue(
         tensor(2.)
     """
     k, (dim, array) = _shapes.integer("kthvalue", "k", 1, k), _at(input, dim)
-    _refuse_empty("kthvalue", array, dim)
+    refuse_empty_dim("kthvalue", array.shape, dim)
     if array.dtype == np.bool_:
         raise NotImplementedError("\"kthvalue_cpu\" not implemented for 'Bool'")
     if not 1 <= k <= array.shape[dim]:
@@ -257,7 +246,7 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Any:
         raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
     if dim is not None:
         dim, array = _at(input, dim)
-        _refuse_empty("median", array, dim)
+        refuse_empty_dim("median", array.shape, dim)
         index = _median_places(array, dim, ignore_nan)
         number = _NANMEDIAN_DIM if ignore_nan else _MEDIAN_DIM
         return _picked(getattr(return_types, name), number, input, dim, index, keepdim, out)
@@ -334,7 +323,7 @@ def mode(
         tensor(2)
     """
     dim, array = _at(input, dim)
-    _refuse_empty("mode", array, dim)
+    refuse_empty_dim("mode", array.shape, dim)
     order = _order(array, dim, False)
     ordered = np.moveaxis(np.take_along_axis(array, order, dim), dim, -1)
     places = np.arange(array.shape[dim])
@@ -658,7 +647,7 @@ def histogram(
     options: Any = {"weights": weights, "density": density}
     hist, _ = np.histogram(array.reshape(-1), edges, **options)
     made = _core.wrap(hist.astype(array.dtype)), _core.wrap(edges.astype(array.dtype))
-    return _results(return_types.histogram, made, out)
+    return return_types.histogram(_core.view_as_results(made, out))
 
 
 # ---- searching -----------------------------------------------------------------------------------
