@@ -20,6 +20,7 @@ from rnn.ops import (
     _core,
     comparison,
     convert,
+    counting,
     create,
     elementwise,
     extremes,
@@ -34,6 +35,7 @@ from rnn.ops import (
     parts,
     reduce,
     scan,
+    searching,
     selection,
     sorting,
     trig,
@@ -559,22 +561,22 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     diff = scan.diff
     logcumsumexp = scan.logcumsumexp
     argsort = sorting.argsort
-    argwhere = sorting.argwhere
-    bincount = sorting.bincount
-    histc = sorting.histc
-    histogram = sorting.histogram
+    argwhere = searching.argwhere
+    bincount = counting.bincount
+    histc = counting.histc
+    histogram = counting.histogram
     kthvalue = sorting.kthvalue
     median = sorting.median
     mode = sorting.mode
     msort = sorting.msort
     nanmedian = sorting.nanmedian
     nanquantile = sorting.nanquantile
-    nonzero = sorting.nonzero
+    nonzero = searching.nonzero
     quantile = sorting.quantile
     sort = sorting.sort
     topk = sorting.topk
-    unique = sorting.unique
-    unique_consecutive = sorting.unique_consecutive
+    unique = counting.unique
+    unique_consecutive = counting.unique_consecutive
 
     # ---- gradients -------------------------------------------------------------------------------
 
