@@ -212,18 +212,6 @@ void rnn_reduced_view(const rnn_view *a, uint32_t mask, rnn_view *result);
 /* The operand's elements that node was made from: those of view `inner`. */
 void rnn_reduced_inner(const rnn_view *a, uint32_t mask, int64_t node, rnn_view *inner);
 
-/* gather.c: an index along one dimension of a row-major tensor of (outer, length, inner) */
-typedef struct {
-    const int64_t *index;
-    int64_t outer, length, inner;
-    int64_t count; /* places along the dimension that the index names: */
-    bool each;     /* for each (outer, count, inner), or the same everywhere */
-} rnn_index;
-void rnn_index_along(const rnn_view *a, int dim, rnn_index *at); /* outer, length, inner */
-/* a gather under another row's name */
-rnn_ref rnn_gather_as(rnn_engine *e, int op, const rnn_view *a, const rnn_index *at, int ndim,
-                      const int64_t *out_shape);
-
 /* uses.c */
 void rnn_push_use(rnn_use_list *out, int64_t node, double local);
 void rnn_add_use(rnn_use_list *out, int64_t back, double local); /* to the back-th last one */

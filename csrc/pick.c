@@ -1,6 +1,6 @@
 /* pick.c: values chosen along one dimension by index (max, sort, topk, ...), and where extremes
  * are. What is recorded is a gather (gather.c) under the name of the operation that chose. */
-#include "internal.h"
+#include "rows.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -165,46 +165,6 @@ int rnn_masked_fill_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_us
     return 0;
 }
 
-/* ---- rows picked and put --------------------------------------------------------------------- */
-
-int rnn_gather_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
-    const rnn_ext *x = rnn_at(e, id)->ext;
-    const int64_t *index = x->saved, inner = x->ip[1];
-    rnn_view v;
-    rnn_places p;
-    rnn_operand_view(e, id, k, &v);
-    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
-        const int64_t flat = rnn_place_flat(&p);
-        for (int64_t i = 0; i < x->n / inner; i++)
-            if (index[i] == flat / inner) rnn_push_use(out, i * inner + flat % inner, 1);
-    }
-    return 0;
-}
-
-/* The last of `count` places in `index` that is `row`; -1: none. */
-static int64_t last_of(const int64_t *index, int64_t count, int64_t row) {
-    while (--count >= 0 && index[count] != row) {
-    }
-    return count;
-}
-
-int rnn_scatter_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
-    const rnn_span *s = rnn_at(e, id);
-    const rnn_ext *x = s->ext;
-    const int64_t *index = x->saved, inner = x->ip[1], count = x->ip[0];
-    const bool add = s->op == RNN_OP_SCATTER_ADD;
-    rnn_view v;
-    rnn_places p;
-    rnn_operand_view(e, id, k, &v);
-    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
-        const int64_t flat = rnn_place_flat(&p), row = k ? index[flat / inner] : flat / inner;
-        const int64_t last = add ? -1 : last_of(index, count, row);
-        if (add || last == (k ? flat / inner : -1))
-            rnn_push_use(out, row * inner + flat % inner, 1);
-    }
-    return 0;
-}
-
 /* ---- a span's -------------------------------------------------------------------------------- */
 
 static void scalar_uses(rnn_engine *e, uint32_t user, uint32_t span, int64_t node,
