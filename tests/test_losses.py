@@ -351,6 +351,21 @@ ERRORS = {
         [(3, 4)],
     ),
     "float target": (lambda m, x, y: m.nn.functional.cross_entropy(x, y), [(3, 4), (3,)]),
+    "no classes": (lambda m, x, y: m.nn.functional.cross_entropy(x, y), [(), ()]),
+    "reduction of multilabel": (
+        lambda m, x: m.nn.functional.multilabel_soft_margin_loss(x, x, reduction="all"),
+        [(1, 4)],
+    ),
+    "reduction of gaussian": (
+        lambda m, x: m.nn.functional.gaussian_nll_loss(x, x, 1.0, reduction="all"),
+        [(1, 4)],
+    ),
+    "weights": (lambda m, x, w: m.nn.functional.huber_loss(x, x, weight=w), [(3, 4), (4,)]),
+    "weights of mse": (lambda m, x, w: m.nn.functional.mse_loss(x, x, weight=w), [(3, 4), (4,)]),
+    "cosine of vectors": (
+        lambda m, x, y: m.nn.functional.cosine_embedding_loss(x, y, ints(m, [1])),
+        [(4,), (4,)],
+    ),
     "two targets": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [[0, 1]] * 3)), [(3, 4)]),
     "one-hot": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [[0, 1]] * 3)), [(3, 2)]),
     "places": (lambda m, x: m.nn.functional.cross_entropy(x, ints(m, [[0, 1]])), [(1, 4, 3)]),

@@ -85,11 +85,29 @@ def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -
         ValueError: it is none of "none", "mean" and "sum".
     """
     if size_average is not None or reduce is not None:
-        whole, mean = reduce is None or reduce, size_average is None or size_average
-        reduction = "none" if not whole else "mean" if mean else "sum"
+        return overridden(reduction, size_average, reduce)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return reduction
+
+
+def overridden(reduction: str, size_average: Any, reduce: Any) -> str:
+    """The reduction, or what PyTorch's old arguments say, where one of them is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    if reduce is not None and not reduce:
+        return "none"
+    return "mean" if size_average is None or size_average else "sum"
+
+
+def check_reduction(reduction: str) -> None:
+    """What reduction_of asks, in the words of the functions that ask when the losses are there.
+
+    Raises:
+        ValueError: reduction is none of "none", "mean" and "sum".
+    """
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
 
 
 def reduced(losses: Tensor, reduction: str) -> Tensor:

@@ -66,7 +66,7 @@ def cross_entropy(
             if not plain:
                 losses = _weighted(losses, classes, weight, ignore_index, reduction)
             return losses if plain and len(input._shape) < 3 else _shown(losses, input)
-    logs = input.log_softmax(0 if len(input._shape) == 1 else 1)
+    logs = input.log_softmax(_class_dim(input))
     if label_smoothing == 0.0:
         return _shown(_pick(logs, classes, weight, ignore_index, reduction), input)
     return _smoothed(logs, classes, weight, ignore_index, reduction, label_smoothing)
@@ -114,10 +114,19 @@ def _class_indices(input: Tensor, target: Tensor) -> Any:
     return np.asarray(target._array, np.int64, order="C")
 
 
+def _class_dim(x: Tensor) -> int:
+    """The dimension of the classes: (C,), (N, C) or (N, C, d1, ...)."""
+    return 0 if len(x._shape) == 1 else 1
+
+
 def check_weight(input: Tensor, weight: Tensor | None, hard: bool = True) -> None:
-    count = input._shape[0 if len(input._shape) == 1 else 1]
+    """Raises:
+    RuntimeError: there is not one weight a class or, where targets are classes (hard), its dtype
+        is not the input's.
+    """
     if weight is None:
         return
+    count = input._shape[_class_dim(input)]
     if weight._shape != (count,):
         raise RuntimeError(
             "weight tensor should be defined either for all or no classes"
@@ -158,6 +167,19 @@ def _weighted(
     return losses.sum() / factors.sum()
 
 
+def _along_classes(weight: Tensor, x: Tensor) -> Tensor:
+    """weight (C,) in a shape that broadcasts along the classes of x."""
+    shape = [1] * len(x._shape)
+    shape[_class_dim(x)] = -1
+    return weight.reshape(shape)
+
+
+def _mean_of(total: Tensor, counted: Any) -> Tensor:
+    """total over the number of targets that count; NaN where none does."""
+    kept = int(counted.sum())
+    return total / (kept if kept else math.nan)
+
+
 def take_rows(table: Tensor, index: Any) -> Tensor:
     return gather_flat(table, index, index.shape)
 
@@ -189,7 +211,7 @@ def nll_loss(
 def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
     """-logs at the classes (a gather), weighted and reduced."""
     shape = logs._shape
-    count = shape[0 if len(shape) == 1 else 1]
+    count = shape[_class_dim(logs)]
     counted = classes != ignore_index
     every = counted.all()
     picked = classes if every else np.where(counted, classes, 0)
@@ -211,8 +233,7 @@ def _pick(logs: Tensor, classes: Any, weight: Any, ignore_index: int, reduction:
         return _weighted(losses, classes, weight, ignore_index, reduction)
     if reduction != "mean" or every:
         return reduced(losses, reduction)
-    kept = int(counted.sum())
-    return losses.sum() / (kept if kept else math.nan)
+    return _mean_of(losses.sum(), counted)
 
 
 def _smoothed(
@@ -221,24 +242,19 @@ def _smoothed(
     """(1 - s) nll + s / C times the sum over classes, weighted by class; averaged as the hard loss
     is.
     """
-    dim = 0 if len(logs._shape) == 1 else 1
-    count = logs._shape[dim]
+    dim = _class_dim(logs)
     parts = "sum" if reduction == "mean" else reduction
     hard = _pick(logs, classes, weight, ignore_index, parts)
-    shape = [1] * len(logs._shape)
-    shape[dim] = count
-    each = (
-        -(logs if weight is None else logs * weight.reshape(shape)).sum(dim).reshape(classes.shape)
-    )
+    weighted = logs if weight is None else logs * _along_classes(weight, logs)
+    each = -weighted.sum(dim).reshape(classes.shape)
     counted = classes != ignore_index
     if not counted.all():
         each = each.masked_fill(_core.wrap(~counted), 0.0)
-    losses: Tensor = hard * (1 - smoothing) + reduced(each, parts) * (smoothing / count)
+    losses: Tensor = hard * (1 - smoothing) + reduced(each, parts) * (smoothing / logs._shape[dim])
     if reduction != "mean":
         return losses
     if weight is None:
-        kept = int(counted.sum())
-        return losses / (kept if kept else math.nan)
+        return _mean_of(losses, counted)
     return losses / take_rows(weight, classes[counted]).sum()
 
 
@@ -251,16 +267,16 @@ def _soft_cross_entropy(
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got {kind}"
         )
+    if not input._shape:
+        raise IndexError("Dimension specified as 1 but tensor has no dimensions")
     check_weight(input, weight, hard=False)
-    dim = 0 if len(input._shape) == 1 else 1
+    dim = _class_dim(input)
     count = input._shape[dim]
     if smoothing > 0:
         target = target * (1 - smoothing) + smoothing / count
     product = input.log_softmax(dim) * target
     if weight is not None:
-        shape = [1] * len(input._shape)
-        shape[dim] = count
-        product = product * weight.reshape(shape)
+        product = product * _along_classes(weight, input)
     losses = -product.sum(dim)
     if reduction == "mean":
         return losses.sum() / (input.numel() // count)

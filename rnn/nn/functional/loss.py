@@ -16,11 +16,7 @@ import rnn
 from rnn._c import op
 from rnn._shown import show_as
 from rnn._warn import warn_user
-from rnn.nn.functional._common import (
-    elementwise_loss,
-    reduced,
-    reduction_of,
-)
+from rnn.nn.functional._common import check_reduction, elementwise_loss, reduced, reduction_of
 from rnn.ops import _core, compose
 from rnn.ops.activation import logsigmoid
 from rnn.ops.elementwise import binary
@@ -59,14 +55,21 @@ def written(losses: Tensor, like: Tensor) -> Tensor:
     return losses if losses.dtype == like.dtype else losses.to(like.dtype)
 
 
+def _check_weight(input: Tensor, weight: Tensor | None) -> None:
+    """Raises:
+    ValueError: weight has not the input's shape.
+    """
+    if weight is not None and weight._shape != input._shape:
+        raise ValueError("Weights and input must have the same size.")
+
+
 def _weigh(losses: Tensor, input: Tensor, weight: Any, reduction: str) -> Tensor:
     """losses times weight, reduced; "mean" divides by the weights.
 
     Raises:
         ValueError: weight has not the input's shape.
     """
-    if weight._shape != input._shape:
-        raise ValueError("Weights and input must have the same size.")
+    _check_weight(input, weight)
     losses = losses * weight
     if reduction != "mean":
         return reduced(losses, reduction)
@@ -167,8 +170,7 @@ def huber_loss(
     _warn_of_sizes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    if weight is not None and weight._shape != input._shape:
-        raise ValueError("Weights and input must have the same size.")
+    _check_weight(input, weight)
     if not input._h:
         _core.check_cast(_core.result_dtype(input, target), input.dtype)
     _some_floats("huber_cpu", input, target)
@@ -357,12 +359,12 @@ def gaussian_nll_loss(
     if var._shape != input._shape:
         if input._shape[:-1] == var._shape:
             var = var.unsqueeze(-1)
-        elif len(input._shape) != len(var._shape) or sum(
-            m for n, m in zip(input._shape, var._shape) if n != m
-        ) != 1:
+        elif (
+            len(input._shape) != len(var._shape)
+            or sum(m for n, m in zip(input._shape, var._shape) if n != m) != 1
+        ):
             raise ValueError("var is of incorrect size")
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not valid")
+    check_reduction(reduction)
     if not var._h:  # PyTorch clamps it in place, to a float
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {_core.c_name(var.dtype)}"

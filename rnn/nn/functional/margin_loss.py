@@ -12,7 +12,13 @@ import numpy as np
 
 import rnn
 from rnn._shown import shown_as
-from rnn.nn.functional._common import gather_flat, reduced, reduction_of
+from rnn.nn.functional._common import (
+    check_reduction,
+    gather_flat,
+    overridden,
+    reduced,
+    reduction_of,
+)
 from rnn.nn.functional.class_loss import check_weight, take_rows
 from rnn.nn.functional.distance import pairwise_distance
 from rnn.nn.functional.loss import written
@@ -47,14 +53,9 @@ def cosine_embedding_loss(
     dims = len(target._shape)
     if dims > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
-    if dims == 1 and not len(input1._shape) == len(input2._shape) == 2:
+    if not len(input1._shape) == len(input2._shape) == dims + 1:
         raise RuntimeError(
-            "1D target tensor expects 2D input tensors, but found inputs with sizes "
-            f"{list(input1._shape)} and {list(input2._shape)}."
-        )
-    if dims == 0 and not len(input1._shape) == len(input2._shape) == 1:
-        raise RuntimeError(
-            "0D target tensor expects 1D input tensors, but found inputs with sizes "
+            f"{dims}D target tensor expects {dims + 1}D input tensors, but found inputs with sizes "
             f"{list(input1._shape)} and {list(input2._shape)}."
         )
     eps = 1e-12  # on the squares of the norms
@@ -161,8 +162,7 @@ def multilabel_soft_margin_loss(
         >>> F.multilabel_soft_margin_loss(rnn.zeros(1, 2), rnn.tensor([[1.0, 0.0]]))
         tensor(0.6931)
     """
-    if size_average is not None or reduce is not None:
-        reduction = reduction_of(reduction, size_average, reduce)
+    reduction = overridden(reduction, size_average, reduce)
     losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         losses = losses * weight
@@ -170,8 +170,7 @@ def multilabel_soft_margin_loss(
         raise IndexError("Dimension specified as -1 but tensor has no dimensions")
     last = len(input._shape) - 1
     losses = losses.sum(last) / input._shape[last]
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not valid")
+    check_reduction(reduction)
     return reduced(losses, reduction)
 
 
@@ -324,8 +323,6 @@ def triplet_margin_loss(
         return pairwise_distance(a, b, p, eps)
 
     reduction = reduction_of(reduction, size_average, reduce)
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
     return _triplets(anchor, positive, negative, distance, margin, swap, reduction)
 
 
@@ -347,8 +344,6 @@ def triplet_margin_with_distance_loss(
         tensor(0.5000)
     """
     reduction = reduction_of(reduction)
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
     distance = pairwise_distance if distance_function is None else distance_function
     return _triplets(anchor, positive, negative, distance, margin, swap, reduction)
 
@@ -362,6 +357,12 @@ def _triplets(
     swap: bool,
     reduction: str,
 ) -> Tensor:
+    """Raises:
+    ValueError: the margin is not positive.
+    RuntimeError: the inputs have different numbers of dimensions.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
     ranks = [len(t._shape) for t in (anchor, positive, negative)]
     if len(set(ranks)) > 1:
         raise RuntimeError(
