@@ -186,18 +186,14 @@ from rnn.ops.counting import histc as histc
 from rnn.ops.counting import histogram as histogram
 from rnn.ops.counting import unique as unique
 from rnn.ops.counting import unique_consecutive as unique_consecutive
-from rnn.ops.create import arange as arange
 from rnn.ops.create import empty as empty
 from rnn.ops.create import empty_like as empty_like
 from rnn.ops.create import empty_strided as empty_strided
 from rnn.ops.create import eye as eye
 from rnn.ops.create import full as full
 from rnn.ops.create import full_like as full_like
-from rnn.ops.create import linspace as linspace
-from rnn.ops.create import logspace as logspace
 from rnn.ops.create import ones as ones
 from rnn.ops.create import ones_like as ones_like
-from rnn.ops.create import range_ as range  # noqa: F401
 from rnn.ops.create import scalar_tensor as scalar_tensor
 from rnn.ops.create import zeros as zeros
 from rnn.ops.create import zeros_like as zeros_like
@@ -338,6 +334,10 @@ from rnn.ops.parts import split_with_sizes as split_with_sizes
 from rnn.ops.parts import tensor_split as tensor_split
 from rnn.ops.parts import unbind as unbind
 from rnn.ops.parts import vsplit as vsplit
+from rnn.ops.ranges import arange as arange
+from rnn.ops.ranges import linspace as linspace
+from rnn.ops.ranges import logspace as logspace
+from rnn.ops.ranges import range_ as range  # noqa: F401
 from rnn.ops.reduce import all as all
 from rnn.ops.reduce import any as any
 from rnn.ops.reduce import count_nonzero as count_nonzero

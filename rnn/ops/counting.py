@@ -16,7 +16,7 @@ from rnn._dtypes import prefix
 from rnn._shapes import normalize_dim
 from rnn.ops import _core
 from rnn.ops._core import array_of, dtype_of, type_name
-from rnn.ops.create import linspace
+from rnn.ops.ranges import linspace
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rnn._c import op
 from rnn._shapes import integer
 from rnn.ops import _core
-from rnn.ops.create import arange
 from rnn.ops.elementwise import in_place, unary, unary_in_place, write_out
+from rnn.ops.ranges import arange
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
