@@ -44,15 +44,15 @@ def _how_many(amount: Any, size: int) -> int:
     return round(amount * size)
 
 
-def _check_structured(t: Tensor) -> None:
+def _check_structured(t: Tensor, dim: int) -> None:
+    """Raises:
+    ValueError, IndexError: t has one dimension, or not this one.
+    """
     if t.dim() <= 1:
         raise ValueError(
             "Structured pruning can only be applied to multidimensional tensors. Found tensor of "
             f"shape {t.shape} with {t.dim()} dims"
         )
-
-
-def _check_dim(t: Tensor, dim: int) -> None:
     if dim >= t.dim():
         raise IndexError(f"Invalid index {dim} for tensor of size {t.shape}")
 
@@ -158,9 +158,7 @@ class BasePruningMethod(ABC):
     ) -> Tensor:
         """t with what this method chooses set to 0; no module is asked."""
         scores = t if importance_scores is None else importance_scores
-        assert scores.shape == t.shape, (
-            "importance_scores should have the same shape as tensor t"
-        )
+        assert scores.shape == t.shape, "importance_scores should have the same shape as tensor t"
         mask = rnn.ones_like(t) if default_mask is None else default_mask
         return t * self.compute_mask(scores, default_mask=mask)
 
@@ -229,7 +227,7 @@ class PruningContainer(BasePruningMethod):
         if method.PRUNING_TYPE == "unstructured":
             left: Any = mask == 1
         elif method.PRUNING_TYPE == "structured":
-            assert isinstance(method, (RandomStructured, LnStructured))
+            assert isinstance(method, _Structured)
             dim = method.dim % t.dim()
             others = [d for d in range(t.dim()) if d != dim]
             left = (slice(None),) * dim + (mask.sum(others) != 0,)
@@ -254,55 +252,51 @@ class Identity(BasePruningMethod):
         return default_mask
 
 
-class RandomUnstructured(BasePruningMethod):
+class _Unstructured(BasePruningMethod):
+    """Prunes `amount` elements, or that share of them: those that _chosen names."""
+
+    PRUNING_TYPE = "unstructured"
+
+    def __init__(self, amount: Any) -> None:
+        _check_amount(amount)
+        self.amount = amount
+
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
+        count = _how_many(self.amount, t.nelement())
+        mask = default_mask.clone()
+        if count:
+            mask.view(-1)[self._chosen(t, count)] = 0
+        return mask
+
+    @abstractmethod
+    def _chosen(self, t: Tensor, count: int) -> Tensor:
+        """Where `count` elements of t.reshape(-1) are."""
+
+
+class RandomUnstructured(_Unstructured):
     """Prunes `amount` elements (an int) or that share of them (a float) at random.
 
     >>> int(rnn.nn.utils.prune.RandomUnstructured(2).prune(rnn.ones(4)).sum())
     2
     """
 
-    PRUNING_TYPE = "unstructured"
-
-    def __init__(self, amount: Any) -> None:
-        _check_amount(amount)
-        self.amount = amount
-
-    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
-        count = _how_many(self.amount, t.nelement())
-        mask = default_mask.clone()
-        if count:
-            mask.view(-1)[rnn.rand_like(t).view(-1).topk(count).indices] = 0
-        return mask
+    def _chosen(self, t: Tensor, count: int) -> Tensor:
+        return rnn.rand_like(t).view(-1).topk(count).indices
 
 
-class L1Unstructured(BasePruningMethod):
+class L1Unstructured(_Unstructured):
     """Prunes the `amount` elements (or that share of them) that are smallest in size.
 
     >>> int(rnn.nn.utils.prune.L1Unstructured(3).prune(rnn.ones(4)).sum())
     1
     """
 
-    PRUNING_TYPE = "unstructured"
-
-    def __init__(self, amount: Any) -> None:
-        _check_amount(amount)
-        self.amount = amount
-
-    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
-        count = _how_many(self.amount, t.nelement())
-        mask = default_mask.clone()
-        if count:
-            smallest = rnn.topk(t.detach().abs().reshape(-1), count, largest=False)
-            mask.view(-1)[smallest.indices] = 0
-        return mask
+    def _chosen(self, t: Tensor, count: int) -> Tensor:
+        return rnn.topk(t.detach().abs().reshape(-1), count, largest=False).indices
 
 
-class RandomStructured(BasePruningMethod):
-    """Prunes `amount` slices along dim (or that share of them) at random.
-
-    >>> int(rnn.nn.utils.prune.RandomStructured(1, dim=0).prune(rnn.ones(2, 4)).sum())
-    4
-    """
+class _Structured(BasePruningMethod):
+    """Prunes `amount` slices along dim, or that share of them: those that _kept leaves out."""
 
     PRUNING_TYPE = "structured"
 
@@ -311,40 +305,48 @@ class RandomStructured(BasePruningMethod):
         self.amount, self.dim = amount, dim
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
-        _check_structured(t)
-        _check_dim(t, self.dim)
-        count = _how_many(self.amount, t.shape[self.dim])
+        _check_structured(t, self.dim)
+        size = t.shape[self.dim]
+        count = _how_many(self.amount, size)
         if not count:
             return default_mask
-        drawn = rnn.rand(t.shape[self.dim])
-        limit = rnn.kthvalue(drawn, k=count).values
-        return default_mask * _of_slices(t, self.dim, drawn > limit)
+        shape = [1] * t.dim()
+        shape[self.dim] = size
+        return default_mask * self._kept(t, size, count).to(t.dtype).view(shape).expand(t.shape)
+
+    @abstractmethod
+    def _kept(self, t: Tensor, size: int, count: int) -> Tensor:
+        """For each of `size` slices (size,), whether it is none of the `count` that are pruned."""
 
 
-class LnStructured(BasePruningMethod):
+class RandomStructured(_Structured):
+    """Prunes `amount` slices along dim (or that share of them) at random.
+
+    >>> int(rnn.nn.utils.prune.RandomStructured(1, dim=0).prune(rnn.ones(2, 4)).sum())
+    4
+    """
+
+    def _kept(self, t: Tensor, size: int, count: int) -> Tensor:
+        drawn = rnn.rand(size)
+        return drawn > rnn.kthvalue(drawn, k=count).values
+
+
+class LnStructured(_Structured):
     """Prunes the `amount` slices along dim (or that share of them) whose n-norm is smallest.
 
     >>> int(rnn.nn.utils.prune.LnStructured(1, n=2, dim=0).prune(rnn.ones(2, 4)).sum())
     4
     """
 
-    PRUNING_TYPE = "structured"
-
     def __init__(self, amount: Any, n: Any, dim: int = -1) -> None:
-        _check_amount(amount)
-        self.amount, self.n, self.dim = amount, n, dim
+        super().__init__(amount, dim)
+        self.n = n
 
-    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
-        _check_structured(t)
-        _check_dim(t, self.dim)
-        size = t.shape[self.dim]
-        count = _how_many(self.amount, size)
-        if not count:
-            return default_mask
+    def _kept(self, t: Tensor, size: int, count: int) -> Tensor:
         largest = rnn.topk(_norms(t.detach(), self.n, self.dim), size - count).indices
         kept = rnn.zeros(size, dtype=t.dtype)
         kept[largest] = 1
-        return default_mask * _of_slices(t, self.dim, kept)
+        return kept
 
 
 class CustomFromMask(BasePruningMethod):
@@ -363,13 +365,6 @@ class CustomFromMask(BasePruningMethod):
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         assert default_mask.shape == self.mask.shape
         return default_mask * self.mask.to(dtype=default_mask.dtype)
-
-
-def _of_slices(t: Tensor, dim: int, kept: Tensor) -> Tensor:
-    """A mask of t's shape: ones in the slices along dim that are kept."""
-    shape = [1] * t.dim()
-    shape[dim] = -1
-    return kept.to(t.dtype).view(shape).expand(t.shape)
 
 
 # ---- functions -----------------------------------------------------------------------------------
