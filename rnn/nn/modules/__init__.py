@@ -48,8 +48,10 @@ from rnn.nn.modules.batchnorm import InstanceNorm2d as InstanceNorm2d
 from rnn.nn.modules.batchnorm import InstanceNorm3d as InstanceNorm3d
 from rnn.nn.modules.conv import Conv1d as Conv1d
 from rnn.nn.modules.conv import Conv2d as Conv2d
+from rnn.nn.modules.conv import Conv3d as Conv3d
 from rnn.nn.modules.conv import ConvTranspose1d as ConvTranspose1d
 from rnn.nn.modules.conv import ConvTranspose2d as ConvTranspose2d
+from rnn.nn.modules.conv import ConvTranspose3d as ConvTranspose3d
 from rnn.nn.modules.dropout import AlphaDropout as AlphaDropout
 from rnn.nn.modules.dropout import Dropout as Dropout
 from rnn.nn.modules.dropout import Dropout1d as Dropout1d
@@ -88,14 +90,18 @@ from rnn.nn.modules.normalization import LocalResponseNorm as LocalResponseNorm
 from rnn.nn.modules.normalization import RMSNorm as RMSNorm
 from rnn.nn.modules.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from rnn.nn.modules.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from rnn.nn.modules.pooling import AdaptiveAvgPool3d as AdaptiveAvgPool3d
 from rnn.nn.modules.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
 from rnn.nn.modules.pooling import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from rnn.nn.modules.pooling import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from rnn.nn.modules.pooling import AvgPool1d as AvgPool1d
 from rnn.nn.modules.pooling import AvgPool2d as AvgPool2d
+from rnn.nn.modules.pooling import AvgPool3d as AvgPool3d
 from rnn.nn.modules.pooling import LPPool1d as LPPool1d
 from rnn.nn.modules.pooling import LPPool2d as LPPool2d
 from rnn.nn.modules.pooling import MaxPool1d as MaxPool1d
 from rnn.nn.modules.pooling import MaxPool2d as MaxPool2d
+from rnn.nn.modules.pooling import MaxPool3d as MaxPool3d
 from rnn.nn.modules.pooling import MaxUnpool1d as MaxUnpool1d
 from rnn.nn.modules.pooling import MaxUnpool2d as MaxUnpool2d
 from rnn.nn.modules.rnn import GRU as GRU
@@ -109,6 +115,7 @@ from rnn.nn.modules.rnn import RNNCellBase as RNNCellBase
 from rnn.nn.modules.shape import ChannelShuffle as ChannelShuffle
 from rnn.nn.modules.shape import CircularPad1d as CircularPad1d
 from rnn.nn.modules.shape import CircularPad2d as CircularPad2d
+from rnn.nn.modules.shape import CircularPad3d as CircularPad3d
 from rnn.nn.modules.shape import ConstantPad1d as ConstantPad1d
 from rnn.nn.modules.shape import ConstantPad2d as ConstantPad2d
 from rnn.nn.modules.shape import ConstantPad3d as ConstantPad3d
@@ -120,8 +127,10 @@ from rnn.nn.modules.shape import PixelShuffle as PixelShuffle
 from rnn.nn.modules.shape import PixelUnshuffle as PixelUnshuffle
 from rnn.nn.modules.shape import ReflectionPad1d as ReflectionPad1d
 from rnn.nn.modules.shape import ReflectionPad2d as ReflectionPad2d
+from rnn.nn.modules.shape import ReflectionPad3d as ReflectionPad3d
 from rnn.nn.modules.shape import ReplicationPad1d as ReplicationPad1d
 from rnn.nn.modules.shape import ReplicationPad2d as ReplicationPad2d
+from rnn.nn.modules.shape import ReplicationPad3d as ReplicationPad3d
 from rnn.nn.modules.shape import Unflatten as Unflatten
 from rnn.nn.modules.shape import Unfold as Unfold
 from rnn.nn.modules.shape import Upsample as Upsample
@@ -137,15 +146,6 @@ from rnn.nn.modules.transformer import TransformerDecoder as TransformerDecoder
 from rnn.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
 from rnn.nn.modules.transformer import TransformerEncoder as TransformerEncoder
 from rnn.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
-from rnn.nn.modules.volume import AdaptiveAvgPool3d as AdaptiveAvgPool3d
-from rnn.nn.modules.volume import AdaptiveMaxPool3d as AdaptiveMaxPool3d
-from rnn.nn.modules.volume import AvgPool3d as AvgPool3d
-from rnn.nn.modules.volume import CircularPad3d as CircularPad3d
-from rnn.nn.modules.volume import Conv3d as Conv3d
-from rnn.nn.modules.volume import ConvTranspose3d as ConvTranspose3d
-from rnn.nn.modules.volume import MaxPool3d as MaxPool3d
-from rnn.nn.modules.volume import ReflectionPad3d as ReflectionPad3d
-from rnn.nn.modules.volume import ReplicationPad3d as ReplicationPad3d
 
 if not _TYPE_CHECKING:  # type checkers are to see what is absent
 

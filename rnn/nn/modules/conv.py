@@ -1,4 +1,4 @@
-"""Convolutions as modules (torch.nn): Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d."""
+"""Convolutions of rows, planes and volumes as modules (torch.nn), and transposed ones."""
 
 from __future__ import annotations
 
@@ -207,6 +207,21 @@ class Conv2d(_Conv):
         return F.conv2d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
+class Conv3d(_Conv):
+    """Each window of a volume times each filter (torch.nn.Conv3d).
+
+    Example:
+        >>> Conv3d(1, 8, 3, padding=1)(rnn.ones(2, 1, 4, 5, 6)).shape
+        rnn.Size([2, 8, 4, 5, 6])
+    """
+
+    _dims = 3
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x, padding = self._padded(input)
+        return F.conv3d(x, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+
 class _ConvTranspose(_ConvNd):
     _transposed = True
 
@@ -241,6 +256,18 @@ class _ConvTranspose(_ConvNd):
             padding_mode,
             device,
             dtype,
+        )
+
+    def _arguments(self, input: Tensor, output_size: Sequence[int] | None) -> tuple[Any, ...]:
+        more = self._more(input, output_size)
+        return (
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            more,
+            self.groups,
+            self.dilation,
         )
 
     def _more(self, input: Tensor, output_size: Sequence[int] | None) -> tuple[int, ...]:
@@ -289,17 +316,7 @@ class ConvTranspose1d(_ConvTranspose):
     _dims = 1
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        more = self._more(input, output_size)
-        return F.conv_transpose1d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            more,
-            self.groups,
-            self.dilation,
-        )
+        return F.conv_transpose1d(input, *self._arguments(input, output_size))
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -313,14 +330,18 @@ class ConvTranspose2d(_ConvTranspose):
     _dims = 2
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        more = self._more(input, output_size)
-        return F.conv_transpose2d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            more,
-            self.groups,
-            self.dilation,
-        )
+        return F.conv_transpose2d(input, *self._arguments(input, output_size))
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """Each element of a volume spread over a window (torch.nn.ConvTranspose3d).
+
+    Example:
+        >>> ConvTranspose3d(3, 8, 2, stride=2)(rnn.ones(2, 3, 2, 4, 4)).shape
+        rnn.Size([2, 8, 4, 8, 8])
+    """
+
+    _dims = 3
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        return F.conv_transpose3d(input, *self._arguments(input, output_size))

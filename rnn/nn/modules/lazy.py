@@ -17,12 +17,13 @@ from rnn.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, _Nor
 from rnn.nn.modules.conv import (
     Conv1d,
     Conv2d,
+    Conv3d,
     ConvTranspose1d,
     ConvTranspose2d,
+    ConvTranspose3d,
     _ConvNd,
 )
 from rnn.nn.modules.linear import Linear
-from rnn.nn.modules.volume import Conv3d, ConvTranspose3d
 from rnn.nn.parameter import Parameter
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Pooling as modules (torch.nn)."""
+"""Pooling of rows, planes and volumes as modules (torch.nn)."""
 
 from __future__ import annotations
 
@@ -73,6 +73,18 @@ class MaxPool2d(_MaxPoolNd):
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool2d(input, *self._arguments())
+
+
+class MaxPool3d(_MaxPoolNd):
+    """The largest element of each window of a volume (torch.nn.MaxPool3d).
+
+    Example:
+        >>> MaxPool3d(2)(rnn.ones(1, 3, 4, 8, 6)).shape
+        rnn.Size([1, 3, 2, 4, 3])
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool3d(input, *self._arguments())
 
 
 class _MaxUnpoolNd(Module):
@@ -159,12 +171,9 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(Module):
-    """The mean of each window of (N, C, H, W) or (C, H, W) (torch.nn.AvgPool2d).
-
-    Example:
-        >>> AvgPool2d(2)(rnn.ones(1, 3, 8, 6)).shape
-        rnn.Size([1, 3, 4, 3])
+class _AvgPoolNd(Module):
+    """Mean pooling of planes and volumes. stride: default: kernel_size; divisor_override: default:
+    the number of elements.
     """
 
     def __init__(
@@ -184,9 +193,8 @@ class AvgPool2d(Module):
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool2d(
-            input,
+    def _arguments(self) -> tuple[Any, ...]:
+        return (
             self.kernel_size,
             self.stride,
             self.padding,
@@ -197,6 +205,30 @@ class AvgPool2d(Module):
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(_AvgPoolNd):
+    """The mean of each window of (N, C, H, W) or (C, H, W) (torch.nn.AvgPool2d).
+
+    Example:
+        >>> AvgPool2d(2)(rnn.ones(1, 3, 8, 6)).shape
+        rnn.Size([1, 3, 4, 3])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool2d(input, *self._arguments())
+
+
+class AvgPool3d(_AvgPoolNd):
+    """The mean of each window of (N, C, D, H, W) or (C, D, H, W) (torch.nn.AvgPool3d).
+
+    Example:
+        >>> AvgPool3d(2)(rnn.ones(1, 3, 4, 8, 6)).shape
+        rnn.Size([1, 3, 2, 4, 3])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool3d(input, *self._arguments())
 
 
 class _LPPoolNd(Module):
@@ -279,6 +311,18 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
+class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
+    """Means over as many parts of D, H and W as are asked for (torch.nn.AdaptiveAvgPool3d).
+
+    Example:
+        >>> AdaptiveAvgPool3d((2, None, 3))(rnn.ones(1, 3, 4, 8, 6)).shape
+        rnn.Size([1, 3, 2, 8, 3])
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool3d(input, self.output_size)
+
+
 class _AdaptiveMaxPoolNd(Module):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__()
@@ -311,3 +355,15 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
+    """Maxima over as many parts of D, H and W as are asked for (torch.nn.AdaptiveMaxPool3d).
+
+    Example:
+        >>> AdaptiveMaxPool3d(2)(rnn.ones(1, 3, 4, 8, 6)).shape
+        rnn.Size([1, 3, 2, 2, 2])
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

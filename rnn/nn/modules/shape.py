@@ -146,7 +146,15 @@ class ConstantPad3d(_ConstantPad):
     _dims = 3
 
 
-class ZeroPad1d(ConstantPad1d):
+class _ZeroPad(_ConstantPad):
+    def __init__(self, padding: Any) -> None:
+        super().__init__(padding, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
+
+
+class ZeroPad1d(_ZeroPad, ConstantPad1d):
     """Zeros around the last dimension (torch.nn.ZeroPad1d).
 
     Example:
@@ -154,14 +162,8 @@ class ZeroPad1d(ConstantPad1d):
         tensor([[0., 1., 2., 0.]])
     """
 
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
 
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
-
-class ZeroPad2d(ConstantPad2d):
+class ZeroPad2d(_ZeroPad, ConstantPad2d):
     """Zeros around the last two dimensions (torch.nn.ZeroPad2d).
 
     Example:
@@ -169,26 +171,14 @@ class ZeroPad2d(ConstantPad2d):
         rnn.Size([1, 3, 4])
     """
 
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
 
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
-
-class ZeroPad3d(ConstantPad3d):
+class ZeroPad3d(_ZeroPad, ConstantPad3d):
     """Zeros around the last three dimensions (torch.nn.ZeroPad3d).
 
     Example:
         >>> ZeroPad3d(1)(rnn.ones(1, 2, 2, 2)).shape
         rnn.Size([1, 4, 4, 4])
     """
-
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
 
 
 class ReflectionPad1d(_Pad):
@@ -213,6 +203,17 @@ class ReflectionPad2d(_Pad):
     _dims, _mode = 2, "reflect"
 
 
+class ReflectionPad3d(_Pad):
+    """A mirror at each end of the last three dimensions (torch.nn.ReflectionPad3d).
+
+    Example:
+        >>> ReflectionPad3d(1)(rnn.ones(1, 3, 3, 3)).shape
+        rnn.Size([1, 5, 5, 5])
+    """
+
+    _dims, _mode = 3, "reflect"
+
+
 class ReplicationPad1d(_Pad):
     """The outermost elements of the last dimension, repeated (torch.nn.ReplicationPad1d).
 
@@ -235,6 +236,17 @@ class ReplicationPad2d(_Pad):
     _dims, _mode = 2, "replicate"
 
 
+class ReplicationPad3d(_Pad):
+    """The outermost elements of the last three dimensions, repeated (torch.nn.ReplicationPad3d).
+
+    Example:
+        >>> ReplicationPad3d(1)(rnn.ones(1, 3, 3, 3)).shape
+        rnn.Size([1, 5, 5, 5])
+    """
+
+    _dims, _mode = 3, "replicate"
+
+
 class CircularPad1d(_Pad):
     """The other end of the last dimension (torch.nn.CircularPad1d).
 
@@ -255,6 +267,17 @@ class CircularPad2d(_Pad):
     """
 
     _dims, _mode = 2, "circular"
+
+
+class CircularPad3d(_Pad):
+    """The last three dimensions, gone round once more (torch.nn.CircularPad3d).
+
+    Example:
+        >>> CircularPad3d(1)(rnn.ones(1, 3, 3, 3)).shape
+        rnn.Size([1, 5, 5, 5])
+    """
+
+    _dims, _mode = 3, "circular"
 
 
 # ---- sizes --------------------------------------------------------------------------------------
