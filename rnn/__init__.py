@@ -263,9 +263,6 @@ from rnn.ops.join import column_stack as column_stack
 from rnn.ops.join import combinations as combinations
 from rnn.ops.join import concat as concat
 from rnn.ops.join import concatenate as concatenate
-from rnn.ops.join import diag as diag
-from rnn.ops.join import diag_embed as diag_embed
-from rnn.ops.join import diagflat as diagflat
 from rnn.ops.join import dstack as dstack
 from rnn.ops.join import flip as flip
 from rnn.ops.join import fliplr as fliplr
@@ -277,10 +274,6 @@ from rnn.ops.join import roll as roll
 from rnn.ops.join import rot90 as rot90
 from rnn.ops.join import stack as stack
 from rnn.ops.join import tile as tile
-from rnn.ops.join import tril as tril
-from rnn.ops.join import tril_indices as tril_indices
-from rnn.ops.join import triu as triu
-from rnn.ops.join import triu_indices as triu_indices
 from rnn.ops.join import vstack as row_stack  # noqa: F401
 from rnn.ops.join import vstack as vstack
 from rnn.ops.linalg import addbmm as addbmm
@@ -407,6 +400,13 @@ from rnn.ops.sorting import nanquantile as nanquantile
 from rnn.ops.sorting import quantile as quantile
 from rnn.ops.sorting import sort as sort
 from rnn.ops.sorting import topk as topk
+from rnn.ops.triangles import diag as diag
+from rnn.ops.triangles import diag_embed as diag_embed
+from rnn.ops.triangles import diagflat as diagflat
+from rnn.ops.triangles import tril as tril
+from rnn.ops.triangles import tril_indices as tril_indices
+from rnn.ops.triangles import triu as triu
+from rnn.ops.triangles import triu_indices as triu_indices
 from rnn.ops.trig import acos as acos
 from rnn.ops.trig import acos_ as acos_
 from rnn.ops.trig import acosh as acosh

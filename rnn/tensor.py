@@ -38,6 +38,7 @@ from rnn.ops import (
     searching,
     selection,
     sorting,
+    triangles,
     trig,
     unary,
     writing,
@@ -872,14 +873,14 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     flipud = join.flipud
     roll = join.roll
     rot90 = join.rot90
-    tril = join.tril
-    tril_ = join.tril_
-    triu = join.triu
-    triu_ = join.triu_
-    diag = join.diag
-    diag_embed = join.diag_embed
-    diagflat = join.diagflat
-    trace = join.trace
+    tril = triangles.tril
+    tril_ = triangles.tril_
+    triu = triangles.triu
+    triu_ = triangles.triu_
+    diag = triangles.diag
+    diag_embed = triangles.diag_embed
+    diagflat = triangles.diagflat
+    trace = triangles.trace
 
     # ---- linalg: products ------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from rnn import _c
 from rnn._c import E, check, ffi, lib
 from rnn.nn import scopes
-from rnn.ops.join import trace as diagonal_sum
+from rnn.ops.triangles import trace as diagonal_sum
 
 _Callable = TypeVar("_Callable", bound=Callable[..., Any])
 

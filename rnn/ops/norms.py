@@ -14,9 +14,9 @@ from rnn.ops import _core, extremes, reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
-from rnn.ops.join import diag
 from rnn.ops.linalg import matmul
 from rnn.ops.shape import squeeze, t, unsqueeze
+from rnn.ops.triangles import diag
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
