@@ -93,6 +93,11 @@ enum {
       (a + 3 < 0 ? 0 : a + 3 > 6 ? 6 : a + 3) / 6, a > -3 && a < 3 ? dz / 6 : 0) \
     X(HARDSWISH, "hardswish", "HardswishBackward0", C_ | A_, a * (a + 3 < 0 ? 0 : a + 3 > 6 ? 6 : a + 3) / 6, \
       a <= -3 ? 0 : a < 3 ? dz * (a / 3 + (T)0.5) : dz) \
+    X(HARDSHRINK, "hardshrink", "HardshrinkBackward0", C_ | A_, a >= -p0 && a <= p0 ? 0 : a, \
+      a >= -p0 && a <= p0 ? 0 : dz) \
+    X(SOFTSHRINK, "softshrink", "SoftshrinkBackward0", C_ | A_, a > p0 ? a - p0 : a < -p0 ? a + p0 : a * 0, \
+      a >= -p0 && a <= p0 ? 0 : dz) \
+    X(THRESHOLD, "threshold", "ThresholdBackward0", C_ | A_, a <= p0 ? p1 : a, a <= p0 ? 0 : dz) \
     X(ERF, "erf", "ErfBackward0", A_, F(erf)(a), dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFC, "erfc", "ErfcBackward0", C_ | A_, F(erfc)(a), -dz * ((T)1.12837916709551257390 * F(exp)(-a * a))) \
     X(ERFINV, "erfinv", "ErfinvBackward0", Z_, F(erfinv)(a), dz * ((T)0.88622692545275801365 * F(exp)(z * z))) \
@@ -129,6 +134,8 @@ enum {
       a >= b || b != b ? 0 : dz) \
     X(FMIN, "fmin", "FminBackward0", C_ | A_ | B_, a <= b || b != b ? a : b, a <= b || b != b ? dz : 0, \
       a <= b || b != b ? 0 : dz) \
+    X(PRELU, "prelu", "PreluKernelBackward0", C_ | A_ | B_, a > 0 ? a : b * a, a > 0 ? dz : b * dz, \
+      a > 0 ? 0 : a * dz) \
     X(LERP, "lerp", "LerpBackward0", C_ | N_, p0 < (T)0.5 ? a + p0 * (b - a) : b - (b - a) * (1 - p0), \
       dz * (1 - p0), dz * p0) \
     X(HYPOT, "hypot", "HypotBackward0", C_ | A_ | B_ | Z_, F(hypot)(a, b), dz * (a / z), dz * (b / z)) \

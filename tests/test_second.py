@@ -110,6 +110,10 @@ CASES = {
     "abs": (lambda m, a: a.abs() ** 3, (9,)),
     "clamp": (lambda m, a: a.clamp(-0.5, 0.5) ** 3, (9,)),
     "leaky_relu": (lambda m, a: m.nn.functional.leaky_relu(a, 0.2) ** 2, (9,)),
+    "hardshrink": (lambda m, a: m.nn.functional.hardshrink(a) ** 3, (9,)),
+    "softshrink": (lambda m, a: m.nn.functional.softshrink(a, 0.2) ** 3, (9,)),
+    "threshold": (lambda m, a: m.nn.functional.threshold(a, 0.1, 2.0) ** 3, (9,)),
+    "prelu": (lambda m, a, w: m.nn.functional.prelu(a, w) ** 3, (2, 3, 4), (3,)),
     "hardtanh": (lambda m, a: m.nn.functional.hardtanh(a) ** 3, (9,)),
     "softplus": (lambda m, a: m.nn.functional.softplus(a, 2.0), (9,)),
     "hardswish": (lambda m, a: m.nn.functional.hardswish(a * 3), (9,)),
@@ -731,7 +735,9 @@ def test_a_factor_that_is_not_read_may_be_overwritten():
         rnn.autograd.grad(loss, x, create_graph=True)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "hardtanh", "relu6", "elu"])
+@pytest.mark.parametrize(
+    "name", "relu leaky_relu hardtanh relu6 elu softshrink hardshrink".split()
+)
 def test_the_second_derivative_of_lines_is_0(name):
     """Of a network of them by its input: a zero, where it is found in PyTorch, and no error."""
 

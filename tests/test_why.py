@@ -70,6 +70,18 @@ _zero("flat", "the derivative of abs is 0")(lambda: _of(lambda x: x.abs().sum(),
 _zero("out_of_range", "clamp cut x[1] off: 2 is outside of its range")(
     lambda: _of(lambda x: x.clamp(-1, 1).sum(), 1)
 )
+_zero("out_of_range", "softshrink cut x[2] off: 0.5 is outside")(
+    lambda: _of(lambda x: rnn.nn.functional.softshrink(x, 1.0).sum(), 2)
+)
+_zero("flat", "prelu takes leaf[1], which is above 0, as it is, not its product with x[0]")(
+    lambda: _of(lambda w: F.prelu(_x(1.0, 2.0), w)[1], x=_x(0.25))
+)
+_zero("not_connected", "x[1] is not part of the loss: other elements of its tensor are")(
+    lambda: _of(lambda x: x[0], 1)
+)
+_zero("not_connected", "mul_scalar[1] is not part of the loss")(
+    lambda: _of(lambda x: (x * 2)[0], 1)
+)
 _zero("not_chosen", "max chose another element than x[0] (-1)")(lambda: _of(lambda x: x.max()))
 _zero("not_chosen", "max_dim chose other elements")(lambda: _of(lambda x: x.max(0)[0]))
 _zero("not_gathered", "element 0 of x is not among the indices")(

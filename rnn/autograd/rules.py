@@ -65,6 +65,11 @@ def _still(a: Tensor, g: Tensor) -> Tensor:
     return rnn.where(_core.wrap(np.zeros((), np.bool_)), a, g)
 
 
+def _beyond(s: Application, dz: Tensor) -> Tensor:
+    """dz where x is further from 0 than the parameter."""
+    return _still(s.x, rnn.where((s.x >= -s.p[0]) & (s.x <= s.p[0]), 0.0, dz))
+
+
 def _power(s: Application, dz: Tensor) -> Tensor | None:
     n = s.p[0]  # of 1 too it depends on x: further derivatives are zeros, no errors
     return None if n == 0 else dz * (n * s.x ** (n - 1))
@@ -125,6 +130,9 @@ UNARY: dict[str, Unary] = {
     "hardtanh": lambda s, dz: _still(
         s.x, rnn.where((s.x <= s.p[0]) | (s.x >= s.p[1]), 0.0, dz)
     ),
+    "hardshrink": _beyond,
+    "softshrink": _beyond,
+    "threshold": lambda s, dz: _still(s.x, rnn.where(s.x <= s.p[0], 0.0, dz)),
     "elu": lambda s, dz: dz * rnn.where(s.x > 0, s.p[1], s.p[0] * s.p[1] * _exp_below_0(s.x)),
     "erf": lambda s, dz: dz * (_ERF * (-s.x.square()).exp()),
     "erfc": lambda s, dz: -dz * (_ERF * (-s.x.square()).exp()),
@@ -156,6 +164,12 @@ def _power_of_two(s: Application, dz: Tensor) -> Gradients:
     still = (a == 0) & (b >= 0)
     yield 0, dz * rnn.where(b == 0, 0.0, b * a ** rnn.where(b == 0, 1.0, b - 1))
     yield 1, dz * rnn.where(still, 0.0, s.z * rnn.where(still, 1.0, a).log())
+
+
+def _prelu(s: Application, dz: Tensor) -> Gradients:
+    a, b = s.operands
+    above = a > 0
+    return [(0, rnn.where(above, dz, b * dz)), (1, rnn.where(above, 0.0, a * dz))]
 
 
 def _xlogy(s: Application, dz: Tensor) -> Gradients:
@@ -229,6 +243,7 @@ BINARY: dict[str, Rule] = {
     "div_trunc": _nothing,
     "div_floor": _nothing,
     "pow": _power_of_two,
+    "prelu": _prelu,
     "lerp": lambda s, dz: [(0, dz * (1 - s.p[0])), (1, dz * s.p[0])],
     "hypot": lambda s, dz: [(0, dz * (s.operands[0] / s.z)), (1, dz * (s.operands[1] / s.z))],
     "logaddexp": _logaddexp,

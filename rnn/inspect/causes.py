@@ -24,9 +24,11 @@ SATURATED = frozenset({
 })  # fmt: skip
 PRODUCTS = frozenset({
     "mul", "mul_scalar", "matmul", "linear", "conv2d", "div", "prod", "prod_dim", "cumprod",
+    "prelu",
 })  # fmt: skip
 PIECES = frozenset({
-    "clamp", "hardtanh", "hardsigmoid", "hardswish", "smooth_l1_loss", "huber_loss",
+    "clamp", "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "threshold",
+    "smooth_l1_loss", "huber_loss",
 })  # fmt: skip
 CHOICES = frozenset({
     "maximum", "minimum", "fmax", "fmin", "amax", "amin", "max", "min", "max_dim", "min_dim",
@@ -89,6 +91,10 @@ def flat(n: Node, user: Node) -> Cause:
         both = all(e.node == n for e in user.operands)
         if both:
             return Cause("flat", f"{name(n)} is 0, where the derivative of its square is 0", user)
+    if op == "prelu" and user.operands[0].node.value > 0:
+        taken = name(user.operands[0].node)
+        text = f"prelu takes {taken}, which is above 0, as it is, not its product with {name(n)}"
+        return Cause("flat", text, user)
     if op in PRODUCTS:
         return Cause("multiplied_by_zero", f"{op} multiplies {name(n)} by {_factor(user, n)}", user)
     if op in PIECES:
@@ -228,12 +234,14 @@ def uses_of(n: Node, user: Span) -> tuple[list[Use], list[float]]:
     found: list[Use] = []
     detached, is_flat = ~flows, flows & (locals_ == 0)
     above = flows & (flat_grads == 0) & ~is_flat
-    # of thousands of uses in one span, one of each sort speaks for all; of those that pass on what
-    # comes from above the last one too, as a running sum's is its total
+    # of thousands of uses in one span, one of each sort speaks for all, if there is one that a
+    # gradient came to; of those that pass on what comes from above the last one too, as a running
+    # sum's is its total
     for sort in (detached, is_flat, above):
         if not sort.any():
             continue
-        at = user.node(int(nodes[int(np.argmax(sort))]))
+        reached = sort & (flat_grads != 0)
+        at = user.node(int(nodes[int(np.argmax(reached if reached.any() else sort))]))
         if sort is detached:
             found.append(Use(_detached(n, user, at), at))
         elif sort is is_flat:
@@ -262,6 +270,10 @@ def zero(n: Node, limit: int = 1000) -> Cause:
         real = [cause for cause in here if cause.kind not in LEFT_OUT]
         if real:
             return real[0]
+        if not found and not parts:
+            text = f"{name(n)} is not part of the loss: other elements of its tensor are"
+            left_out = left_out or Cause("not_connected", text, n)
+            continue
         if not found:
             text = f"the product of derivatives behind {name(n)} is too small for its dtype"
             return Cause("underflow", text, n)

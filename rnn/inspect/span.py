@@ -247,8 +247,8 @@ _RUNNING = frozenset(("cumsum", "cumprod", "logcumsumexp", "rnn_tanh", "rnn_relu
 _PARAMETERS = {
     "add_scalar": 1, "sub_scalar": 1, "rsub_scalar": 1, "mul_scalar": 1, "div_scalar": 1,
     "rdiv_scalar": 1, "pow_scalar": 1, "rpow_scalar": 1, "leaky_relu": 1, "elu": 2, "softplus": 2,
-    "polygamma": 1,
-    "hardtanh": 2, "clamp": 2, "add": 1, "sub": 1, "lerp": 1, "smooth_l1_loss": 1, "huber_loss": 1,
+    "polygamma": 1, "hardshrink": 1, "softshrink": 1, "threshold": 2, "hardtanh": 2, "clamp": 2,
+    "add": 1, "sub": 1, "lerp": 1, "smooth_l1_loss": 1, "huber_loss": 1,
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from rnn._c import op
 from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import floats_only
-from rnn.ops.elementwise import in_place, unary, unary_in_place
+from rnn.ops.elementwise import binary, in_place, unary, unary_in_place
 from rnn.ops.selection import where
 from rnn.ops.trig import tanh
 from rnn.ops.unary import relu, relu_, sigmoid
@@ -28,6 +28,8 @@ _LEAKY_RELU, _ELU, _SOFTPLUS, _LOGSIGMOID = (
     op("logsigmoid"),
 )
 _HARDTANH, _HARDSIGMOID, _HARDSWISH = op("hardtanh"), op("hardsigmoid"), op("hardswish")
+_HARDSHRINK, _SOFTSHRINK = op("hardshrink"), op("softshrink")
+_THRESHOLD, _PRELU = op("threshold"), op("prelu")
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
@@ -124,7 +126,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 f"{weight.numel()} and channel size = {channels}."
             )
         weight = weight.reshape([1 if d != 1 else -1 for d in range(max(len(input._shape), 2))])
-    return show_as(where(input > 0, input, weight * input), "PreluKernelBackward0")
+    return binary(_PRELU, input, weight)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -278,16 +280,19 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
         >>> rnn.threshold(rnn.tensor([-1.0, 2.0]), 0.5, 9.0)
         tensor([9., 2.])
     """
-    if not input._h:
-        threshold, value = int(threshold), int(value)
-    made: Tensor = where(input <= threshold, value, input)
-    return show_as(in_place(input, made) if inplace else made, "ThresholdBackward0")
+    return _threshold(input, threshold, value, inplace)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """threshold, in place (torch.nn.functional.threshold_)."""
-    made: Tensor = where(input <= threshold, value, input)
-    return in_place(input, made)
+    return _threshold(input, threshold, value, True)
+
+
+def _threshold(input: Tensor, bound: float, value: float, inplace: bool) -> Tensor:
+    if input._h:
+        return _row("threshold_cpu", _THRESHOLD, input, inplace, bound, value)
+    made: Tensor = where(input <= int(bound), int(value), input)
+    return in_place(input, made) if inplace else made
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -298,9 +303,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
         tensor([-1.,  0.,  2.])
     """
     _core.check_tensors("hardshrink", input=input)
-    floats_only("hardshrink_cpu", input)
-    inside = (input >= -lambd) & (input <= lambd)
-    return show_as(where(inside, 0.0, input), "HardshrinkBackward0")
+    return _row("hardshrink_cpu", _HARDSHRINK, input, False, lambd)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -316,9 +319,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
             f"lambda must be in range [0, {_dtypes.finfo(input.dtype).max:g}] for input dtype "
             f"{_core.type_name(input.dtype)}, but found {lambd:g}"
         )
-    moved = where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input))
-    inside = (input >= -lambd) & (input <= lambd)
-    return show_as(where(inside, input.detach() * 0.0, moved), "SoftshrinkBackward0")
+    return _row("softshrink_cpu", _SOFTSHRINK, input, False, lambd)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -257,6 +257,27 @@ def _leaky_relu(t: Tensor, p0: float, p1: float) -> Tensor:
     return _choose(t > 0, t, _scale(t, p0))
 
 
+@_binary("prelu")
+def _prelu(a: Tensor, b: Tensor, p0: float) -> Tensor:
+    return _choose(a > 0, a, b * a)
+
+
+@_unary("threshold")
+def _threshold(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _choose(t <= p0, p1, t)
+
+
+@_unary("hardshrink")
+def _hardshrink(t: Tensor, p0: float, p1: float) -> Tensor:
+    return _choose((t >= -p0) & (t <= p0), 0.0, t)
+
+
+@_unary("softshrink")
+def _softshrink(t: Tensor, p0: float, p1: float) -> Tensor:
+    moved = _choose(t > p0, _shift(t, -p0), _choose(t < -p0, _shift(t, p0), t))
+    return _choose((t >= -p0) & (t <= p0), t.detach() * 0.0, moved)
+
+
 # ---- exponentials and logarithms -----------------------------------------------------------------
 
 
