@@ -148,13 +148,10 @@ class slogdet(_Results):
     logabsdet = property(lambda self: self[1])
 
 
-class linalg_slogdet(_Results):
+class linalg_slogdet(slogdet):
     """What rnn.linalg.slogdet returns."""
 
     __slots__ = ()
-    _fields = ("sign", "logabsdet")
-    sign = property(lambda self: self[0])
-    logabsdet = property(lambda self: self[1])
 
 
 class linalg_svd(_Results):
@@ -215,14 +212,10 @@ class linalg_lu_factor(_Results):
     pivots = property(lambda self: self[1])
 
 
-class lu_unpack(_Results):
+class lu_unpack(linalg_lu):
     """What rnn.lu_unpack returns."""
 
     __slots__ = ()
-    _fields = ("P", "L", "U")
-    P = property(lambda self: self[0])
-    L = property(lambda self: self[1])
-    U = property(lambda self: self[2])
 
 
 class svd(_Results):
@@ -235,13 +228,10 @@ class svd(_Results):
     V = property(lambda self: self[2])
 
 
-class qr(_Results):
+class qr(linalg_qr):
     """What rnn.qr returns."""
 
     __slots__ = ()
-    _fields = ("Q", "R")
-    Q = property(lambda self: self[0])
-    R = property(lambda self: self[1])
 
 
 class triangular_solve(_Results):

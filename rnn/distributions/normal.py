@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from statistics import NormalDist
 from typing import Any, ClassVar
 
 import rnn
@@ -12,20 +11,6 @@ from rnn.autograd import no_grad
 from rnn.distributions import constraints
 from rnn.distributions.distribution import Distribution, broadcast_all
 from rnn.tensor import Tensor
-
-_STANDARD = NormalDist()
-
-
-def _quantiles(value: Tensor) -> Tensor:
-    """Where the standard Gaussian's cdf is value: infinite at 0 and 1, NaN outside of them."""
-
-    def quantile(p: float) -> float:
-        if 0 < p < 1:
-            return _STANDARD.inv_cdf(p)
-        return -math.inf if p == 0 else math.inf if p == 1 else math.nan
-
-    found = [quantile(p) for p in value.detach().reshape(-1).tolist()]
-    return rnn.tensor(found, dtype=value.dtype).reshape(value.shape)
 
 
 class Normal(Distribution):
@@ -80,11 +65,7 @@ class Normal(Distribution):
         return (((value - self.loc) / (self.scale * math.sqrt(2))).erf() + 1) * 0.5
 
     def icdf(self, value: Tensor) -> Tensor:
-        quantile = _quantiles(value)
-        if value.requires_grad:  # its derivative is one over the density
-            density = (quantile**2 * -0.5).exp() / math.sqrt(2 * math.pi)
-            quantile = quantile + (value - value.detach()) / density
-        return self.loc + self.scale * quantile
+        return self.loc + self.scale * (value * 2 - 1).erfinv() * math.sqrt(2)
 
     def entropy(self) -> Tensor:
         return self.scale.log() + (0.5 + 0.5 * math.log(2 * math.pi))

@@ -16,6 +16,9 @@ class Adagrad(Listed):
         lr_decay: lr / (1 + (step - 1) * lr_decay).
         initial_accumulator_value: where the sums start.
 
+    Raises:
+        ValueError: an option is out of range.
+
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
         >>> optimizer = Adagrad([w], lr=0.1)
@@ -82,6 +85,9 @@ class RMSprop(Listed):
         alpha: how slowly the average moves.
         centered: of the gradients' variance instead.
 
+    Raises:
+        ValueError: an option is out of range.
+
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
         >>> optimizer = RMSprop([w], lr=0.01)
@@ -144,6 +150,9 @@ class Adadelta(Listed):
 
     Args:
         rho: how slowly the two averages move.
+
+    Raises:
+        ValueError: an option is out of range.
 
     Example:
         >>> w = rnn.ones(1, requires_grad=True)

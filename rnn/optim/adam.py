@@ -30,6 +30,9 @@ class Adam(Listed):
         maximize: climbs instead.
         foreach, capturable, differentiable, fused: accepted; there is one way, in C.
 
+    Raises:
+        ValueError: an option is out of range.
+
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
         >>> optimizer = Adam([w], lr=0.1)
@@ -90,6 +93,9 @@ class AdamW(Adam):
     """Adam whose weight decay is apart from the gradient: p *= 1 - lr * weight_decay
     (torch.optim.AdamW).
 
+    Raises:
+        ValueError: an option is out of range.
+
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
         >>> optimizer = AdamW([w], lr=0.1, weight_decay=0.5)
@@ -138,6 +144,9 @@ class AdamW(Adam):
 class Adamax(Listed):
     """Adam with the largest gradient in the place of the root of the mean square
     (torch.optim.Adamax).
+
+    Raises:
+        ValueError: an option is out of range.
 
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
@@ -189,6 +198,9 @@ class NAdam(Listed):
 
     Args:
         momentum_decay: how the momentum grows to beta1 over the steps.
+
+    Raises:
+        ValueError: an option is out of range.
 
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
@@ -245,6 +257,9 @@ class NAdam(Listed):
 
 class RAdam(Listed):
     """Adam that adapts only once it knows the variance well enough (torch.optim.RAdam).
+
+    Raises:
+        ValueError: an option is out of range.
 
     Example:
         >>> w = rnn.ones(1, requires_grad=True)

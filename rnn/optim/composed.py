@@ -37,6 +37,9 @@ class Rprop(_Composed):
         etas: by what a step's size shrinks and grows.
         step_sizes: the smallest and the largest one.
 
+    Raises:
+        ValueError: an option is out of range.
+
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
         >>> optimizer = Rprop([w], lr=0.1)
@@ -95,6 +98,9 @@ class ASGD(_Composed):
     Args:
         lambd, alpha: the step's size is lr / (1 + lambd lr step)^alpha; lambd is a decay too.
         t0: after how many steps the average begins.
+
+    Raises:
+        ValueError: an option is out of range.
 
     Example:
         >>> w = rnn.ones(1, requires_grad=True)

@@ -127,6 +127,10 @@ class LBFGS(Optimizer):
         history_size: how many steps are remembered.
         line_search_fn: "strong_wolfe" or None.
 
+    Raises:
+        ValueError: lr is negative, or there are several groups. RuntimeError: in step(), another
+            line_search_fn.
+
     Example:
         >>> w = rnn.zeros(2, requires_grad=True)
         >>> optimizer = LBFGS([w], line_search_fn="strong_wolfe")

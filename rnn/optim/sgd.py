@@ -23,6 +23,9 @@ class SGD(Optimizer):
         maximize: climbs instead.
         foreach, differentiable, fused: accepted; there is one way, in C.
 
+    Raises:
+        ValueError: an option is out of range.
+
     Example:
         >>> w = rnn.ones(1, requires_grad=True)
         >>> optimizer = SGD([w], lr=0.1, momentum=0.9)
