@@ -42,16 +42,8 @@ static int64_t cursor_advance(const box *x, int v, int d, int64_t run, int64_t *
     return moved;
 }
 
-#define T float
-#define TN(name) name##_f32
-#include "box.inc"
-#undef T
-#undef TN
-#define T double
-#define TN(name) name##_f64
-#include "box.inc"
-#undef T
-#undef TN
+#define INCLUDED "box.inc"
+#include "each_type.inc"
 
 void rnn_box_begin(box *x, int ndim, const int64_t *shape) {
     memset(x, 0, sizeof *x);

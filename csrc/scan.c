@@ -20,16 +20,8 @@ static double log_add_exp(double a, double b) {
     return isinf(top) && top == low ? top : top + log1p(exp(low - top));
 }
 
-#define T float
-#define TN(name) name##_f32
-#include "scan.inc"
-#undef T
-#undef TN
-#define T double
-#define TN(name) name##_f64
-#include "scan.inc"
-#undef T
-#undef TN
+#define INCLUDED "scan.inc"
+#include "each_type.inc"
 
 /* Columns [begin, end): a column is one (outer, inner) pair; those of one outer index lie side
  * by side. */
