@@ -1,7 +1,11 @@
-/* scene.h: tensors of a test, kept until its end, and a small model of every kind of operation. */
+/* scene.h: tensors of a test, kept until its end, a small model of every kind of operation, and what
+ * is left of memory when it ends. */
 #ifndef RNN_TEST_SCENE_H
 #define RNN_TEST_SCENE_H
 
+#include <math.h>
+
+#include "check.h"
 #include "internal.h"
 
 enum { MOST = 64 };
@@ -40,7 +44,7 @@ static int op(const char *name) { return rnn_op_find(name); }
     if (s->failed) return
 
 /* The loss of a small model of everything; `w` (3, 4) and `b` (4) are its leaves. */
-static void forward(scene *s, rnn_ref w, rnn_ref b, rnn_ref *loss) {
+static inline void forward(scene *s, rnn_ref w, rnn_ref b, rnn_ref *loss) {
     rnn_engine *e = s->e;
     const int64_t two_four[] = {2, 4}, order[] = {1, 0}, six_two[] = {6, 2}, dims[] = {0},
                   rows[] = {1, 0, 1};
@@ -74,10 +78,42 @@ static void forward(scene *s, rnn_ref w, rnn_ref b, rnn_ref *loss) {
     *loss = mean;
 }
 
-static rnn_ref leaf(scene *s, int ndim, const int64_t *shape, double value) {
+static inline rnn_ref leaf(scene *s, int ndim, const int64_t *shape, double value) {
     rnn_ref t = s->failed ? 0 : keep(s, rnn_full(s->e, RNN_F32, ndim, shape, value));
     if (t && rnn_set_requires_grad(s->e, t, 1)) s->failed = true;
     return t;
+}
+
+typedef struct {
+    uint64_t live, spans;
+} state;
+
+static inline state state_of(rnn_engine *e) {
+    uint64_t out[6];
+    rnn_memory(e, out);
+    return (state){out[1], out[4]};
+}
+
+/* Memory ends at each allocation of `what` in turn (which then says NAN): it is the error, nothing is
+ * left behind, and all goes well afterwards. */
+static inline void test_failures(double (*what)(rnn_engine *)) {
+    rnn_engine *e = rnn_new();
+    const double right = what(e);
+    const state before = state_of(e);
+    CHECK(!isnan(right));
+    int64_t n = 1;
+    for (bool failed = true; failed && n < 10000; n++) {
+        rnn_fail_after(e, n);
+        const double found = what(e);
+        rnn_fail_after(e, 0);
+        failed = isnan(found);
+        if (failed) CHECK(rnn_failure() == RNN_EMEMORY);
+        const state after = state_of(e);
+        CHECK(after.live == before.live && after.spans == before.spans);
+        CHECK(what(e) == right);
+    }
+    CHECK(n > 10 && n < 10000);
+    rnn_free(e);
 }
 
 #endif

@@ -16,16 +16,6 @@
 #include "check.h"
 #include "scene.h"
 
-typedef struct {
-    uint64_t live, spans;
-} state;
-
-static state state_of(rnn_engine *e) {
-    uint64_t out[6];
-    rnn_memory(e, out);
-    return (state){out[1], out[4]};
-}
-
 /* ---- what is done ---------------------------------------------------------------------------- */
 
 /* Everything once, the gradient of b's first element at the end; NAN where memory ended. */
@@ -82,26 +72,6 @@ static double values(rnn_engine *e) {
     while (count) rnn_span_unref(e, all[--count]);
     rnn_unlock(e);
     return found;
-}
-
-static void test_failures(double (*what)(rnn_engine *)) {
-    rnn_engine *e = rnn_new();
-    const double right = what(e);
-    const state before = state_of(e);
-    CHECK(!isnan(right));
-    int64_t n = 1;
-    for (bool failed = true; failed && n < 10000; n++) {
-        rnn_fail_after(e, n);
-        const double found = what(e);
-        rnn_fail_after(e, 0);
-        failed = isnan(found);
-        if (failed) CHECK(rnn_failure() == RNN_EMEMORY);
-        const state after = state_of(e);
-        CHECK(after.live == before.live && after.spans == before.spans);
-        CHECK(what(e) == right);
-    }
-    CHECK(n > 10 && n < 10000);
-    rnn_free(e);
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
