@@ -196,6 +196,9 @@ def nll_loss(
     """Minus the log-probability at the target class (torch.nn.functional.nll_loss); shapes as
     cross_entropy's.
 
+    Raises:
+        ValueError, RuntimeError, IndexError: as cross_entropy's.
+
     Example:
         >>> F.nll_loss(rnn.tensor([[-0.5, -1.0]]), rnn.tensor([1]))
         tensor(1.)

@@ -465,6 +465,9 @@ def conv_transpose1d(
     """conv_transpose2d over one row (torch.nn.functional.conv_transpose1d): (N, C, L), (C, O /
     groups, K) -> (N, O, OL).
 
+    Raises:
+        RuntimeError: as conv_transpose2d's.
+
     Example:
         >>> F.conv_transpose1d(rnn.tensor([[[1.0, 2.0]]]), rnn.ones(1, 1, 2), stride=2)
         tensor([[[1., 1., 2., 2.]]])

@@ -21,6 +21,12 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """The dot product over the product of the norms, each at least eps
     (torch.nn.functional.cosine_similarity).
 
+    Args:
+        x1, x2: any shapes that broadcast.
+
+    Returns:
+        that shape without dim.
+
     Example:
         >>> F.cosine_similarity(rnn.tensor([[1.0, 0.0]]), rnn.tensor([[3.0, 4.0]]))
         tensor([0.6000])
@@ -48,6 +54,12 @@ def pairwise_distance(
 ) -> Tensor:
     """The p-norm of x1 - x2 + eps over the last dimension
     (torch.nn.functional.pairwise_distance).
+
+    Args:
+        x1, x2: (N, D) or (D,), or any shapes that broadcast.
+
+    Returns:
+        that shape without its last dimension, or with 1 for it (keepdim).
 
     Example:
         >>> F.pairwise_distance(rnn.tensor([[0.0, 0.0]]), rnn.tensor([[3.0, 4.0]]))

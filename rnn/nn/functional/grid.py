@@ -16,7 +16,7 @@ import numpy as np
 
 from rnn._shown import show_as
 from rnn._warn import warn_user
-from rnn.nn.functional.pad import _cubic
+from rnn.nn.functional.pad import cubic_weights
 from rnn.ops import _core
 from rnn.ops._core import Array, dtype_of, wrap
 from rnn.ops.create import ones, zeros
@@ -35,10 +35,12 @@ _MODES = ("bilinear", "nearest", "bicubic")
 _PADDING = ("zeros", "border", "reflection")
 
 
-def _warn_of_corners(also: str) -> bool:
+def _default_corners() -> bool:
+    """align_corners where it is not given, with PyTorch's warning."""
     warn_user(
         "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
-        f"1.3.0. Please specify align_corners=True if the old behavior is desired. {also}",
+        "1.3.0. Please specify align_corners=True if the old behavior is desired. See the "
+        "documentation of grid_sample for details.",
     )
     return False
 
@@ -69,7 +71,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
                   [ 0.5000,  0.0000]]]])
     """
     if align_corners is None:
-        align_corners = _warn_of_corners("See the documentation of grid_sample for details.")
+        align_corners = _default_corners()
     if not dtype_of(theta).is_floating_point:
         raise ValueError(f"Expected theta to have floating point type, but got {dtype_of(theta)}")
     if len(size) not in (4, 5):
@@ -154,7 +156,7 @@ def grid_sample(
             f"'reflection', but got: '{padding_mode}'"
         )
     if align_corners is None:
-        align_corners = _warn_of_corners("See the documentation of grid_sample for details.")
+        align_corners = _default_corners()
     _check(input, grid)
     sizes = input._shape[:1:-1]  # x first
     if mode == "bicubic":
@@ -285,7 +287,7 @@ def _bicubic(input: Tensor, grid: Tensor, padding: str, align_corners: bool) -> 
     for k, size in enumerate(input._shape[:1:-1]):
         place = _pixels(grid[..., k], size, align_corners)
         low = np.floor(_core.array_of(place))
-        weights.append(_cubic(sub(place, _core.nodes(low))))
+        weights.append(cubic_weights(sub(place, _core.nodes(low))))
         pixels = [_core.nodes(low + step) for step in (-1, 0, 1, 2)]
         taps.append([_core.array_of(_moved(p, size, padding, align_corners)) for p in pixels])
     made: Any = 0

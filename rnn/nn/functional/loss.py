@@ -86,6 +86,13 @@ def mse_loss(
 ) -> Tensor:
     """(input - target)^2 (torch.nn.functional.mse_loss).
 
+    Args:
+        input, target: any shapes that broadcast; weight: the input's shape.
+
+    Raises:
+        ValueError: weight has another shape, or reduction is unknown.
+        NotImplementedError: input and target both hold integers.
+
     Example:
         >>> F.mse_loss(rnn.tensor([1.0, 4.0]), rnn.tensor([2.0, 2.0]))
         tensor(2.5000)
@@ -110,6 +117,12 @@ def l1_loss(
 ) -> Tensor:
     """|input - target| (torch.nn.functional.l1_loss).
 
+    Args:
+        input, target: any shapes that broadcast; weight: the input's shape.
+
+    Raises:
+        ValueError: weight has another shape, or reduction is unknown.
+
     Example:
         >>> F.l1_loss(rnn.tensor([1.0, 4.0]), rnn.tensor([2.0, 2.0]))
         tensor(1.5000)
@@ -131,6 +144,9 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2 (torch.nn.functional.smooth_l1_loss).
+
+    Args:
+        input, target: any shapes that broadcast.
 
     Raises:
         RuntimeError: beta is negative.
@@ -159,8 +175,12 @@ def huber_loss(
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (Huber 1964;
     torch.nn.functional.huber_loss).
 
+    Args:
+        input, target: any shapes that broadcast; weight: the input's shape.
+
     Raises:
         RuntimeError: delta is not positive.
+        ValueError: weight has another shape, or reduction is unknown.
 
     Example:
         >>> F.huber_loss(rnn.tensor([0.5, 3.0]), rnn.zeros(2), reduction="none")
@@ -190,6 +210,9 @@ def binary_cross_entropy(
 ) -> Tensor:
     """-(target log input + (1 - target) log(1 - input)), logarithms no less than -100
     (torch.nn.functional.binary_cross_entropy).
+
+    Args:
+        input, target: of one shape; weight: broadcast.
 
     Raises:
         ValueError: the shapes differ.
@@ -230,10 +253,12 @@ def binary_cross_entropy_with_logits(
     name).
 
     Args:
+        input, target: of one shape; weight: broadcast.
         pos_weight: a factor for the part of the positive targets, broadcast.
 
     Raises:
         ValueError: the shapes differ.
+        RuntimeError, NotImplementedError: target, or input, holds integers.
 
     Example:
         >>> F.binary_cross_entropy_with_logits(rnn.tensor([0.0]), rnn.tensor([1.0]))
@@ -272,8 +297,12 @@ def kl_div(
     """target (log target - input), input being log-probabilities (torch.nn.functional.kl_div).
 
     Args:
+        input, target: any shapes that broadcast.
         reduction: also "batchmean": the sum over the first dimension's size.
         log_target: target holds log-probabilities too.
+
+    Raises:
+        RuntimeError: input or target holds integers.
 
     Example:
         >>> F.kl_div(rnn.tensor([0.5, 0.5]).log(), rnn.tensor([0.25, 0.75]), reduction="sum")
@@ -314,6 +343,7 @@ def poisson_nll_loss(
     (torch.nn.functional.poisson_nll_loss).
 
     Args:
+        input, target: any shapes that broadcast.
         full: add Stirling's approximation of log(target!).
 
     Example:
@@ -341,10 +371,12 @@ def gaussian_nll_loss(
     (torch.nn.functional.gaussian_nll_loss).
 
     Args:
+        input, target: any shapes that broadcast.
         var: of the input's shape, or without its last dimension, or a number.
 
     Raises:
         ValueError: var is negative somewhere, or its shape does not fit.
+        RuntimeError: var holds integers.
 
     Example:
         >>> F.gaussian_nll_loss(rnn.tensor([1.0]), rnn.tensor([3.0]), rnn.tensor([4.0]))

@@ -45,6 +45,9 @@ def cosine_embedding_loss(
     Args:
         input1, input2: (N, D) or (D,); target: (N,) or ().
 
+    Raises:
+        RuntimeError: the shapes are others.
+
     Example:
         >>> F.cosine_embedding_loss(rnn.ones(1, 2), rnn.ones(1, 2), rnn.tensor([-1.0]))
         tensor(1.)
@@ -77,6 +80,9 @@ def margin_ranking_loss(
 ) -> Tensor:
     """max(0, -target (input1 - input2) + margin) (torch.nn.functional.margin_ranking_loss).
 
+    Args:
+        input1, input2, target: any shapes that broadcast; target: 1 or -1.
+
     Raises:
         RuntimeError: the inputs have different numbers of dimensions.
 
@@ -104,6 +110,9 @@ def hinge_embedding_loss(
     """input where target is 1, max(0, margin - input) where it is -1 (torch.nn.functional's of this
     name).
 
+    Args:
+        input, target: any shapes that broadcast; target: 1 or -1.
+
     Example:
         >>> F.hinge_embedding_loss(rnn.tensor([0.5, 0.2]), rnn.tensor([1.0, -1.0]))
         tensor(0.6500)
@@ -124,6 +133,12 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """log(1 + exp(-target input)) (torch.nn.functional.soft_margin_loss).
+
+    Args:
+        input: any shape; target: one that broadcasts to it, 1 or -1.
+
+    Raises:
+        RuntimeError: the target requires a gradient, or does not broadcast to the input.
 
     Example:
         >>> F.soft_margin_loss(rnn.zeros(1), rnn.tensor([1.0]))
@@ -157,6 +172,13 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross-entropy of each class, averaged over classes (torch.nn.functional's of this
     name).
+
+    Args:
+        input, target: (N, C) or (C,); weight: (C,).
+
+    Raises:
+        IndexError: the input has no dimensions.
+        ValueError: reduction is unknown.
 
     Example:
         >>> F.multilabel_soft_margin_loss(rnn.zeros(1, 2), rnn.tensor([[1.0, 0.0]]))
@@ -216,11 +238,12 @@ def multi_margin_loss(
     (torch.nn.functional's of this name).
 
     Args:
-        input: (N, C) or (C,); target: (N,) or ().
+        input: (N, C) or (C,); target: (N,) or (); weight: (C,).
         p: 1 or 2.
 
     Raises:
-        ValueError: p is neither.
+        ValueError: p is neither, or weight has not one dimension.
+        RuntimeError: the shapes or dtypes do not fit, or a class is out of range.
 
     Example:
         >>> F.multi_margin_loss(rnn.tensor([[0.1, 0.8]]), rnn.tensor([1]))
@@ -272,6 +295,9 @@ def multilabel_margin_loss(
     Args:
         input: (N, C) or (C,); target: the same shape: right classes, then -1.
 
+    Raises:
+        RuntimeError: the shapes differ, or a class is out of range.
+
     Example:
         >>> F.multilabel_margin_loss(rnn.tensor([[0.1, 0.8]]), rnn.tensor([[1, -1]]))
         tensor(0.1500)
@@ -314,6 +340,14 @@ def triplet_margin_loss(
     """max(0, d(anchor, positive) - d(anchor, negative) + margin)
     (torch.nn.functional.triplet_margin_loss).
 
+    Args:
+        anchor, positive, negative: (N, D) or (D,).
+        swap: take the negative's distance from the positive, where it is smaller.
+
+    Raises:
+        ValueError: the margin is not positive.
+        RuntimeError: the inputs have different numbers of dimensions.
+
     Example:
         >>> F.triplet_margin_loss(rnn.zeros(1, 2), rnn.zeros(1, 2), rnn.tensor([[0.3, 0.4]]))
         tensor(0.5000)
@@ -337,6 +371,13 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """triplet_margin_loss with a distance of one's own (torch.nn.functional's of this name).
+
+    Args:
+        anchor, positive, negative: (N, D) or (D,).
+        distance_function: of two of them; default: pairwise_distance.
+
+    Raises:
+        ValueError, RuntimeError: as triplet_margin_loss's.
 
     Example:
         >>> far = rnn.tensor([[0.3, 0.4]])

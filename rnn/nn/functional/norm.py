@@ -384,6 +384,9 @@ def normalize(
 ) -> Tensor:
     """input / max(its p-norm over dim, eps) (torch.nn.functional.normalize).
 
+    Args:
+        input: any shape; dim: one or several of its dimensions.
+
     Example:
         >>> F.normalize(rnn.tensor([[3.0, 4.0]]))
         tensor([[0.6000, 0.8000]])

@@ -31,6 +31,7 @@ def pad(
     """Places before and after the last dimensions (torch.nn.functional.pad).
 
     Args:
+        input: any shape; (N, C, ...) or (C, ...) for the modes other than "constant".
         pad: (before, after) of the last dimension, then of the one before it, ...; negative: cut
             off. mode: "constant", "reflect", "replicate" or "circular". value: of "constant";
             default 0.
@@ -157,7 +158,7 @@ def _nearest(size: int, out: int, scale: float | None, exact: bool) -> Any:
     return np.minimum(np.floor(at).astype(np.int64), size - 1)
 
 
-def _cubic(t: Any) -> Any:
+def cubic_weights(t: Any) -> Any:
     """The weights of the four neighbours, t behind the second of them (Keys 1981, a = -0.75)."""
     a = -0.75
 
@@ -182,7 +183,7 @@ def _taps(
         at = at if cubic else np.maximum(at, 0)
     low = np.floor(at).astype(np.int64)
     t = at - low
-    weights = _cubic(t) if cubic else [1 - t, t]
+    weights = cubic_weights(t) if cubic else [1 - t, t]
     return [
         (np.clip(low + shift, 0, size - 1), weight)
         for shift, weight in enumerate(weights, -1 if cubic else 0)
@@ -218,20 +219,17 @@ def _out_sizes(input: Tensor, size: Any, scale: Any, recompute: Any) -> tuple[li
             else "either size or scale_factor should be defined"
         )
     given = size if scale is None else scale
-    name = "size" if scale is None else "scale_factor"
     if isinstance(given, (tuple, list)):
         if len(given) != dims:
-            what = "output size" if scale is None else "scale_factor"
+            what, of, letter = ("output", "output size", "o")
+            if scale is not None:
+                what, of, letter = ("scale_factor", "scale_factor", "s")
+            shown = f"{of} of{'' if scale is None else ' shape'} {given}"
             raise ValueError(
-                f"Input and {name if scale is not None else 'output'} must have the same number of "
-                "spatial dimensions, but got input with spatial dimensions of "
-                f"{list(input._shape[2:])} and {what} of {given}. Please provide input tensor in "
-                f"(N, C, d1, d2, ...,dK) format and {what} in (o1, o2, ...,oK) format."
-                if scale is None
-                else "Input and scale_factor must have the same number of spatial dimensions, but "
-                f"got input with spatial dimensions of {list(input._shape[2:])} and scale_factor "
-                f"of shape {given}. Please provide input tensor in (N, C, d1, d2, ...,dK) format "
-                "and scale_factor in (s1, s2, ...,sK) format."
+                f"Input and {what} must have the same number of spatial dimensions, but got input "
+                f"with spatial dimensions of {list(input._shape[2:])} and {shown}. Please provide "
+                f"input tensor in (N, C, d1, d2, ...,dK) format and {of} in ({letter}1, {letter}2, "
+                f"...,{letter}K) format."
             )
         several = list(given)
     else:

@@ -173,6 +173,15 @@ def max_pool2d_with_indices(
     """max_pool2d, and where in its plane each maximum was found (torch.nn.functional's of this
     name).
 
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+
+    Returns:
+        (N, C, OH, OW), and int64 places of the same shape in the flat plane.
+
+    Raises:
+        RuntimeError: the sizes do not fit.
+
     Example:
         >>> _, where = F.max_pool2d_with_indices(rnn.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 2)
         >>> where
@@ -286,6 +295,10 @@ def max_pool1d(
 ) -> Any:
     """max_pool2d of (N, C, L) or (C, L), over one row (torch.nn.functional.max_pool1d).
 
+    Raises:
+        RuntimeError: the sizes do not fit.
+        NotImplementedError: the input holds integers.
+
     Example:
         >>> F.max_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[2., 4.]]])
@@ -318,6 +331,13 @@ def max_unpool2d(
 ) -> Tensor:
     """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool2d).
 
+    Args:
+        input, indices: (N, C, H, W) or (C, H, W), of one shape.
+        output_size: (OH, OW), or the whole shape; default: what the windows reach over.
+
+    Raises:
+        RuntimeError: the shapes differ.
+
     Example:
         >>> x, where = F.max_pool2d(rnn.rand(1, 1, 4, 4), 2, return_indices=True)
         >>> F.max_unpool2d(x, where, 2).shape
@@ -335,6 +355,13 @@ def max_unpool1d(
     output_size: Any = None,
 ) -> Tensor:
     """Maxima put back where they were found, zeros elsewhere (torch.nn.functional.max_unpool1d).
+
+    Args:
+        input, indices: (N, C, L) or (C, L), of one shape.
+        output_size: (OL,), or the whole shape; default: what the windows reach over.
+
+    Raises:
+        RuntimeError: the shapes differ.
 
     Example:
         >>> x, where = F.max_pool1d(rnn.tensor([[[1.0, 5.0, 3.0, 4.0]]]), 2, return_indices=True)
@@ -447,6 +474,9 @@ def avg_pool1d(
 ) -> Tensor:
     """The mean of each window of (N, C, L) or (C, L) (torch.nn.functional.avg_pool1d).
 
+    Raises:
+        RuntimeError: the sizes do not fit.
+
     Example:
         >>> F.avg_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[1.5000, 3.5000]]])
@@ -469,6 +499,13 @@ def lp_pool2d(
 ) -> Tensor:
     """The norm_type-norm of each window (torch.nn.functional.lp_pool2d).
 
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        norm_type: the p of the norm; stride: default: the kernel's size.
+
+    Raises:
+        RuntimeError: the sizes do not fit.
+
     Example:
         >>> F.lp_pool2d(rnn.ones(1, 1, 2, 2), 2.0, 2)
         tensor([[[[2.]]]])
@@ -487,6 +524,9 @@ def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
     """The norm_type-norm of each window of (N, C, L) (torch.nn.functional.lp_pool1d).
+
+    Raises:
+        RuntimeError: the sizes do not fit.
 
     Example:
         >>> F.lp_pool1d(rnn.tensor([[[3.0, 4.0]]]), 2.0, 2)
@@ -572,6 +612,10 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         input: (N, C, H, W) or (C, H, W); output_size: (OH, OW), or one number for both; None keeps
             a size.
 
+    Raises:
+        RuntimeError: the input's shape does not fit, or a size is negative.
+        NotImplementedError: the input holds integers.
+
     Example:
         >>> F.adaptive_avg_pool2d(rnn.ones(1, 3, 8, 6), (2, 2)).shape
         rnn.Size([1, 3, 2, 2])
@@ -603,6 +647,10 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for of (N, C, L) or (C, L) (torch.nn.functional's of
     this name).
 
+    Raises:
+        RuntimeError: the input's shape does not fit, or a size is negative.
+        NotImplementedError: the input holds integers.
+
     Example:
         >>> F.adaptive_avg_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)
         tensor([[[1.5000, 3.5000]]])
@@ -633,6 +681,15 @@ def adaptive_max(input: Tensor, sizes: Sizes, indices: bool) -> Any:
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool2d).
 
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        output_size: (OH, OW), or one number for both; None keeps a size.
+        return_indices: give the place of each maximum in its plane too.
+
+    Raises:
+        RuntimeError: the input's shape does not fit, or a size is negative.
+        NotImplementedError: the input holds integers.
+
     Example:
         >>> F.adaptive_max_pool2d(rnn.ones(1, 3, 8, 6), 2).shape
         rnn.Size([1, 3, 2, 2])
@@ -644,6 +701,10 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for of (N, C, L) or (C, L)
     (torch.nn.functional.adaptive_max_pool1d).
+
+    Raises:
+        RuntimeError: the input's shape does not fit, or a size is negative.
+        NotImplementedError: the input holds integers.
 
     Example:
         >>> F.adaptive_max_pool1d(rnn.tensor([[[1.0, 2.0, 3.0, 4.0]]]), 2)

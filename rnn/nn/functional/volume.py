@@ -234,6 +234,15 @@ def max_pool3d_with_indices(
     """max_pool3d, and where in its volume each maximum was found (torch.nn.functional's of this
     name).
 
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+
+    Returns:
+        (N, C, OD, OH, OW), and int64 places of the same shape in the flat volume.
+
+    Raises:
+        RuntimeError: the sizes do not fit.
+
     Example:
         >>> _, where = F.max_pool3d_with_indices(rnn.arange(8.0).reshape(1, 1, 2, 2, 2), 2)
         >>> where
@@ -284,6 +293,15 @@ def max_pool3d(
 @shown_as("AdaptiveMaxPool3DBackward0")
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool3d).
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+        output_size: (OD, OH, OW), or one number for all; None keeps a size.
+        return_indices: give the place of each maximum in its volume too.
+
+    Raises:
+        RuntimeError: the input's shape does not fit, or a size is negative.
+        NotImplementedError: the input holds integers.
 
     Example:
         >>> F.adaptive_max_pool3d(rnn.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, 2))
@@ -343,6 +361,14 @@ def _added_up(x: Tensor, windows: Windows, d: int) -> Tensor:
 
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means over as many parts as are asked for (torch.nn.functional.adaptive_avg_pool3d).
+
+    Args:
+        input: (N, C, D, H, W) or (C, D, H, W).
+        output_size: (OD, OH, OW), or one number for all; None keeps a size.
+
+    Raises:
+        RuntimeError: the input's shape does not fit, or a size is negative.
+        NotImplementedError: the input holds integers.
 
     Example:
         >>> F.adaptive_avg_pool3d(rnn.ones(1, 3, 4, 8, 6), (2, None, 2)).shape

@@ -1,4 +1,6 @@
-"""Losses as modules (torch.nn): each keeps the arguments of its function of nn.functional."""
+"""Losses as modules (torch.nn): each keeps the arguments of its function of nn.functional, where
+the shapes and errors are said.
+"""
 
 from __future__ import annotations
 
@@ -379,6 +381,9 @@ class MultiLabelSoftMarginLoss(_WeightedLoss):
 class MultiMarginLoss(_WeightedLoss):
     """max(0, margin - input[target] + input)^p over wrong classes (torch.nn.MultiMarginLoss).
 
+    Raises:
+        ValueError: p is neither 1 nor 2, or weight has not one dimension.
+
     Example:
         >>> MultiMarginLoss()(rnn.tensor([[0.1, 0.8]]), rnn.tensor([1]))
         tensor(0.1500)
@@ -461,6 +466,9 @@ def _check_margin(name: str, margin: float) -> None:
 class TripletMarginLoss(_Loss):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin) (torch.nn.TripletMarginLoss).
 
+    Raises:
+        ValueError: the margin is not positive.
+
     Example:
         >>> TripletMarginLoss()(rnn.zeros(1, 2), rnn.zeros(1, 2), rnn.tensor([[0.3, 0.4]]))
         tensor(0.5000)
@@ -498,6 +506,9 @@ class TripletMarginLoss(_Loss):
 
 class TripletMarginWithDistanceLoss(_Loss):
     """TripletMarginLoss with a distance of one's own (torch.nn.TripletMarginWithDistanceLoss).
+
+    Raises:
+        ValueError: the margin is not positive.
 
     Example:
         >>> m = TripletMarginWithDistanceLoss(distance_function=lambda a, b: (a - b).abs().sum(-1))

@@ -369,6 +369,13 @@ class RNN(RNNBase):
     Args:
         nonlinearity: "tanh" or "relu"; the others are RNNBase's.
 
+    Shape:
+        (T, B, I) or (T, I), and h (D * layers, B, H) -> (T, B, D * H), and h; D: 2 if
+        bidirectional, else 1.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: an argument, or a shape, does not fit.
+
     Example:
         >>> out, h = RNN(3, 5)(rnn.ones(7, 2, 3))
         >>> out.shape, h.shape
@@ -401,6 +408,13 @@ class GRU(RNNBase):
     """h' = (1 - z) n + z h, n = tanh(.. + r (..)) (Cho et al. 2014; torch.nn.GRU). Arguments:
     RNNBase's.
 
+    Shape:
+        (T, B, I) or (T, I), and h (D * layers, B, H) -> (T, B, D * H), and h; D: 2 if
+        bidirectional, else 1.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: an argument, or a shape, does not fit.
+
     Example:
         >>> out, h = GRU(3, 5)(rnn.ones(7, 2, 3))
         >>> out.shape, h.shape
@@ -421,6 +435,13 @@ class GRU(RNNBase):
 class LSTM(RNNBase):
     """c' = f c + i g, h' = o tanh(c') (Hochreiter and Schmidhuber 1997; torch.nn.LSTM). Arguments:
     RNNBase's.
+
+    Shape:
+        (T, B, I) or (T, I), and h (D * layers, B, O), c (D * layers, B, H) -> (T, B, D * O), and
+        h and c; D: 2 if bidirectional, else 1; O: proj_size, or H.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: an argument, or a shape, does not fit.
 
     Example:
         >>> out, (h, c) = LSTM(3, 5, num_layers=2)(rnn.ones(7, 2, 3))
@@ -554,6 +575,9 @@ class RNNCell(RNNCellBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (torch.nn.RNNCell): (B, I), (B, H) -> (B,
     H).
 
+    Raises:
+        ValueError, RuntimeError: a shape does not fit.
+
     Example:
         >>> RNNCell(3, 5)(rnn.ones(2, 3)).shape
         rnn.Size([2, 5])
@@ -582,6 +606,9 @@ class RNNCell(RNNCellBase):
 class GRUCell(RNNCellBase):
     """A step of a GRU (torch.nn.GRUCell): (B, I), (B, H) -> (B, H).
 
+    Raises:
+        ValueError, RuntimeError: a shape does not fit.
+
     Example:
         >>> GRUCell(3, 5)(rnn.ones(2, 3)).shape
         rnn.Size([2, 5])
@@ -604,6 +631,9 @@ class GRUCell(RNNCellBase):
 
 class LSTMCell(RNNCellBase):
     """A step of an LSTM (torch.nn.LSTMCell): (B, I), ((B, H), (B, H)) -> ((B, H), (B, H)).
+
+    Raises:
+        ValueError, RuntimeError: a shape does not fit.
 
     Example:
         >>> h, c = LSTMCell(3, 5)(rnn.ones(2, 3))

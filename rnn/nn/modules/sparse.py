@@ -38,6 +38,10 @@ class Embedding(Module):
         _weight: the table.
         _freeze: the table is not trained.
 
+    Raises:
+        AssertionError: padding_idx is no row, or _weight has another shape.
+        IndexError: an index is outside the table.
+
     Example:
         >>> m = Embedding(10, 3)
         >>> m(rnn.tensor([[1, 2], [4, 4]])).shape
@@ -143,6 +147,13 @@ class EmbeddingBag(Module):
     """Sums, means or maxima over bags of rows of a table (torch.nn.EmbeddingBag).
 
     weight  (num_embeddings, embedding_dim), normal
+
+    Shape:
+        (B, N), or (N,) with offsets (B,) -> (B, embedding_dim)
+
+    Raises:
+        AssertionError: padding_idx is no row, or _weight has another shape.
+        IndexError, ValueError: as functional.embedding_bag's.
 
     Example:
         >>> m = EmbeddingBag(10, 3, mode="sum")

@@ -390,6 +390,12 @@ class Transformer(Module):
         custom_encoder, custom_decoder: instead of the usual stacks; the others are
         TransformerEncoderLayer's.
 
+    Shape:
+        src (S, B, E), tgt (T, B, E) -> (T, B, E), without B, or with B first (batch_first).
+
+    Raises:
+        RuntimeError: batches or features of src and tgt differ.
+
     Example:
         >>> m = Transformer(8, 2, 1, 1, dim_feedforward=16, batch_first=True)
         >>> m(rnn.ones(2, 5, 8), rnn.ones(2, 3, 8)).shape
