@@ -138,6 +138,13 @@ from rnn.nn.functional import selu as selu
 from rnn.nn.functional import threshold as threshold
 from rnn.ops._core import is_tensor as is_tensor
 from rnn.ops._core import result_dtype as result_type  # noqa: F401
+from rnn.ops.axes import movedim as moveaxis  # noqa: F401
+from rnn.ops.axes import movedim as movedim
+from rnn.ops.axes import permute as permute
+from rnn.ops.axes import swapaxes as swapaxes
+from rnn.ops.axes import swapaxes as swapdims  # noqa: F401
+from rnn.ops.axes import t as t
+from rnn.ops.axes import transpose as transpose
 from rnn.ops.comparison import allclose as allclose
 from rnn.ops.comparison import bitwise_and as bitwise_and
 from rnn.ops.comparison import bitwise_left_shift as bitwise_left_shift
@@ -377,17 +384,10 @@ from rnn.ops.shape import broadcast_tensors as broadcast_tensors
 from rnn.ops.shape import broadcast_to as broadcast_to
 from rnn.ops.shape import clone as clone
 from rnn.ops.shape import flatten as flatten
-from rnn.ops.shape import movedim as moveaxis  # noqa: F401
-from rnn.ops.shape import movedim as movedim
 from rnn.ops.shape import numel as numel
-from rnn.ops.shape import permute as permute
 from rnn.ops.shape import ravel as ravel
 from rnn.ops.shape import reshape as reshape
 from rnn.ops.shape import squeeze as squeeze
-from rnn.ops.shape import swapaxes as swapaxes
-from rnn.ops.shape import swapaxes as swapdims  # noqa: F401
-from rnn.ops.shape import t as t
-from rnn.ops.shape import transpose as transpose
 from rnn.ops.shape import unflatten as unflatten
 from rnn.ops.shape import unsqueeze as unsqueeze
 from rnn.ops.sorting import argsort as argsort

@@ -18,6 +18,7 @@ from rnn._size import CPU, Size, check_device, device, strided
 from rnn.linalg import _older, _triangular
 from rnn.ops import (
     _core,
+    axes,
     comparison,
     convert,
     counting,
@@ -784,22 +785,22 @@ class Tensor(Handle, TensorNames):  # type: ignore[misc]
     ravel = views.ravel
     flatten = views.flatten
     unflatten = views.unflatten
-    transpose = views.transpose
-    transpose_ = views.transpose_
-    swapaxes = views.transpose
-    swapdims = views.transpose
-    swapaxes_ = views.transpose_
-    swapdims_ = views.transpose_
-    permute = views.permute
-    movedim = views.movedim
-    moveaxis = views.movedim
-    t = views.t
-    t_ = views.t_
-    T = property(views.numpy_T)
-    mT = property(views.matrix_transpose)
-    mH = property(views.matrix_transpose)
-    H = property(views.hermitian)
-    adjoint = views.matrix_transpose
+    transpose = axes.transpose
+    transpose_ = axes.transpose_
+    swapaxes = axes.transpose
+    swapdims = axes.transpose
+    swapaxes_ = axes.transpose_
+    swapdims_ = axes.transpose_
+    permute = axes.permute
+    movedim = axes.movedim
+    moveaxis = axes.movedim
+    t = axes.t
+    t_ = axes.t_
+    T = property(axes.numpy_T)
+    mT = property(axes.matrix_transpose)
+    mH = property(axes.matrix_transpose)
+    H = property(axes.hermitian)
+    adjoint = axes.matrix_transpose
     squeeze = views.squeeze
     squeeze_ = views.squeeze_
     unsqueeze = views.unsqueeze

@@ -22,6 +22,7 @@ from rnn._shapes import as_size_args, integer, normalize_dim, normalize_dims, ou
 from rnn._shown import show_as
 from rnn.ops import _core
 from rnn.ops._core import as_node, dtype_of, view_as_result, wrap
+from rnn.ops.axes import transpose
 from rnn.ops.gather import index_select
 from rnn.ops.index import getitem, take_rows, write
 from rnn.ops.parts import narrow
@@ -35,7 +36,6 @@ from rnn.ops.shape import (
     reshape,
     strided,
     strides_of,
-    transpose,
 )
 
 if TYPE_CHECKING:

@@ -20,10 +20,11 @@ from rnn._shapes import broadcast_shapes, normalize_dim, normalize_dims
 from rnn._shown import show_as
 from rnn.ops import _core, compose_linalg, elementwise
 from rnn.ops._core import dtype_of, wrap
+from rnn.ops.axes import permute
 from rnn.ops.gather import index_select
 from rnn.ops.masks import masked_fill
 from rnn.ops.parts import diagonal
-from rnn.ops.shape import expand, permute, reshape, unsqueeze
+from rnn.ops.shape import expand, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

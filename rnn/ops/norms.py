@@ -12,10 +12,11 @@ from rnn._c import op
 from rnn._shown import show_as
 from rnn.ops import _core, extremes, reduce, selection
 from rnn.ops._core import array_of, dtype_of, type_name
+from rnn.ops.axes import t
 from rnn.ops.convert import cast
 from rnn.ops.elementwise import write_out
 from rnn.ops.linalg import matmul
-from rnn.ops.shape import squeeze, t, unsqueeze
+from rnn.ops.shape import squeeze, unsqueeze
 from rnn.ops.triangles import diag
 
 if TYPE_CHECKING:

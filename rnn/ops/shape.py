@@ -5,13 +5,13 @@ Float tensors: one call into C, which works out shape and strides (csrc/views.c)
 boolean tensors: NumPy's views of the same array. Both share memory with their source, so a write
 through a view is seen there, in the graph too.
 
-What it is not: parts of tensors (parts.py, index.py), and everything that moves elements (join.py).
+What it is not: other orders of the dimensions (axes.py), parts of tensors (parts.py, index.py), and
+everything that moves elements (join.py).
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,6 @@ from rnn._shapes import (
     normalize_dim,
     normalize_dims,
     out_of_range,
-    permute_dims,
 )
 from rnn._size import Size
 from rnn.ops import _core
@@ -83,6 +82,13 @@ def strides_of(t: Tensor) -> Shape:
     if not array.size:  # NumPy gives any
         return compute_strides(array.shape)
     return tuple([s // array.itemsize for s in array.strides])
+
+
+def named(view: Tensor, view_op: int) -> Tensor:
+    """Tells grad_fn which view function made it."""
+    if view._h:
+        lib.rnn_set_view_op(view._h, view_op)
+    return view
 
 
 # ---- what it looks like --------------------------------------------------------------------------
@@ -394,162 +400,6 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return view(input, (*shape[:at], *inferred, *shape[at + 1 :]))
 
 
-# ---- other orders of the dimensions --------------------------------------------------------------
-
-
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two dimensions swapped (torch.transpose).
-
-    Example:
-        >>> rnn.transpose(rnn.ones(2, 3, 4), 0, 2).shape
-        rnn.Size([4, 3, 2])
-    """
-    if input._h:
-        try:
-            h = lib.rnn_transpose(E, input._h, dim0, dim1)
-        except OverflowError:
-            raise out_of_range((dim0, dim1), len(input._shape)) from None
-        return adopt(h) if h > 0 else fail(h)
-    array = input._array
-    first, second = normalize_dim(dim0, array.ndim), normalize_dim(dim1, array.ndim)
-    return wrap(array.swapaxes(first, second) if array.ndim else array[...])
-
-
-def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
-    """transpose by NumPy's name (torch.swapaxes).
-
-    Example:
-        >>> rnn.swapaxes(rnn.ones(2, 3, 4), 0, 2).shape
-        rnn.Size([4, 3, 2])
-    """
-    return transpose(input, axis0, axis1)
-
-
-def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
-    """The dimensions in another order (torch.permute).
-
-    Raises:
-        RuntimeError: dims is no permutation of all dimensions.
-
-    Example:
-        >>> rnn.zeros(2, 3, 4).permute(2, 0, 1).shape
-        rnn.Size([4, 2, 3])
-    """
-    if dims is not None:
-        order = (dims,)
-    order = as_size_args(order, "permute", "dims") if order else ()
-    if input._h:
-        try:
-            h = lib.rnn_permute(E, input._h, len(order), order)
-        except OverflowError:
-            raise out_of_range(order, len(input._shape)) from None
-        return adopt(h) if h > 0 else fail(h)
-    return wrap(input._array.transpose(permute_dims(order, input._array.ndim)))
-
-
-def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """Dimensions moved to other places; the rest keep their order (torch.movedim).
-
-    Example:
-        >>> rnn.movedim(rnn.ones(2, 3, 4), 0, -1).shape
-        rnn.Size([3, 4, 2])
-    """
-    ndim = len(input._shape)
-    given: tuple[Any, Any] = source, destination
-    froms, tos = [list(d) if isinstance(d, (tuple, list)) else [d] for d in given]
-    if len(froms) != len(tos):
-        raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({froms} dims) should contain "
-            f"the same number of dims as destination ({tos} dims)"
-        )
-    places = [[normalize_dim(d, ndim) for d in dims] for dims in (froms, tos)]
-    for dims, named, name in ((places[0], froms, "source"), (places[1], tos, "destination")):
-        if len(set(dims)) != len(dims):
-            raise RuntimeError(f"movedim: repeated dim in `{name}` ({named})")
-    if not ndim:
-        return transpose(input, 0, 0)
-    order = [d for d in range(ndim) if d not in places[0]]
-    for to, at in sorted(zip(places[1], places[0])):
-        order.insert(to, at)
-    return permute(input, order)
-
-
-def t(input: Tensor) -> Tensor:
-    """A matrix transposed; vectors and scalars as they are (torch.t).
-
-    Example:
-        >>> rnn.t(rnn.ones(2, 3)).shape
-        rnn.Size([3, 2])
-    """
-    if input._h:
-        h = lib.rnn_t(E, input._h)
-        return adopt(h) if h > 0 else fail(h)
-    ndim = len(input._shape)
-    if ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {ndim}D")
-    return transpose(input, 0, ndim - 1 if ndim else 0)
-
-
-def named(view: Tensor, view_op: int) -> Tensor:
-    """Tells grad_fn which view function made it."""
-    if view._h:
-        lib.rnn_set_view_op(view._h, view_op)
-    return view
-
-
-def numpy_T(input: Tensor) -> Tensor:
-    """All dimensions in reverse order (torch.Tensor.T).
-
-    Example:
-        >>> rnn.ones(2, 3).T.shape
-        rnn.Size([3, 2])
-    """
-    ndim = len(input._shape)
-    if ndim == 2:
-        h = lib.rnn_permute(E, input._h, 2, (1, 0)) if input._h else 0
-        return adopt(h) if h > 0 else permute(input, 1, 0)
-    if ndim == 0:
-        warnings.warn(
-            "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
-            stacklevel=2,
-        )
-    else:
-        warnings.warn(
-            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
-            "deprecated and it will throw an error in a future release. Consider `x.mT` to "
-            "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to "
-            "reverse the dimensions of a tensor.",
-            stacklevel=2,
-        )
-    return permute(input, list(range(ndim - 1, -1, -1)))
-
-
-def matrix_transpose(input: Tensor, name: str = "mT") -> Tensor:
-    """The last two dimensions swapped (torch.Tensor.mT, .mH).
-
-    Example:
-        >>> rnn.ones(4, 2, 3).mT.shape
-        rnn.Size([4, 3, 2])
-    """
-    ndim = len(input._shape)
-    if ndim == 1:
-        raise RuntimeError(
-            f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor."
-        )
-    return transpose(input, -2, -1) if ndim else transpose(input, 0, 0)
-
-
-def hermitian(input: Tensor) -> Tensor:
-    """A matrix transposed: there are no complex numbers to conjugate (torch.Tensor.H)."""
-    ndim = len(input._shape)
-    if ndim not in (0, 2):
-        more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
-        raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}"
-        )
-    return transpose(input, 0, 1 if ndim else 0)
-
-
 # ---- dimensions of size 1, and broadcasting ------------------------------------------------------
 
 
@@ -665,6 +515,19 @@ def broadcast_to(input: Tensor, *size: Any) -> Tensor:
     return expand(input, *size)
 
 
+def broadcast_sizes(*shapes: Any) -> Size:
+    """The shape that shapes, or sizes of one dimension, broadcast to (torch.broadcast_shapes).
+
+    Raises:
+        RuntimeError: they do not broadcast.
+
+    >>> rnn.broadcast_shapes((2, 1), (3,), 1)
+    rnn.Size([2, 3])
+    """
+    given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    return Size(broadcast_shapes(*given))
+
+
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """All tensors expanded to their common shape (torch.broadcast_tensors).
 
@@ -741,7 +604,7 @@ def _become(input: Tensor, view: Tensor) -> Tensor:
     return input
 
 
-def _turn(input: Tensor, view: Callable[..., Tensor], *args: Any) -> Tensor:
+def turn(input: Tensor, view: Callable[..., Tensor], *args: Any) -> Tensor:
     """`input` looks at itself through view(input, *args). Under no_grad it goes on requiring
     gradients, and a leaf stays one.
     """
@@ -770,35 +633,12 @@ def own(input: Tensor, *values: Any) -> None:
 
 def unsqueeze_(input: Tensor, dim: int) -> Tensor:
     """unsqueeze, in place (torch.Tensor.unsqueeze_)."""
-    return _turn(input, unsqueeze, dim)
+    return turn(input, unsqueeze, dim)
 
 
 def squeeze_(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
     """squeeze, in place (torch.Tensor.squeeze_)."""
-    return _turn(input, squeeze, dim)
-
-
-def t_(input: Tensor) -> Tensor:
-    """t, in place (torch.Tensor.t_)."""
-    return _turn(input, t)
-
-
-def transpose_(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """transpose, in place (torch.Tensor.transpose_)."""
-    return _turn(input, transpose, dim0, dim1)
-
-
-def broadcast_sizes(*shapes: Any) -> Size:
-    """The shape that shapes, or sizes of one dimension, broadcast to (torch.broadcast_shapes).
-
-    Raises:
-        RuntimeError: they do not broadcast.
-
-    >>> rnn.broadcast_shapes((2, 1), (3,), 1)
-    rnn.Size([2, 3])
-    """
-    given = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    return Size(broadcast_shapes(*given))
+    return turn(input, squeeze, dim)
 
 
 def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:

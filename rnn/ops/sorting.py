@@ -15,12 +15,13 @@ from rnn._c import COMPOSE, E, Handle, adopt, check_copy_room, fail, ffi, lib, o
 from rnn._shapes import normalize_dim
 from rnn.ops import _core, compose_reduce
 from rnn.ops._core import array_of, dtype_of
+from rnn.ops.axes import movedim
 from rnn.ops.elementwise import write_out
 from rnn.ops.extremes import refuse_keepdim
 from rnn.ops.index import pick
 from rnn.ops.masks import masked_fill
 from rnn.ops.reduce import mean, refuse_empty_dim, refuse_no_flag
-from rnn.ops.shape import movedim, reshape
+from rnn.ops.shape import reshape
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

@@ -13,12 +13,13 @@ from rnn._c import check_room
 from rnn._shapes import integer, normalize_dim
 from rnn._shown import show_as
 from rnn.ops._core import dtype_of, view_as_result, wrap
+from rnn.ops.axes import permute
 from rnn.ops.elementwise import in_place
 from rnn.ops.index import write
 from rnn.ops.join import zeros_of
 from rnn.ops.masks import masked_fill
 from rnn.ops.parts import diagonal as _diagonal
-from rnn.ops.shape import clone, permute, reshape
+from rnn.ops.shape import clone, reshape
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor

@@ -19,6 +19,7 @@ from rnn._warn import warn_user
 from rnn.nn.functional.pad import cubic_weights
 from rnn.ops import _core
 from rnn.ops._core import Array, dtype_of, wrap
+from rnn.ops.axes import transpose
 from rnn.ops.create import ones, zeros
 from rnn.ops.elementwise import mul, sub
 from rnn.ops.gather import gather
@@ -26,7 +27,7 @@ from rnn.ops.join import stack
 from rnn.ops.linalg import matmul
 from rnn.ops.ranges import linspace
 from rnn.ops.selection import where
-from rnn.ops.shape import expand, reshape, transpose, unsqueeze
+from rnn.ops.shape import expand, reshape, unsqueeze
 
 if TYPE_CHECKING:
     from rnn.tensor import Tensor
