@@ -399,6 +399,26 @@ def test_hostile_names_are_only_text() -> None:
     assert '\\"1\\"' in drawing.to_dot() and "\\<script\\>" in drawing.to_dot()
 
 
+@pytest.mark.parametrize("name, shown", [
+    ("\x1b[31mred", "\u241b[31mred"), ("a\x01b", "a\u2401b"), ("form\x0cfeed", "form\u240cfeed"),
+    ("half\ud800pair", "half\ufffdpair"), ("del\x7f\x9b\uffff", "del\u2421\ufffd\ufffd"),
+])  # fmt: skip
+def test_names_with_what_no_file_can_hold_are_well_formed(
+    name: str, shown: str, tmp_path: Path
+) -> None:
+    x = Value(1.0, label=name)
+    root = x * 2.0
+    root.backward()
+    for drawing in (rnn.show(root), rnn.show(x)):  # the second is named so as a whole
+        svg = ElementTree.fromstring(drawing.to_svg())
+        assert shown in "".join(svg.itertext())
+        for ending in ("html", "svg", "dot", "txt"):
+            text = drawing.save(tmp_path / f"graph.{ending}").read_text(encoding="utf-8")
+            assert ending == "html" or shown in text
+            assert all(c in "\t\n\r" or ord(c) > 31 for c in text)
+        json.dumps(drawing._repr_mimebundle_(), ensure_ascii=False).encode()
+
+
 def test_dot_and_text() -> None:
     drawing = lecture()
     dot = drawing.to_dot()

@@ -147,7 +147,7 @@ def test_ten_nodes_show_values_gradients_and_the_ledger(opened: Any) -> None:
 def test_the_slider_plays_both_passes_and_shows_every_addition(opened: Any) -> None:
     page = opened(lecture())
     slider = page.locator("input[type=range]")
-    assert slider.get_attribute("max") == str(3 + 1 + 6)
+    assert slider.get_attribute("max") == str(3 + 1 + 6 + 1)
     said = page.locator(".said")
     slider.fill("0")
     assert box(page, "L").locator(".value").text_content() == "\u00b7"  # not computed yet
@@ -156,8 +156,11 @@ def test_the_slider_plays_both_passes_and_shows_every_addition(opened: Any) -> N
     assert box(page, "d").locator(".value").text_content() == "\u00b7"
     slider.fill("4")
     assert said.inner_text() == "backward starts: L.grad = 1.0"
+    slider.fill("11")
+    assert said.inner_text() == "after both passes"
     slider.fill("10")
-    assert page.locator(".said").inner_text() == "after both passes"
+    assert "b.grad +=" in said.inner_text() and numbers(said.inner_text())[-3:] == [-4, 0, -4]
+    assert numbers(box(page, "b").locator(".grad").text_content()) == [-4]
     slider.fill("9")
     assert "+=" in said.inner_text() and numbers(said.inner_text())[-3:] == [6, 0, 6]
     assert numbers(box(page, "a").locator(".grad").text_content()) == [6]
@@ -168,6 +171,22 @@ def test_the_slider_plays_both_passes_and_shows_every_addition(opened: Any) -> N
     page.keyboard.press("Escape")
     page.locator(".stage").press("Space")
     wait_until(page, f"{DRAWING}.tape.at > 0")
+
+
+def test_no_step_of_the_slider_is_left_unsaid(opened: Any) -> None:
+    a, b = Value(2.0), Value(-3.0)
+    product = a * b
+    for backward in (False, True):
+        if backward:
+            product.backward()
+        page = opened(rnn.show(product))
+        slider, texts = page.locator("input[type=range]"), []
+        for step in range(int(slider.get_attribute("max")) + 1):
+            slider.fill(str(step))
+            texts.append(page.locator(".said").inner_text())
+        assert texts[1].startswith("product = a \u00d7 b = ")
+        names = [text.split(".grad +=")[0] for text in texts if "+=" in text]
+        assert names == ["a", "b"] * backward
 
 
 def test_a_value_used_twice_adds_up_step_by_step(opened: Any) -> None:

@@ -44,7 +44,8 @@ def _label(row: Row, scene: Scene) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    text = words.printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return text.replace("\n", " ")
 
 
 def _record(text: str) -> str:

@@ -13,6 +13,7 @@ from rnn.inspect.graph import Graph, handle
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node
 from rnn.inspect.paths import Path
+from rnn.inspect.words import printable
 
 if TYPE_CHECKING:
     from rnn.inspect.scene import Scene
@@ -165,7 +166,7 @@ class Drawing:
         """The tape as lines of text: names, operations, values, gradients."""
         from rnn.inspect.text import to_text
 
-        return to_text(self._scene)
+        return printable(to_text(self._scene))
 
     def save(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Writes the drawing to a file; the ending says how: .html, .svg, .dot (.gv) or .txt.

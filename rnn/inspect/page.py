@@ -11,7 +11,6 @@ import json
 import math
 import secrets
 from collections.abc import Sequence
-from html import escape
 from importlib import resources
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from rnn.inspect.inside import Inside
 from rnn.inspect.rows import Row
 from rnn.inspect.scene import Group, Scene
-from rnn.inspect.svg import summary, to_svg
+from rnn.inspect.svg import escape, summary, to_svg
 from rnn.inspect.view import View
 
 
@@ -28,7 +27,7 @@ def fragment(view: View, insides: Sequence[Inside] = (), standalone: bool = Fals
     """HTML that draws a view where it stands: an element, its data, and the script."""
     name = "rnn-" + secrets.token_hex(6)
     image = base64.b64encode(to_svg(view).encode()).decode()
-    alt = escape(summary(view.scene), quote=True)
+    alt = escape(summary(view.scene))
     data = {**scene_data(view.scene), "css": _asset("show.css"), "down": view.down}
     data["standalone"] = standalone
     data["insides"] = {inside.id: _inside(inside) for inside in insides}

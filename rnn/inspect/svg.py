@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import html
 import re
 import secrets
-from html import escape
 from importlib import resources
 
 from rnn.inspect import words
@@ -39,7 +39,7 @@ def to_svg(view: View) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="rnn {name}" role="img" '
         f'width="{w:.0f}" height="{h:.0f}" viewBox="0 0 {w:.0f} {h:.0f}" '
-        f'style="max-width:100%;height:auto" aria-label="{escape(summary(scene), quote=True)}">',
+        f'style="max-width:100%;height:auto" aria-label="{escape(summary(scene))}">',
         f"<title>{escape(summary(scene))}</title>",
         f"<style>{_style(name)}</style>",
         f'<rect class="paper" width="{w:.0f}" height="{h:.0f}" rx="12"/>',
@@ -68,6 +68,11 @@ def summary(scene: Scene) -> str:
     if scene.spans == 1:
         return f"Computation graph{name}: {nodes}, a leaf"
     return f"Computation graph{name}: {nodes} in {scene.spans:,} operations and leaves"
+
+
+def escape(text: str) -> str:
+    """A text as XML and HTML hold it, in an element or in quotes."""
+    return html.escape(words.printable(text))
 
 
 def _style(name: str) -> str:

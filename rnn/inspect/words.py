@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 MINUS = "\u2212"
@@ -128,6 +129,20 @@ def _operand(text: str, in_sum: bool, last: bool) -> str:
     closed = text.replace(" ", "")
     needs = bool(signs & set(_SUMS)) if in_sum and last else not in_sum
     return f"({closed})" if needs else closed
+
+
+#: what no file format can hold: control characters, halves of surrogate pairs, noncharacters
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(text: str) -> str:
+    """A text that XML allows and a terminal prints as it is: of control characters the pictures
+    (\u241b for an escape), of what has none \ufffd."""
+    return _UNPRINTABLE.sub(lambda m: _picture(ord(m[0])), text)
+
+
+def _picture(code: int) -> str:
+    return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
 def width(text: str, size: float) -> float:

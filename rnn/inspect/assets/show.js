@@ -863,7 +863,8 @@ class Tape {
     }
     this.forward = this.steps.length;
     if (backward) this.addBackward(rows);
-    this.at = this.steps.length;
+    this.end = this.steps.length ? this.steps.length + 1 : 0; // one further than the last step
+    this.at = this.end;
     this.replay();
   }
 
@@ -898,12 +899,12 @@ class Tape {
     }
   }
 
-  get ended() { return this.at >= this.steps.length; }
+  get ended() { return this.at >= this.end; }
 
   get now() { return this.at > 0 && !this.ended ? this.steps[this.at - 1] : null; }
 
   go(at) {
-    this.at = Math.min(Math.max(at, 0), this.steps.length);
+    this.at = Math.min(Math.max(at, 0), this.end);
     this.replay();
   }
 
@@ -911,8 +912,7 @@ class Tape {
     this.made = new Set();
     this.sums = new Map();
     this.doneRows = new Set();
-    for (let k = 0; k < this.at; k++) {
-      const step = this.steps[k];
+    for (const step of this.steps.slice(0, this.at)) {
       if (step.kind === "forward") this.made.add(this.scalar ? step.id : step.row.index);
       else if (this.scalar) this.sums.set(step.kind === "seed" ? step.id : step.edge.operand, step.after);
       else this.doneRows.add((step.operand || step.row).index);
@@ -1077,7 +1077,7 @@ class Drawing {
   arrive(asBefore) {
     this.back.hidden = !this.outer.length;
     this.summary.textContent = this.data.summary;
-    this.slider.max = this.tape.steps.length;
+    this.slider.max = this.tape.end;
     this.writeTrack();
     this.layOut();
     this.writePanel();
@@ -1115,7 +1115,7 @@ class Drawing {
     this.stage = svg("svg", {class: "stage", role: "application", tabindex: "0",
       "aria-label": this.data.summary + ". Arrow keys move, Enter opens, slash searches."}, this.canvas);
     this.panel = make("aside", {class: "panel", "aria-label": "Details", hidden: ""});
-    this.slider = make("input", {type: "range", min: 0, max: this.tape.steps.length,
+    this.slider = make("input", {type: "range", min: 0, max: this.tape.end,
       value: this.tape.at, "aria-label": "Step of the forward and backward pass"});
     this.slider.addEventListener("input", () => this.step(Number(this.slider.value)));
     this.playButton = button("\u25b6", "Play (space)", () => this.play());
@@ -1126,7 +1126,7 @@ class Drawing {
       button("\u2039", "A step back (,)", () => this.step(this.tape.at - 1)),
       this.playButton,
       button("\u203a", "A step forward (.)", () => this.step(this.tape.at + 1)),
-      button("\u00bb", "To the end", () => this.step(this.tape.steps.length)),
+      button("\u00bb", "To the end", () => this.step(this.tape.end)),
       make("div", {class: "track"}, this.slider, this.passes), this.said);
     this.legend = make("div", {class: "legend", "aria-hidden": "true"});
     this.root = make("div", {class: "rnn app" + (this.page.standalone ? " standalone" : "")},
@@ -1895,7 +1895,7 @@ class Drawing {
     }
     if (this.tape.ended) this.step(0);
     this.playButton.textContent = "\u2016";
-    const pause = Math.max(60, Math.min(900, 24000 / Math.max(this.tape.steps.length, 1)));
+    const pause = Math.max(60, Math.min(900, 24000 / Math.max(this.tape.end, 1)));
     this.timer = setInterval(() => {
       this.step(this.tape.at + 1);
       if (this.tape.ended) this.stop();
