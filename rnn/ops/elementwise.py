@@ -631,12 +631,7 @@ def of_tensors(
     name: str, number: int, numpy: Callable[..., Any] | None, input: Tensor, other: Tensor
 ) -> Tensor:
     """A function of two tensors; numpy: of integers, where they stay integers."""
-    for i, t in enumerate((input, other)):
-        if not isinstance(t, Handle):
-            raise TypeError(
-                f"{name}(): argument '{('input', 'other')[i]}' (position {i + 1}) must be Tensor, "
-                f"not {type(t).__name__}"
-            )
+    _core.check_tensors(name, input=input, other=other)
     if numpy is None or (input._h and other._h):
         return binary(number, input, other)
     return _arithmetic(number, numpy, input, other)

@@ -53,6 +53,23 @@ def _copied(t: Any) -> Any:
     return _c.adopt(check(lib.rnn_clone(E, t._h)))
 
 
+def _replace(gradients: list[Any], changed: Any, hook: str, what: str) -> None:
+    """What a hook returned takes the gradients' place; None leaves them.
+
+    Raises:
+        RuntimeError: it returned another number of them.
+    """
+    if changed is None:
+        return
+    changed = changed if isinstance(changed, tuple) else (changed,)
+    if len(changed) != len(gradients):
+        raise RuntimeError(
+            f"{hook} returned an invalid number of {what}, got {len(changed)}, but expected "
+            f"{len(gradients)}"
+        )
+    gradients[:] = changed
+
+
 class BackwardHook:
     """The full backward hooks of one call of a module: it watches the gradients of what went in and
     what came out.
@@ -107,15 +124,7 @@ class BackwardHook:
             self.grad_outputs[i] = grad
             for user_hook in self.user_pre_hooks:
                 changed = user_hook(self.module, tuple(self.grad_outputs))
-                if changed is None:
-                    continue
-                changed = changed if isinstance(changed, tuple) else (changed,)
-                if len(changed) != len(self.grad_outputs):
-                    raise RuntimeError(
-                        "Backward pre hook returned an invalid number of grad_output, "
-                        f"got {len(changed)}, but expected {len(self.grad_outputs)}"
-                    )
-                self.grad_outputs[:] = changed
+                _replace(self.grad_outputs, changed, "Backward pre hook", "grad_output")
             if not self.n_inputs_waiting:
                 self._call_user_hooks()
             return self.grad_outputs[i]
@@ -135,13 +144,5 @@ class BackwardHook:
     def _call_user_hooks(self) -> None:
         for user_hook in self.user_hooks:
             changed = user_hook(self.module, tuple(self.grad_inputs), tuple(self.grad_outputs))
-            if changed is None:
-                continue
-            changed = changed if isinstance(changed, tuple) else (changed,)
-            if len(changed) != len(self.grad_inputs):
-                raise RuntimeError(
-                    "Backward hook returned an invalid number of grad_input, "
-                    f"got {len(changed)}, but expected {len(self.grad_inputs)}"
-                )
-            self.grad_inputs[:] = changed
+            _replace(self.grad_inputs, changed, "Backward hook", "grad_input")
         self.waiting = self.n_inputs_waiting
