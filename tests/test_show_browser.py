@@ -306,6 +306,35 @@ def test_a_tensor_opens_to_its_numbers_and_to_single_scalars(opened: Any) -> Non
     assert total == [pytest.approx(float(h.grad[1, 2]), rel=1e-3)]
 
 
+def test_a_selected_scalar_is_in_sight_when_its_tensor_opens_to_scalars(opened: Any) -> None:
+    rnn.manual_seed(0)
+    x, w = rnn.randn(5, 3), rnn.randn(3, 50, requires_grad=True)
+    loss = (x @ w).square().mean()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss))
+    search, heading = page.get_by_role("searchbox"), page.locator(".panel h2")
+
+    def in_sight(name: str) -> bool:
+        assert heading.inner_text() == name
+        shown = box(page, name).bounding_box()
+        room, panel = page.locator(".stage").bounding_box(), page.locator(".panel").bounding_box()
+        beside = room["x"] <= shown["x"] and shown["x"] + shown["width"] <= panel["x"]
+        above = room["y"] <= shown["y"]
+        return beside and above and shown["y"] + shown["height"] <= room["y"] + room["height"]
+
+    search.fill("w[2, 30]")
+    search.press("Enter")
+    page.get_by_role("button", name="Open the tensor to scalars").click()
+    assert page.locator('.box[data-key^="n"]').count() == 64  # of 150
+    assert in_sight("w[2, 30]") and box(page, "w[0, 0]").count() == 0
+    search.fill("w[0, 7]")  # out of the row, and brought in
+    search.press("Enter")
+    assert in_sight("w[0, 7]") and box(page, "w[2, 30]").count() == 0
+    search.fill("w[0, 9]")
+    search.press("Enter")
+    assert in_sight("w[0, 9]") and box(page, "w[0, 0]").count() == 1  # the row stays
+
+
 def test_a_fused_scalar_opens_into_its_operations_and_closes(opened: Any) -> None:
     rnn.manual_seed(0)
     x = rnn.randn(2, 3, requires_grad=True)

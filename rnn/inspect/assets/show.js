@@ -433,10 +433,14 @@ class Graph {
     return (/ /.test(title) ? "(" + title + ")" : title) + "[" + this.index(id).join(", ") + "]";
   }
 
-  /** The scalars of a row that the page can show one by one. */
-  shown(row, most) {
-    if (row.dense >= 0) return Array.from({length: Math.min(row.n, most)}, (_, k) => row.id + k);
-    return (this.chosenOf.get(row.index) || []).slice(0, most).sort((a, b) => a - b);
+  /** The scalars of a row that the page can show one by one; of more than `most` those around one. */
+  shown(row, most, around) {
+    const chosen = row.dense < 0 ? this.chosenOf.get(row.index) || [] : null;
+    const n = chosen ? chosen.length : row.n;
+    const at = chosen ? chosen.indexOf(around) : (around || row.id) - row.id;
+    const first = Math.max(0, Math.min(at - most / 2, n - most));
+    if (chosen) return chosen.slice(first, first + most).sort((a, b) => a - b);
+    return Array.from({length: Math.min(n, most)}, (_, k) => row.id + first + k);
   }
 
   /** The k paths from a scalar to a root with the largest products of local derivatives. */
@@ -565,7 +569,7 @@ class View {
     const mode = this.state.rows.get(row.index) || FOLDED;
     if (mode === SCALARS) {
       item.open = item.scalars = true;
-      for (const id of this.graph.shown(row, MOST_SCALARS)) {
+      for (const id of this.graph.shown(row, MOST_SCALARS, this.state.around.get(row.index))) {
         const child = this.item("n" + id, {row, node: id, title: this.graph.label(id), parent: item});
         this.bubble(child, row);
         child.w = Math.min(Math.max(SCALAR_W, width(child.title, 15) + 32), 190);
@@ -1045,6 +1049,7 @@ class Drawing {
     this.state = {
       down: data.down || false, open: new Set(data.open),
       rows: new Map(data.openRows.map((i) => [i, NUMBERS])),
+      around: new Map(), // of a row that shows some of its scalars: the one that they stand around
       corner: (row) => this.corners.get(row.index) || [0, 0],
     };
     this.selected = null; // {id}, {row} or {group}
@@ -1598,6 +1603,12 @@ class Drawing {
     this.opened("r" + row.index);
   }
 
+  /** Opens a tensor to its scalars where one of them is in sight. */
+  openAround(id, row) {
+    this.state.rows.set(row.index, SCALARS);
+    this.reveal({id});
+  }
+
   opened(key) {
     this.layOut(key);
     if (this.selected && this.selected.id) this.markPaths(this.graph.paths(this.selected.id, 3));
@@ -1629,8 +1640,11 @@ class Drawing {
     };
     walk(this.data.tree);
     if (target.id && !row.scalar && this.graph.has(target.id)) {
-      if (!this.state.rows.get(row.index)) this.state.rows.set(row.index, NUMBERS);
-      if (row.dense >= 0) {
+      const mode = this.state.rows.get(row.index);
+      if (!mode) this.state.rows.set(row.index, NUMBERS);
+      if (mode === SCALARS) {
+        if (!this.view.nodes.has(target.id)) this.state.around.set(row.index, target.id);
+      } else if (row.dense >= 0) {
         const k = target.id - row.id, r = Math.floor(k / row.columns), c = k % row.columns;
         const rows = Math.floor(row.n / row.columns), [r0, c0] = this.state.corner(row);
         if (r < r0 || r >= r0 + GRID || c < c0 || c >= c0 + GRID) this.corners.set(row.index,
@@ -1788,7 +1802,7 @@ class Drawing {
       return;
     }
     if (!row.scalar && item && !item.scalars && this.state.rows.get(row.index) !== SCALARS)
-      this.panel.append(this.action("Open the tensor to scalars", () => this.setMode(row, SCALARS)));
+      this.panel.append(this.action("Open the tensor to scalars", () => this.openAround(id, row)));
     const within = !this.outer.length && this.page.insides[id];
     if (within) this.panel.append(this.action("Open into " + within.summary.split(": ").pop(),
       () => this.enter(id)));
