@@ -349,6 +349,19 @@ def test_opened_scalars_hand_their_gradient_to_their_operands() -> None:
     assert loss.graph_size() == size  # the graph gains nothing
 
 
+def test_what_a_page_says_can_be_opened_is() -> None:
+    rnn.manual_seed(0)
+    model = rnn.nn.Sequential(rnn.nn.LayerNorm(6), rnn.nn.LSTM(6, 3))
+    loss = rnn.nn.functional.gelu(model(rnn.randn(4, 2, 6))[0]).clone().square().cumsum(0).mean()
+    loss.backward(retain_graph=True)
+    scene = rnn.show(loss)._scene
+    rows = {scene.rows[i].op: scene.rows[i] for i in scene.openable}
+    assert {"layer_norm", "linear", "lstm", "gelu", "cumsum", "mean"} == set(rows)
+    for row in rows.values():
+        last = row.id + row.count - 1
+        assert last in [inside.id for inside in rnn.show(loss, focus=[last])._insides]
+
+
 def test_looking_changes_nothing_and_a_drawing_keeps_what_was_then() -> None:
     loss, model = network()
     weight = model[0].weight

@@ -362,6 +362,37 @@ def test_a_fused_scalar_opens_into_its_operations_and_closes(opened: Any) -> Non
     assert box(page, "loss").count() == 1
 
 
+def test_a_fused_scalar_that_a_page_does_not_open_says_which_call_draws_it_so(opened: Any) -> None:
+    rnn.manual_seed(0)
+    x = rnn.randn(10, 10, requires_grad=True)
+    h = x.softmax(1)
+    loss = (h * h).sum()
+    loss.backward(retain_graph=True)
+    page = opened(rnn.show(loss))
+    search, panel = page.get_by_role("searchbox"), page.locator(".panel")
+    button = page.get_by_role("button", name="Open into")
+
+    def select(name: str) -> None:
+        search.fill(name)
+        search.press("Enter")
+
+    for i in range(10):
+        select(f"h[{i}, {9 - i}]")
+        assert button.count() + panel.locator("code").count() == 1
+        assert button.count() or "of the graph into theirs, and not this one" in panel.inner_text()
+    for name in ("x[1, 2]", "h \u00b7 h[1, 2]"):  # a leaf; a product is one operation
+        select(name)
+        assert button.count() + panel.locator("code").count() == 0
+    select("h[3, 6]")
+    code = panel.locator("code").inner_text()
+    assert code == f"rnn.show(loss, focus=[{rnn.inspect.node(h, 3, 6).id}])"
+    page = opened(eval(code))  # and it does
+    assert page.locator(".panel h2").inner_text() == "h[3, 6]"
+    page.get_by_role("button", name="Open into").click()
+    assert "h[3, 6], opened" in page.locator(".summary").inner_text()
+    assert page.locator(".panel").is_hidden()
+
+
 def test_a_zero_gradient_says_why(opened: Any) -> None:
     x = rnn.tensor([-1.0, 2.0], requires_grad=True)
     loss = (x.relu() * rnn.tensor([1.0, 3.0])).sum()

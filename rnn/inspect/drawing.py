@@ -16,6 +16,7 @@ from rnn.inspect.paths import Path
 from rnn.inspect.words import printable
 
 if TYPE_CHECKING:
+    from rnn.inspect.inside import Inside
     from rnn.inspect.scene import Scene
 
 Reasons = dict[int, str]
@@ -60,7 +61,7 @@ def show(
         Computation graph of L: 3 scalar nodes in 3 operations and leaves
         ...
     """
-    from rnn.inspect.inside import insides
+    from rnn.inspect.inside import insides, openable
     from rnn.inspect.scene import Marked, make_scene
 
     graph = Graph([handle(x) for x in roots], find_names(names, modules, sys._getframe(1)))
@@ -79,7 +80,9 @@ def show(
         Marked([n.id for n in way], path.product, path.share) for way, path in zip(ways, marked)
     ]
     scene.reasons = _reasons(graph, scene, wanted, roots)
-    opened = insides(scene, wanted)
+    opened: list[Inside] = []
+    if not scene.freed:
+        opened, scene.openable = insides(scene, wanted), openable(scene)
     scene.let_go()
     return Drawing(scene, opened)
 

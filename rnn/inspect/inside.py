@@ -11,6 +11,7 @@ import numpy as np
 from rnn._c import E, ffi, lib
 from rnn.inspect.node import Node
 from rnn.inspect.opened import Opened
+from rnn.inspect.openers import opener_of
 from rnn.inspect.rows import Row, entitle
 from rnn.inspect.scalars import Edges, peaks
 from rnn.inspect.scene import Group, Scene
@@ -40,8 +41,6 @@ def insides(scene: Scene, wanted: Iterable[Node]) -> list[Inside]:
     """The scalars that are wanted, then those with the largest gradients of the fused operations,
     opened as far as they can be."""
     found: dict[int, Inside] = {}
-    if scene.freed:
-        return []
     asked = list(wanted)
     for i, node in enumerate((*asked, *_candidates(scene))):
         operands, operations = WANTED if i < len(asked) else OTHERS
@@ -49,14 +48,37 @@ def insides(scene: Scene, wanted: Iterable[Node]) -> list[Inside]:
             break
         if node.id in found or node.is_leaf or _operand_count(node) > operands:
             continue
-        try:
-            opened = node.open()
-        except (ValueError, RuntimeError):
-            continue  # a leaf, a value that was only moved, or one that cannot be opened
-        if 1 < len(opened) <= operations:
+        opened = _opened(node, operations)
+        if opened is not None:
             inner, many = _flat(opened), len(opened)
             found[node.id] = Inside(node.id, node.label, node.op, inner, many)
     return list(found.values())
+
+
+def openable(scene: Scene) -> set[int]:
+    """The rows whose scalars `insides` opens where they are wanted. One scalar is tried of each
+    operation and number of operands."""
+    known: dict[tuple[str, int], bool] = {}
+    found = set()
+    for i, row in enumerate(scene.rows):
+        if row.span is None or row.leaf or not row.count or opener_of(row.span) is None:
+            continue
+        node = Node(row.span, row.count - 1)  # of running sums the first is a copy
+        key = row.op, _operand_count(node)
+        if key not in known:
+            known[key] = key[1] <= WANTED[0] and _opened(node, WANTED[1]) is not None
+        if known[key]:
+            found.add(i)
+    return found
+
+
+def _opened(node: Node, most: int) -> Opened | None:
+    """A node, opened into more than one operation but no more than `most`; else None."""
+    try:
+        opened = node.open()
+    except (ValueError, RuntimeError):
+        return None  # a leaf, a value that was only moved, or one that cannot be opened
+    return opened if 1 < len(opened) <= most else None
 
 
 def _operand_count(node: Node) -> int:

@@ -84,6 +84,7 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         "tree": _tree(scene.top, groups),
         "open": sorted(groups[g] for g in scene.open if g in groups),
         "openRows": sorted(scene.open_rows),
+        "openable": sorted(scene.openable),
         "largest": _number(scene.largest_grad),
         "values": _packed(scene.values),
         "grads": _packed(scene.grads),

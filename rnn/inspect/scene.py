@@ -73,6 +73,7 @@ class Scene:
     root_nodes: list[int] = field(default_factory=list)  # the scalars asked for, where known
     freed: bool = False
     reasons: dict[int, str] = field(default_factory=dict)  # why gradients are zero, by node
+    openable: set[int] = field(default_factory=set)  # rows whose scalars a focus opens
 
     @cached_property
     def largest_grad(self) -> float:

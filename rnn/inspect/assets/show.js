@@ -1809,6 +1809,15 @@ class Drawing {
     this.ledger(id);
     this.pathList(id);
     this.madeFrom(id, row);
+    if (!within && this.data.openable.includes(row.index) && !this.data.focus.includes(id)) this.howOpened(id);
+  }
+
+  howOpened(id) {
+    const many = Object.keys(this.page.insides).length, said = this.panel.querySelector(".how");
+    this.note("It stands for scalar operations of its own. This page opens " + (many === 1 ? "one scalar" :
+      many + " scalars") + " of the graph into theirs, and not this one. " +
+      (said ? "The call above draws it with them." : "This draws it with them:"));
+    if (!said) this.how(id);
   }
 
   ledger(id) {
