@@ -166,6 +166,48 @@ def test_float32_noise() -> None:
     assert error.kind == "noise" and "Check with inputs of dtype float64" in str(error)
 
 
+def test_right_formulas_in_float32_are_noise() -> None:
+    F = rnn.nn.functional
+    functions: list[Callable[[Any], Any]] = [
+        lambda x: (x * x + 1).sqrt(), lambda x: F.layer_norm(x, x.shape), lambda x: x.softmax(0),
+        lambda x: (x + 1e3) - 1e3, lambda x: x.var(), lambda x: x.exp(), F.gelu,
+    ]  # fmt: skip
+    for seed, f in enumerate(functions * 4):
+        rnn.manual_seed(seed)
+        x = (rnn.randn(5) * 0.3).requires_grad_()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert _error(f, x).kind == "noise"
+
+
+@pytest.mark.parametrize("dtype", [rnn.float32, rnn.float64])
+def test_a_formula_that_is_wrong_by_one_percent(dtype: Any) -> None:
+    class Off(rnn.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            return 2.02 * grad * ctx.saved_tensors[0]
+
+    x = rnn.tensor([1.5, 3.0], dtype=dtype, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert _error(Off.apply, x).kind == "formula"
+
+
+@pytest.mark.parametrize("at", [0.3, 0.7])
+def test_curvature_is_no_kink(at: float) -> None:
+    x = rnn.tensor([at], dtype=rnn.float64, requires_grad=True)
+    error = _error(lambda x: (x * 2e5).sin(), x)
+    assert error.kind == "curvature" and "a smaller eps" in str(error)
+    assert gradcheck(lambda x: (x * 2e5).sin(), x, eps=1e-8)
+    kinked = rnn.tensor([2e-7], dtype=rnn.float64, requires_grad=True)
+    assert _error(lambda x: (x * 1e3).abs(), kinked).kind == "kink"
+
+
 def test_wrong_formula_in_float32() -> None:
     x = rnn.tensor([0.5, 2.0], requires_grad=True)
     with warnings.catch_warnings():

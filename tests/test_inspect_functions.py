@@ -587,3 +587,29 @@ def test_an_element_of_a_function_as_a_value() -> None:
     product._backward()
     cube._backward()
     assert x.grad.tolist() == [0.0, 7.0 + 270.0] and y.grad.tolist() == [0.0, 3.0]
+
+
+def test_what_is_opened_is_what_the_element_was_made_from() -> None:
+    x = rnn.randn(4, requires_grad=True)
+    opened = rnn.inspect.node(x.softmax(0), 2).open()
+    assert len(opened) == len(opened.nodes()) == 14
+    assert [n.label for n in opened.nodes() if n.op == "mul"] == ["mul[2]"]
+    assert sum(n.is_leaf for n in opened.nodes(leaves=True)) == 5  # and the largest, a constant
+
+
+def test_what_was_added_is_opened() -> None:
+    x, y = rnn.tensor([1.0, 5.0], requires_grad=True), rnn.tensor([3.0, 4.0], requires_grad=True)
+    for made in (
+        x.scatter_add(0, rnn.tensor([0, 0]), y),
+        x.index_add(0, rnn.tensor([0, 0]), y),
+        x.index_put((rnn.tensor([0, 0]),), y, accumulate=True),
+    ):
+        opened = rnn.inspect.node(made, 0).open()
+        assert opened.value == 8 and sorted(n.value for n in opened.inputs) == [1, 3, 4]
+        assert set(opened.locals.values()) == {1.0}
+
+
+def test_an_autograd_function_is_not_opened() -> None:
+    m = rnn.eye(2, requires_grad=True)
+    with pytest.raises(ValueError, match=r"an autograd\.Function: what its forward computes"):
+        rnn.inspect.node(rnn.linalg.inv(m), 0, 0).open()

@@ -76,6 +76,15 @@ _zero("out_of_range", "softshrink cut x[2] off: 0.5 is outside")(
 _zero("flat", "prelu takes leaf[1], which is above 0, as it is, not its product with x[0]")(
     lambda: _of(lambda w: F.prelu(_x(1.0, 2.0), w)[1], x=_x(0.25))
 )
+_zero("flat", "at 0 the derivative of square is 0")(
+    lambda: _of(lambda x: (x - x.detach()).square().sum())
+)
+_zero("dead_relu", "a dead ReLU: add[0] is -2")(
+    lambda: _of(lambda x: (x.detach() + x).relu().sum())
+)
+_zero("multiplied_by_zero", "multiplies x[0] by the number 0")(
+    lambda: _of(lambda x: x.detach().mul(x.detach()).add(x * 0).sum())
+)
 _zero("not_connected", "x[1] is not part of the loss: other elements of its tensor are")(
     lambda: _of(lambda x: x[0], 1)
 )

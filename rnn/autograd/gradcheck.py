@@ -19,7 +19,8 @@ class GradcheckError(RuntimeError):
     Attributes:
         kind: "formula" (both one-sided derivatives agree with each other, and not with the analytic
             one), "kink" (they differ: the function has a corner, a jump or its edge there), "noise"
-            (float32 cannot resolve the difference), "nondeterministic" (the function or its
+            (float32 cannot resolve the difference), "curvature" (the function bends so much within
+            eps that the difference is no derivative), "nondeterministic" (the function or its
             backward differs from call to call), "undefined_grad" (backward fails where an output
             has no gradient), "not_differentiable" (the output has no graph, yet depends on the
             input).
@@ -423,6 +424,19 @@ class _Check:
             left = np.float64(here - float(below[j][b])) / (-down or step)
         return float(left), float(right)
 
+    def _extrapolated(
+        self, x: _Input, a: int, j: int, b: int, step: float
+    ) -> tuple[float, float, float]:
+        """The central difference over smaller and smaller steps, extrapolated to none (Richardson);
+        how far apart two such numbers are; and what the rounding of the output makes in them.
+        """
+        whole, half, quarter = (
+            sum(self._sides(x, a, j, b, step / part)) / 2 for part in (1, 2, 4)
+        )
+        found, other = (4 * half - whole) / 3, (4 * quarter - half) / 3
+        rounding = abs(float(self.values()[j][b])) * float(np.finfo(np.float32).eps) / step
+        return found, abs(found - other), rounding
+
     def _diagnose(
         self, x: _Input, a: int, j: int, b: int, exact: float, numeric: float
     ) -> tuple[str, str]:
@@ -446,12 +460,15 @@ class _Check:
         scale = max(abs(left), abs(right), abs(exact))
         slack = max(self.atol, (2e-2 if single else self.rtol) * scale)
         gap = abs(left - right)
-        if single and abs((left + right) / 2 - exact) <= slack and gap <= 10 * slack:
-            return "noise", (
-                f"float32 noise: over a step of {self.eps:g} the function changes by less than "
-                f"float32 resolves; over {step:.2g} the derivative is {(left + right) / 2:.6g}, as "
-                "the analytic one says. Check with inputs of dtype float64."
-            )
+        if single:
+            found, spread, rounding = self._extrapolated(x, a, j, b, step)
+            doubt = max(self.atol, 5e-3 * scale, 8 * rounding, min(8 * spread, slack))
+            if abs(found - exact) <= doubt:
+                return "noise", (
+                    f"float32 noise: over a step of {self.eps:g} the function changes by less than "
+                    f"float32 resolves; over {step:.2g} the derivative is {found:.6g}, as the "
+                    "analytic one says. Check with inputs of dtype float64."
+                )
         nearer = self._sides(x, a, j, b, step / 4)
         if gap > slack and abs(nearer[0] - nearer[1]) > gap / 2:
             return "kink", (
@@ -461,6 +478,15 @@ class _Check:
             )
         finer = sum(self._sides(x, a, j, b, step / 100)) / 2
         if gap > slack and abs(finer - exact) <= slack:
+            nearest = self._sides(x, a, j, b, step / 16)
+            bends = [abs(side[0] - side[1]) / gap for side in (nearer, nearest)]
+            if 1 / 8 < bends[0] < 1 / 2 and 1 / 32 < bends[1] < 1 / 8:  # in line with the step
+                return "curvature", (
+                    f"a step that is too large for the curvature: over {step:.2g} the derivative "
+                    f"is {left:.6g} on the left and {right:.6g} on the right, but over "
+                    f"{step / 100:.2g} it is {finer:.6g}, as the analytic one says. Check it with "
+                    "a smaller eps."
+                )
             return "kink", (
                 f"a kink within the step: over {step:.2g} the derivative is {left:.6g} on the left "
                 f"and {right:.6g} on the right, but over {step / 100:.2g} it is {finer:.6g}, as "

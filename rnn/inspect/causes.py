@@ -268,8 +268,9 @@ def zero(n: Node, limit: int = 1000) -> Cause:
             return _cancelled(n, parts)
         here = [use.cause for use in found if use.cause is not None]
         real = [cause for cause in here if cause.kind not in LEFT_OUT]
-        if real:
-            return real[0]
+        flowing = [cause for cause in real if cause.kind != "detached"]
+        if flowing or (real and None not in [use.cause for use in found]):
+            return (flowing or real)[0]
         if not found and not parts:
             text = f"{name(n)} is not part of the loss: other elements of its tensor are"
             left_out = left_out or Cause("not_connected", text, n)

@@ -485,8 +485,9 @@ def _row(span: Span) -> tuple[str, ...]:
     return str(span.id), span.op, str(list(span.shape)), span.name or "", place, f"{span.count:,}"
 
 
-def _free(held: Any) -> None:
-    lib.rnn_graph_free(E, held)
+def _free(held: Any, free: Any = lib.rnn_graph_free, engine: Any = E) -> None:
+    """Without the module's names, which are gone at the interpreter's end."""
+    free(engine, held)
 
 
 def _mask(condition: Callable[[Any], Any] | float, values: Any) -> Any:

@@ -105,7 +105,7 @@ def _flat(opened: Opened) -> Scene:
     if grad is not None and math.isfinite(grad):
         root = opened.graph.roots[0]
         root.backward(root.new_full(root.shape, grad), retain_graph=True)
-    nodes = [Node(span, k) for span in opened.graph.spans for k in range(span.count)]
+    nodes = opened.nodes(leaves=True)
     at = {node.id: i for i, node in enumerate(nodes)}
     edges = [(i, at[e.node.id], e) for i, node in enumerate(nodes) for e in node.operands]
     links = [(operand, user) for user, operand, _ in edges]

@@ -6,16 +6,19 @@ the graph that it is in gains no node.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from rnn._c import E, check, ffi, lib
+from rnn.autograd.graph import edge_list
 from rnn.autograd.modes import enable_grad
 from rnn.inspect.graph import Graph, handle, node_of
 from rnn.inspect.names import first_of
-from rnn.inspect.node import Node
+from rnn.inspect.node import CUSTOM, Node
 from rnn.inspect.openers import Element, opener_of
+from rnn.inspect.span import Span
 from rnn.inspect.tables import Table, number
 from rnn.ops._core import Array, array_of, nodes
 from rnn.resolution import resolution
@@ -67,12 +70,40 @@ class Opened:
 
     def __len__(self) -> int:
         """How many operations there are."""
-        return sum(span.count for span in self.graph.spans if not span.is_leaf)
+        return sum(int(here.sum()) for span, here in self._behind if not span.is_leaf)
 
-    def nodes(self) -> list[Node]:
-        """The operations' nodes, operands before users."""
+    def nodes(self, leaves: bool = False) -> list[Node]:
+        """The operations' nodes, and the leaves too if asked, operands before users."""
+        return [
+            Node(span, i)
+            for span, here in self._behind
+            if leaves or not span.is_leaf
+            for i in np.flatnonzero(here).tolist()
+        ]
+
+    @functools.cached_property
+    def _behind(self) -> list[tuple[Span, Array]]:
+        """Each span, and which of its nodes the result was made from: a row was computed where one
+        element of it is asked for.
+        """
+        listed = edge_list(np.ascontiguousarray(self.graph._numbers))
+        order = np.argsort(listed[0], kind="stable")
         spans = self.graph.spans
-        return [Node(s, i) for s in spans if not s.is_leaf for i in range(s.count)]
+        start = spans[0].id
+        users, operands = (ids[order] - start for ids in listed[:2])
+        found = np.zeros(spans[-1].id + spans[-1].count - start, bool)
+        found[self.result.id - start] = True
+        parts: list[tuple[Span, Array]] = []
+        for span in reversed(spans):
+            first = span.id - start
+            mine = slice(*np.searchsorted(users, (first, first + span.count)))
+            if (operands[mine] >= first).any():  # a running sum: its nodes are made from others
+                for user, operand in zip(users[mine][::-1].tolist(), operands[mine][::-1].tolist()):
+                    found[operand] |= found[user]
+            else:
+                found[operands[mine][found[users[mine]]]] = True
+            parts.append((span, found[first : first + span.count]))
+        return parts[::-1]
 
     def table(self, limit: int = 24) -> Table:
         """An operation a line; of many the first and the last."""
@@ -102,11 +133,17 @@ def open_node(node: Node) -> Opened:
     """Node.open().
 
     Raises:
-        ValueError: the node is a leaf; or its operation only moves values, or cannot be opened.
+        ValueError: the node is a leaf; or its operation only moves values, or is an
+            autograd.Function, of which no operations are known.
         RuntimeError: backward() has freed the graph behind it, or a value that it was made from was
             overwritten.
     """
     opener = None if node.is_leaf else opener_of(node.span)
+    if opener is None and node.span._info.op == CUSTOM:
+        raise ValueError(
+            f"{node.label} is made by {node.op}, an autograd.Function: what its forward computes "
+            "is not recorded, so there is nothing to be opened; Node.operands has its derivatives"
+        )
     if opener is None:
         what = "a leaf" if node.is_leaf else f"made by {node.op}"
         raise ValueError(

@@ -95,6 +95,12 @@ def _reduction(e: Element, x: Any) -> Any:
     return _REDUCTIONS[e.span.op](x, e.span._info.p[1])
 
 
+@_opens("scatter_add")
+def _added(e: Element, x: Any) -> Any:
+    """What was there, and all that was added to it."""
+    return x.sum()
+
+
 @_opens("cumsum", "cumprod", "logcumsumexp")
 def _running(e: Element, x: Any) -> Any:
     """From the running value before and the new element, as edges has it."""
