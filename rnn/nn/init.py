@@ -10,7 +10,6 @@ import contextlib
 import functools
 import math
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from rnn import _config
 from rnn._c import E, check, lib
+from rnn._warn import warn_user
 from rnn.ops import _core, create
 from rnn.tensor import Tensor
 
@@ -251,7 +251,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     """0: the tensor has no elements."""
     if 0 in tensor._shape:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        warn_user("Initializing zero-element tensors is a no-op")
         return 0.0
     fan = _calculate_correct_fan(tensor, mode)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
@@ -315,10 +315,9 @@ def trunc_normal_(
         True
     """
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn(
+        warn_user(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
-            stacklevel=2,
         )
 
     def below(x: float) -> float:

@@ -5,7 +5,6 @@ This module is not: any layer, nor the containers (container.py).
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ import numpy as np
 from rnn import _c, _dtypes
 from rnn._c import E, Handle, check, handles, lib
 from rnn._size import check_device
+from rnn._warn import warn_user
 from rnn.autograd import linked
 from rnn.nn.parameter import Buffer, Parameter, cast_to, copy_into
 from rnn.ops import _core
@@ -251,10 +251,9 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
                 box[0] = changed
         if watch:
             if not isinstance(box[0], (Tensor, tuple)):
-                warnings.warn(
+                warn_user(
                     "For backward hooks to be called, module output should be a Tensor or a tuple "
                     f"of Tensors but received {type(box[0])}",
-                    stacklevel=3,
                 )
             else:
                 box[0] = watch.setup_output_hook(box[0])
@@ -270,10 +269,9 @@ class Module(_c.ModuleBase):  # type: ignore[misc]
             else:
                 hook(self, args, box[0])
         except Exception as error:
-            warnings.warn(
+            warn_user(
                 "module forward hook with ``always_call=True`` raised an exception "
                 f"that was silenced as another error was raised in forward: {error}",
-                stacklevel=2,
             )
 
     # ---- attributes ---------------------------------------------------------------------------

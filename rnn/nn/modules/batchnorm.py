@@ -4,10 +4,10 @@ statistics.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import rnn
+from rnn._warn import warn_user
 from rnn.nn import functional as F
 from rnn.nn import init
 from rnn.nn.module import Module
@@ -203,10 +203,9 @@ class _InstanceNorm(_NormBase):
                     f"expected input's size at dim={dim} to match num_features "
                     f"({self.num_features}), but got: {input.size(dim)}."
                 )
-            warnings.warn(
+            warn_user(
                 f"input's size at dim={dim} does not match num_features. You can silence this "
                 "warning by not passing in num_features, which is not used because affine=False",
-                stacklevel=2,
             )
         if dim == 0:
             return self._normalise(input.unsqueeze(0)).squeeze(0)

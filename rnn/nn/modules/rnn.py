@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import rnn
 from rnn._shown import show_as
+from rnn._warn import warn_user
 from rnn.nn import init
 from rnn.nn.functional import _recurrent as steps
 from rnn.nn.functional.dropout import dropout as drop
@@ -129,11 +129,10 @@ class RNNBase(Module):
                 "element being zeroed"
             )
         if dropout > 0 and self.num_layers == 1:
-            warnings.warn(
+            warn_user(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
                 "dropout expects num_layers "
                 f"greater than 1, but got dropout={dropout} and num_layers={self.num_layers}",
-                stacklevel=4,
             )
         for name, kind in (
             ("bias", bool),

@@ -7,13 +7,13 @@ and both stacks.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import rnn
+from rnn._warn import warn_user
 from rnn.nn import functional as F
 from rnn.nn import init
 from rnn.nn.container import ModuleList
@@ -198,9 +198,8 @@ class TransformerEncoder(Module):
         elif layer.self_attn.num_heads % 2 == 1:
             why = "encoder_layer.self_attn.num_heads is odd"
         if why:
-            warnings.warn(
+            warn_user(
                 f"enable_nested_tensor is True, but self.use_nested_tensor is False because {why}",
-                stacklevel=3,
             )
         return not why
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnn import _dtypes
 from rnn._c import E, Handle, check, ffi, handles, lib
+from rnn._warn import warn_user
 from rnn.ops import _core
 from rnn.tensor import Tensor
 
@@ -104,9 +105,8 @@ def clip_grad_norm_(
         given = parameters
         parameters = list(parameters)
         if not parameters and not isinstance(given, (list, tuple)):
-            warnings.warn(
+            warn_user(
                 "`parameters` is an empty generator, no gradient clipping will occur.",
-                stacklevel=2,
             )
     params = _listed(parameters)
     total = _norm(params, norm_type, True)

@@ -3,7 +3,6 @@ step."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 import rnn
 from rnn import _config
 from rnn._c import check_room
+from rnn._warn import warn_user
 from rnn.ops import _core
 from rnn.tensor import Tensor
 
@@ -297,7 +297,7 @@ def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> Pack
         tensor([1, 4, 2, 3])
     """
     if not sequences:
-        warnings.warn("pack_sequence got no sequence", stacklevel=2)
+        warn_user("pack_sequence got no sequence")
     lengths = [part.shape[0] for part in sequences]
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
