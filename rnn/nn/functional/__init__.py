@@ -17,6 +17,12 @@ from rnn.nn.functional.activation import rrelu as rrelu
 from rnn.nn.functional.activation import rrelu_ as rrelu_
 from rnn.nn.functional.activation import softmax as softmax
 from rnn.nn.functional.activation import softmin as softmin
+from rnn.nn.functional.adaptive_pool import adaptive_avg_pool1d as adaptive_avg_pool1d
+from rnn.nn.functional.adaptive_pool import adaptive_avg_pool2d as adaptive_avg_pool2d
+from rnn.nn.functional.adaptive_pool import adaptive_avg_pool3d as adaptive_avg_pool3d
+from rnn.nn.functional.adaptive_pool import adaptive_max_pool1d as adaptive_max_pool1d
+from rnn.nn.functional.adaptive_pool import adaptive_max_pool2d as adaptive_max_pool2d
+from rnn.nn.functional.adaptive_pool import adaptive_max_pool3d as adaptive_max_pool3d
 from rnn.nn.functional.attention import multi_head_attention_forward as multi_head_attention_forward
 from rnn.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from rnn.nn.functional.class_loss import cross_entropy as cross_entropy
@@ -79,10 +85,6 @@ from rnn.nn.functional.pad import pad as pad
 from rnn.nn.functional.pad import pixel_shuffle as pixel_shuffle
 from rnn.nn.functional.pad import pixel_unshuffle as pixel_unshuffle
 from rnn.nn.functional.pad import upsample as upsample
-from rnn.nn.functional.pool import adaptive_avg_pool1d as adaptive_avg_pool1d
-from rnn.nn.functional.pool import adaptive_avg_pool2d as adaptive_avg_pool2d
-from rnn.nn.functional.pool import adaptive_max_pool1d as adaptive_max_pool1d
-from rnn.nn.functional.pool import adaptive_max_pool2d as adaptive_max_pool2d
 from rnn.nn.functional.pool import avg_pool1d as avg_pool1d
 from rnn.nn.functional.pool import avg_pool2d as avg_pool2d
 from rnn.nn.functional.pool import lp_pool1d as lp_pool1d
@@ -92,8 +94,6 @@ from rnn.nn.functional.pool import max_pool2d as max_pool2d
 from rnn.nn.functional.pool import max_pool2d_with_indices as max_pool2d_with_indices
 from rnn.nn.functional.pool import max_unpool1d as max_unpool1d
 from rnn.nn.functional.pool import max_unpool2d as max_unpool2d
-from rnn.nn.functional.volume import adaptive_avg_pool3d as adaptive_avg_pool3d
-from rnn.nn.functional.volume import adaptive_max_pool3d as adaptive_max_pool3d
 from rnn.nn.functional.volume import avg_pool3d as avg_pool3d
 from rnn.nn.functional.volume import conv3d as conv3d
 from rnn.nn.functional.volume import conv_transpose3d as conv_transpose3d

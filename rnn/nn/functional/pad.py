@@ -278,16 +278,16 @@ def interpolate(
     if (linear and _DIMS.get(mode) != dims) or dims < 1:
         _refuse_mode(mode, len(input._shape))
     if mode == "area":
-        from rnn.nn.functional import pool, volume
+        from rnn.nn.functional import adaptive_pool
 
         if dims > 3:
             _refuse_mode(mode, len(input._shape))
-        area = {
-            1: pool.adaptive_avg_pool1d,
-            2: pool.adaptive_avg_pool2d,
-            3: volume.adaptive_avg_pool3d,
-        }
-        return area[dims](input, sizes)
+        area = (
+            adaptive_pool.adaptive_avg_pool1d,
+            adaptive_pool.adaptive_avg_pool2d,
+            adaptive_pool.adaptive_avg_pool3d,
+        )
+        return area[dims - 1](input, sizes)
     if not (mode in ("nearest", "nearest-exact") and input.dtype is rnn.uint8):
         letters = "bicubic" if mode == "bicubic" else "linear" if linear else "nearest"
         _core.floats_only(f"compute_indices_weights_{letters}", input)

@@ -1,5 +1,5 @@
-"""Convolution and pooling of volumes: conv3d, conv_transpose3d, max_pool3d, avg_pool3d and the
-adaptive ones (torch.nn.functional).
+"""Convolution and pooling of volumes: conv3d, conv_transpose3d, max_pool3d and avg_pool3d
+(torch.nn.functional).
 
 All are compositions: a convolution is a sum of conv2d over the kernel's depth, a mean adds up
 shifted slices, a maximum is gathered from where it was found.
@@ -14,7 +14,7 @@ import numpy as np
 
 import rnn
 from rnn import _c
-from rnn._shown import show_as, shown_as
+from rnn._shown import shown_as
 from rnn.nn.functional._common import as_batch, several
 from rnn.nn.functional.conv import (
     check_channels,
@@ -28,9 +28,6 @@ from rnn.nn.functional.conv import (
 from rnn.nn.functional.pad import pad
 from rnn.nn.functional.pool import (
     Windows,
-    adaptive_avg,
-    adaptive_max,
-    adaptive_sizes,
     check_rank,
     mean_of,
     of_integers,
@@ -290,26 +287,6 @@ def max_pool3d(
     return made if return_indices else made[0]
 
 
-@shown_as("AdaptiveMaxPool3DBackward0")
-def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """Maxima over as many parts as are asked for (torch.nn.functional.adaptive_max_pool3d).
-
-    Args:
-        input: (N, C, D, H, W) or (C, D, H, W).
-        output_size: (OD, OH, OW), or one number for all; None keeps a size.
-        return_indices: give the place of each maximum in its volume too.
-
-    Raises:
-        RuntimeError: the input's shape does not fit, or a size is negative.
-        NotImplementedError: the input holds integers.
-
-    Example:
-        >>> F.adaptive_max_pool3d(rnn.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, 2))
-        tensor([[[[[6., 7.]]]]])
-    """
-    return adaptive_max(input, adaptive_sizes(input, output_size, 3, "max"), return_indices)
-
-
 # ---- means ---------------------------------------------------------------------------------------
 
 
@@ -357,23 +334,3 @@ def _added_up(x: Tensor, windows: Windows, d: int) -> Tensor:
         part = x[(..., windows.slice(d, k), *[slice(None)] * (2 - d))]
         total = part if total is None else total + part
     return total
-
-
-def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
-    """Means over as many parts as are asked for (torch.nn.functional.adaptive_avg_pool3d).
-
-    Args:
-        input: (N, C, D, H, W) or (C, D, H, W).
-        output_size: (OD, OH, OW), or one number for all; None keeps a size.
-
-    Raises:
-        RuntimeError: the input's shape does not fit, or a size is negative.
-        NotImplementedError: the input holds integers.
-
-    Example:
-        >>> F.adaptive_avg_pool3d(rnn.ones(1, 3, 4, 8, 6), (2, None, 2)).shape
-        rnn.Size([1, 3, 2, 8, 2])
-    """
-    sizes = adaptive_sizes(input, output_size, 3)
-    made = adaptive_avg(input, sizes)
-    return made if sizes == (1, 1, 1) else show_as(made, "AdaptiveAvgPool3DBackward0")
