@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -332,3 +334,43 @@ def test_every_gradient_of_the_shipped_gpt2_adds_up() -> None:
         assert abs(ledger.total - kept[name][index]) < 1e-4 * scale, name
     for name, p in model.named_parameters():
         np.testing.assert_array_equal(p.grad.numpy(), kept[name])
+
+
+F = rnn.nn.functional
+INFINITE: dict[str, Any] = {
+    "relu": lambda x: x.relu(), "relu6": F.relu6, "hardtanh": F.hardtanh,
+    "hardsigmoid": F.hardsigmoid, "hardswish": F.hardswish, "hardshrink": F.hardshrink,
+    "softshrink": F.softshrink, "threshold": lambda x: F.threshold(x, 0.3, 9.0),
+    "clamp": lambda x: x.clamp(-0.5, 2), "floor": lambda x: x.floor(), "sign": lambda x: x.sign(),
+    "round": lambda x: x.round(), "trunc": lambda x: x.trunc(), "frac": lambda x: x.frac(),
+    "maximum": lambda x: x.maximum(rnn.ones(7)), "minimum": lambda x: x.minimum(rnn.ones(7)),
+    "fmax": lambda x: rnn.fmax(x, rnn.ones(7)), "fmin": lambda x: rnn.fmin(x, rnn.ones(7)),
+    "mul": lambda x: x * rnn.tensor([0.0, 1, 0, 2, 0, -1, 0]), "mul_scalar": lambda x: x * 0,
+    "prelu": lambda x: F.prelu(x, rnn.zeros(1)), "leaky": lambda x: F.leaky_relu(x, 0.0),
+    "abs": lambda x: x.abs(), "square": lambda x: x.square(), "cube": lambda x: x**3,
+    "smooth_l1": lambda x: F.smooth_l1_loss(x, rnn.ones(7), reduction="none"),
+    "huber": lambda x: F.huber_loss(x, rnn.ones(7), reduction="none"), "exp": lambda x: x.exp(),
+    "div": lambda x: rnn.zeros(7) / x, "sigmoid": lambda x: (x * 1e4).sigmoid(),
+    "elu": lambda x: F.elu(x * 1e4), "gelu": lambda x: F.gelu(x * 1e4), "cos": lambda x: x.cos(),
+    "amax": lambda x: x.amax(), "max": lambda x: x.max(0)[0], "prod": lambda x: x.prod(),
+    "where": lambda x: rnn.where(x > 0, x, 0.0), "cumsum": lambda x: x.cumsum(0),
+    "median": lambda x: x.median(), "topk": lambda x: x.topk(2)[0],
+    "softmax": lambda x: x.softmax(0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("resolution", ["tensor", "scalar"])
+@pytest.mark.parametrize("name", INFINITE)
+def test_infinite_gradients_add_up(name: str, resolution: str) -> None:
+    """Where an infinite gradient meets a derivative of 0, the ledger says what backward says."""
+    x = rnn.tensor([-4.0, -1.0, -0.0, 0.25, 1.0, 2.0, 7.0], requires_grad=True)
+    with warnings.catch_warnings(), rnn.resolution(resolution):
+        warnings.simplefilter("error")
+        y = INFINITE[name](x)
+        loss = (y * math.inf).sum()
+        (want,) = rnn.autograd.grad(loss, x, retain_graph=True)
+        for i, gradient in enumerate(want.tolist()):
+            ledger = explain(x, loss, index=(i,))
+            found = [ledger.gradient, ledger.total, sum(e.contribution for e in ledger)]
+            np.testing.assert_array_equal(found, [gradient] * 3, f"{name} at {x[i].item()}")
+            assert ledger.rounding == 0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import networkx
 import numpy as np
@@ -384,3 +385,23 @@ def test_without_memory_nothing_is_left_behind() -> None:
     gc.collect()
     assert rnn.memory_stats()["spans"] == before
     loss.backward()  # the search has left no mark
+
+
+def test_modules_of_two_models() -> None:
+    """Parameters belong to the module in which their operations are made."""
+
+    class Model(rnn.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = rnn.nn.Linear(2, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.lin(x).sum()
+
+    a, b = Model(), Model()
+    g = rnn.inspect.graph(a(rnn.ones(1, 2)) + b(rnn.ones(1, 2)))
+    assert {n.op for n in g.where(module="lin")} == {"leaf", "linear"}
+    names = {"a.lin.weight", "a.lin.bias", "b.lin.weight", "b.lin.bias"}
+    assert {n.span.name for n in g.where(module="lin", op="leaf")} == names
+    assert {n.span.name for n in g.where(module="a.lin")} == {"a.lin.weight", "a.lin.bias"}
+    assert {m for m in g.columns()["module"] if m} == {"lin", "Model"}

@@ -30,12 +30,12 @@ PIECES = frozenset({
     "clamp", "hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "threshold",
     "smooth_l1_loss", "huber_loss",
 })  # fmt: skip
-CHOICES = frozenset({
+CHOICES: frozenset[str] = frozenset({
     "maximum", "minimum", "fmax", "fmin", "amax", "amin", "max", "min", "max_dim", "min_dim",
     "max_pool2d", "median", "median_dim", "nanmedian", "nanmedian_dim", "mode", "kthvalue", "topk",
     "cummax", "cummin",
 })  # fmt: skip
-STEPS = frozenset({"sign", "floor", "ceil", "round", "trunc", "div_trunc", "div_floor"})
+STEPS: frozenset[str] = frozenset({"sign", "floor", "ceil", "round", "trunc", "div_trunc", "div_floor"})
 MASKS = frozenset({"where", "masked_fill"})
 #: kinds of causes that are no use at all: the operation read the tensor, but not this element
 LEFT_OUT = frozenset({

@@ -17,6 +17,7 @@ import numpy as np
 
 from rnn._c import E, Handle, adopt, check, lib
 from rnn.autograd.passes import run
+from rnn.inspect.causes import CHOICES, STEPS
 from rnn.inspect.graph import Graph, handle, node_of
 from rnn.inspect.names import find_names
 from rnn.inspect.node import Node, uses
@@ -190,6 +191,13 @@ def _levels(span: Span, depth: int) -> list[list[Span]]:
 # ---- the ledger ----------------------------------------------------------------------------------
 
 
+#: operations that pass nothing on where their derivative is 0, not even of an infinite gradient:
+#: csrc/ops.h says `0` there, not dz times 0
+_CUTTING = (STEPS | CHOICES).union(
+    "relu rnn_relu hardtanh hardsigmoid hardswish hardshrink softshrink threshold clamp".split()
+)
+
+
 class Entry:
     """One use of the explained node.
 
@@ -198,7 +206,8 @@ class Entry:
         user_grad: d loss / d user.
         local: d user / d x, within the operation.
         flows: False where the user was made from x detached: then nothing is contributed.
-        contribution: user_grad * local.
+        contribution: user_grad * local; 0 where the operation passes nothing on, as relu of -1,
+            even if user_grad is not finite.
         share: of the gradient; None where that is 0.
         children: the Ledger of the user, where the depth that was asked for goes on; else None.
 
@@ -220,7 +229,9 @@ class Entry:
 
     @property
     def contribution(self) -> float:
-        return self.user_grad * self.local if self.flows else 0.0
+        if not self.flows or (self.local == 0 and self.user.op in _CUTTING):
+            return 0.0
+        return self.user_grad * self.local
 
     @property
     def share(self) -> float | None:
@@ -247,8 +258,9 @@ class _Uses:
         self.grads = found.of(span, self.nodes)
 
     def contributions(self) -> Array:
+        passed = self.flows & (self.locals != 0) if self.span.op in _CUTTING else self.flows
         with np.errstate(invalid="ignore", over="ignore"):
-            return np.where(self.flows, self.grads * self.locals, 0.0)
+            return np.where(passed, self.grads * self.locals, 0.0)
 
 
 def _uses_of(n: Node, found: _Gradients) -> list[_Uses]:
@@ -292,7 +304,7 @@ class Ledger:
         self.reason: str | None = None
         self.total = _sum([self.seed, *self._parts])
         self.rounding = 0.0
-        if self.gradient is not None:
+        if self.gradient is not None and not _both_infinite(self.gradient, self.total):
             self.rounding = _sum([self.gradient, -self.seed, *(-x for x in self._parts)])
 
     @property
@@ -429,4 +441,10 @@ def _sum(parts: list[float]) -> float:
     try:
         return math.fsum(parts)
     except (OverflowError, ValueError):
-        return float(np.sum(parts))
+        with np.errstate(all="ignore"):
+            return float(np.sum(parts))
+
+
+def _both_infinite(a: float, b: float) -> bool:
+    """Whether both are the same infinity, or nan: no difference, where subtraction says nan."""
+    return (math.isinf(a) and a == b) or (math.isnan(a) and math.isnan(b))

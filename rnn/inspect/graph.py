@@ -334,7 +334,8 @@ class Graph:
 
         Args:
             op: the operation's name, "relu".
-            module: the path of a module; what lies within it counts.
+            module: the path of a module within the outermost one that was called; what lies in it
+                counts. Where several modules are among the variables, "a.lin" has a's Parameters.
             name: the name of a tensor, as "h.0.attn.c_attn.weight"; of one node, as "w[0, 1]".
             value: a condition on values, one by one: takes a NumPy array, gives booleans, as
                 numpy.isnan does; or a number that they equal.
@@ -403,7 +404,9 @@ class Graph:
         if op is not None and span.op != op:
             return False
         if module is not None and not _within(span.module, module):
-            return False
+            owner = (span.name or "").rpartition(".")[0]
+            if not _within(owner, module):
+                return False
         return name is None or (span.name is not None and _may_be(name, span.name))
 
     # ---- for other programs ----------------------------------------------------------------------

@@ -97,12 +97,9 @@ def _single_prefix(modules: dict[str, Any]) -> dict[str, Any]:
 
 def _add_modules(found: Names, modules: Mapping[str, Any]) -> None:
     for prefix, module in modules.items():
-        members: Iterable[tuple[str, Any]] = [
-            *module.named_parameters(prefix),
-            *module.named_buffers(prefix),
-        ]
-        for path, x in members:
-            _add(found, path, x, path.rpartition(".")[0])
+        members: Iterable[tuple[str, Any]] = [*module.named_parameters(), *module.named_buffers()]
+        for path, x in members:  # the module's path is that of its operations, without the prefix
+            _add(found, f"{prefix}.{path}" if prefix else path, x, path.rpartition(".")[0])
 
 
 def _add(found: Names, text: str, x: Any, module: str | None = None) -> None:

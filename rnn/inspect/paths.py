@@ -202,7 +202,8 @@ class Paths:
 
     Attributes:
         source, target: their ends.
-        total: the sum of the products over all paths: d target / d source.
+        total: the sum of the products over all paths: d target / d source. A path with a derivative
+            of 0 on it adds 0, where one of infinity stands beside it too: backward() has nan there.
         count: how many paths there are (a float: there may be 1e30), those with a derivative of 0
             on them left out.
         reason: why there are none, in words, else None.

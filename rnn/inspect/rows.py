@@ -110,8 +110,9 @@ def entitle(rows: Sequence[Row], links: Iterable[tuple[int, int]]) -> None:
             made[i] = words.expression(row.op, row.parameters, of)
         row.title = row.name or made[i] or f"#{row.id}"
         row.short = row.title
-        if row.module and row.title.startswith(row.module + "."):
-            row.short = row.title[len(row.module) + 1 :]
+        if row.module:
+            before, found, own = row.title.rpartition(row.module + ".")
+            row.short = own if found and before[-1:] in ("", ".") else row.short
         row.glyph = "" if row.leaf else words.glyph(row.op, row.parameters)
         if row.scalar:
             row.note = made[i] if row.name and len(made[i]) <= 13 else ""
