@@ -273,6 +273,9 @@ def test_search_finds_names_operations_numbers_and_elements(opened: Any) -> None
     search.fill(f"#{id}")
     search.press("Enter")
     assert page.locator(".panel h2").inner_text() == "h[4, 1]"
+    search.fill("tanh[4, 1]")  # by the operation, as labels without a name are
+    search.press("Enter")
+    assert page.locator(".panel h2").inner_text() == "h[4, 1]"
     search.fill("no such thing")
     assert "0 matches" in page.locator(".found").inner_text()
 

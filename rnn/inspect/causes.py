@@ -35,7 +35,9 @@ CHOICES: frozenset[str] = frozenset({
     "max_pool2d", "median", "median_dim", "nanmedian", "nanmedian_dim", "mode", "kthvalue", "topk",
     "cummax", "cummin",
 })  # fmt: skip
-STEPS: frozenset[str] = frozenset({"sign", "floor", "ceil", "round", "trunc", "div_trunc", "div_floor"})
+STEPS: frozenset[str] = frozenset({
+    "sign", "floor", "ceil", "round", "trunc", "div_trunc", "div_floor",
+})  # fmt: skip
 MASKS = frozenset({"where", "masked_fill"})
 #: kinds of causes that are no use at all: the operation read the tensor, but not this element
 LEFT_OUT = frozenset({

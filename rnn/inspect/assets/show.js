@@ -1941,11 +1941,15 @@ class Drawing {
     if (id && this.graph.rowOf(Number(id[1]))) found.push({id: Number(id[1])});
     const element = /^(.+?)\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]$/.exec(words);
     if (element) {
-      const at = element[2].split(",").map(Number), name = element[1].trim();
-      for (const row of this.graph.rows)
-        if (row.title.toLowerCase() === name && row.shape.length === at.length &&
-            at.every((i, d) => i < row.shape[d]))
-          found.push({id: row.id + at.reduce((sum, i, d) => sum * row.shape[d] + i, 0)});
+      const at = element[2].split(",").map(Number), name = element[1].trim(), others = [];
+      for (const row of this.graph.rows) {
+        if (row.shape.length !== at.length || !at.every((i, d) => i < row.shape[d])) continue;
+        const names = [row.title, row.short, row.op].map((t) => t.toLowerCase());
+        if (!names.includes(name) && !names[0].endsWith("." + name)) continue;
+        (names[0] === name ? found : others).push(
+          {id: row.id + at.reduce((sum, i, d) => sum * row.shape[d] + i, 0)});
+      }
+      found.push(...others);
     }
     const ranked = [];
     for (const row of this.graph.rows) {
