@@ -5,19 +5,25 @@
 #include <math.h>
 #include <string.h>
 
+static bool has_gradient(rnn_engine *e, rnn_ref param) {
+    return param > 0 && !(rnn_tensor_of(param)->flags & RNN_T_DETACHED) &&
+           rnn_span_has_grad(rnn_at(e, rnn_span_of(param)));
+}
+
 int rnn_zero_grads(rnn_engine *e, int count, const rnn_ref *params, int to_none) {
     int failed = 0;
     rnn_turn_take(e, -1);
+    for (int i = 0; i < count && !failed && !to_none; i++)
+        if (has_gradient(e, params[i])) failed = rnn_span_grad_unlink(e, rnn_span_of(params[i]));
     for (int i = 0; i < count && !failed; i++) {
-        if (params[i] <= 0 || rnn_tensor_of(params[i])->flags & RNN_T_DETACHED) continue;
+        if (!has_gradient(e, params[i])) continue;
         const uint32_t id = rnn_span_of(params[i]);
-        rnn_span *s = rnn_at(e, id);
-        if (!rnn_span_has_grad(s)) continue;
+        const rnn_span *s = rnn_at(e, id);
         if (to_none) {
             rnn_lock(e);
             rnn_span_clear_grad(e, id);
             rnn_unlock(e);
-        } else if (!(failed = rnn_span_grad_unlink(e, id))) {
+        } else {
             memset(rnn_span_grad(e, id), 0, (size_t)rnn_span_size(s) * rnn_itemsize(s->dtype));
         }
     }
