@@ -66,7 +66,10 @@ static void forward_image(const conv *c, int64_t n, char *cols) {
 }
 
 static char *column_room(conv *c) {
-    char *room = malloc((size_t)window(c->g) * (size_t)places(c->g) * rnn_itemsize(c->dtype) + 1);
+    uint64_t elements, bytes;
+    const bool counted = rnn_mul_size((uint64_t)window(c->g), (uint64_t)places(c->g), &elements) &&
+                         rnn_mul_size(elements, rnn_itemsize(c->dtype), &bytes);
+    char *room = counted ? malloc(bytes + 1) : NULL;
     if (!room) __atomic_store_n(&c->failed, 1, __ATOMIC_RELAXED);
     return room;
 }
@@ -158,6 +161,7 @@ static int take_places(rnn_engine *e, geometry *g) {
 
 static int check_operands(rnn_engine *e, const rnn_view *in, int count, const geometry *g) {
     char s[128], t[128];
+    int64_t channels;
     if (g->groups < 1) return rnn_fail(e, RNN_ERUNTIME, "non-positive groups is not supported");
     if (g->filters % g->groups)
         return rnn_fail(
@@ -166,14 +170,16 @@ static int check_operands(rnn_engine *e, const rnn_view *in, int count, const ge
             "got weight of size [%s] instead",
             (long long)g->groups, (long long)g->groups,
             rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t));
-    if (in[WEIGHT].shape[1] * g->groups != g->channels)
+    if (__builtin_mul_overflow(in[WEIGHT].shape[1], g->groups, &channels))
+        return rnn_fail(e, RNN_EVALUE, "conv2d: sizes that cannot be counted");
+    if (channels != g->channels)
         return rnn_fail(
             e, RNN_ERUNTIME,
             "Given groups=%lld, weight of size %s, expected input%s to have %lld channels, but got %lld "
             "channels instead",
             (long long)g->groups, rnn_shape_text(4, in[WEIGHT].shape, t, sizeof t),
-            rnn_shape_text(4, in[X].shape, s, sizeof s),
-            (long long)(in[WEIGHT].shape[1] * g->groups), (long long)g->channels);
+            rnn_shape_text(4, in[X].shape, s, sizeof s), (long long)channels,
+            (long long)g->channels);
     if (count > 2 && (in[BIAS].ndim != 1 || in[BIAS].shape[0] != g->filters))
         return rnn_fail(e, RNN_ERUNTIME,
                         "Given weight of size %s, expected bias to be 1-dimensional with %lld "
@@ -242,10 +248,8 @@ rnn_ref rnn_conv2d(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias,
                    .ndim = 4,
                    .count = bias ? 3 : 2,
                    .in = in,
-                   .shape = {g.images, g.filters, g.out_h, g.out_w},
-                   .saved_bytes = sizeof g};
-    b.saved = rnn_malloc(e, sizeof g);
-    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "conv2d: no memory for the record of a span");
+                   .shape = {g.images, g.filters, g.out_h, g.out_w}};
+    if ((failed = rnn_save(e, &b, 1, sizeof g))) return failed;
     memcpy(b.saved, &g, sizeof g);
     if ((failed = rnn_build_begin(e, &b))) return failed;
     conv c = {.e = e, .g = &g, .dtype = b.dtype, .out = b.out};

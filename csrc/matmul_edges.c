@@ -81,11 +81,6 @@ int rnn_linear_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *ou
 }
 
 int rnn_linear_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
-    if (k < 2) return rnn_matmul_uses(e, id, k, node, out);
-    rnn_view bias;
-    rnn_places p;
-    rnn_operand_expanded(e, id, k, &bias);
-    for (rnn_places_begin(&p, &bias, node); rnn_places_next(&p);)
-        rnn_push_use(out, rnn_place_flat(&p), 1);
-    return 0;
+    /* the bias is added as a copy as large as the result is */
+    return (k < 2 ? rnn_matmul_uses : rnn_copy_uses)(e, id, k, node, out);
 }

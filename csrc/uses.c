@@ -135,7 +135,7 @@ int rnn_elementwise_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_us
 int rnn_copy_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
     rnn_view v;
     rnn_places p;
-    rnn_operand_view(e, id, k, &v);
+    rnn_operand_expanded(e, id, k, &v);
     for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);)
         rnn_push_use(out, rnn_place_flat(&p), 1);
     return 0;
