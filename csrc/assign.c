@@ -4,7 +4,6 @@
  * written. */
 #include "internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -157,17 +156,15 @@ static rnn_ref assign_span(rnn_engine *e, rnn_ref ref, const rnn_view *dst, cons
                    .block = old->ext->data};
     const int64_t data_offset = old->ext->data_offset;
     memcpy(b.shape, in[0].shape, sizeof b.shape);
-    b.saved_bytes = 2 * RNN_MAX_DIMS * sizeof(int64_t);
-    b.saved = rnn_malloc(e, b.saved_bytes);
-    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "assign: no memory for the record of a span");
+    int failed = rnn_save(e, &b, 2 * RNN_MAX_DIMS, sizeof(int64_t));
+    if (failed) return failed;
     memset(b.saved, 0, b.saved_bytes);
     memcpy(b.saved, dst->shape, (size_t)dst->ndim * sizeof(int64_t));
     memcpy((int64_t *)b.saved + RNN_MAX_DIMS, dst->stride, (size_t)dst->ndim * sizeof(int64_t));
     rnn_lock(e);
     b.block->refs++;
     rnn_unlock(e);
-    int failed = rnn_build_begin(e, &b);
-    if (failed) return failed;
+    if ((failed = rnn_build_begin(e, &b))) return failed;
     b.ext->data_offset = data_offset;
     return rnn_build_finish(e, &b);
 }

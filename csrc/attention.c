@@ -221,9 +221,7 @@ rnn_ref rnn_attention(rnn_engine *e, rnn_ref q, rnn_ref k, rnn_ref v, int causal
                    .p = {scale},
                    .shape = {a.batch, a.queries, a.heads, a.value_depth},
                    .ip = {causal}};
-    b.saved_bytes = (size_t)(a.batch * a.heads * a.queries) * sizeof(double);
-    b.saved = rnn_malloc(e, b.saved_bytes);
-    if (!b.saved) return no_memory(e);
+    if ((failed = rnn_save(e, &b, a.batch * a.heads * a.queries, sizeof(double)))) return failed;
     a.lse = b.saved;
     if ((failed = rnn_build_begin(e, &b))) return failed;
     rnn_block *temp[3] = {NULL, NULL, NULL};

@@ -262,9 +262,8 @@ rnn_ref rnn_batch_norm(rnn_engine *e, rnn_ref x, rnn_ref weight, rnn_ref bias, r
         in[b.count++] = v[i];
     }
     memcpy(b.shape, v[X].shape, sizeof b.shape);
-    b.saved_bytes = 2 * (size_t)j.channels * sizeof(double);
-    b.saved = j.stats = rnn_malloc(e, b.saved_bytes + 1);
-    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "batch_norm: no memory for its statistics");
+    if ((failed = rnn_save(e, &b, j.channels, 2 * sizeof(double)))) return failed;
+    j.stats = b.saved;
     if ((failed = rnn_build_begin(e, &b))) return failed;
     failed = run_forward(&j, v, given, momentum, b.out);
     if (!failed) return rnn_build_finish(e, &b);

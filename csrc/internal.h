@@ -88,9 +88,10 @@ typedef struct {
     const rnn_view *in; /* count operands */
     double p[4];
     int64_t ip[4];
-    void *saved; /* malloc'ed; ownership passes to the span, or it is freed */
+    /* rnn_save gives these; they pass to the span, or are given back */
+    void *saved;
     size_t saved_bytes;
-    rnn_block *room; /* of rnn_save */
+    rnn_block *room; /* where `saved` lies; NULL: it is malloc'ed */
     rnn_owner *function;
     rnn_block *block; /* given: the memory to use; else rnn_build_begin makes it */
     /* rnn_build_begin gives these */

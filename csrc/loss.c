@@ -4,7 +4,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { NONE, MEAN, SUM };
@@ -91,15 +90,11 @@ rnn_ref rnn_cross_entropy(rnn_engine *e, rnn_ref logits, const int64_t *target,
                    .ndim = reduction == NONE,
                    .shape = {j.rows},
                    .ip = {j.rows, j.classes, reduction}};
-    b.saved_bytes = (size_t)j.rows * sizeof(entry);
-    b.saved = rnn_malloc(e, b.saved_bytes);
-    if (!b.saved)
-        return rnn_fail(e, RNN_EMEMORY, "cross_entropy: no memory for %lld rows",
-                        (long long)j.rows);
+    int failed = rnn_save(e, &b, j.rows, sizeof(entry));
+    if (failed) return failed;
     j.entries = b.saved;
-    int failed = take_targets(e, &j, target, ignore_index, &b.ip[3]);
-    if (failed) {
-        free(b.saved);
+    if ((failed = take_targets(e, &j, target, ignore_index, &b.ip[3]))) {
+        rnn_unsave(e, &b);
         return failed;
     }
     if ((failed = rnn_build_begin(e, &b))) return failed;

@@ -51,13 +51,9 @@ static void choose(rnn_engine *e, choice *c, int64_t n) {
 }
 
 static int keep_mask(rnn_engine *e, rnn_build *b, const uint8_t *mask, int64_t bytes) {
-    b->saved_bytes = (size_t)bytes;
-    b->saved = rnn_malloc(e, b->saved_bytes + 1);
-    if (!b->saved)
-        return rnn_fail(e, RNN_EMEMORY, "%s: no memory for a mask of %lld", rnn_ops[b->op].name,
-                        (long long)bytes);
-    memcpy(b->saved, mask, b->saved_bytes);
-    return 0;
+    const int failed = rnn_save(e, b, bytes, 1);
+    if (!failed && bytes) memcpy(b->saved, mask, (size_t)bytes);
+    return failed;
 }
 
 /* ---- where ----------------------------------------------------------------------------------- */

@@ -5,7 +5,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { CHUNKS = 16 };
@@ -98,9 +97,7 @@ static rnn_ref forward(rnn_engine *e, int op, rnn_ref rx, int dims, rnn_ref rw, 
                        .p = {eps},
                        .ip = {j.rows, j.length, w, b}};
     memcpy(build.shape, in[0].shape, sizeof build.shape);
-    build.saved_bytes = 2 * (size_t)j.rows * rnn_itemsize(j.dtype);
-    build.saved = rnn_malloc(e, build.saved_bytes);
-    if (!build.saved) return rnn_fail(e, RNN_EMEMORY, "layer_norm: no memory for its statistics");
+    if ((failed = rnn_save(e, &build, j.rows, 2 * rnn_itemsize(j.dtype)))) return failed;
     j.stats = build.saved;
     if ((failed = rnn_build_begin(e, &build))) return failed;
     j.out = build.out;

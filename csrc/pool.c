@@ -4,7 +4,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
@@ -263,10 +262,9 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref ref, const int64_t *parameters, int ma
                    .count = 1,
                    .in = &x,
                    .shape = {x.shape[0], x.shape[1], g.out_h, g.out_w}};
-    const int64_t outputs = g.planes * g.out_h * g.out_w;
-    b.saved_bytes = sizeof g + (max ? (size_t)outputs * sizeof(int64_t) : 0);
-    b.saved = rnn_malloc(e, b.saved_bytes);
-    if (!b.saved) return rnn_fail(e, RNN_EMEMORY, "pooling: no memory for the record of a span");
+    if ((failed = rnn_check_shape(e, "pooling", 4, b.shape, &b.n))) return failed;
+    const int64_t numbers = (int64_t)(sizeof g / sizeof(int64_t)) + (max ? b.n : 0);
+    if ((failed = rnn_save(e, &b, numbers, sizeof(int64_t)))) return failed;
     memcpy(b.saved, &g, sizeof g);
     if ((failed = rnn_build_begin(e, &b))) return failed;
     pool p = {.e = e,
@@ -282,7 +280,7 @@ rnn_ref rnn_pool2d(rnn_engine *e, rnn_ref ref, const int64_t *parameters, int ma
     }
     rnn_parallel_for(e->pool, g.planes, grain(&g), forward_task, &p);
     rnn_drop_block(e, temp);
-    if (max && taken) memcpy(taken, p.taken, (size_t)outputs * sizeof(int64_t));
+    if (max && taken) memcpy(taken, p.taken, (size_t)b.n * sizeof(int64_t));
     return rnn_build_finish(e, &b);
 }
 

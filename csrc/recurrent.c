@@ -158,7 +158,7 @@ static int take_rows(rnn_engine *e, const rnn_view *x, int64_t steps, const int6
     return 0;
 }
 
-/* The plan with room for `extra` elements behind it. */
+/* The plan, malloc'ed. */
 static int make_plan(rnn_engine *e, int op, const rnn_view *in, int64_t steps, const int64_t *sizes,
                      plan **made) {
     const int ndim = sizes ? 2 : 3, per_unit = op == RNN_OP_LSTM ? 4 : op == RNN_OP_GRU ? 3 : 1;
@@ -193,18 +193,17 @@ static void result_shape(const plan *p, rnn_build *b) {
     b->shape[b->ndim++] = p->hidden;
 }
 
-/* The plan moves to the front of memory that also has room for the gates. */
-static int add_room(rnn_engine *e, rnn_build *b, plan **p) {
-    const size_t head = sizeof **p + (2 * (size_t)(*p)->steps + 1) * sizeof(int64_t);
+/* What the span saves: the plan, and room for the gates. */
+static int save_plan(rnn_engine *e, rnn_build *b, const plan *p) {
+    const size_t head = sizeof *p + (2 * (size_t)p->steps + 1) * sizeof(int64_t);
     uint64_t bytes;
-    const uint64_t rows = (uint64_t)(b->record ? (*p)->rows : (*p)->batch);
-    if (!rnn_mul_size(rows, (uint64_t)(*p)->kept * rnn_itemsize(b->dtype), &bytes))
+    const uint64_t rows = (uint64_t)(b->record ? p->rows : p->batch);
+    if (!rnn_mul_size(rows, (uint64_t)p->kept * rnn_itemsize(b->dtype), &bytes) ||
+        bytes > INT64_MAX - head)
         return no_memory(e);
-    plan *larger = rnn_allocation_fails(e) ? NULL : realloc(*p, head + bytes + 1);
-    if (!larger) return no_memory(e);
-    b->saved = *p = larger;
-    b->saved_bytes = head + bytes;
-    return 0;
+    const int failed = rnn_save(e, b, (int64_t)(head + bytes), 1);
+    if (!failed) memcpy(b->saved, p, head);
+    return failed;
 }
 
 static int run_forward(layer *l, const rnn_view *in) {
@@ -242,10 +241,13 @@ rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb,
         free(p);
         return failed;
     }
-    rnn_build b = {.op = op, .dtype = in[X].dtype, .count = count, .in = in, .saved = p};
+    rnn_build b = {.op = op, .dtype = in[X].dtype, .count = count, .in = in};
     result_shape(p, &b);
-    if ((failed = rnn_build_begin(e, &b))) return failed;
-    failed = add_room(e, &b, &p);
+    if (!(failed = rnn_build_begin(e, &b)) && (failed = save_plan(e, &b, p)))
+        rnn_build_abort(e, &b);
+    free(p);
+    if (failed) return failed;
+    p = b.saved;
     layer l = {.e = e,
                .p = p,
                .dtype = b.dtype,
@@ -256,7 +258,7 @@ rnn_ref rnn_recurrent(rnn_engine *e, int op, rnn_ref rx, rnn_ref rw, rnn_ref rb,
                .out = b.out,
                .env = e->gemm};
     if (l.each < p->batch) l.env.pool = NULL;
-    if (!failed) failed = run_forward(&l, in);
+    failed = run_forward(&l, in);
     if (!failed) return rnn_build_finish(e, &b);
     rnn_build_abort(e, &b);
     return failed;

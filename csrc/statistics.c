@@ -4,7 +4,6 @@
 #include "internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static double load(const void *data, int dtype, int64_t at) {
@@ -132,12 +131,9 @@ rnn_ref rnn_reduce(rnn_engine *e, int op, rnn_ref ref, int count, const int64_t 
     f.dtype = a.dtype;
     f.finish = folds[op].finish;
     set_numbers(&f, &b, p);
-    if (folds[op].more && a.needs_grad && rnn_grad_mode()) {
-        b.saved_bytes = (size_t)f.rows * rnn_itemsize(a.dtype);
-        if (!(b.saved = rnn_malloc(e, b.saved_bytes + 1)))
-            return rnn_fail(e, RNN_EMEMORY, "%s: no memory for %lld rows", rnn_ops[op].name,
-                            (long long)f.rows);
-    }
+    if (folds[op].more && a.needs_grad && rnn_grad_mode() &&
+        (failed = rnn_save(e, &b, f.rows, rnn_itemsize(a.dtype))))
+        return failed;
     if ((failed = rnn_build_begin(e, &b))) return failed;
     if (!(failed = fold(e, &b, &f, &a))) return rnn_build_finish(e, &b);
     rnn_build_abort(e, &b);
