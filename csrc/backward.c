@@ -80,7 +80,8 @@ rnn_pass *rnn_backward_begin(rnn_engine *e, int count, const rnn_ref *roots, con
     return NULL;
 }
 
-/* Inputs are marked; where nothing shall change (autograd.grad), their own gradients are put aside. */
+/* Inputs are marked; where nothing shall change (autograd.grad), their own gradients are put
+ * aside. */
 static int begin_inputs(rnn_engine *e, rnn_pass *p) {
     int failed = 0;
     for (int64_t i = 0; i < p->input_count && !failed; i++) {

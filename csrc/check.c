@@ -1,12 +1,12 @@
-/* check.c: detect_anomaly: the first NaN stops the program: one in the result of an operation, or in
- * a gradient that an operation's backward has just added to. What it was made from is then still
+/* check.c: detect_anomaly: the first NaN stops the program: one in the result of an operation, or
+ * in a gradient that an operation's backward has just added to. What it was made from is then still
  * there for Python to look at (rnn/inspect/anomaly.py).
  *
  * A NaN in the branch that a where() does not take harms no value. So one that is made element by
  * element is a suspect first: its result is held until something reads it. What reads it and has no
  * NaN has thrown it away; what has one, and may itself be thrown away, is the suspect then, made by
- * the same origin; a sum, a matrix product and their like, which spread it, stop. So does a backward
- * pass that begins at it, and the end of detect_anomaly() while it is there unread.
+ * the same origin; a sum, a matrix product and their like, which spread it, stop. So does a
+ * backward pass that begins at it, and the end of detect_anomaly() while it is there unread.
  *
  * Infinities pass: masks are made of them. Operations that only move values do not make a NaN. */
 #include <math.h>
@@ -27,7 +27,7 @@ int rnn_set_checking(int what) {
     return was;
 }
 
-/* ---- what stopped ------------------------------------------------------------------------------ */
+/* ---- what stopped ---------------------------------------------------------------------------- */
 
 static void take(rnn_anomaly *from, rnn_anomaly *out) {
     *out = *from;
@@ -127,7 +127,7 @@ static int64_t nan_in(rnn_engine *e, rnn_ref t, rnn_view *v) {
     return rnn_view_of(e, t, v) ? -1 : first_nan(e, v, rnn_span_data(e, v->span));
 }
 
-/* ---- suspects ---------------------------------------------------------------------------------- */
+/* ---- suspects -------------------------------------------------------------------------------- */
 
 static const rnn_block *memory_of(rnn_engine *e, uint32_t span) {
     const rnn_span *s = rnn_at(e, span);
@@ -141,8 +141,8 @@ static int over(rnn_engine *e, const rnn_block *memory) {
     return -1;
 }
 
-/* The first suspect that an operation has read, or whose memory it took over (an autograd.Function);
- * -1: none. */
+/* The first suspect that an operation has read, or whose memory it took over (an
+ * autograd.Function); -1: none. */
 static int read_by(rnn_engine *e, rnn_ref made, int count, const rnn_view *in) {
     int found = over(e, memory_of(e, rnn_span_of(made)));
     for (int k = 0; k < count && found < 0; k++) found = over(e, memory_of(e, in[k].span));
@@ -221,7 +221,7 @@ int rnn_check_rest(rnn_engine *e) {
     return 0;
 }
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static bool wait(rnn_engine *e, int op, const rnn_view *v, int64_t at, int read, rnn_ref made,
                  int count, const rnn_view *in) {
@@ -257,7 +257,8 @@ rnn_ref rnn_check_result(rnn_engine *e, int op, rnn_ref made, int count, const r
     return stop(e, &found, &birth);
 }
 
-/* A Value's: 0 where the span, which is then taken over, is a NaN. There is no where() of Values. */
+/* A Value's: 0 where the span, which is then taken over, is a NaN. There is no where() of
+ * Values. */
 uint32_t rnn_check_value(rnn_engine *e, int op, uint32_t id, int count, const rnn_node *in) {
     if (!id || !rnn_thread_state()->check || !isnan(rnn_node_value(e, id, 0))) return id;
     rnn_view read[2];
@@ -284,7 +285,7 @@ int rnn_check_root(rnn_engine *e, rnn_ref root) {
     return stop(e, &found, &birth);
 }
 
-/* ---- gradients --------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 
 /* After the backward of span `id`: the gradients that it has added to. What is found stays with the
  * pass, not with the thread: a signal handler may come before it is asked for. */

@@ -1,8 +1,9 @@
 /* gamma.h: the logarithm of the gamma function, and its derivatives: digamma and polygamma.
  *
- * In double for both types. Large arguments have asymptotic series (Abramowitz and Stegun, 6.3.18 and 23.2); smaller
- * ones are brought there by the recurrence, negative ones by reflection or by the same recurrence. At the poles, 0 and
- * the negative whole numbers, the values are PyTorch's. After S. L. Moshier's Cephes (psi.c, zeta.c), as PyTorch's. */
+ * In double for both types. Large arguments have asymptotic series (Abramowitz and Stegun, 6.3.18
+ * and 23.2); smaller ones are brought there by the recurrence, negative ones by reflection or by
+ * the same recurrence. At the poles, 0 and the negative whole numbers, the values are PyTorch's.
+ * After S. L. Moshier's Cephes (psi.c, zeta.c), as PyTorch's. */
 #ifndef RNN_GAMMA_H
 #define RNN_GAMMA_H
 

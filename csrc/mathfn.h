@@ -10,13 +10,13 @@
 #include "gamma.h"
 #include "vmath.h"
 
-/* fmod is exact. With q = trunc(x / y), rounded, fma(-q, y, x) has no rounding: it is a multiple of y's last place and
- * has no more places than x. It is below y in size for every q below 2^23 (2^52), and below 0 where the quotient was
- * rounded up; a larger q leaves a remainder that is smaller by 2^23 and more, for another step. Quotients beyond the
- * largest number are libm's.
+/* fmod is exact. With q = trunc(x / y), rounded, fma(-q, y, x) has no rounding: it is a multiple of
+ * y's last place and has no more places than x. It is below y in size for every q below 2^23
+ * (2^52), and below 0 where the quotient was rounded up; a larger q leaves a remainder that is
+ * smaller by 2^23 and more, for another step. Quotients beyond the largest number are libm's.
  *
- * near_fmod is one step, without branches: for |a| < RNN_NEAR |b|, or where NaN is the result. A kernel asks near_all_ok
- * first, and if that says no, runs the same loop with fmod. */
+ * near_fmod is one step, without branches: for |a| < RNN_NEAR |b|, or where NaN is the result. A
+ * kernel asks near_all_ok first, and if that says no, runs the same loop with fmod. */
 #if (defined(RNN_ISA_LEVEL) && RNN_ISA_LEVEL > 0) || \
     defined(__aarch64__) /* fma and trunc are instructions */
 #define RNN_FMOD(T, f, s, NEAR) \

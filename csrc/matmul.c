@@ -1,5 +1,5 @@
-/* matmul.c: matrix products of tensors, and linear, which adds a bias: 1-d to n-d, broadcast batches,
- * any strides. The arithmetic is gemm.c's. */
+/* matmul.c: matrix products of tensors, and linear, which adds a bias: 1-d to n-d, broadcast
+ * batches, any strides. The arithmetic is gemm.c's. */
 #include "matmul.h"
 
 #include <string.h>

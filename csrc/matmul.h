@@ -1,5 +1,5 @@
-/* matmul.h: a product of two tensors as matmul.c plans it; matmul_backward.c and matmul_edges.c read
- * the same plan. */
+/* matmul.h: a product of two tensors as matmul.c plans it; matmul_backward.c and matmul_edges.c
+ * read the same plan. */
 #ifndef RNN_MATMUL_H
 #define RNN_MATMUL_H
 

@@ -1,4 +1,5 @@
-/* matmul_edges.c: the edges of a matrix product and of linear, and from the other end their uses. */
+/* matmul_edges.c: the edges of a matrix product and of linear, and from the other end their
+ * uses. */
 #include "matmul.h"
 
 #include <string.h>

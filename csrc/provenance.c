@@ -31,7 +31,8 @@ const char *rnn_site_text(rnn_engine *e, uint32_t site, char *text, size_t size)
  *
  * What a result was cut from is a set of ids: 0 is the empty one; an odd number is one id, times 2
  * and 1; any other is the address of a list, in order, which results share. A list has at most MOST
- * ids, the oldest ones: those are the parameters, where a loop goes on and on. All under the lock. */
+ * ids, the oldest ones: those are the parameters, where a loop goes on and on. All under the
+ * lock. */
 
 enum { MOST = 1024 };
 

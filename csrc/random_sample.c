@@ -250,8 +250,8 @@ static void largest(const double *key, int64_t n, int64_t k, int64_t *out) {
 }
 
 /* One row. With replacement: by the sums of the weights up to each. Else p / q with q exponential:
- * the largest is i with probability p[i] / sum p. In the precision of the weights, as torch has it. A
- * q of 0 (once in 2^53) must not make a weight of 0 win. */
+ * the largest is i with probability p[i] / sum p. In the precision of the weights, as torch has it.
+ * A q of 0 (once in 2^53) must not make a weight of 0 win. */
 #define RNN_MULTINOMIAL(T, name) \
     static int check_row_##name(const T *p, int64_t n) { \
         T sum = 0; \

@@ -1,5 +1,5 @@
-/* recurrent.h: what a span of a recurrent layer saves, which recurrent_edges.c reads, and a layer at
- * work. */
+/* recurrent.h: what a span of a recurrent layer saves, which recurrent_edges.c reads, and a layer
+ * at work. */
 #ifndef RNN_RECURRENT_H
 #define RNN_RECURRENT_H
 

@@ -1,4 +1,5 @@
-/* recurrent_backward.c: the gradients of a recurrent layer's operands, from the last step to the first. */
+/* recurrent_backward.c: the gradients of a recurrent layer's operands, from the last step to the
+ * first. */
 #include "recurrent.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* rows.c: lists of rows that an index names, and rows moved between memory that they are rows of and
- * memory that has one after the other. What it is not: an operation; gather.c and scatter.c are. */
+/* rows.c: lists of rows that an index names, and rows moved between memory that they are rows of
+ * and memory that has one after the other. What it is not: an operation; gather.c and scatter.c
+ * are. */
 #include "rows.h"
 
 #include <string.h>
@@ -83,7 +84,7 @@ int rnn_rows_take(rnn_engine *e, const rnn_view *a, const rnn_index *at, rnn_bui
     return rnn_rows_wrong(e, at);
 }
 
-/* ---- rows picked ------------------------------------------------------------------------------ */
+/* ---- rows picked ----------------------------------------------------------------------------- */
 
 moved rnn_rows_of(rnn_engine *e, int dtype, const void *index, const int64_t *ip) {
     return (moved){.k = e->k,
@@ -114,7 +115,7 @@ void rnn_rows_pick(const moved *m, int64_t begin, int64_t end) {
 
 int64_t rnn_rows_grain(int64_t inner) { return 16384 / (inner > 0 ? inner : 1) + 1; }
 
-/* ---- rows written ----------------------------------------------------------------------------- */
+/* ---- rows written ---------------------------------------------------------------------------- */
 
 typedef void (*write_loop)(const moved *m, int64_t begin, int64_t end, int64_t low, int64_t high);
 

@@ -1,5 +1,5 @@
-/* targets.c: where a backward kernel adds an operand's gradient: memory that is there, fresh memory,
- * or memory that nobody needs any more. */
+/* targets.c: where a backward kernel adds an operand's gradient: memory that is there, fresh
+ * memory, or memory that nobody needs any more. */
 #include "internal.h"
 
 #include <string.h>

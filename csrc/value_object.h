@@ -1,5 +1,5 @@
-/* value_object.h: the Python object behind rnn.Value: value_object.c makes it and calculates with it,
- * value_attributes.c reads and writes it. */
+/* value_object.h: the Python object behind rnn.Value: value_object.c makes it and calculates with
+ * it, value_attributes.c reads and writes it. */
 #ifndef RNN_VALUE_OBJECT_H
 #define RNN_VALUE_OBJECT_H
 

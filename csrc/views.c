@@ -1,5 +1,5 @@
-/* views.c: views of views: other offsets, shapes and strides over the same nodes. They make no nodes.
- * What it is not: no value is read or written here. */
+/* views.c: views of views: other offsets, shapes and strides over the same nodes. They make no
+ * nodes. What it is not: no value is read or written here. */
 #include "internal.h"
 
 /* Views made under no_grad are constants, as in PyTorch. */

@@ -1,5 +1,5 @@
-/* scene.h: tensors of a test, kept until its end, a small model of every kind of operation, and what
- * is left of memory when it ends. */
+/* scene.h: tensors of a test, kept until its end, a small model of every kind of operation, and
+ * what is left of memory when it ends. */
 #ifndef RNN_TEST_SCENE_H
 #define RNN_TEST_SCENE_H
 
@@ -94,8 +94,8 @@ static inline state state_of(rnn_engine *e) {
     return (state){out[1], out[4]};
 }
 
-/* Memory ends at each allocation of `what` in turn (which then says NAN): it is the error, nothing is
- * left behind, and all goes well afterwards. */
+/* Memory ends at each allocation of `what` in turn (which then says NAN): it is the error, nothing
+ * is left behind, and all goes well afterwards. */
 static inline void test_failures(double (*what)(rnn_engine *)) {
     rnn_engine *e = rnn_new();
     const double right = what(e);
