@@ -2156,7 +2156,7 @@ class Drawing {
     this.y = (h - 20 - high * this.k) / 2;
     this.fitted = true;
     const thin = Math.min(wide * this.k / room, high * this.k / h) < 0.25;
-    if (first && this.k < (thin ? 0.3 : 0.15)) { // a thread, or dust: the end of the tape, readable
+    if (first && this.k < (thin ? 0.5 : 0.15)) { // a thread, or dust: the end of the tape, readable
       this.k = 0.7;
       this.fitted = false;
       const root = this.view.visible.get(this.data.roots[0]) || this.view.top;
