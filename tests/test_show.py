@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import re
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from rnn import Value
 from rnn.inspect import rows, scalars, words
 from rnn.inspect import scene as scenes
 from rnn.inspect.graph import Graph
+from rnn.inspect.labels import _Field, _meet, place_labels
 from rnn.inspect.layout import Link, _in_order, layered
 from rnn.inspect.page import scene_data
 from rnn.inspect.scene import Group, make_scene
@@ -395,6 +398,74 @@ def test_two_svgs_share_no_class_that_styles_the_other() -> None:
     drawing = lecture()
     first, second = (set(re.findall(r"\.(rnn-\w+)", drawing.to_svg())) for _ in range(2))
     assert len(first) == len(second) == 1 and first != second
+
+
+def used_twice() -> Value:
+    x = Value(0.5)
+    return ((x * 3.0).exp() + 1) * (x * 0.5)
+
+
+def used_thrice() -> Value:
+    x = Value(1.5)
+    return x * x + x * 2.0 + x.exp()
+
+
+def used_again() -> Value:
+    a, b = Value(2.0), Value(-3.0)
+    return (a * b).tanh() + a * 1.0 + a
+
+
+def cubed() -> Value:
+    x = Value(1.5)
+    return (x * x * x).log() - x
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("make", [used_twice, used_thrice, used_again, cubed])
+def test_a_local_derivative_stands_beside_its_own_edge(make: Any, down: bool) -> None:
+    root = make()
+    root.backward()
+    view = make_view(make_scene(rnn.inspect.graph(root, names={})), down)
+    field = _Field(view)
+    texts = {k: f"\u00d7{k}.25" for k in range(len(view.wires))}
+    labels = place_labels(view, texts)
+    assert list(labels) == list(texts)
+    for k, label in labels.items():
+        for area in (*field.boxes, *(labels[i].area for i in labels if i != k)):
+            assert not _meet(label.area, area), texts[k]
+        left, top, right, bottom = label.area
+        x, y = (left + right) / 2, (top + bottom) / 2
+        far: dict[bool, float] = {}  # to its own edge, or to another between the same boxes
+        for other, way in zip(view.wires, field.ways):
+            own = (other.a, other.b) == (view.wires[k].a, view.wires[k].b)
+            here = min(math.hypot(x - px, y - py) for px, py in way)
+            far[own] = min(here, far.get(own, math.inf))
+            assert own or not any(left < px < right and top < py < bottom for px, py in way)
+        assert far[True] < 30 and far[True] < far.get(False, math.inf)
+
+
+def test_the_local_derivatives_of_two_uses_stand_as_their_operations_do() -> None:
+    root = used_twice()
+    root.backward()
+    svg = rnn.show(root, names={}).to_svg()
+    texts = re.findall(r'<text class="(glyph|local)[^>]* y="([-\d.]+)">(\u00d7[35.0]+)<', svg)
+    places = {(kind, text): float(y) for kind, y, text in texts}
+    above = places["glyph", "\u00d73.0"] < places["glyph", "\u00d70.5"]
+    assert (places["local", "\u00d73.0"] < places["local", "\u00d70.5"]) == above
+
+
+def test_the_labels_of_a_crowded_drawing_take_no_second() -> None:
+    values = [Value(1.0 + i / 8) for i in range(4)]
+    for i in range(38):
+        values.append((values[i] * values[-1] - values[i // 2]).tanh())
+    root = values[19]
+    root.backward()
+    view = make_view(make_scene(rnn.inspect.graph(root, names={})))
+    texts = dict.fromkeys(range(len(view.wires)), "\u00d71.234e\u22124")
+    assert len(texts) > 50
+    start = time.process_time()
+    assert len(place_labels(view, texts)) == len(texts)
+    assert time.process_time() - start < 1.0
 
 
 HOSTILE = '</script><script>alert("1")</script>&amp;'

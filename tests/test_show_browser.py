@@ -22,6 +22,7 @@ from playwright import sync_api
 import rnn
 from rnn import Value
 from rnn.inspect.scene import make_scene
+from rnn.inspect.svg import to_svg
 from rnn.inspect.view import Item, make_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -557,6 +558,31 @@ def test_python_and_the_page_agree_on_every_place(opened: Any, make: Any) -> Non
         assert rounded(p for w in wires for p in w) == rounded(
             p for w in view.wires for p in w.points
         )
+
+
+def crowded_graph() -> Any:
+    a, b, c = Value(2.0), Value(-3.0), Value(0.5)
+    root = ((a * b + c * a) * (b + c)).tanh() + a * c + a * a + (c * 3.0).exp()
+    root.backward()
+    return root
+
+
+def test_python_and_the_page_agree_on_the_labels(opened: Any) -> None:
+    root = crowded_graph()
+    page = opened(rnn.show(root, names={}))
+    for down in (False, True):
+        view = make_view(make_scene(rnn.inspect.graph(root, names={})), down)
+        svg = to_svg(view)
+        texts = re.findall(r'<text class="local ?(\w*)" x="(.*?)" y="(.*?)">(.*?)<', svg)
+        page.evaluate(f"{DRAWING}.state.down = {str(down).lower()}; {DRAWING}.layOut()")
+        found = page.evaluate(
+            f"[...{DRAWING}.view.labels.values()].map(l => [l.anchor, l.x, l.y, l.says])"
+        )
+        assert len(texts) == len(view.wires) > 14
+        assert page.locator("text.local").all_text_contents() == [text[3] for text in texts]
+        for (anchor, x, y, says), expected in zip(found, texts):
+            assert (anchor, says) == (expected[0], expected[3])
+            assert [x, y] == pytest.approx([float(t) for t in expected[1:3]], abs=0.051)
 
 
 def rounded(places: Any) -> list[tuple[float, ...]]:

@@ -21,11 +21,24 @@ def run() -> Any:
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     for cell in notebook.cells:
         cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "image/svg+xml" in data:
                 data.pop("text/html", None)
     return notebook
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """What a cell prints is one text, however it arrived."""
+    found: list[Any] = []
+    for output in outputs:
+        if found and output.get("name") == found[-1].get("name", ""):
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 if __name__ == "__main__":

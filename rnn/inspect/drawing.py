@@ -82,7 +82,8 @@ def show(
     scene.reasons = _reasons(graph, scene, wanted, roots)
     opened: list[Inside] = []
     if not scene.freed:
-        opened, scene.openable = insides(scene, wanted), openable(scene)
+        opened = insides(scene, wanted)
+        scene.openable = openable(scene, opened)
     scene.let_go()
     return Drawing(scene, opened)
 

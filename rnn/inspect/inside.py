@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,9 +55,11 @@ def insides(scene: Scene, wanted: Iterable[Node]) -> list[Inside]:
     return list(found.values())
 
 
-def openable(scene: Scene) -> set[int]:
-    """The rows whose scalars `insides` opens where they are wanted. One scalar is tried of each
-    operation and number of operands."""
+def openable(scene: Scene, opened: Sequence[Inside]) -> set[int]:
+    """The rows whose scalars `insides` opens where they are wanted, if it did not open them all.
+    One scalar is tried of each operation and number of operands."""
+    if scene.nodes <= ALL and len(opened) < INSIDES:
+        return set()
     known: dict[tuple[str, int], bool] = {}
     found = set()
     for i, row in enumerate(scene.rows):

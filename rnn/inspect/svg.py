@@ -11,6 +11,7 @@ import secrets
 from importlib import resources
 
 from rnn.inspect import words
+from rnn.inspect.labels import place_labels
 from rnn.inspect.rows import Row
 from rnn.inspect.scene import Scene
 from rnn.inspect.view import (
@@ -53,7 +54,7 @@ def to_svg(view: View) -> str:
     parts += [_head(item) for item in groups]
     parts += [_box(item, view) for item in boxes if not (item.group is not None and item.open)]
     if len(view.wires) <= LABELLED:
-        parts += [_local(wire, view, known.get(id(wire), nothing)[0]) for wire in view.wires]
+        parts += _locals(view, known)
     parts.append("</g>")
     parts.append(_legend(scene, MARGIN, h - MARGIN))
     parts.append("</svg>")
@@ -327,7 +328,11 @@ def _ink(grad: float | None) -> str:
 # ---- edges --------------------------------------------------------------------------------------
 
 
-def flows(view: View) -> dict[int, tuple[float | None, float | None]]:
+#: by a wire's id(): its local derivative, and what it adds to the operand's gradient
+Flows = dict[int, tuple[float | None, float | None]]
+
+
+def flows(view: View) -> Flows:
     """(local derivative, what it adds to the operand's gradient) of the wires between scalars, by
     the wire's id(); the derivative is None where no gradient flows."""
     scene = view.scene
@@ -339,7 +344,7 @@ def flows(view: View) -> dict[int, tuple[float | None, float | None]]:
     for k, (user, operand) in enumerate(zip(edges.user.tolist(), edges.operand.tolist())):
         if user in at and operand in at:
             between.setdefault((at[operand], at[user]), []).append(k)
-    found: dict[int, tuple[float | None, float | None]] = {}
+    found: Flows = {}
     for wire in view.wires:
         known = between.get((wire.a.row, wire.b.row), [])
         if wire.twin >= len(known):
@@ -366,16 +371,12 @@ def _wire(wire: Wire, view: View, gain: float | None) -> str:
     )
 
 
-def _local(wire: Wire, view: View, local: float | None) -> str:
-    """The local derivative, where the edge begins, on the side that it turns away from."""
-    if local is None:
-        return ""
-    (x0, y0), (x1, y1) = wire.points[0], wire.points[1]
-    text = f"\u00d7{words.number(local)}"
-    if view.down:
-        left = x1 > x0 + 0.5
-        return _text(x0 + (-7 if left else 7), y0 + 15, text, "local end" if left else "local")
-    return _text(x0 + 6, y0 + (15 if y1 < y0 - 0.5 else -6), text, "local")
+def _locals(view: View, known: Flows) -> list[str]:
+    """The local derivatives, beside their edges."""
+    flowing = [(k, known.get(id(wire), (None,))[0]) for k, wire in enumerate(view.wires)]
+    texts = {k: f"\u00d7{words.number(local)}" for k, local in flowing if local is not None}
+    places = place_labels(view, texts)
+    return [_text(p.x, p.y, texts[k], f"local {p.anchor}") for k, p in places.items()]
 
 
 # ---- parts --------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ What it is not: no SVG, no colours. `assets/show.js` holds the same, for what is
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,8 +23,10 @@ HEAD, PAD, CELL_W, CELL_H = 26.0, 12.0, 60.0, 34.0
 PILL_H, STEM = 24.0, 9.0
 #: how far from a bubble's middle an edge may enter
 ENTRY = 8.0
-#: between ranks whose edges show no derivatives
-CLOSE_DOWN, CLOSE = 28.0, 38.0
+#: between ranks, downwards and from left to right: where edges show no derivatives, where they do,
+#: and where so many leave a box that these need room
+CLOSE, APART, FAR = (28.0, 38.0), (46.0, 58.0), (64.0, 84.0)
+CROWDED = 3
 #: a drawing from left to right that is wider than this runs downwards
 WIDE = 1500.0
 #: edges from one scalar to another that are drawn apart; more share the last
@@ -266,10 +269,10 @@ def _arrange(item: Item, down: bool) -> None:
         at_a = 0.0 if hop.a is None else hop.a.exits.get(source, 0.0)
         at_b = 0.0 if hop.b is None else hop.b.entries.get(source, 0.0)
         links.append(Link(a, b, at_a, at_b))
-    labelled = any(h.a and h.a.scalar and (h.b is None or h.b.scalar) for h in hops)
-    gap, space = (46.0, 22.0) if down else (58.0, 18.0)
-    if not labelled:
-        gap = CLOSE_DOWN if down else CLOSE
+    labelled = [h for h in hops if h.a and h.a.scalar and (h.b is None or h.b.scalar)]
+    most = max(Counter(id(h.a) for h in labelled).values(), default=0)
+    gap = (FAR if most >= CROWDED else APART if most else CLOSE)[not down]
+    space = 22.0 if down else 18.0
     sizes = [(0.0, BEND)] * len(entries)
     sizes += [outer(child, down) for child in item.children]
     sizes += [(0.0, BEND)] * len(exits)

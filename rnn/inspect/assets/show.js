@@ -1,8 +1,8 @@
 /* show.js: a drawing of rnn.show in a page. Plain JavaScript, nothing fetched, nothing evaluated.
  *
- * Parts: words; layout (as rnn/inspect/layout.py); the graph; the view (as view.py); the drawing;
- * the panel; the tape's player; search; pan, zoom and keys. Names come in as JSON and go out as
- * text nodes only. Each drawing lives in a shadow root of its own. */
+ * Parts: words; layout (as rnn/inspect/layout.py); the graph; the view (as view.py); the labels (as
+ * labels.py); the drawing; the panel; the tape's player; search; pan, zoom and keys. Names come in as
+ * JSON and go out as text nodes only. Each drawing lives in a shadow root of its own. */
 (function () {
 "use strict";
 
@@ -498,8 +498,9 @@ function search(list, holds) {
 
 const SCALAR_W = 124, SCALAR_H = 54, ROW_W = 186, ROW_H = 84, ROW_MOST = 260, GROUP_W = 186, GROUP_H = 70;
 const HEAD = 26, PAD = 12, CELL_W = 60, CELL_H = 34, PILL_H = 24, STEM = 9, ENTRY = 8, GRID = 8;
-/** Between ranks whose edges show no derivatives. */
-const CLOSE_DOWN = 28, CLOSE = 38;
+/** Between ranks, downwards and from left to right: where edges show no derivatives, where they do,
+ * and where so many leave a box that these need room. */
+const CLOSE = [28, 38], APART = [46, 58], FAR = [64, 84], CROWDED = 3;
 /** Edges from one scalar to another that are drawn apart; more share the last. */
 const TWINS = 3;
 /** Room that a name gets at most. */
@@ -701,9 +702,12 @@ class View {
       atA: (h.a && h.a.exits.get(h.source)) || 0,
       atB: (h.b && h.b.entries.get(h.source)) || 0,
     }));
-    const labelled = hops.some((h) => h.a && h.a.node !== null && (!h.b || h.b.node !== null));
+    const uses = new Map();
+    for (const h of hops) if (h.a && h.a.node !== null && (!h.b || h.b.node !== null))
+      uses.set(h.a, (uses.get(h.a) || 0) + 1);
+    const most = Math.max(0, ...uses.values());
+    const gap = (most >= CROWDED ? FAR : most ? APART : CLOSE)[this.down ? 0 : 1];
     const space = this.down ? 22 : 18;
-    const gap = labelled ? (this.down ? 46 : 58) : this.down ? CLOSE_DOWN : CLOSE;
     const sizes = [...[...entries].map(() => [0, BEND]), ...item.children.map((c) => this.outer(c)),
       ...[...exits].map(() => [0, BEND])];
     const placed = layered(sizes, links, gap, space, entries.size, exits.size);
@@ -779,6 +783,18 @@ class View {
     return this.down ? [x + aside, item.y + bow] : [item.x + bow, y + aside];
   }
 
+  /** The local derivatives and their places, by the wires' numbers. */
+  get labels() {
+    if (!this.placed) {
+      const texts = new Map();
+      if (this.wires.length <= LABELLED) for (const [k, {edge}] of this.wires.entries())
+        if (edge && edge.flows) texts.set(k, "\u00d7" + number(edge.local));
+      this.placed = placeLabels(this, texts);
+      for (const [k, label] of this.placed) label.says = texts.get(k);
+    }
+    return this.placed;
+  }
+
   /** The item in which a scalar can be seen. */
   itemOf(id) {
     if (this.nodes.has(id)) return this.nodes.get(id);
@@ -810,6 +826,150 @@ class View {
         y: y + HEAD + i * CELL_H, w: inner / columns, h: CELL_H});
     return cells;
   }
+}
+
+/* ---- the labels (rnn/inspect/labels.py, line for line) ---------------------------------------- */
+
+/** A drawing of no more wires than this shows their local derivatives. */
+const LABELLED = 80;
+const SIZE = 11, ASCENT = 8.5, DESCENT = 2.5, STEP = 4, AROUND = 24, SQUARE = 32, ROUNDS = 2;
+const UPON = 100, CROSSED = 20, ASTRAY = 30, NEAR = 4, FURTHER = 0.5, INSIDE = 0.3, AWAY = 2, HIDDEN = 1.5;
+const PARTS = [0.5, 0.65, 0.35, 0.8];
+
+/** What stands on the page: boxes, edges and the labels so far. */
+class Field {
+  constructor(view) {
+    this.boxes = [];
+    for (const item of view.items.slice(1)) if (!item.children.length) {
+      const [x, y] = view.card(item);
+      this.boxes.push([x, y, x + item.w, y + item.h]);
+      if (item.pill) {
+        const [bx, by] = view.bubbleAt(item), half = item.pillW / 2, high = PILL_H / 2;
+        this.boxes.push([bx - half, by - high, bx + half, by + high]);
+      }
+    }
+    this.ways = view.wires.map((wire) => pointsOf(wire.points, view.down));
+    this.squares = new Map();
+    for (const [k, way] of this.ways.entries()) for (const [x, y] of way)
+      push(this.squares, Math.floor(x / SQUARE) + " " + Math.floor(y / SQUARE), [k, x, y]);
+    this.labels = new Map();
+  }
+
+  /** The place that costs an edge least. */
+  best(k, places) {
+    let found = places[0], least = Infinity;
+    const whole = [Math.min, Math.min, Math.max, Math.max].map((most, side) =>
+      most(...places.map((label) => label.area[side])));
+    const others = [...this.labels].filter(([i]) => i !== k).map(([, label]) => label.area);
+    const taken = [...this.boxes, ...others].filter((area) => meet(whole, area));
+    for (const label of places.sort((a, b) => a.cost - b.cost)) {
+      if (label.cost >= least) break;
+      let cost = label.cost + UPON * taken.filter((area) => meet(label.area, area)).length;
+      if (cost < least) cost += this.cost(k, label.area);
+      if (cost < least) [found, least] = [label, cost];
+    }
+    return found;
+  }
+
+  /** What the edges around cost a label of an edge. */
+  cost(k, area) {
+    const [left, top, right, bottom] = area, x = (left + right) / 2, y = (top + bottom) / 2;
+    let cost = 0, own = Infinity, nearest = Infinity;
+    const crossed = new Set();
+    for (const [i, px, py] of this.near(area)) {
+      const inside = left - 1 < px && px < right + 1 && top - 1 < py && py < bottom + 1;
+      const far = Math.hypot(px - x, py - y);
+      if (i === k) {
+        own = Math.min(own, far);
+        if (inside) cost += HIDDEN;
+        continue;
+      }
+      nearest = Math.min(nearest, far);
+      if (inside) crossed.add(i);
+    }
+    const astray = nearest < own + 1 ? ASTRAY : nearest < own + 5 ? NEAR : 0;
+    return cost + CROSSED * crossed.size + astray;
+  }
+
+  * near([left, top, right, bottom]) {
+    for (let i = Math.floor((left - AROUND) / SQUARE); i <= Math.floor((right + AROUND) / SQUARE); i++)
+      for (let j = Math.floor((top - AROUND) / SQUARE); j <= Math.floor((bottom + AROUND) / SQUARE); j++)
+        yield* this.squares.get(i + " " + j) || [];
+  }
+}
+
+/** The places of texts beside edges, by the edges' numbers among the view's wires. */
+function placeLabels(view, texts) {
+  if (!texts.size) return new Map();
+  const field = new Field(view);
+  for (let round = 0; round < ROUNDS; round++) for (const [k, says] of texts) {
+    const points = view.wires[k].points.slice(0, 3), w = width(says, SIZE), way = field.ways[k];
+    const beside = view.down ? leftAndRight : aboveAndBelow;
+    const places = [...beside(points, w, way), ...upon(points, w, way, view.down)];
+    field.labels.set(k, field.best(k, places));
+  }
+  return field.labels;
+}
+
+function* aboveAndBelow(points, w, way) {
+  const [[x0, y0], [x1, y1]] = points, places = [[x0 + 6, ""], [x1 - 4, "end"], [(x0 + x1) / 2, "middle"]];
+  if (points.length > 2) places.push([x1 + 8, ""]);
+  for (const [further, [x, anchor]] of places.entries()) {
+    const left = x - (anchor === "end" ? w : anchor ? w / 2 : 0);
+    const near = way.filter(([px]) => left - 2 <= px && px <= left + w + 2).map(([, py]) => py);
+    if (!near.length) near.push(y0);
+    for (const above of [true, false]) for (const away of [0, 8]) {
+      const y = above ? Math.min(...near) - 6 - away : Math.max(...near) + 15 + away;
+      const inside = above === y1 < y0 - 0.5 ? INSIDE : 0;
+      yield {x, y, anchor, area: [left, y - ASCENT, left + w, y + DESCENT],
+        cost: further * FURTHER + inside + away / 8 * AWAY};
+    }
+  }
+}
+
+function* leftAndRight(points, w, way) {
+  const [[x0, y0], [x1, y1]] = points, places = [y0 + 15, y1 - 5, (y0 + y1) / 2 + 4];
+  if (points.length > 2) places.push(y1 + 15);
+  for (const [further, y] of places.entries()) {
+    const near = way.filter(([, py]) => y - ASCENT - 2 <= py && py <= y + DESCENT + 2).map(([px]) => px);
+    if (!near.length) near.push(x0);
+    for (const right of [true, false]) for (const away of [0, 8]) {
+      const x = right ? Math.max(...near) + 7 + away : Math.min(...near) - 7 - away;
+      const left = right ? x : x - w, inside = right === x1 > x0 + 0.5 ? INSIDE : 0;
+      yield {x, y, anchor: right ? "" : "end", area: [left, y - ASCENT, left + w, y + DESCENT],
+        cost: further * FURTHER + inside + away / 8 * AWAY};
+    }
+  }
+}
+
+function* upon(points, w, way, down) {
+  const along = down ? 1 : 0, [start, end, ...rest] = points.map((p) => p[along]);
+  const places = [...PARTS.map((part) => start + (end - start) * part), ...rest.map((p) => (end + p) / 2)];
+  for (const [further, at] of places.entries()) {
+    const far = (p) => Math.abs(p[along] - at);
+    const [x, y] = way.reduce((best, p) => (far(p) < far(best) ? p : best));
+    yield {x, y: y + 3, anchor: "middle", area: [x - w / 2, y + 3 - ASCENT, x + w / 2, y + 3 + DESCENT],
+      cost: further * FURTHER};
+  }
+}
+
+function meet(a, b) {
+  return a[0] < b[2] + 2 && b[0] < a[2] + 2 && a[1] < b[3] && b[1] < a[3];
+}
+
+/** Points of an edge's curve, no further than a step from each other. */
+function pointsOf(points, down) {
+  const found = [];
+  for (let p = 1; p < points.length; p++) {
+    const [x0, y0] = points[p - 1], [x1, y1] = points[p];
+    const n = Math.ceil(Math.max(Math.abs(x1 - x0), Math.abs(y1 - y0)) / STEP) + 1;
+    for (let i = 0; i <= n; i++) {
+      const t = i / n, ahead = 1.5 * t * (1 - t) + t * t * t, aside = t * t * (3 - 2 * t);
+      const [u, v] = down ? [aside, ahead] : [ahead, aside];
+      found.push([x0 + (x1 - x0) * u, y0 + (y1 - y0) * v]);
+    }
+  }
+  return found;
 }
 
 /** A stretch of a wire within one group: from a child, or from outside (null), to another. */
@@ -1461,21 +1621,12 @@ class Drawing {
     }
     parts.push(svg("path", attributes));
     for (const part of parts) this.layers.wires.append(part);
-    if (wire.edge && wire.edge.flows && this.view.wires.length <= 80) {
-      const label = this.localLabel(wire);
-      this.layers.labels.append(label);
-      parts.push(label);
+    const label = this.view.labels.get(i);
+    if (label) {
+      parts.push(text(label.x, label.y, label.says, "local " + label.anchor));
+      this.layers.labels.append(parts[parts.length - 1]);
     }
     this.drawnWires.set(i, parts);
-  }
-
-  localLabel(wire) {
-    const [[x0, y0], [x1, y1]] = wire.points, says = "\u00d7" + number(wire.edge.local);
-    if (this.view.down) {
-      const left = x1 > x0 + 0.5;
-      return text(x0 + (left ? -7 : 7), y0 + 15, says, left ? "local end" : "local");
-    }
-    return text(x0 + 6, y0 + (y1 < y0 - 0.5 ? 15 : -6), says, "local");
   }
 
   /** Edges of the selected scalar to the very numbers that they come from and go to. */
