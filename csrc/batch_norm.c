@@ -2,7 +2,7 @@
  * torch.nn.functional.batch_norm.)
  *
  * A channel of x (N, C, S) is N runs of S elements; where S is small, channels are first laid side
- * by side in memory. Operands: x, then weight and bias where they are given (ip[1], ip[2] say
+ * by side in memory; where S is 1, they are columns. Operands: x, then weight and bias where they are given (ip[1], ip[2] say
  * which); ip[0]: training. `saved`: mean and rstd of each channel. Threads share channels. */
 #include "internal.h"
 
@@ -42,44 +42,100 @@ static void take_statistics(const norm *j, int64_t c) {
     j->stats[2 * c + 1] = squares / n; /* the variance, until the running one has seen it */
 }
 
-static void statistics_task(void *ctx, int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; c++) take_statistics(ctx, c);
+static void normalize(const norm *j, int64_t c) {
+    for (int64_t i = 0; i < j->runs; i++)
+        j->e->k->centred_scale[j->dtype](j->length, j->x + at(j, c, i), j->stats[2 * c],
+                                         j->stats[2 * c + 1] * j->scale[c], j->shift[c],
+                                         j->out + at(j, c, i));
 }
 
-static void forward_task(void *ctx, int64_t begin, int64_t end) {
-    const norm *j = ctx;
-    for (int64_t c = begin; c < end; c++)
-        for (int64_t i = 0; i < j->runs; i++)
-            j->e->k->centred_scale[j->dtype](j->length, j->x + at(j, c, i), j->stats[2 * c],
-                                             j->stats[2 * c + 1] * j->scale[c], j->shift[c],
-                                             j->out + at(j, c, i));
+/* dx = w rstd (dz - mean(dz) - xhat mean(dz xhat)) = a dz + b (x - mean) + c; where the statistics
+ * are constants, w rstd dz. abc: these three, `apart` from each other. */
+static void chain_factors(const norm *j, int64_t c, double sum, double dot, double *abc,
+                          int64_t apart) {
+    const double n = (double)(j->runs * j->length), rstd = j->stats[2 * c + 1],
+                 a = j->scale[c] * rstd;
+    j->sums[2 * c] = sum;
+    j->sums[2 * c + 1] = dot * rstd;
+    abc[0] = a;
+    abc[apart] = j->training ? -a * rstd * rstd * dot / n : 0;
+    abc[2 * apart] = j->training ? -a * sum / n : 0;
 }
 
-/* dx = w rstd (dz - mean(dz) - xhat mean(dz xhat)); where the statistics are constants, w rstd
- * dz */
-static void backward_task(void *ctx, int64_t begin, int64_t end) {
-    const norm *j = ctx;
+static void go_back(const norm *j, int64_t c) {
     const rnn_kernels *k = j->e->k;
-    const double n = (double)(j->runs * j->length);
-    for (int64_t c = begin; c < end; c++) {
-        const double mean = j->stats[2 * c], rstd = j->stats[2 * c + 1], a = j->scale[c] * rstd;
-        double sum = 0, dot = 0;
-        for (int64_t i = 0; i < j->runs; i++) {
-            sum += k->sum[j->dtype](j->length, j->dz + at(j, c, i));
-            dot +=
-                k->centred_dot[j->dtype](j->length, j->x + at(j, c, i), mean, j->dz + at(j, c, i));
-        }
-        j->sums[2 * c] = sum;
-        j->sums[2 * c + 1] = dot * rstd;
-        const double abc[3] = {a, j->training ? -a * rstd * rstd * dot / n : 0,
-                               j->training ? -a * sum / n : 0};
-        for (int64_t i = 0; j->out && i < j->runs; i++)
-            k->centred_chain[j->dtype](j->length, j->dz + at(j, c, i), j->x + at(j, c, i), mean,
-                                       abc, j->out + at(j, c, i), j->add);
+    const double mean = j->stats[2 * c];
+    double sum = 0, dot = 0, abc[3];
+    for (int64_t i = 0; i < j->runs; i++) {
+        sum += k->sum[j->dtype](j->length, j->dz + at(j, c, i));
+        dot += k->centred_dot[j->dtype](j->length, j->x + at(j, c, i), mean, j->dz + at(j, c, i));
+    }
+    chain_factors(j, c, sum, dot, abc, 1);
+    for (int64_t i = 0; j->out && i < j->runs; i++)
+        k->centred_chain[j->dtype](j->length, j->dz + at(j, c, i), j->x + at(j, c, i), mean, abc,
+                                   j->out + at(j, c, i), j->add);
+}
+
+/* ---- the same of n channels that are columns: their runs are elements ------------------------ */
+
+static void take_statistics_of_columns(const norm *j, int64_t c, int64_t n) {
+    double mean[RNN_COLUMNS], variance[RNN_COLUMNS];
+    j->e->k->column_statistics[j->dtype](j->runs, n, j->step, j->x + at(j, c, 0), mean, variance);
+    for (int64_t i = 0; i < n; i++) {
+        j->stats[2 * (c + i)] = mean[i];
+        j->stats[2 * (c + i) + 1] = variance[i];
     }
 }
 
-static int64_t grain(const norm *j) { return 8192 / (j->images * j->places + 1) + 1; }
+static void normalize_columns(const norm *j, int64_t c, int64_t n) {
+    double mean[RNN_COLUMNS] = {0}, factor[RNN_COLUMNS];
+    for (int64_t i = 0; i < n; i++) {
+        mean[i] = j->stats[2 * (c + i)];
+        factor[i] = j->stats[2 * (c + i) + 1] * j->scale[c + i];
+    }
+    j->e->k->column_scale[j->dtype](j->runs, n, j->step, j->x + at(j, c, 0), mean, factor,
+                                    j->shift + c, j->out + at(j, c, 0));
+}
+
+static void go_back_columns(const norm *j, int64_t c, int64_t n) {
+    const rnn_kernels *k = j->e->k;
+    const char *x = j->x + at(j, c, 0), *dz = j->dz + at(j, c, 0);
+    double mean[RNN_COLUMNS] = {0}, sum[RNN_COLUMNS], dot[RNN_COLUMNS], abc[3 * RNN_COLUMNS];
+    for (int64_t i = 0; i < n; i++) mean[i] = j->stats[2 * (c + i)];
+    k->column_dots[j->dtype](j->runs, n, j->step, x, dz, mean, sum, dot);
+    for (int64_t i = 0; i < n; i++) chain_factors(j, c + i, sum[i], dot[i], abc + i, n);
+    if (j->out)
+        k->column_chain[j->dtype](j->runs, n, j->step, dz, x, mean, abc, j->out + at(j, c, 0),
+                                  j->add);
+}
+
+/* ---- tasks ----------------------------------------------------------------------------------- */
+
+static bool are_columns(const norm *j) { return j->length == 1; }
+
+static void each(const norm *j, int64_t begin, int64_t end, void (*channel)(const norm *, int64_t),
+                 void (*columns)(const norm *, int64_t, int64_t)) {
+    for (int64_t c = begin; c < end && !are_columns(j); c++) channel(j, c);
+    for (int64_t c = begin; c < end && are_columns(j); c += RNN_COLUMNS)
+        columns(j, c, end - c < RNN_COLUMNS ? end - c : RNN_COLUMNS);
+}
+
+static void statistics_task(void *ctx, int64_t begin, int64_t end) {
+    each(ctx, begin, end, take_statistics, take_statistics_of_columns);
+}
+
+static void forward_task(void *ctx, int64_t begin, int64_t end) {
+    each(ctx, begin, end, normalize, normalize_columns);
+}
+
+static void backward_task(void *ctx, int64_t begin, int64_t end) {
+    each(ctx, begin, end, go_back, go_back_columns);
+}
+
+static int64_t grain(const norm *j) {
+    const int64_t enough = 8192 / (j->images * j->places + 1) + 1;
+    return are_columns(j) && enough < 16 ? 16 : enough; /* a cache line of a row */
+}
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -96,7 +152,8 @@ static void lay(norm *j, const rnn_view *x, bool side) {
 }
 
 static bool lies_short(const rnn_view *x) {
-    return rnn_numel(x->ndim - 2, x->shape + 2) < SHORT && x->shape[0] > 1;
+    const int64_t places = rnn_numel(x->ndim - 2, x->shape + 2);
+    return places > 1 && places < SHORT && x->shape[0] > 1;
 }
 
 /* dst (+)= src, where one of them has channels side by side and the other is v's elements with
@@ -324,71 +381,4 @@ int rnn_batch_norm_backward(rnn_engine *e, uint32_t id) {
     rnn_drop_block(e, temp[0]);
     rnn_drop_block(e, temp[1]);
     return failed;
-}
-
-/* dz_i / dx_j = w rstd (delta_ij - 1/n - xhat_i xhat_j / n) within a channel; dz / dw = xhat; dz /
- * db = 1 */
-int rnn_batch_norm_edges(rnn_engine *e, uint32_t id, int64_t node, rnn_edge_list *out) {
-    const rnn_ext *x = rnn_at(e, id)->ext;
-    const double *stats = x->saved;
-    rnn_view in, w, b;
-    rnn_operand_view(e, id, 0, &in);
-    const int64_t places = rnn_numel(in.ndim - 2, in.shape + 2), channels = in.shape[1],
-                  c = node / places % channels;
-    const double mean = stats[2 * c], rstd = stats[2 * c + 1], n = (double)(in.shape[0] * places);
-    const double hat = (rnn_node_value(e, in.span, rnn_flat_to_offset(&in, node)) - mean) * rstd;
-    double weight = 1;
-    if (x->ip[WEIGHT]) {
-        rnn_operand_view(e, id, (int)x->ip[WEIGHT], &w);
-        weight = element(e, &w, c, 1);
-        rnn_push_edge(e, out, &w, w.offset + c * w.stride[0], hat);
-    }
-    if (x->ip[BIAS]) {
-        rnn_operand_view(e, id, (int)x->ip[BIAS], &b);
-        rnn_push_edge(e, out, &b, b.offset + c * b.stride[0], 1);
-    }
-    for (int64_t i = 0; i < in.shape[0] * places; i++) {
-        const int64_t flat = (i / places * channels + c) * places + i % places,
-                      other = rnn_flat_to_offset(&in, flat);
-        const double other_hat = (rnn_node_value(e, in.span, other) - mean) * rstd;
-        const double shared = x->ip[0] ? (1 + hat * other_hat) / n : 0;
-        if (x->ip[0] || flat == node)
-            rnn_push_edge(e, out, &in, other, weight * rstd * ((flat == node) - shared));
-    }
-    return 0;
-}
-
-/* Every output of the channel, or (by its own statistics only) every output by each of its
- * inputs. */
-int rnn_batch_norm_uses(rnn_engine *e, uint32_t id, int k, int64_t node, rnn_use_list *out) {
-    const rnn_ext *x = rnn_at(e, id)->ext;
-    rnn_view in, v;
-    rnn_places p;
-    rnn_operand_view(e, id, 0, &in);
-    rnn_operand_view(e, id, k, &v);
-    const int64_t places = rnn_numel(in.ndim - 2, in.shape + 2), channels = in.shape[1];
-    const int64_t first = (x->ip[WEIGHT] != 0) + (x->ip[BIAS] != 0); /* of x's edges */
-    for (rnn_places_begin(&p, &v, node); rnn_places_next(&p);) {
-        const int64_t flat = rnn_place_flat(&p), c = k ? flat : flat / places % channels;
-        const int64_t mine = flat / places / channels * places + flat % places;
-        for (int64_t i = 0; i < in.shape[0] * places; i++) {
-            const int64_t at = (i / places * channels + c) * places + i % places;
-            const int64_t place = k == 0             ? first + (x->ip[0] ? mine : 0)
-                                  : k == x->ip[BIAS] ? first - 1
-                                                     : 0;
-            if (k || x->ip[0] || at == flat)
-                rnn_push_use(out, at, rnn_edge_local(e, id, at, place));
-        }
-    }
-    return 0;
-}
-
-/* training, the places of weight and bias among the operands (0: not given), then mean and rstd of
- * each channel: the bits of doubles */
-int64_t rnn_batch_norm_numbers(const rnn_ext *x, int64_t capacity, int64_t *out) {
-    rnn_copy_numbers(3, x->ip, capacity, out);
-    const int64_t count = (int64_t)(x->saved_bytes / sizeof(double));
-    for (int64_t i = 0; i < count && i + 3 < capacity; i++)
-        memcpy(out + 3 + i, (const double *)x->saved + i, sizeof(double));
-    return 3 + count;
 }

@@ -14,7 +14,7 @@ typedef void (*rnn_forward_loop)(int64_t n, const void *a, const void *b, void *
 typedef void (*rnn_backward_loop)(int64_t n, const void *a, const void *b, const void *z,
                                   const void *dz, void *d, const double *p);
 
-enum { RNN_COLUMNS = 64 }; /* rows that lie side by side which softmax takes at a time */
+enum { RNN_COLUMNS = 64 }; /* that softmax and batch_norm take at a time */
 
 typedef struct {
     rnn_forward_loop forward[2][RNN_FIRST_OTHER];      /* [dtype][op] */
@@ -57,6 +57,15 @@ typedef struct {
     double (*logsumexp[2])(int64_t n, const void *x);
     void (*scaled_softmax[2])(int64_t n, const void *x, double lse, double scale, void *d, int add);
     void (*softmax_chain[2])(int64_t n, const void *p, double total, void *d);
+    /* columns.inc: batch_norm where a channel is a column */
+    void (*column_statistics[2])(int64_t rows, int64_t n, int64_t step, const void *x, double *mean,
+                                 double *variance);
+    void (*column_scale[2])(int64_t rows, int64_t n, int64_t step, const void *x,
+                            const double *mean, const double *scale, const double *shift, void *z);
+    void (*column_dots[2])(int64_t rows, int64_t n, int64_t step, const void *x, const void *dz,
+                           const double *mean, double *sum, double *dot);
+    void (*column_chain[2])(int64_t rows, int64_t n, int64_t step, const void *dz, const void *x,
+                            const double *mean, const double *abc, void *d, int add);
     /* recurrent.inc: a row of a step */
     void (*lstm_forward[2])(int64_t n, void *gates, const void *c_prev, void *c, void *h);
     void (*lstm_backward[2])(int64_t n, const void *gates, const void *c_prev, const void *c,
