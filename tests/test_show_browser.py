@@ -383,7 +383,7 @@ def test_a_fused_scalar_that_a_page_does_not_open_says_which_call_draws_it_so(op
     for i in range(10):
         select(f"h[{i}, {9 - i}]")
         assert button.count() + panel.locator("code").count() == 1
-        assert button.count() or "of the graph into theirs, and not this one" in panel.inner_text()
+        assert button.count() or "It stands for several scalar operations" in panel.inner_text()
     for name in ("x[1, 2]", "h \u00b7 h[1, 2]"):  # a leaf; a product is one operation
         select(name)
         assert button.count() + panel.locator("code").count() == 0

@@ -1957,18 +1957,13 @@ class Drawing {
     const within = !this.outer.length && this.page.insides[id];
     if (within) this.panel.append(this.action("Open into " + within.summary.split(": ").pop(),
       () => this.enter(id)));
+    else if (this.data.openable.includes(row.index) && !this.data.focus.includes(id)) {
+      this.note("It stands for several scalar operations, which this page does not hold. This draws it with them:");
+      this.how(id);
+    }
     this.ledger(id);
     this.pathList(id);
     this.madeFrom(id, row);
-    if (!within && this.data.openable.includes(row.index) && !this.data.focus.includes(id)) this.howOpened(id);
-  }
-
-  howOpened(id) {
-    const many = Object.keys(this.page.insides).length, said = this.panel.querySelector(".how");
-    this.note("It stands for scalar operations of its own. This page opens " + (many === 1 ? "one scalar" :
-      many + " scalars") + " of the graph into theirs, and not this one. " +
-      (said ? "The call above draws it with them." : "This draws it with them:"));
-    if (!said) this.how(id);
   }
 
   ledger(id) {
@@ -1978,8 +1973,9 @@ class Drawing {
       : "It has none: no backward pass has come here.");
     if (this.data.reasons[id]) this.note(this.data.reasons[id]);
     if (uses === null) {
-      this.note("This page does not hold its uses. This does:");
-      return this.how(id);
+      const said = this.panel.querySelector(".how");
+      this.note("This page does not hold its uses. " + (said ? "What the call above draws does." : "This does:"));
+      return said ? undefined : this.how(id);
     }
     const root = this.data.roots.includes(g.rowOf(id).index);
     if (!uses.length) return this.note(root ? "Backward started here." : "Nothing that was made from it takes a gradient.");
