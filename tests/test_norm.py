@@ -57,7 +57,9 @@ def test_group_norm(shape, groups) -> None:
     run(lambda f, x, w, b: f.group_norm(x, groups, w, b), shape, (4,), (4,), **options)
 
 
-CHANNELS = [(5, 3), (9, 130), (4, 3, 2), (3, 2, 4, 5), (2, 3, 33), (64, 20), (1, 3, 4, 2), (2, 2, 2, 2, 2)]
+CHANNELS = [
+    (5, 3), (9, 130), (4, 3, 2), (3, 2, 4, 5), (2, 3, 33), (64, 20), (1, 3, 4, 2), (2, 2, 2, 2, 2),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", CHANNELS)

@@ -1,7 +1,8 @@
 """Parts of tensors by index tensors: gather, scatter, index_select, masked_select and their kin.
 
 Each works out which rows of the row-major tensor it means, and hands them to `take_rows` or
-`put_rows` (index.py): all have their gradients from the two operations of csrc/gather.c.
+`put_rows` (index.py): all have their gradients from the operations of csrc/gather.c
+and scatter.c.
 """
 
 from __future__ import annotations

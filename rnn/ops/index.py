@@ -1,8 +1,8 @@
 """Indexing: reading and writing parts of tensors, `x[...]`.
 
 What an index means is worked out by rnn/_indexing.py, from the index and the shape alone. Here the
-plan is carried out: a view for basic indices, then a gather or a scatter of rows (csrc/gather.c)
-for index arrays and masks. Writing is recorded where gradients are wanted: it makes the tensor part
+plan is carried out: a view for basic indices, then a gather or a scatter of rows (csrc/gather.c,
+scatter.c) for index arrays and masks. Writing is recorded where gradients are wanted: it makes the tensor part
 of the graph.
 
 Integer and boolean tensors go the same way with NumPy in the place of C. The functions that take
