@@ -2,8 +2,8 @@
 
 What an index means is worked out by rnn/_indexing.py, from the index and the shape alone. Here the
 plan is carried out: a view for basic indices, then a gather or a scatter of rows (csrc/gather.c,
-scatter.c) for index arrays and masks. Writing is recorded where gradients are wanted: it makes the tensor part
-of the graph.
+scatter.c) for index arrays and masks. Writing is recorded where gradients are wanted: it makes the
+tensor part of the graph.
 
 Integer and boolean tensors go the same way with NumPy in the place of C. The functions that take
 index tensors by name are in gather.py and masks.py.
