@@ -270,6 +270,7 @@ def zero(n: Node, limit: int = 1000) -> Cause:
             return _cancelled(n, parts)
         here = [use.cause for use in found if use.cause is not None]
         real = [cause for cause in here if cause.kind not in LEFT_OUT]
+        # a detached use is the reason only where no other use could have passed something on
         flowing = [cause for cause in real if cause.kind != "detached"]
         if flowing or (real and None not in [use.cause for use in found]):
             return (flowing or real)[0]

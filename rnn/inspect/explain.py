@@ -304,7 +304,7 @@ class Ledger:
         self.reason: str | None = None
         self.total = _sum([self.seed, *self._parts])
         self.rounding = 0.0
-        if self.gradient is not None and not _both_infinite(self.gradient, self.total):
+        if self.gradient is not None and not _same_beyond_numbers(self.gradient, self.total):
             self.rounding = _sum([self.gradient, -self.seed, *(-x for x in self._parts)])
 
     @property
@@ -445,6 +445,6 @@ def _sum(parts: list[float]) -> float:
             return float(np.sum(parts))
 
 
-def _both_infinite(a: float, b: float) -> bool:
-    """Whether both are the same infinity, or nan: no difference, where subtraction says nan."""
+def _same_beyond_numbers(a: float, b: float) -> bool:
+    """Whether both are nan, or the same infinity: no difference, where subtraction says nan."""
     return (math.isinf(a) and a == b) or (math.isnan(a) and math.isnan(b))

@@ -103,6 +103,7 @@ class Node:
 
     @property
     def is_leaf(self) -> bool:
+        """Whether no recorded operation made it: a Parameter, an input, a constant."""
         return self.span.is_leaf
 
     @property

@@ -107,6 +107,9 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     Args:
         input: (N, C, ...); weight: one number, or (C,).
 
+    Raises:
+        RuntimeError: the dtypes differ, or weight has neither one element nor one a channel.
+
     Example:
         >>> F.prelu(rnn.tensor([-2.0, 3.0]), rnn.tensor([0.25]))
         tensor([-0.5000,  3.0000])
@@ -276,6 +279,9 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where it is above threshold, else value (torch.nn.functional.threshold).
 
+    Returns:
+        of input's shape and dtype; of integers, threshold and value are cut to ints.
+
     Example:
         >>> rnn.threshold(rnn.tensor([-1.0, 2.0]), 0.5, 9.0)
         tensor([9., 2.])
@@ -296,7 +302,10 @@ def _threshold(input: Tensor, bound: float, value: float, inplace: bool) -> Tens
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink).
+    """x where |x| is above lambd, else 0 (torch.nn.functional.hardshrink), of input's shape.
+
+    Raises:
+        TypeError: input is no tensor. NotImplementedError: it is not floating-point.
 
     Example:
         >>> rnn.hardshrink(rnn.tensor([-1.0, 0.3, 2.0]))
@@ -308,6 +317,10 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved by lambd towards 0, 0 where |x| is up to lambd (torch.nn.functional.softshrink).
+
+    Raises:
+        RuntimeError: lambd is negative, or more than the dtype holds. NotImplementedError: input is
+            not floating-point.
 
     Example:
         >>> F.softshrink(rnn.tensor([-1.0, 0.3, 2.0]))

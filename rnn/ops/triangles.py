@@ -96,6 +96,9 @@ def tril_indices(
 ) -> Tensor:
     """Rows and columns of the lower triangle of a matrix, shape (2, n) (torch.tril_indices).
 
+    Raises:
+        RuntimeError: row or col is negative.
+
     Example:
         >>> rnn.tril_indices(2, 2)
         tensor([[0, 1, 1],
@@ -114,6 +117,9 @@ def triu_indices(
     layout: Any = None,
 ) -> Tensor:
     """Rows and columns of the upper triangle of a matrix, shape (2, n) (torch.triu_indices).
+
+    Raises:
+        RuntimeError: row or col is negative.
 
     Example:
         >>> rnn.triu_indices(2, 2)
